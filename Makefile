@@ -1,0 +1,87 @@
+# Everything a person or a pipeline runs. `make help` lists it.
+SHELL := bash
+.DEFAULT_GOAL := help
+
+STACK ?= production
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+EMBEDDED := $(BIN)/python -m embedded
+PYTEST := $(BIN)/python -m pytest
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\n  STACK=production|staging|dev|local selects the stack (now: %s)\n' '$(STACK)'
+
+$(INSTALLED): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(INSTALLED) ## Create the virtual environment from the locked requirements
+
+##@ The stack on the embedded control plane
+.PHONY: up preview destroy status logs down clean tools
+up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK
+	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres)
+
+preview: $(INSTALLED) ## Show what `pulumi up` of STACK would change
+	@$(EMBEDDED) preview --stack $(STACK)
+
+destroy: $(INSTALLED) ## Remove STACK: no webhook and no finalizer stays behind
+	@$(EMBEDDED) destroy --stack $(STACK)
+
+status: $(INSTALLED) ## Show what runs and whether it is ready
+	@$(EMBEDDED) status
+
+logs: $(INSTALLED) ## Show the logs; NAME=kyverno-admission-controller for one process
+	@$(EMBEDDED) logs $(NAME)
+
+down: $(INSTALLED) ## Stop every process; the data stays
+	@$(EMBEDDED) down
+
+clean: $(INSTALLED) ## Stop every process and delete .embedded
+	@$(EMBEDDED) clean --yes
+
+tools: $(INSTALLED) ## Find or build the pinned tools, without starting anything
+	@$(EMBEDDED) tools --build
+
+##@ Tests
+.PHONY: test lint types test-unit test-policy test-e2e
+test: lint types test-unit test-policy test-e2e ## Run lint, types and the three suites
+
+lint: $(INSTALLED) ## Run ruff and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(INSTALLED) ## Run the type checker: strict on components/
+	$(BIN)/basedpyright --level error
+
+test-unit: $(INSTALLED) ## Run the tests that need no process
+	$(PYTEST) tests/unit -m unit
+
+test-policy: $(INSTALLED) ## Run every case of the rule library through the Kyverno CLI
+	$(PYTEST) tests/policy -m policy
+
+test-e2e: $(INSTALLED) ## Prove the promises on the embedded control plane
+	$(PYTEST) tests/e2e -m e2e
+
+##@ Upkeep
+.PHONY: bench format lock
+bench: $(INSTALLED) ## Measure preview, up and destroy against kubectl, as ratios
+	$(BIN)/python -m bench
+
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(INSTALLED) ## Lock the requirements again, with hashes
+	$(BIN)/uv pip compile --quiet --generate-hashes requirements-dev.in --output-file requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes requirements.in --constraint requirements-dev.txt --output-file requirements.txt

@@ -1,0 +1,256 @@
+"""The posture table: which layer is on, what blocks and what only reports, per environment.
+
+The table is the one of the zero-trust model's "When to Relax Zero Trust". Nothing else in the program decides by an
+environment's name: components receive the decisions of a `Posture`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Action(StrEnum):
+    """What a policy rule does with a violation. `WARN` means Warn and Audit."""
+
+    OFF = "off"
+    AUDIT = "audit"
+    WARN = "warn"
+    DENY = "deny"
+
+
+@dataclass(frozen=True)
+class Posture:
+    """The decisions of one stack, and nothing but decisions.
+
+    `important` is a ceiling: each rule of that tier has its own phase below it. `mtls` is the mode of the mesh-wide
+    PeerAuthentication, `None` without a mesh. `authorization` is `enforce`, `dry-run` or `off`.
+    """
+
+    vault: bool
+    vault_replicas: int
+    audit_devices: int
+    injection: bool
+    injection_fail_closed: bool
+    critical: Action
+    important: Action
+    best_practice: Action
+    mutate: bool
+    generate: bool
+    mtls: str | None
+    authorization: str
+    network_policies: bool
+    issuer: str
+
+
+@dataclass(frozen=True)
+class Override:
+    """One cell of the table that a stack file changes. A value weaker than the default needs a written reason."""
+
+    value: object
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class PostureProblem:
+    """What is wrong with one override: the layer, the value found, what is legal."""
+
+    layer: str
+    found: object
+    message: str
+    legal: tuple[object, ...] = ()
+
+
+class PostureError(ValueError):
+    """Raised with every problem of a posture at once."""
+
+    def __init__(self, problems: tuple[PostureProblem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(f"posture.{p.layer}: {p.message} (found {p.found!r})" for p in problems))
+
+
+TABLE: Mapping[str, Posture] = MappingProxyType(
+    {
+        "production": Posture(
+            vault=True,
+            vault_replicas=3,
+            audit_devices=2,
+            injection=True,
+            injection_fail_closed=True,
+            critical=Action.DENY,
+            important=Action.DENY,
+            best_practice=Action.AUDIT,
+            mutate=True,
+            generate=True,
+            mtls="STRICT",
+            authorization="enforce",
+            network_policies=True,
+            issuer="letsencrypt-prod",
+        ),
+        "staging": Posture(
+            vault=True,
+            vault_replicas=3,
+            audit_devices=1,
+            injection=True,
+            injection_fail_closed=False,
+            critical=Action.WARN,
+            important=Action.AUDIT,
+            best_practice=Action.AUDIT,
+            mutate=True,
+            generate=True,
+            mtls="STRICT",
+            authorization="dry-run",
+            network_policies=True,
+            issuer="letsencrypt-staging",
+        ),
+        "dev": Posture(
+            vault=True,
+            vault_replicas=1,
+            audit_devices=1,
+            injection=True,
+            injection_fail_closed=False,
+            critical=Action.AUDIT,
+            important=Action.OFF,
+            best_practice=Action.OFF,
+            mutate=True,
+            generate=False,
+            mtls="PERMISSIVE",
+            authorization="off",
+            network_policies=False,
+            issuer="ca",
+        ),
+        "local": Posture(
+            vault=False,
+            vault_replicas=0,
+            audit_devices=0,
+            injection=False,
+            injection_fail_closed=False,
+            critical=Action.OFF,
+            important=Action.OFF,
+            best_practice=Action.OFF,
+            mutate=False,
+            generate=False,
+            mtls=None,
+            authorization="off",
+            network_policies=False,
+            issuer="none",
+        ),
+    }
+)
+
+# Weakest first: an index is a strength, so that "weaker than the default" is a comparison of two indexes.
+SCALE: Mapping[str, tuple[object, ...]] = MappingProxyType(
+    {
+        "vault": (False, True),
+        "vault_replicas": (0, 1, 3, 5),
+        "audit_devices": (0, 1, 2),
+        "injection": (False, True),
+        "injection_fail_closed": (False, True),
+        "critical": tuple(Action),
+        "important": tuple(Action),
+        # The model never enforces the best-practice tier.
+        "best_practice": (Action.OFF, Action.AUDIT),
+        "mutate": (False, True),
+        "generate": (False, True),
+        "mtls": (None, "PERMISSIVE", "STRICT"),
+        "authorization": ("off", "dry-run", "enforce"),
+        "network_policies": (False, True),
+        "issuer": ("none", "ca", "letsencrypt-staging", "letsencrypt-prod"),
+    }
+)
+
+LAYERS: tuple[str, ...] = tuple(field.name for field in fields(Posture))
+
+
+def strength(layer: str, value: object) -> int:
+    """The rank of a value on its layer's scale, 0 being the weakest."""
+    return SCALE[layer].index(value)
+
+
+def posture_for(environment: str, overrides: Mapping[str, Override] = MappingProxyType({})) -> Posture:
+    """The posture of an environment after its stack file's overrides.
+
+    Turning a layer off turns off what rests on it (no Vault: no injection; no mTLS: no authorization), unless an
+    override contradicts that. Raises `PostureError` with every illegal, unreasoned or contradictory override, and
+    `KeyError` for an environment that the table does not hold.
+    """
+    default = TABLE[environment]
+    problems: list[PostureProblem] = []
+    chosen: dict[str, object] = {}
+    for layer, override in overrides.items():
+        problem = _problem(default, layer, override)
+        if problem is None:
+            chosen[layer] = _canonical(layer, override.value)
+        else:
+            problems.append(problem)
+    if problems:
+        raise PostureError(tuple(problems))
+    posture = _settle(replace(default, **chosen), frozenset(chosen))  # pyright: ignore[reportArgumentType] - checked against SCALE
+    if contradictions := _contradictions(posture):
+        raise PostureError(contradictions)
+    return posture
+
+
+def legal_values(layer: str) -> tuple[object, ...]:
+    """The values a stack file may write for a layer, weakest first (`off` stands for no mTLS)."""
+    return tuple("off" if value is None else value for value in SCALE[layer])
+
+
+def _canonical(layer: str, value: object) -> object:
+    """A stack file's value as the scale holds it; YAML 1.1 readers turn a bare `off` into False."""
+    if value is False and False not in SCALE[layer]:
+        value = "off"
+    if value == "off" and None in SCALE[layer]:
+        return None
+    for known in SCALE[layer]:
+        # bool is an int: without the type check, `true` would pass for one replica.
+        if value == known and isinstance(value, bool) == isinstance(known, bool):
+            return known
+    raise LookupError(value)
+
+
+def _problem(default: Posture, layer: str, override: Override) -> PostureProblem | None:
+    if layer not in SCALE:
+        return PostureProblem(layer, override.value, "no such layer", LAYERS)
+    try:
+        value = _canonical(layer, override.value)
+    except LookupError:
+        return PostureProblem(layer, override.value, "not a value of this layer", legal_values(layer))
+    weaker = strength(layer, value) < strength(layer, getattr(default, layer))
+    if weaker and not (override.reason or "").strip():
+        return PostureProblem(layer, override.value, "weaker than the environment's default: write a reason beside it")
+    return None
+
+
+def _settle(posture: Posture, chosen: frozenset[str]) -> Posture:
+    """Bring what rests on a switched layer in line with it, leaving what the stack file chose."""
+    implied: dict[str, object] = {}
+    if not posture.vault:
+        implied = {"vault_replicas": 0, "audit_devices": 0, "injection": False}
+    elif posture.vault_replicas == 0:
+        implied = {"vault_replicas": 1, "audit_devices": 1, "injection": True}
+    if not implied.get("injection", posture.injection):
+        implied["injection_fail_closed"] = False
+    if posture.mtls is None:
+        implied["authorization"] = "off"
+    kept = {layer: value for layer, value in implied.items() if layer not in chosen}
+    return replace(posture, **kept)  # pyright: ignore[reportArgumentType] - values of SCALE
+
+
+def _contradictions(posture: Posture) -> tuple[PostureProblem, ...]:
+    found: list[PostureProblem] = []
+    if posture.vault and posture.vault_replicas == 0:
+        found.append(PostureProblem("vault_replicas", 0, "Vault is on", legal_values("vault_replicas")[1:]))
+    if not posture.vault:
+        resting = ("vault_replicas", "audit_devices", "injection")
+        found += [
+            PostureProblem(layer, value, "Vault is off", legal_values(layer)[:1])
+            for layer in resting
+            if (value := getattr(posture, layer))
+        ]
+    if posture.injection_fail_closed and not posture.injection:
+        found.append(PostureProblem("injection_fail_closed", True, "injection is off", (False,)))
+    if posture.mtls is None and posture.authorization != "off":
+        message = "mTLS is off, and a caller's identity comes from its certificate"
+        found.append(PostureProblem("authorization", posture.authorization, message, ("off",)))
+    return tuple(found)

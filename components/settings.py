@@ -1,0 +1,229 @@
+"""The typed stack config: what a `Pulumi.<stack>.yaml` may say, and the overlay that says only where things are.
+
+One config key `zero-trust:<key>` for each top-level field of `Settings`. Secrets never live in this model.
+"""
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from typing import Literal, Protocol, cast
+from urllib.parse import urlsplit
+
+from pydantic import Field, StrictStr, ValidationError
+from pydantic.alias_generators import to_camel
+
+from components.posture import LAYERS, TABLE, Action, Override, Posture, PostureError, posture_for
+from components.settings_platform import (
+    IngressSettings,
+    KyvernoSettings,
+    MeshSettings,
+    Overlay,
+    ServiceDefaults,
+    VaultSettings,
+)
+from components.typed_file import (
+    Cidr,
+    ConfigError,
+    HostName,
+    ImageReference,
+    Problem,
+    TypedFile,
+    legal_keys,
+    problems_of,
+)
+
+PROJECT = "zero-trust"
+_PHASES: Mapping[str, Action] = {"audit": Action.AUDIT, "warn": Action.WARN, "enforce": Action.DENY}
+
+
+class _ProblemSink(Protocol):
+    def __call__(self, key: str, message: str, value: object = "") -> None: ...
+
+
+class PostureOverride(TypedFile):
+    """A cell of the posture table that this stack changes."""
+
+    value: object
+    """The value for this layer; `components/posture.py` has the scale of each."""
+    reason: StrictStr | None = None
+    """Why; required when the value is weaker than the environment's default."""
+
+
+class PostureOverrides(TypedFile):
+    """The layers of the posture table. A layer left out keeps the environment's default."""
+
+    vault: PostureOverride | None = None
+    vault_replicas: PostureOverride | None = None
+    audit_devices: PostureOverride | None = None
+    injection: PostureOverride | None = None
+    injection_fail_closed: PostureOverride | None = None
+    critical: PostureOverride | None = None
+    important: PostureOverride | None = None
+    best_practice: PostureOverride | None = None
+    mutate: PostureOverride | None = None
+    generate: PostureOverride | None = None
+    mtls: PostureOverride | None = None
+    authorization: PostureOverride | None = None
+    network_policies: PostureOverride | None = None
+    issuer: PostureOverride | None = None
+
+    def by_layer(self) -> dict[str, Override]:
+        """The overrides that the stack file has."""
+        written = {layer: cast("PostureOverride | None", getattr(self, layer)) for layer in LAYERS}
+        return {layer: Override(o.value, o.reason) for layer, o in written.items() if o is not None}
+
+
+class Settings(TypedFile):
+    """Everything a stack file says."""
+
+    environment: Literal["production", "staging", "dev", "local"]
+    """The row of the posture table that this stack starts from."""
+    trust_domain: HostName = "cluster.local"
+    """The mesh's trust domain: the first part of every workload's identity."""
+    registries: tuple[ImageReference, ...] = Field(min_length=1)
+    """Registries whose images may run. A path narrows one down."""
+    platform_images: tuple[ImageReference, ...] = ("docker.io/istio", "docker.io/hashicorp/vault")
+    """Repositories of what injection adds to a pod: the mesh's proxy, Vault's agent."""
+    vault: VaultSettings = VaultSettings()
+    kyverno: KyvernoSettings = KyvernoSettings()
+    mesh: MeshSettings = MeshSettings()
+    ingress: IngressSettings = IngressSettings()
+    services: ServiceDefaults = ServiceDefaults()
+    api_server_cidrs: tuple[Cidr, ...] = ()
+    """Where the Kubernetes API is, for the services that declare `kubernetesApi`."""
+    posture: PostureOverrides = PostureOverrides()
+    """Cells of the posture table to change, each with `value` and `reason`."""
+    phases: dict[StrictStr, Literal["audit", "warn", "enforce"]] = Field(default_factory=dict)
+    """The phase of each rule of the important tier; a rule without one is in `audit`."""
+
+    def decisions(self) -> Posture:
+        """The posture of this stack. Raises `PostureError` on an override that the table does not allow."""
+        return posture_for(self.environment, self.posture.by_layer())
+
+    def phase_actions(self) -> dict[str, Action]:
+        """The phases as actions: `enforce` denies."""
+        return {rule: _PHASES[phase] for rule, phase in self.phases.items()}
+
+
+def parse_settings(values: Mapping[str, object], file: str, overlay: Overlay | None = None) -> Settings:
+    """The settings that a stack file's decoded values make, placed where the overlay says.
+
+    Raises `ConfigError` with every problem of the file.
+    """
+    prefix = f"{PROJECT}:"
+    try:
+        settings = Settings.model_validate(dict(values))
+    except ValidationError as error:
+        problems = problems_of(error, Settings, file, prefix)
+        raise ConfigError([*problems, *_posture_problems(values, file)]) from error
+    if overlay is not None:
+        settings = settings.model_copy(update={"vault": overlay.place(settings.vault)})
+    if problems := [*_posture_problems(values, file), *_cross_problems(settings, file)]:
+        raise ConfigError(problems)
+    return settings
+
+
+def decode_config(config: Mapping[str, object], secret_keys: frozenset[str], file: str) -> dict[str, object]:
+    """The project's own keys of a Pulumi config, decoded: Pulumi hands objects over as JSON text.
+
+    Raises `ConfigError` on a secret (this model is kept in plain text) and on a value that is not of its key's kind.
+    """
+    values: dict[str, object] = {}
+    problems: list[Problem] = []
+    texts = {"environment", "trustDomain"}
+    for key in sorted(key for key in config if key.startswith(f"{PROJECT}:")):
+        name, value = key.removeprefix(f"{PROJECT}:"), config[key]
+        if key in secret_keys:
+            problems.append(Problem(file, key, "a secret does not belong here: services generate theirs", "a secret"))
+        elif name in texts or name not in legal_keys(Settings, ()) or not isinstance(value, str):
+            values[name] = value
+        else:
+            try:
+                values[name] = json.loads(value)
+            except json.JSONDecodeError:
+                problems.append(Problem(file, key, "a mapping or a list is expected", repr(value)))
+    if problems:
+        raise ConfigError(problems)
+    return values
+
+
+def _posture_problems(values: Mapping[str, object], file: str) -> list[Problem]:
+    environment = values.get("environment")
+    if not isinstance(environment, str) or environment not in TABLE:
+        return []
+    try:
+        overrides = PostureOverrides.model_validate(values.get("posture", {}))
+    except ValidationError:
+        return []
+    try:
+        posture_for(environment, overrides.by_layer())
+    except PostureError as error:
+        return [
+            Problem(
+                file,
+                f"{PROJECT}:posture.{to_camel(p.layer)}",
+                p.message,
+                repr(p.found),
+                tuple(_yaml(v) for v in p.legal),
+            )
+            for p in error.problems
+        ]
+    return []
+
+
+def _yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _cross_problems(settings: Settings, file: str) -> list[Problem]:
+    """What only shows when two keys are read together."""
+    try:
+        posture = settings.decisions()
+    except PostureError:
+        return []
+    found: list[Problem] = []
+
+    def problem(key: str, message: str, value: object = "") -> None:
+        found.append(Problem(file, f"{PROJECT}:{key}", message, repr(value) if value else ""))
+
+    if posture.vault:
+        _vault_problems(settings, posture, problem)
+    ingress = settings.ingress
+    if posture.issuer.startswith("letsencrypt") and ingress.acme_email is None:
+        problem("ingress.acmeEmail", f"required: the issuer {posture.issuer} registers an account with it")
+    if ingress.kind == "ingress":
+        if ingress.class_name is None:
+            problem("ingress.className", "required when ingress.kind is ingress")
+        if ingress.controller is None:
+            problem("ingress.controller", "required when ingress.kind is ingress: its identity is what services admit")
+    if posture.vault_replicas > 1 and settings.vault.mode == "helm" and settings.vault.seal is None:
+        problem("vault.seal", "required with several replicas: each one that restarts must unseal itself")
+    return found
+
+
+def _vault_problems(settings: Settings, posture: Posture, problem: _ProblemSink) -> None:
+    vault = settings.vault
+    if vault.address is None:
+        problem("vault.address", "required while the posture has Vault on: the deployer configures Vault over it")
+        return
+    if vault.mode == "external" and posture.network_policies and not vault_networks(vault):
+        problem("vault.cidrs", "required: a network policy cannot name the host of vault.address", vault.address)
+    if len(vault.audit_paths) < posture.audit_devices:
+        problem(
+            "vault.auditPaths", f"{posture.audit_devices} audit devices are due, each with a path", vault.audit_paths
+        )
+    if vault.login.method == "cert":
+        for key, value in (("certFile", vault.login.cert_file), ("keyFile", vault.login.key_file)):
+            if value is None:
+                problem(f"vault.login.{key}", "required when vault.login.method is cert")
+
+
+def vault_networks(vault: VaultSettings) -> tuple[str, ...]:
+    """The networks an external Vault is reached in: those written, or its address when that is an IP."""
+    if vault.cidrs or vault.address is None:
+        return vault.cidrs
+    try:
+        address = ipaddress.ip_address(urlsplit(vault.address).hostname or "")
+    except ValueError:
+        return ()
+    return (f"{address}/{address.max_prefixlen}",)

@@ -1,0 +1,209 @@
+"""What every file that a person writes has in common: typed keys, no unknown ones, errors that say what is legal."""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, cast, get_args
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic.alias_generators import to_camel
+
+METADATA_ADDRESS = ipaddress.ip_address("169.254.169.254")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a file: where it is, what was found there, why it is wrong and what would be legal."""
+
+    file: str
+    key: str
+    message: str
+    found: str = ""
+    legal: tuple[str, ...] = ()
+    line: int = 0
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        found = f", found {self.found}" if self.found else ""
+        legal = f"; legal: {', '.join(self.legal)}" if self.legal else ""
+        close = difflib.get_close_matches(self.key.rsplit(".", 1)[-1].rsplit(":", 1)[-1], self.legal, n=1)
+        nearest = f" (did you mean {close[0]}?)" if close and self.message == UNKNOWN_KEY else ""
+        return f"{place}: {self.key}: {self.message}{found}{legal}{nearest}"
+
+
+UNKNOWN_KEY = "unknown key"
+
+
+class ConfigError(ValueError):
+    """Every problem of the configuration at once, so that one run is enough to mend a file."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class TypedFile(BaseModel):
+    """Base of every model read from YAML: frozen, camelCase keys, no key that the model does not name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)
+
+
+def problems_of(
+    error: ValidationError,
+    model: type[BaseModel],
+    file: str,
+    prefix: str = "",
+    line_of: Callable[[tuple[int | str, ...]], int] = lambda _: 0,
+) -> list[Problem]:
+    """The problems of a failed validation, with the legal keys of the very level an unknown key stands on."""
+    found: list[Problem] = []
+    for detail in error.errors(include_url=False):
+        loc = tuple(part for part in detail["loc"] if part != "[key]")
+        message, legal, shown = detail["msg"].removeprefix("Value error, "), (), _shown(detail["input"])
+        if detail["type"] == "extra_forbidden":
+            message, legal = UNKNOWN_KEY, legal_keys(model, loc[:-1])
+        elif detail["type"] == "missing":
+            message, shown = "missing: this key is required", ""
+        elif expected := detail.get("ctx", {}).get("expected"):
+            message, legal = "not a legal value", tuple(re.findall(r"'([^']*)'", str(expected)))
+        found.append(Problem(file, prefix + dotted(loc), message, shown, legal, line_of(loc)))
+    return found
+
+
+def dotted(loc: Iterable[int | str]) -> str:
+    """`("calls", 1, "name")` as a reader writes it: `calls[1].name`."""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def legal_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys that a file may write at a place of its model, in the model's order."""
+    here: type[BaseModel] | None = model
+    for part in loc:
+        here = _below(here, part)
+        if here is None:
+            return ()
+    return tuple(field.alias or name for name, field in here.model_fields.items()) if here else ()
+
+
+def _below(model: type[BaseModel] | None, part: int | str) -> type[BaseModel] | None:
+    if model is None or isinstance(part, int):
+        return model
+    for name, field in model.model_fields.items():
+        if part in (name, field.alias):
+            return _model_in(field.annotation)
+    # A key of a mapping, such as a secret's name: the model of its values was already taken.
+    return model
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in get_args(annotation):
+        if (model := _model_in(inner)) is not None:
+            return model
+    return None
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def line_finder(text: str) -> Callable[[tuple[int | str, ...]], int]:
+    """A function from a key's place to its line in a YAML text (0 when the text does not hold it)."""
+    # The stubs of yaml leave the stream's type open, and with it the result's.
+    root = cast("yaml.Node | None", yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
+
+    def line_of(loc: tuple[int | str, ...]) -> int:
+        node, line = root, 1
+        for part in loc:
+            if isinstance(node, yaml.MappingNode):
+                pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
+                match = next(((key, value) for key, value in pairs if key.value == str(part)), None)
+                if match is None:
+                    return line
+                line, node = match[0].start_mark.line + 1, match[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+                node = cast("list[yaml.Node]", node.value)[part]
+                line = node.start_mark.line + 1
+            else:
+                return line
+        return line
+
+    return line_of
+
+
+def read_yaml(text: str, file: str) -> Mapping[str, object]:
+    """The mapping that a YAML text holds. Raises `ConfigError` with the parser's line when it holds none."""
+    try:
+        value: object = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise ConfigError([Problem(file, "YAML", error.problem or "not YAML", line=line)]) from error
+    if not isinstance(value, dict):
+        raise ConfigError([Problem(file, "YAML", "a mapping of keys is expected", _shown(value))])
+    return cast("Mapping[str, object]", value)
+
+
+def _label(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
+        raise ValueError("not a DNS label: lower-case letters, digits and hyphens, 63 at most")
+    return value
+
+
+def _host(value: str) -> str:
+    if "*" in value:
+        raise ValueError("a wildcard host would claim other services' names: write one full host name")
+    if len(value) > 253 or not re.fullmatch(
+        r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]*[a-z0-9])?", value
+    ):
+        raise ValueError("not a host name such as api.example.org")
+    return value
+
+
+def _cidr(value: str) -> str:
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError("not a network such as 10.20.0.0/24") from error
+    if network.prefixlen == 0:
+        raise ValueError("anywhere is over-broad: name the network that is meant")
+    if METADATA_ADDRESS in network:
+        raise ValueError("it holds the metadata address 169.254.169.254, which hands out the node's identity")
+    return str(network)
+
+
+def _https(value: str) -> str:
+    if not re.fullmatch(r"https://[^\s/@?#]+(:\d{1,5})?/?", value):
+        raise ValueError("not an address such as https://vault.example.org:8200 (TLS only, no path, no credentials)")
+    return value.rstrip("/")
+
+
+def _quantity(value: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?(m|k|[KMGT]i?)?", value):
+        raise ValueError("not a Kubernetes quantity such as 250m or 256Mi")
+    return value
+
+
+def _reference(value: str) -> str:
+    if re.search(r"[*\s@]|://", value) or not re.match(r"(localhost|[^/]*[.:][^/]*)(/|$)", value):
+        raise ValueError("not a registry or repository such as registry.example.org/team (a host first, no wildcard)")
+    if value.rstrip("/") in ("docker.io", "index.docker.io", "registry-1.docker.io"):
+        raise ValueError("the public Docker Hub is nobody's approved registry: name an organisation below it")
+    return value.rstrip("/")
+
+
+Label = Annotated[StrictStr, AfterValidator(_label)]
+HostName = Annotated[StrictStr, AfterValidator(_host)]
+Cidr = Annotated[StrictStr, AfterValidator(_cidr)]
+HttpsAddress = Annotated[StrictStr, AfterValidator(_https)]
+Quantity = Annotated[StrictStr, AfterValidator(_quantity)]
+ImageReference = Annotated[StrictStr, AfterValidator(_reference)]
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]

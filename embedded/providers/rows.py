@@ -1,0 +1,115 @@
+"""What a row of a provider's table says: a resource type, its properties and where they live in the API."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Values = Mapping[str, object]
+
+
+# The ``api`` of a property that repeats the object's id.
+OBJECT_ID = "@id"
+
+
+class ProviderError(Exception):
+    """A failure the user can act on; its text is what ``pulumi`` shows."""
+
+
+class Kind(StrEnum):
+    """The type of a property, and with it how it is compared and translated to the API (``values``)."""
+
+    TEXT = "text"
+    DOCUMENT = "document"  # text whose surrounding blanks mean nothing
+    PATH = "path"  # text whose leading and trailing slashes mean nothing
+    INTEGER = "integer"
+    FLAG = "flag"
+    LIST = "list"
+    SET = "set"
+    CIDRS = "cidrs"  # a set in which 10.0.0.1 and 10.0.0.1/32 are the same
+    MAP = "map"
+    SECONDS = "seconds"  # a number here, "1h0m0s" or a number in the API
+    DURATION = "duration"  # "1h" here, seconds in the API
+    JSON = "json"  # JSON text here, an object in the API
+    TEXTS = "texts"  # an object of the API, every value as text
+    OBJECT = "object"  # a block with properties of its own
+
+
+@dataclass(frozen=True)
+class Prop:
+    """One property: ``name`` as the SDK spells it, ``api`` the dotted field of the API (empty: not sent, not read).
+
+    ``computed`` means that a value left out is the server's to choose, so it never counts as a change.
+    ``output`` is never an input, ``volatile`` an output that changes with every update. ``unreadable`` is accepted by
+    the API and never given back, ``write_only`` kept out of the state as well. ``replaces_if`` names the flag that
+    turns a change in place into a replacement. ``also`` places the property at the row's second endpoint.
+    """
+
+    name: str
+    kind: Kind = Kind.TEXT
+    api: str = ""
+    required: bool = False
+    default: object = None
+    computed: bool = False
+    replaces: bool = False
+    replaces_if: str = ""
+    secret: bool = False
+    output: bool = False
+    volatile: bool = False
+    unreadable: bool = False
+    write_only: bool = False
+    autoname: bool = False
+    also: bool = False
+    inner: tuple["Prop", ...] = ()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where objects of a type live in the API. Paths name the properties that identify an object in braces.
+
+    ``entry``: reading gives a listing, in which this key is the object. ``update``: changes go here, with the last
+    part of each dotted field. ``absent``: text of a 400 answer that means "no such object". ``deletes``: false when the
+    object only ever disappears with what holds it. ``remount``: prefix under which a change of path moves the object.
+    The others name flags of the resource: ``unread_if`` it isn't to be read, ``overwrites_if`` it may exist already,
+    ``deletes_if`` (of a second endpoint) the deletion happens here.
+    """
+
+    path: str
+    read: str = ""
+    entry: str = ""
+    update: str = ""
+    absent: str = ""
+    deletes: bool = True
+    remount: str | None = None
+    unread_if: str = ""
+    overwrites_if: str = ""
+    deletes_if: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One resource type. ``id`` is the template of the Pulumi id; ``unsupported`` why an SDK property is refused."""
+
+    token: str
+    id: str
+    props: tuple[Prop, ...]
+    endpoint: Endpoint | None = None
+    also: Endpoint | None = None
+    unsupported: Values = field(default_factory=dict[str, object])
+    exclusive: tuple[tuple[str, ...], ...] = ()  # at most one of each group
+    any_of: tuple[tuple[str, ...], ...] = ()  # at least one of each group
+    together: tuple[tuple[str, str], ...] = ()  # the first asks for the second
+    validate: Callable[[Values], str | None] | None = None
+    derive: Callable[[dict[str, object]], dict[str, object]] | None = None  # a default made of other inputs
+    adapt: Callable[[dict[str, object], Values], dict[str, object]] | None = None  # the API's answer, given the state
+    generate: Callable[[Values], dict[str, object]] | None = None  # a value made here: the outputs for these inputs
+    parse: Callable[[str], dict[str, object]] | None = None  # ... and its state for an id to import
+
+    @property
+    def inputs(self) -> tuple[Prop, ...]:
+        """The properties a program may give."""
+        return tuple(prop for prop in self.props if not prop.output)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The properties whose values are always secret."""
+        return frozenset(prop.name for prop in self.props if prop.secret)

@@ -1,0 +1,15 @@
+"""The vault package: its table, its configuration and its backend."""
+
+from .rows import Values
+from .server import Backend, Package
+from .vault_backend import VaultBackend
+from .vault_config import CONFIG, connection, decode_config
+from .vault_rows import ROWS
+from .vault_session import Session
+
+
+def _connect(settings: Values) -> Backend:
+    return VaultBackend(Session(lambda: connection(settings)))
+
+
+VAULT = Package("pulumi_vault", ROWS, CONFIG, _connect, decode_config)

@@ -1,0 +1,125 @@
+"""Stages the Helm charts and CRDs that the pinned Go modules carry, so that they install from a local directory."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from embedded.paths import cache_dir
+from embedded.toolchain.errors import ToolchainError
+from embedded.toolchain.gomodule import module_dir, module_version
+from embedded.toolchain.keys import digest
+from embedded.toolchain.table import CLUSTER
+
+_CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_GATEWAY_API = "sigs.k8s.io/gateway-api"
+_ISTIO = "istio.io/istio"
+_KYVERNO = "github.com/kyverno/kyverno"
+_KYVERNO_API = "github.com/kyverno/api"
+_OPENREPORTS = "github.com/openreports/reports-api"
+
+_ISTIO_CHARTS = {"base": "base", "cni": "istio-cni", "istiod": "istio-control/istio-discovery"}
+
+# Subcharts of Kyverno that its module leaves out, and the modules that hold them.
+_KYVERNO_SUBCHARTS = {"kyverno-api": _KYVERNO_API, "openreports": _OPENREPORTS}
+
+# Off by default, and its chart is in no Go module.
+_KYVERNO_WITHOUT = "reports-server"
+
+_ANY_VERSION = ">=0.0.0-0"
+
+
+def stage_charts() -> Path:
+    """A directory with the charts ``kyverno``, ``base``, ``cni``, ``istiod``, ``cert-manager`` and CRDs, all editable.
+
+    The charts are those of the pinned Go modules. Changed are only what their release process fills in or adds: chart
+    versions, Kyverno's subcharts from their own modules, its lock file and its optional ``reports-server``, which are
+    left out. ``gateway-api.yaml`` holds the CRDs of the Gateway API's standard channel. Raises ``ToolchainError`` when
+    a module can't be downloaded or a chart is not where it was.
+    """
+    pins = [(CLUSTER.directory / name).read_bytes() for name in ("go.mod", "go.sum")]
+    key = digest(Path(__file__).read_bytes(), *pins)
+    place = cache_dir() / "charts" / key
+    if not place.exists():
+        _stage(place)
+    return place
+
+
+def _stage(place: Path) -> None:
+    fresh = place.with_name(f".{place.name}.{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        _stage_kyverno(fresh / "kyverno")
+        for name, path in _ISTIO_CHARTS.items():
+            _stage_istio(path, fresh / name)
+        _stage_cert_manager(fresh / "cert-manager")
+        _stage_gateway_api(fresh / "gateway-api.yaml")
+        fresh.replace(place)
+    except OSError:
+        # Another process staged the same charts first; a directory is not replaced by another one.
+        if not place.exists():
+            raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _copy(module: str, path: str, place: Path) -> None:
+    source = module_dir(module) / path
+    if not (source / "Chart.yaml").is_file():
+        raise ToolchainError(f"module {module} {module_version(module)} has no chart at {path}: its layout changed")
+    # The module cache is read-only; copyfile leaves the permissions behind, so that charts can be edited and removed.
+    shutil.copytree(source, place, copy_function=shutil.copyfile)
+    for directory in (place, *(item for item in place.rglob("*") if item.is_dir())):
+        directory.chmod(0o755)
+
+
+def _edit_chart(place: Path, edit: Callable[[dict[str, object]], None]) -> None:
+    file = place / "Chart.yaml"
+    chart = yaml.safe_load(file.read_text())
+    edit(chart)
+    file.write_text(yaml.safe_dump(chart, sort_keys=False))
+
+
+def _stage_kyverno(place: Path) -> None:
+    _copy(_KYVERNO, "charts/kyverno", place)
+    (place / "Chart.lock").unlink()
+    for name, module in _KYVERNO_SUBCHARTS.items():
+        _copy(module, f"charts/{name}", place / "charts" / name)
+        _edit_chart(place / "charts" / name, lambda chart: chart.update(version="0.0.0"))
+    _edit_chart(place, _keep_available_dependencies)
+
+
+def _keep_available_dependencies(chart: dict[str, object]) -> None:
+    kept: list[dict[str, str]] = []
+    for dependency in cast("list[dict[str, str]]", chart["dependencies"]):
+        if dependency["name"] == _KYVERNO_WITHOUT:
+            continue
+        if dependency["name"] in _KYVERNO_SUBCHARTS:
+            dependency.pop("repository", None)
+            dependency["version"] = _ANY_VERSION
+        kept.append(dependency)
+    chart["dependencies"] = kept
+
+
+def _stage_istio(path: str, place: Path) -> None:
+    _copy(_ISTIO, f"manifests/charts/{path}", place)
+    version = (module_dir(_ISTIO) / "VERSION").read_text().strip() + ".0"
+    _edit_chart(place, lambda chart: chart.update(version=version, appVersion=version))
+
+
+def _stage_cert_manager(place: Path) -> None:
+    _copy(_CERT_MANAGER, "deploy/charts/cert-manager", place)
+    version = module_version(_CERT_MANAGER)
+    _edit_chart(place, lambda chart: chart.update(version=version, appVersion=version))
+
+
+def _stage_gateway_api(place: Path) -> None:
+    crds = sorted((module_dir(_GATEWAY_API) / "config" / "crd" / "standard").glob("*.yaml"))
+    if not crds:
+        raise ToolchainError(f"module {_GATEWAY_API} {module_version(_GATEWAY_API)} has no CRDs at config/crd/standard")
+    documents = (file.read_text().removeprefix("---\n").rstrip() for file in crds if file.name != "kustomization.yaml")
+    place.write_text("\n---\n".join(documents) + "\n")

@@ -1,0 +1,148 @@
+"""Every tool of the embedded stack: which pinned module it is built from, and how."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+TOOLS_DIRECTORY = Path(__file__).resolve().parent.parent / "tools"
+
+# Debug information makes up about a sixth of the build time and is never used: a failing tool is read by its log.
+BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-mod=readonly", "-gcflags=all=-dwarf=false")
+
+_KUBERNETES = "k8s.io/component-base/version"
+_PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
+_KUBERNETES_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+_KYVERNO = "github.com/kyverno/kyverno/cmd"
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A file that a module publishes, copied to ``target`` before its package is built: too large to keep here."""
+
+    module: str
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A ``go.mod`` under ``embedded/tools``. Tools of one module compile their shared packages once.
+
+    ``replaced`` names the neighbours that its replace directives point at. ``variables`` are set by the linker; a tool
+    that lacks one ignores it, so that all tools of a module link in one invocation.
+    """
+
+    name: str
+    variables: tuple[tuple[str, str], ...] = ()
+    replaced: tuple[str, ...] = ()
+
+    @property
+    def directory(self) -> Path:
+        """Where the ``go.mod`` is."""
+        return TOOLS_DIRECTORY / self.name
+
+    @property
+    def ldflags(self) -> str:
+        """The linker's flags: no symbol table, and the variables."""
+        return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in self.variables)])
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """An executable.
+
+    ``sources`` are the files of this repository, relative to ``embedded/tools``, that it is compiled from. With
+    ``script`` there is nothing to compile: ``package`` is a file of the Go module ``script``.
+    """
+
+    name: str
+    module: Module
+    package: str
+    group: str
+    sources: tuple[str, ...] = ()
+    generated: tuple[Generated, ...] = ()
+    script: str | None = None
+
+    @property
+    def built_name(self) -> str:
+        """The name ``go build -o directory/`` gives it: the last part of the package path that is no major version."""
+        parts = self.package.rstrip("/").split("/")
+        major = parts[-1].startswith("v") and parts[-1][1:].isdigit()
+        return parts[-2] if major else parts[-1]
+
+
+PULUMI = Module("pulumi", variables=((f"{_PULUMI_SDK}/go/common/version.Version", "v3.229.0"),))
+LANGUAGE_PYTHON = Module("language-python")
+CLUSTER = Module(
+    "cluster",
+    # Without a version the API server calls itself v0.0.0, and every chart with a kubeVersion is refused.
+    variables=(
+        (f"{_KUBERNETES}.gitVersion", "v1.36.3"),
+        (f"{_KUBERNETES}.gitMajor", "1"),
+        (f"{_KUBERNETES}.gitMinor", "36"),
+        ("github.com/cert-manager/cert-manager/pkg/util.AppVersion", "v1.21.2"),
+    ),
+    replaced=("cert-manager",),
+)
+
+
+def _language_script(path: str) -> Tool:
+    name = path.rsplit("/", maxsplit=1)[-1]
+    return Tool(name, LANGUAGE_PYTHON, path, "pulumi", script=_PULUMI_SDK)
+
+
+TOOLS: tuple[Tool, ...] = (
+    Tool("kubectl-kyverno", CLUSTER, f"{_KYVERNO}/cli/kubectl-kyverno", "policy"),
+    Tool("etcd", CLUSTER, "go.etcd.io/etcd/server/v3", "cluster"),
+    Tool("kube-apiserver", CLUSTER, "k8s.io/kubernetes/cmd/kube-apiserver", "cluster"),
+    Tool("kube-controller-manager", CLUSTER, "k8s.io/kubernetes/cmd/kube-controller-manager", "cluster"),
+    Tool("kube-scheduler", CLUSTER, "k8s.io/kubernetes/cmd/kube-scheduler", "cluster"),
+    Tool("kwok", CLUSTER, "sigs.k8s.io/kwok/cmd/kwok", "cluster"),
+    Tool("kyverno", CLUSTER, f"{_KYVERNO}/kyverno", "controllers"),
+    Tool("background-controller", CLUSTER, f"{_KYVERNO}/background-controller", "controllers"),
+    Tool("reports-controller", CLUSTER, f"{_KYVERNO}/reports-controller", "controllers"),
+    Tool("pilot-discovery", CLUSTER, "istio.io/istio/pilot/cmd/pilot-discovery", "controllers"),
+    Tool(
+        "cert-manager",
+        CLUSTER,
+        "github.com/cert-manager/cert-manager/embedded",
+        "controllers",
+        sources=("cert-manager/*.go",),
+    ),
+    Tool("pulumi", PULUMI, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "pulumi"),
+    Tool(
+        "pulumi-resource-kubernetes",
+        PULUMI,
+        "zero-trust/embedded/tools/pulumi/pulumi-resource-kubernetes",
+        "pulumi",
+        sources=("pulumi/pulumi-resource-kubernetes/main.go",),
+        generated=tuple(
+            Generated(
+                _KUBERNETES_PROVIDER,
+                f"cmd/pulumi-resource-kubernetes/{name}",
+                f"pulumi-resource-kubernetes/{name}",
+            )
+            for name in ("schema.json", "terraform-mapping.json")
+        ),
+    ),
+    Tool(
+        "pulumi-language-python",
+        LANGUAGE_PYTHON,
+        f"{_PULUMI_SDK}/python/cmd/pulumi-language-python",
+        "pulumi",
+    ),
+    _language_script("python/cmd/pulumi-language-python-exec"),
+    _language_script("python/dist/pulumi-resource-pulumi-python"),
+)
+
+
+def select(names: list[str] | None) -> tuple[Tool, ...]:
+    """The tools of these names, in the table's order; all of them for ``None``. A group's name stands for its tools.
+
+    Raises ``ValueError`` for a name that is neither.
+    """
+    if names is None:
+        return TOOLS
+    known = {tool.name for tool in TOOLS} | {tool.group for tool in TOOLS}
+    if unknown := sorted(set(names) - known):
+        raise ValueError(f"unknown tool {unknown[0]!r}: want one of {', '.join(sorted(known))}")
+    return tuple(tool for tool in TOOLS if tool.name in names or tool.group in names)

@@ -1,0 +1,131 @@
+"""One embedded control plane for the whole suite, driven as a person drives it: by its command line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import hvac
+import yaml
+from kubernetes import client, config
+
+PROJECT = Path(__file__).resolve().parents[2]
+PROGRAM_FILES = ("Pulumi.*", "__main__.py", "requirements.txt", "components", "policies", "services")
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A running control plane: its state directory, and the checkout whose program and stack files it runs."""
+
+    state: Path
+    checkout: Path = PROJECT
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "embedded", *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "ZERO_TRUST_EMBEDDED_DIR": str(self.state), "NO_COLOR": "1", "PYTHONPATH": str(self.checkout)}
+
+    def run(self, *arguments: str, check: bool = True, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+        """Run `python -m embedded ...` and return what it printed; a failure shows all of it."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.checkout,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(arguments)} exited with {done.returncode}:\n{done.stdout}")
+        return done
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `python -m embedded ...` in a process group of its own, to be killed half-way."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.checkout,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def checkpoint(self, stack: str) -> dict[str, Any]:
+        """The stack's state as Pulumi exports it: secrets stay encrypted."""
+        exported = subprocess.run(
+            self.command("pulumi", "stack", "export", "--stack", stack),
+            cwd=self.checkout,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        return json.loads(exported.stdout)
+
+    @cached_property
+    def api(self) -> client.ApiClient:
+        """A client with the administrator's certificate."""
+        return config.new_client_from_config(str(self.state / "kubeconfig"))
+
+    @property
+    def core(self) -> client.CoreV1Api:
+        return client.CoreV1Api(self.api)
+
+    @property
+    def apps(self) -> client.AppsV1Api:
+        return client.AppsV1Api(self.api)
+
+    @property
+    def objects(self) -> client.CustomObjectsApi:
+        return client.CustomObjectsApi(self.api)
+
+    def token(self, namespace: str, account: str, audience: str | None = None) -> str:
+        """A fresh token of a service account, as a projected volume would hold it."""
+        spec = client.V1TokenRequestSpec(audiences=[audience] if audience else [], expiration_seconds=600)
+        request = client.AuthenticationV1TokenRequest(spec=spec)
+        answer: Any = self.core.create_namespaced_service_account_token(account, namespace, request)
+        return answer.status.token
+
+    def as_service_account(self, namespace: str, account: str) -> client.ApiClient:
+        """A client that is nothing but that service account."""
+        admin = self.api.configuration
+        own = client.Configuration()
+        own.host, own.ssl_ca_cert = admin.host, admin.ssl_ca_cert
+        own.api_key = {"authorization": f"Bearer {self.token(namespace, account)}"}
+        return client.ApiClient(own)
+
+    @cached_property
+    def overlay(self) -> dict[str, Any]:
+        return yaml.safe_load((self.state / "overlay.yaml").read_text())
+
+    def vault(self, token: str | None = None) -> hvac.Client:
+        where = self.overlay["vault"]
+        return hvac.Client(url=where["address"], verify=where["caCertFile"], token=token)
+
+    def vault_as_service(self, namespace: str, account: str, role: str) -> hvac.Client:
+        """A Vault client logged in as the agent of that service would: with the projected token's audience."""
+        anonymous = self.vault()
+        answer = anonymous.auth.kubernetes.login(role=role, jwt=self.token(namespace, account, "vault"))
+        return self.vault(answer["auth"]["client_token"])
+
+
+def copy_program(target: Path) -> Path:
+    """A copy of the program and its stack files that a test may edit, as a team edits theirs in a pull request."""
+    for pattern in PROGRAM_FILES:
+        for source in PROJECT.glob(pattern):
+            if source.is_dir():
+                shutil.copytree(source, target / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, target / source.name)
+    shutil.copytree(PROJECT / "embedded", target / "embedded", ignore=shutil.ignore_patterns("__pycache__"))
+    return target

@@ -1,0 +1,188 @@
+"""The production stack on real parts: what it blocks, what it admits, what each service may and may not do."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import hvac.exceptions
+import pytest
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from tests.e2e import pods
+from tests.e2e.plane import Plane
+from tests.e2e.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+STACK = "production"
+SHOP = "shop"
+
+
+@pytest.fixture(scope="module")
+def production(plane: Plane) -> Iterator[Plane]:
+    plane.run("up", "--stack", STACK)
+    yield plane
+    plane.run("destroy", "--stack", STACK)
+
+
+def deployed(plane: Plane, name: str) -> Any:
+    return plane.apps.read_namespaced_deployment(name, SHOP)
+
+
+class TestAdmission:
+    @pytest.mark.parametrize("rule", pods.BAD)
+    def test_a_bad_pod_is_refused_with_the_message_of_its_rule(self, production: Plane, rule: str) -> None:
+        with pytest.raises(ApiException) as refused:
+            production.core.create_namespaced_pod(SHOP, pods.BAD[rule](f"bad-{rule}"))
+        assert rule in json.loads(str(refused.value.body))["message"]
+
+    def test_a_compliant_pod_is_admitted(self, production: Plane) -> None:
+        production.core.create_namespaced_pod(SHOP, pods.pod("good"))
+        production.core.delete_namespaced_pod("good", SHOP)
+
+    @pytest.mark.parametrize("service", ["api", "postgres", "redis"])
+    def test_the_services_of_the_stack_are_admitted_and_run(self, production: Plane, service: str) -> None:
+        status = deployed(production, service).status
+        assert status.ready_replicas == status.replicas >= 1
+
+    def test_a_bad_ephemeral_container_is_refused(self, production: Plane) -> None:
+        target = production.core.list_namespaced_pod(SHOP, label_selector="app=api").items[0].metadata.name
+        shell = {"name": "debug", "image": "docker.io/attacker/shell:latest"}
+        with pytest.raises(ApiException, match="restrict-image-registries"):
+            production.core.patch_namespaced_pod_ephemeralcontainers(
+                target, SHOP, {"spec": {"ephemeralContainers": [shell]}}
+            )
+
+    def test_a_new_namespace_gets_its_default_deny_network_policy(self, production: Plane) -> None:
+        production.core.create_namespace({"metadata": {"name": "newcomer"}})
+        networking = client.NetworkingV1Api(production.api)
+        try:
+            found = eventually(
+                lambda: networking.list_namespaced_network_policy("newcomer").items, "a NetworkPolicy in newcomer"
+            )
+            assert any(
+                set(item.spec.policy_types) == {"Ingress", "Egress"}
+                and not item.spec.ingress
+                and not item.spec.egress
+                and not item.spec.pod_selector.match_labels
+                for item in found
+            )
+        finally:
+            production.core.delete_namespace("newcomer")
+
+    def test_pods_of_a_service_carry_the_real_mesh_sidecar(self, production: Plane) -> None:
+        found = production.core.list_namespaced_pod(SHOP, label_selector="app=api").items
+        containers = [c.name for item in found for c in (item.spec.init_containers or []) + item.spec.containers]
+        assert containers.count("istio-proxy") == len(found) >= 1
+
+
+class TestVault:
+    def test_a_service_reads_its_own_secret(self, production: Plane) -> None:
+        vault = production.vault_as_service(SHOP, "api", "shop-api")
+        secret = vault.secrets.kv.v2.read_secret_version("shop/api/database", raise_on_deleted_version=True)
+        assert secret["data"]["data"]["password"]
+
+    @pytest.mark.parametrize("role", ["shop-api", "shop-postgres"])
+    def test_a_service_cannot_take_the_role_of_another(self, production: Plane, role: str) -> None:
+        with pytest.raises((hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)):
+            production.vault_as_service(SHOP, "redis", role)
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "secret/data/shop/postgres/superuser",
+            "secret/data/shop/redis/auth",
+            "secret/metadata/shop",
+            "secret/metadata/shop/api",
+            "sys/mounts",
+            "sys/policies/acl/shop-api",
+            "auth/kubernetes/role/shop-api",
+        ],
+    )
+    def test_a_service_reads_nothing_else(self, production: Plane, path: str) -> None:
+        vault = production.vault_as_service(SHOP, "api", "shop-api")
+        for read in (vault.read, vault.list):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                read(path)
+
+    def test_a_service_cannot_write_its_own_secret(self, production: Plane) -> None:
+        vault = production.vault_as_service(SHOP, "api", "shop-api")
+        with pytest.raises(hvac.exceptions.Forbidden):
+            vault.secrets.kv.v2.create_or_update_secret("shop/api/database", {"password": "mine"})
+
+    def test_a_token_without_the_audience_of_vault_is_refused(self, production: Plane) -> None:
+        with pytest.raises((hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)):
+            production.vault().auth.kubernetes.login(role="shop-api", jwt=production.token(SHOP, "api"))
+
+    def test_the_token_of_a_service_lives_an_hour_and_a_day_at_most(self, production: Plane) -> None:
+        vault = production.vault_as_service(SHOP, "api", "shop-api")
+        found = vault.auth.token.lookup_self()["data"]
+        assert found["ttl"] <= 3600
+        assert found["policies"] == ["default", "shop-api"] or found["policies"] == ["shop-api"]
+
+    def test_no_secret_is_in_the_state_in_the_clear(self, production: Plane) -> None:
+        vault = production.vault_as_service(SHOP, "api", "shop-api")
+        secret = vault.secrets.kv.v2.read_secret_version("shop/api/database", raise_on_deleted_version=True)
+        state = json.dumps(production.checkpoint(STACK))
+        assert secret["data"]["data"]["password"] not in state
+        assert "BEGIN PRIVATE KEY" not in state
+        assert "BEGIN RSA PRIVATE KEY" not in state
+
+    def test_no_container_of_a_service_takes_a_secret_from_its_environment(self, production: Plane) -> None:
+        for service in ("api", "postgres", "redis"):
+            spec = deployed(production, service).spec.template.spec
+            for container in spec.containers + (spec.init_containers or []):
+                assert not container.env_from
+                assert not [entry.name for entry in container.env or [] if entry.value_from]
+
+
+class TestKubernetesAccess:
+    @pytest.mark.parametrize("service", ["api", "postgres", "redis"])
+    @pytest.mark.parametrize("namespace", ["default", "kube-system", "kyverno", "vault", SHOP])
+    def test_a_service_account_lists_nothing(self, production: Plane, service: str, namespace: str) -> None:
+        own = client.CoreV1Api(production.as_service_account(SHOP, service))
+        for listing in (own.list_namespaced_pod, own.list_namespaced_secret, own.list_namespaced_config_map):
+            with pytest.raises(ApiException) as refused:
+                listing(namespace)
+            assert refused.value.status == 403
+
+    def test_a_service_account_creates_no_pod(self, production: Plane) -> None:
+        own = client.CoreV1Api(production.as_service_account(SHOP, "api"))
+        with pytest.raises(ApiException) as refused:
+            own.create_namespaced_pod(SHOP, pods.pod("evil"))
+        assert refused.value.status == 403
+
+
+class TestMesh:
+    def test_mutual_tls_is_strict_in_the_whole_mesh(self, production: Plane) -> None:
+        found: Any = production.objects.get_namespaced_custom_object(
+            "security.istio.io", "v1", "istio-system", "peerauthentications", "default"
+        )
+        assert found["spec"]["mtls"]["mode"] == "STRICT"
+
+    def test_istiod_refuses_a_wrong_authorization_policy(self, production: Plane) -> None:
+        wrong = {
+            "apiVersion": "security.istio.io/v1",
+            "kind": "AuthorizationPolicy",
+            "metadata": {"name": "wrong", "namespace": SHOP},
+            "spec": {"action": "ALLOW", "rules": [{"from": [{"source": {}}]}]},
+        }
+        with pytest.raises(ApiException, match="validation.istio.io"):
+            production.objects.create_namespaced_custom_object(
+                "security.istio.io", "v1", SHOP, "authorizationpolicies", wrong
+            )
+
+
+class TestTheProgram:
+    def test_a_second_up_changes_nothing(self, production: Plane) -> None:
+        preview = production.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes", "--diff")
+        assert "unchanged" in preview.stdout
+
+    def test_the_summary_names_each_service(self, production: Plane) -> None:
+        printed = production.run("up", "--stack", STACK).stdout
+        for word in ("api", "postgres", "redis", "api.example.org", "kubeconfig"):
+            assert word in printed
+
+    def test_tracked_files_stay_as_they_were(self, production: Plane) -> None:
+        assert "encryptionsalt" not in (production.checkout / f"Pulumi.{STACK}.yaml").read_text()

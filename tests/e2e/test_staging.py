@@ -1,0 +1,169 @@
+"""The staging stack: its up is killed half-way and completes, what production blocks is reported, destroy leaves nothing."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from tests.e2e import pods
+from tests.e2e.plane import Plane
+from tests.e2e.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+STACK = "staging"
+SHOP = "shop"
+NAMESPACES_OF_A_BARE_CLUSTER = {"default", "kube-system", "kube-public", "kube-node-lease"}
+
+
+def kill_half_way(plane: Plane) -> None:
+    """Start `pulumi up` and kill the whole process group once the first Helm release is being installed."""
+    started = plane.start("up", "--stack", STACK)
+    try:
+        eventually(
+            lambda: [item for item in plane.core.list_namespace().items if item.metadata.name == "kyverno"],
+            "the namespace of the first release",
+            timeout=300,
+        )
+        time.sleep(5)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+
+
+@pytest.fixture(scope="module")
+def staging(plane: Plane) -> Iterator[Plane]:
+    kill_half_way(plane)
+    plane.run("up", "--stack", STACK)
+    yield plane
+    plane.run("destroy", "--stack", STACK)
+
+
+def failing_rules(plane: Plane, pod: str) -> set[str]:
+    """The rules that the policy reports say this pod fails."""
+    reports: Any = plane.objects.list_namespaced_custom_object("wgpolicyk8s.io", "v1alpha2", SHOP, "policyreports")
+    return {
+        result["policy"]
+        for report in reports["items"]
+        if report.get("scope", {}).get("name") == pod
+        for result in report.get("results", [])
+        if result["result"] == "fail"
+    }
+
+
+def test_the_interrupted_up_was_completed(staging: Plane) -> None:
+    preview = staging.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes", "--diff")
+    assert "unchanged" in preview.stdout
+
+
+@pytest.mark.parametrize("rule", pods.BAD)
+def test_what_production_refuses_is_admitted_and_reported(staging: Plane, rule: str) -> None:
+    name = f"bad-{rule}"
+    staging.core.create_namespaced_pod(SHOP, pods.BAD[rule](name))
+    try:
+        eventually(lambda: rule in failing_rules(staging, name), f"{rule} in a policy report on {name}", timeout=120)
+        assert failing_rules(staging, name) & set(pods.BAD) == {rule}
+    finally:
+        staging.core.delete_namespaced_pod(name, SHOP)
+
+
+def test_a_new_namespace_gets_its_default_deny_network_policy_again_when_somebody_deletes_it(staging: Plane) -> None:
+    staging.core.create_namespace({"metadata": {"name": "newcomer"}})
+    networking = client.NetworkingV1Api(staging.api)
+
+    def names() -> list[str]:
+        return [item.metadata.name for item in networking.list_namespaced_network_policy("newcomer").items]
+
+    try:
+        first = eventually(names, "a NetworkPolicy in newcomer")
+        networking.delete_namespaced_network_policy(first[0], "newcomer")
+        eventually(lambda: names() == first, "the deleted NetworkPolicy made again")
+    finally:
+        staging.core.delete_namespace("newcomer")
+
+
+def test_authorization_is_a_dry_run(staging: Plane) -> None:
+    found: Any = staging.objects.list_namespaced_custom_object(
+        "security.istio.io", "v1", SHOP, "authorizationpolicies"
+    )
+    assert found["items"]
+    assert {item["metadata"]["annotations"]["istio.io/dry-run"] for item in found["items"]} == {"true"}
+
+
+def test_pods_without_kyverno_are_still_admitted_here(staging: Plane) -> None:
+    """Staging only reports: no native policy may deny."""
+    native = client.AdmissionregistrationV1Api(staging.api)
+    bindings = native.list_validating_admission_policy_binding().items
+    assert not [item.metadata.name for item in bindings if "Deny" in item.spec.validation_actions]
+
+
+class TestDestroy:
+    """Runs last: the stack is gone afterwards, and the fixture's own destroy finds nothing to do."""
+
+    @pytest.fixture(scope="class")
+    def destroyed(self, staging: Plane) -> Plane:
+        staging.run("destroy", "--stack", STACK)
+        return staging
+
+    def test_no_webhook_and_no_admission_policy_is_left(self, destroyed: Plane) -> None:
+        admission = client.AdmissionregistrationV1Api(destroyed.api)
+        left = [
+            item.metadata.name
+            for listing in (
+                admission.list_validating_webhook_configuration,
+                admission.list_mutating_webhook_configuration,
+                admission.list_validating_admission_policy,
+                admission.list_validating_admission_policy_binding,
+            )
+            for item in listing().items
+        ]
+        assert left == []
+
+    def test_no_namespace_is_left(self, destroyed: Plane) -> None:
+        def extra() -> set[str]:
+            return {item.metadata.name for item in destroyed.core.list_namespace().items} - NAMESPACES_OF_A_BARE_CLUSTER
+
+        eventually(lambda: not extra(), f"only the namespaces of a bare cluster, not {extra()}")
+
+    def test_no_custom_resource_is_left(self, destroyed: Plane) -> None:
+        definitions = client.ApiextensionsV1Api(destroyed.api).list_custom_resource_definition().items
+        left: list[str] = []
+        for item in definitions:
+            served = next(version.name for version in item.spec.versions if version.served)
+            with contextlib.suppress(ApiException):
+                found: Any = destroyed.objects.list_cluster_custom_object(
+                    item.spec.group, served, item.spec.names.plural
+                )
+                left += [f"{item.metadata.name}/{made['metadata']['name']}" for made in found["items"]]
+        assert left == []
+
+    def test_no_service_has_an_identity_in_vault(self, destroyed: Plane) -> None:
+        with pytest.raises(Exception, match="permission denied|no handler|unsupported path"):
+            destroyed.vault().auth.kubernetes.login(role="shop-api", jwt="x.y.z")
+
+    def test_any_pod_is_admitted_again(self, destroyed: Plane) -> None:
+        admitted = pods.privileged("after")
+        admitted["spec"]["serviceAccountName"] = "default"
+        destroyed.core.create_namespaced_pod("default", admitted)
+        destroyed.core.delete_namespaced_pod("after", "default")
+
+    def test_a_second_destroy_finds_nothing(self, destroyed: Plane) -> None:
+        assert destroyed.run("destroy", "--stack", STACK).returncode == 0
+
+
+def test_no_process_outlives_down(tmp_path: Path) -> None:
+    """A control plane of its own: booted, stopped, and nothing of it is left running."""
+    other = Plane(tmp_path / "embedded")
+    other.run("up", "--no-stack", timeout=3600)
+    other.run("down", timeout=120)
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(other.state) not in processes
