@@ -108,6 +108,8 @@ TOOLS: tuple[Tool, ...] = (
         "controllers",
         sources=("cert-manager/*.go",),
     ),
+    # Only what the program is measured against: nothing of the stack needs it.
+    Tool("kubectl", CLUSTER, "k8s.io/kubernetes/cmd/kubectl", "bench"),
     Tool("pulumi", PULUMI, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "pulumi"),
     Tool(
         "pulumi-resource-kubernetes",

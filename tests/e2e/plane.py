@@ -30,7 +30,12 @@ class Plane:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "ZERO_TRUST_EMBEDDED_DIR": str(self.state), "NO_COLOR": "1", "PYTHONPATH": str(self.checkout)}
+        return {
+            **os.environ,
+            "ZERO_TRUST_EMBEDDED_DIR": str(self.state),
+            "NO_COLOR": "1",
+            "PYTHONPATH": str(self.checkout),
+        }
 
     def run(self, *arguments: str, check: bool = True, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """Run `python -m embedded ...` and return what it printed; a failure shows all of it."""
@@ -77,32 +82,45 @@ class Plane:
         """A client with the administrator's certificate."""
         return config.new_client_from_config(str(self.state / "kubeconfig"))
 
+    # The generated client types every field as optional and every body as a model; the tests use plain objects.
     @property
-    def core(self) -> client.CoreV1Api:
+    def core(self) -> Any:
         return client.CoreV1Api(self.api)
 
     @property
-    def apps(self) -> client.AppsV1Api:
+    def apps(self) -> Any:
         return client.AppsV1Api(self.api)
 
     @property
-    def objects(self) -> client.CustomObjectsApi:
+    def networking(self) -> Any:
+        return client.NetworkingV1Api(self.api)
+
+    @property
+    def admission(self) -> Any:
+        return client.AdmissionregistrationV1Api(self.api)
+
+    @property
+    def extensions(self) -> Any:
+        return client.ApiextensionsV1Api(self.api)
+
+    @property
+    def objects(self) -> Any:
         return client.CustomObjectsApi(self.api)
 
     def token(self, namespace: str, account: str, audience: str | None = None) -> str:
         """A fresh token of a service account, as a projected volume would hold it."""
         spec = client.V1TokenRequestSpec(audiences=[audience] if audience else [], expiration_seconds=600)
         request = client.AuthenticationV1TokenRequest(spec=spec)
-        answer: Any = self.core.create_namespaced_service_account_token(account, namespace, request)
+        answer = self.core.create_namespaced_service_account_token(account, namespace, request)
         return answer.status.token
 
-    def as_service_account(self, namespace: str, account: str) -> client.ApiClient:
-        """A client that is nothing but that service account."""
+    def core_as(self, namespace: str, account: str) -> Any:
+        """The core API, as nothing but that service account."""
         admin = self.api.configuration
         own = client.Configuration()
         own.host, own.ssl_ca_cert = admin.host, admin.ssl_ca_cert
         own.api_key = {"authorization": f"Bearer {self.token(namespace, account)}"}
-        return client.ApiClient(own)
+        return client.CoreV1Api(client.ApiClient(own))
 
     @cached_property
     def overlay(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from tests.e2e import pods
@@ -30,7 +29,7 @@ def dev(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan
 
 
 def uids(plane: Plane) -> dict[str, str]:
-    return {name: plane.apps.read_namespaced_deployment(name, SHOP).metadata.uid for name in SERVICES}  # pyright: ignore
+    return {name: plane.apps.read_namespaced_deployment(name, SHOP).metadata.uid for name in SERVICES}
 
 
 def password(plane: Plane) -> str:
@@ -47,13 +46,13 @@ def test_bad_pods_are_admitted(dev: Plane, rule: str) -> None:
 
 
 def test_there_is_no_network_policy_and_no_authorization_policy(dev: Plane) -> None:
-    assert not client.NetworkingV1Api(dev.api).list_network_policy_for_all_namespaces().items
-    found: Any = dev.objects.list_cluster_custom_object("security.istio.io", "v1", "authorizationpolicies")
+    assert not dev.networking.list_network_policy_for_all_namespaces().items
+    found = dev.objects.list_cluster_custom_object("security.istio.io", "v1", "authorizationpolicies")
     assert not found["items"]
 
 
 def test_mutual_tls_is_permissive(dev: Plane) -> None:
-    found: Any = dev.objects.get_namespaced_custom_object(
+    found = dev.objects.get_namespaced_custom_object(
         "security.istio.io", "v1", "istio-system", "peerauthentications", "default"
     )
     assert found["spec"]["mtls"]["mode"] == "PERMISSIVE"

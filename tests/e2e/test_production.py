@@ -6,7 +6,6 @@ from typing import Any
 
 import hvac.exceptions
 import pytest
-from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from tests.e2e import pods
@@ -56,7 +55,7 @@ class TestAdmission:
 
     def test_a_new_namespace_gets_its_default_deny_network_policy(self, production: Plane) -> None:
         production.core.create_namespace({"metadata": {"name": "newcomer"}})
-        networking = client.NetworkingV1Api(production.api)
+        networking = production.networking
         try:
             found = eventually(
                 lambda: networking.list_namespaced_network_policy("newcomer").items, "a NetworkPolicy in newcomer"
@@ -141,14 +140,14 @@ class TestKubernetesAccess:
     @pytest.mark.parametrize("service", ["api", "postgres", "redis"])
     @pytest.mark.parametrize("namespace", ["default", "kube-system", "kyverno", "vault", SHOP])
     def test_a_service_account_lists_nothing(self, production: Plane, service: str, namespace: str) -> None:
-        own = client.CoreV1Api(production.as_service_account(SHOP, service))
+        own = production.core_as(SHOP, service)
         for listing in (own.list_namespaced_pod, own.list_namespaced_secret, own.list_namespaced_config_map):
             with pytest.raises(ApiException) as refused:
                 listing(namespace)
             assert refused.value.status == 403
 
     def test_a_service_account_creates_no_pod(self, production: Plane) -> None:
-        own = client.CoreV1Api(production.as_service_account(SHOP, "api"))
+        own = production.core_as(SHOP, "api")
         with pytest.raises(ApiException) as refused:
             own.create_namespaced_pod(SHOP, pods.pod("evil"))
         assert refused.value.status == 403
@@ -156,7 +155,7 @@ class TestKubernetesAccess:
 
 class TestMesh:
     def test_mutual_tls_is_strict_in_the_whole_mesh(self, production: Plane) -> None:
-        found: Any = production.objects.get_namespaced_custom_object(
+        found = production.objects.get_namespaced_custom_object(
             "security.istio.io", "v1", "istio-system", "peerauthentications", "default"
         )
         assert found["spec"]["mtls"]["mode"] == "STRICT"
@@ -168,7 +167,7 @@ class TestMesh:
             "metadata": {"name": "wrong", "namespace": SHOP},
             "spec": {"action": "ALLOW", "rules": [{"from": [{"source": {}}]}]},
         }
-        with pytest.raises(ApiException, match="validation.istio.io"):
+        with pytest.raises(ApiException, match=r"validation\.istio\.io"):
             production.objects.create_namespaced_custom_object(
                 "security.istio.io", "v1", SHOP, "authorizationpolicies", wrong
             )

@@ -1,4 +1,4 @@
-"""The staging stack: its up is killed half-way and completes, what production blocks is reported, destroy leaves nothing."""
+"""The staging stack: an up killed half-way completes, what production blocks is reported, destroy leaves nothing."""
 
 import contextlib
 import os
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from tests.e2e import pods
@@ -78,7 +77,7 @@ def test_what_production_refuses_is_admitted_and_reported(staging: Plane, rule: 
 
 def test_a_new_namespace_gets_its_default_deny_network_policy_again_when_somebody_deletes_it(staging: Plane) -> None:
     staging.core.create_namespace({"metadata": {"name": "newcomer"}})
-    networking = client.NetworkingV1Api(staging.api)
+    networking = staging.networking
 
     def names() -> list[str]:
         return [item.metadata.name for item in networking.list_namespaced_network_policy("newcomer").items]
@@ -92,16 +91,14 @@ def test_a_new_namespace_gets_its_default_deny_network_policy_again_when_somebod
 
 
 def test_authorization_is_a_dry_run(staging: Plane) -> None:
-    found: Any = staging.objects.list_namespaced_custom_object(
-        "security.istio.io", "v1", SHOP, "authorizationpolicies"
-    )
+    found = staging.objects.list_namespaced_custom_object("security.istio.io", "v1", SHOP, "authorizationpolicies")
     assert found["items"]
     assert {item["metadata"]["annotations"]["istio.io/dry-run"] for item in found["items"]} == {"true"}
 
 
 def test_pods_without_kyverno_are_still_admitted_here(staging: Plane) -> None:
     """Staging only reports: no native policy may deny."""
-    native = client.AdmissionregistrationV1Api(staging.api)
+    native = staging.admission
     bindings = native.list_validating_admission_policy_binding().items
     assert not [item.metadata.name for item in bindings if "Deny" in item.spec.validation_actions]
 
@@ -115,7 +112,7 @@ class TestDestroy:
         return staging
 
     def test_no_webhook_and_no_admission_policy_is_left(self, destroyed: Plane) -> None:
-        admission = client.AdmissionregistrationV1Api(destroyed.api)
+        admission = destroyed.admission
         left = [
             item.metadata.name
             for listing in (
@@ -135,19 +132,17 @@ class TestDestroy:
         eventually(lambda: not extra(), f"only the namespaces of a bare cluster, not {extra()}")
 
     def test_no_custom_resource_is_left(self, destroyed: Plane) -> None:
-        definitions = client.ApiextensionsV1Api(destroyed.api).list_custom_resource_definition().items
+        definitions = destroyed.extensions.list_custom_resource_definition().items
         left: list[str] = []
         for item in definitions:
             served = next(version.name for version in item.spec.versions if version.served)
             with contextlib.suppress(ApiException):
-                found: Any = destroyed.objects.list_cluster_custom_object(
-                    item.spec.group, served, item.spec.names.plural
-                )
+                found = destroyed.objects.list_cluster_custom_object(item.spec.group, served, item.spec.names.plural)
                 left += [f"{item.metadata.name}/{made['metadata']['name']}" for made in found["items"]]
         assert left == []
 
     def test_no_service_has_an_identity_in_vault(self, destroyed: Plane) -> None:
-        with pytest.raises(Exception, match="permission denied|no handler|unsupported path"):
+        with pytest.raises(Exception, match=r"permission denied|no handler|unsupported path"):
             destroyed.vault().auth.kubernetes.login(role="shop-api", jwt="x.y.z")
 
     def test_any_pod_is_admitted_again(self, destroyed: Plane) -> None:

@@ -1,0 +1,215 @@
+"""Kyverno and the rule library: the chart, then every rule that the posture switches on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, cast
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import Namespace
+from pulumi_kubernetes.helm.v3 import Release
+
+from components.charts import KYVERNO
+from components.policy_library import Library, Manifest, PolicyLibraryError, Rule, load_library, manifest
+from components.posture import Action
+
+NAMESPACE = "kyverno"
+REGISTRY_RULE = "restrict-image-registries"
+# Each important rule starts by reporting; its phase in the stack file moves it on.
+FIRST_PHASE = Action.AUDIT
+
+_STRENGTH = tuple(Action)
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class KyvernoPolicySetArgs:
+    """The decisions of a posture and what the rules are told.
+
+    `important` is a ceiling over `phases` (by rule name). `approved_registries` and `platform_images` go to the rule
+    `restrict-image-registries`; every other parameter goes through `parameters`, by rule and parameter name. No rule
+    looks at `platform_namespaces`. Raises `PolicyLibraryError` for an unknown rule or parameter, `ValueError` for
+    fewer than one replica or an empty registry.
+    """
+
+    charts_dir: str | None
+    critical: Action
+    important: Action
+    best_practice: Action
+    mutate: bool
+    generate: bool
+    approved_registries: tuple[str, ...]
+    platform_namespaces: tuple[str, ...]
+    platform_images: tuple[str, ...] = ()
+    phases: Mapping[str, Action] = field(default_factory=lambda: _EMPTY)
+    replicas: int = 3
+    parameters: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: _EMPTY)
+
+    def __post_init__(self) -> None:
+        if self.replicas < 1:
+            raise ValueError(f"replicas: {self.replicas} admission controllers admit nothing; set 1 or more")
+        for registry in self.approved_registries:
+            if not registry.strip("/") or "*" in registry:
+                raise ValueError(
+                    f"approved_registries: {registry!r} approves every image; name a registry, such as registry.example.org"
+                )
+        _check_names(self, load_library())
+
+
+def _check_names(args: KyvernoPolicySetArgs, library: Library) -> None:
+    important = [rule.name for rule in library.tier("important")]
+    for name in args.phases:
+        if name not in important:
+            legal = ", ".join(important) or "none yet"
+            raise PolicyLibraryError(f"phases: {name!r} is no important rule of policies/important; they are: {legal}")
+    for name, values in args.parameters.items():
+        # Building the manifest checks parameter names and values against the file.
+        manifest(library.rule(name), Action.AUDIT, parameters=values)
+
+
+def action_of(rule: Rule, args: KyvernoPolicySetArgs) -> Action:
+    """What the posture makes of one rule. A rule that mutates or generates is off or on (`AUDIT`)."""
+    match rule.tier:
+        case "critical":
+            return args.critical
+        case "important":
+            return min(args.important, args.phases.get(rule.name, FIRST_PHASE), key=_STRENGTH.index)
+        case "best-practice":
+            return args.best_practice
+        case "mutate":
+            return Action.AUDIT if args.mutate else Action.OFF
+        case _:
+            return Action.AUDIT if args.generate else Action.OFF
+
+
+def policies(args: KyvernoPolicySetArgs, library: Library | None = None) -> tuple[Manifest, ...]:
+    """The manifests of every rule that is on, in the order of the tiers."""
+    made: list[Manifest] = []
+    for rule in (library or load_library()).rules.values():
+        action = action_of(rule, args)
+        if action is Action.OFF:
+            continue
+        made.append(manifest(rule, action, args.platform_namespaces, _parameters(rule, args)))
+    return tuple(made)
+
+
+def _parameters(rule: Rule, args: KyvernoPolicySetArgs) -> Mapping[str, object]:
+    given: dict[str, object] = dict(args.parameters.get(rule.name, {}))
+    if rule.name == REGISTRY_RULE:
+        # The rule adds the slash itself, so that registry.example.org does not approve registry.example.org.evil.net.
+        given.setdefault("registries", [registry.rstrip("/") for registry in args.approved_registries])
+        if args.platform_images:
+            given.setdefault("platformImages", list(args.platform_images))
+    return given
+
+
+def kyverno_values(replicas: int, platform_namespaces: Sequence[str]) -> dict[str, Any]:
+    """The values of the Kyverno chart (https://github.com/kyverno/kyverno/tree/v1.19.1/charts/kyverno).
+
+    Three controllers: admission, background (generates) and reports. The cleanup controller has no rule to serve.
+    """
+    # Those two elect a leader: a third replica would only wait.
+    followers = min(replicas, 2)
+    return {
+        "crds": {"install": True},
+        "config": {
+            "webhooks": {
+                "namespaceSelector": {
+                    "matchExpressions": [
+                        {
+                            "key": "kubernetes.io/metadata.name",
+                            "operator": "NotIn",
+                            "values": list(platform_namespaces),
+                        }
+                    ]
+                }
+            },
+        },
+        "features": {
+            "generateValidatingAdmissionPolicy": {"enabled": True},
+            "validatingAdmissionPolicyReports": {"enabled": True},
+            # An exception weakens a rule, so only who may write in Kyverno's own namespace can make one.
+            "policyExceptions": {"enabled": True, "namespace": NAMESPACE},
+            "backgroundScan": {"enabled": True},
+        },
+        "admissionController": {
+            "replicas": replicas,
+            "podDisruptionBudget": {"enabled": replicas > 1},
+            "container": {"resources": _resources("100m", "256Mi", "768Mi")},
+        },
+        "backgroundController": {
+            "replicas": followers,
+            "podDisruptionBudget": {"enabled": followers > 1},
+            "rbac": {"coreClusterRole": {"extraResources": [_network_policy_rights()]}},
+            "resources": _resources("100m", "128Mi", "384Mi"),
+        },
+        "reportsController": {
+            "replicas": followers,
+            "podDisruptionBudget": {"enabled": followers > 1},
+            "resources": _resources("100m", "128Mi", "384Mi"),
+        },
+        "cleanupController": {"enabled": False},
+        # Webhooks that outlive their server block every request (kyverno#9551).
+        "webhooksCleanup": {"enabled": True},
+    }
+
+
+def _network_policy_rights() -> dict[str, Any]:
+    """All that the generating rules write: the chart's own list would also hand out roles and role bindings."""
+    return {
+        "apiGroups": ["networking.k8s.io"],
+        "resources": ["networkpolicies"],
+        "verbs": ["create", "update", "patch", "delete"],
+    }
+
+
+def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory_limit}}
+
+
+class KyvernoPolicySet(pulumi.ComponentResource):
+    """Kyverno in its own namespace, and one policy for each rule that is on. Creates nothing when all are off.
+
+    The policies depend on the release, so that destroy removes them while Kyverno still serves its webhooks.
+    `ready` holds the release and the policies: what is created after them is judged by them.
+    """
+
+    ready: list[pulumi.Resource]
+
+    def __init__(self, name: str, args: KyvernoPolicySetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:KyvernoPolicySet", name, None, opts)
+        self.ready = []
+        manifests = policies(args)
+        if manifests:
+            release = self._release(name, args)
+            self.ready = [release, *(self._policy(name, made, release) for made in manifests)]
+        self.register_outputs({"policies": [cast("dict[str, str]", made["metadata"])["name"] for made in manifests]})
+
+    def _release(self, name: str, args: KyvernoPolicySetArgs) -> Release:
+        namespace = Namespace(
+            f"{name}-namespace",
+            metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return Release(
+            f"{name}-release",
+            name="kyverno",
+            namespace=NAMESPACE,
+            values=kyverno_values(args.replicas, args.platform_namespaces),
+            atomic=True,
+            timeout=600,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
+            **cast("dict[str, Any]", KYVERNO.source(args.charts_dir)),
+        )
+
+    def _policy(self, name: str, made: Manifest, release: Release) -> CustomResource:
+        metadata = cast("dict[str, Any]", made["metadata"])
+        return CustomResource(
+            f"{name}-{metadata['name']}",
+            api_version=cast("str", made["apiVersion"]),
+            kind=cast("str", made["kind"]),
+            metadata=metadata,
+            spec=made["spec"],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
+        )

@@ -1,0 +1,182 @@
+"""Istio and its mesh-wide rules: an identity on every connection, and no connection that nobody allowed."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import Namespace
+from pulumi_kubernetes.helm.v3 import Release
+
+from components.charts import ISTIO_BASE, ISTIO_CNI, ISTIOD, Chart
+
+NAMESPACE = "istio-system"
+SECURITY_API = "security.istio.io/v1"
+# The dry-run annotation of https://istio.io/latest/docs/tasks/security/authorization/authz-dry-run/
+DRY_RUN = "istio.io/dry-run"
+HUB = "registry.istio.io/release"
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MeshSecurityArgs:
+    """The decisions of a posture for the mesh.
+
+    `mtls` is `STRICT` or `PERMISSIVE`; `authorization` is `enforce`, `dry-run` or `off`. `hub` is the registry path of
+    the Istio images, Istio's own when absent. Raises `ValueError` for any other value, and for no replica.
+    """
+
+    charts_dir: str | None
+    mtls: str
+    authorization: str
+    replicas: int = 2
+    trust_domain: str = "cluster.local"
+    hub: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.mtls not in ("STRICT", "PERMISSIVE"):
+            raise ValueError(f"mtls: {self.mtls!r}; legal are STRICT and PERMISSIVE (no mesh at all: leave it out)")
+        check_authorization(self.authorization)
+        if self.replicas < 1:
+            raise ValueError(f"replicas: {self.replicas} istiod issue no certificate; set 1 or more")
+
+
+def check_authorization(authorization: str) -> None:
+    """Raise `ValueError` unless `authorization` is one of the three decisions."""
+    if authorization not in ("enforce", "dry-run", "off"):
+        raise ValueError(f"authorization: {authorization!r}; legal are enforce, dry-run and off")
+
+
+def base_values() -> Manifest:
+    """The values of Istio's `base` chart: its CRDs, and a validating webhook that fails closed."""
+    return {
+        "defaultRevision": "default",
+        # istiod sets this field itself once it serves; stating it keeps a chart upgrade from opening it for a moment.
+        "base": {"validationFailurePolicy": "Fail"},
+    }
+
+
+def cni_values(args: MeshSecurityArgs) -> Manifest:
+    """The values of Istio's `cni` chart: the node redirects traffic, so that no application pod needs NET_ADMIN."""
+    return {"global": _images(args), "excludeNamespaces": ["kube-system", NAMESPACE]}
+
+
+def istiod_values(args: MeshSecurityArgs) -> Manifest:
+    """The values of Istio's `istiod` chart.
+
+    A fixed number of replicas: an autoscaler would rewrite a field that the release states. `REGISTRY_ONLY` closes
+    what no Service and no ServiceEntry names.
+    """
+    return {
+        "autoscaleEnabled": False,
+        "replicaCount": args.replicas,
+        "pdb": {"minAvailable": 1},
+        "cni": {"enabled": True},
+        # A native sidecar runs before the init containers that need the network, and after the last container.
+        "env": {"ENABLE_NATIVE_SIDECARS": "true"},
+        "global": {**_images(args), "proxy": {"seccompProfile": {"type": "RuntimeDefault"}}},
+        "meshConfig": {
+            "trustDomain": args.trust_domain,
+            "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+            "accessLogFile": "/dev/stdout",
+            "accessLogEncoding": "JSON",
+        },
+    }
+
+
+def _images(args: MeshSecurityArgs) -> Manifest:
+    return {"hub": args.hub or HUB, "tag": ISTIOD.version}
+
+
+def peer_authentication(mtls: str) -> Manifest:
+    """The mesh-wide mTLS mode: `default` in the root namespace holds for every workload.
+
+    https://istio.io/latest/docs/reference/config/security/peer_authentication/
+    """
+    return {
+        "apiVersion": SECURITY_API,
+        "kind": "PeerAuthentication",
+        "metadata": {"name": "default", "namespace": NAMESPACE},
+        "spec": {"mtls": {"mode": mtls}},
+    }
+
+
+def deny_by_default(authorization: str) -> Manifest | None:
+    """The mesh-wide default: an ALLOW policy without a rule in the root namespace, which matches no request.
+
+    Dry-run holds for it too: istiod renders it as a shadow rule that never matches, so the proxies log what would be
+    denied and deny nothing. That is so only as long as every other ALLOW policy of a workload is a dry run as well,
+    since a single enforced one denies whatever it does not name.
+    """
+    if authorization == "off":
+        return None
+    return {
+        "apiVersion": SECURITY_API,
+        "kind": "AuthorizationPolicy",
+        "metadata": {
+            "name": "deny-by-default",
+            "namespace": NAMESPACE,
+            **dry_run_annotation(authorization),
+        },
+        "spec": {},
+    }
+
+
+def dry_run_annotation(authorization: str) -> Manifest:
+    """What a policy's metadata needs for this decision: the dry-run annotation, or nothing."""
+    return {"annotations": {DRY_RUN: "true"}} if authorization == "dry-run" else {}
+
+
+class MeshSecurity(pulumi.ComponentResource):
+    """Istio (CRDs, CNI plugin, istiod) in `istio-system`, the mesh-wide mTLS mode and the mesh-wide default deny.
+
+    `ready` holds the releases and both rules: a pod created after them gets its sidecar and is judged by them.
+    """
+
+    ready: list[pulumi.Resource]
+
+    def __init__(self, name: str, args: MeshSecurityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:MeshSecurity", name, None, opts)
+        namespace = Namespace(
+            f"{name}-namespace",
+            # The CNI plugin works on the node's network namespaces.
+            metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "privileged"}},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        base = self._release(name, "istio-base", ISTIO_BASE, base_values(), args, [namespace])
+        cni = self._release(name, "istio-cni", ISTIO_CNI, cni_values(args), args, [base])
+        istiod = self._release(name, "istiod", ISTIOD, istiod_values(args), args, [base])
+        rules = [peer_authentication(args.mtls), deny_by_default(args.authorization)]
+        self.ready = [base, cni, istiod, *(self._rule(name, rule, istiod) for rule in rules if rule is not None)]
+        self.register_outputs({"mtls": args.mtls, "authorization": args.authorization})
+
+    def _release(
+        self,
+        name: str,
+        release: str,
+        chart: Chart,
+        values: Manifest,
+        args: MeshSecurityArgs,
+        after: list[pulumi.Resource],
+    ) -> Release:
+        return Release(
+            f"{name}-{release}",
+            name=release,
+            namespace=NAMESPACE,
+            values=values,
+            atomic=True,
+            timeout=600,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+            **cast("dict[str, Any]", chart.source(args.charts_dir)),
+        )
+
+    def _rule(self, name: str, rule: Manifest, istiod: Release) -> CustomResource:
+        return CustomResource(
+            f"{name}-{rule['metadata']['name']}",
+            api_version=rule["apiVersion"],
+            kind=rule["kind"],
+            metadata=rule["metadata"],
+            spec=rule["spec"],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[istiod]),
+        )

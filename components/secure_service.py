@@ -1,0 +1,180 @@
+"""`SecureService`: an application on the platform, with nothing trusted that its file does not declare."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.apps.v1 import Deployment
+from pulumi_kubernetes.core.v1 import Secret, Service, ServiceAccount
+from pulumi_kubernetes.networking.v1 import Ingress, NetworkPolicy
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
+from pulumi_random import RandomPassword
+from pulumi_vault import Policy
+from pulumi_vault.kubernetes import AuthBackendRole
+from pulumi_vault.kv import SecretV2
+
+from components import service_network as network
+from components import service_vault as vault
+from components import service_workload as workload
+from components.service_args import SecretArgs, SecureServiceArgs
+
+GENERATED_LENGTH = 32
+
+
+class SecureService(pulumi.ComponentResource):
+    """One application and everything that its declaration implies.
+
+    Creates a ServiceAccount without a mounted token, a Deployment and a Service; for secrets a Vault policy and role, the
+    first values and the injector's annotations (a marked Kubernetes Secret on a stack without Vault); for calls a
+    NetworkPolicy and an AuthorizationPolicy; for a public host a route; for rights on the API a Role in its own namespace.
+    The providers of Kubernetes and Vault come with `opts.providers`, the namespace with `opts.depends_on`.
+    """
+
+    ready: list[pulumi.Resource]
+    """What must stand before the service is up."""
+
+    def __init__(self, name: str, args: SecureServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:SecureService", name, None, opts)
+        self._name = name
+        self._args = args
+        # Pulumi hands neither on to children, and each of them lives in a namespace the component does not create.
+        self._child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
+        self._in_vault = pulumi.ResourceOptions.merge(
+            self._child, pulumi.ResourceOptions(deleted_with=opts.deleted_with if opts else None)
+        )
+        identity = self._identity()
+        controls = [*identity, *self._secrets(), *self._network()]
+        deployment = Deployment(
+            name,
+            metadata=workload.metadata(args),
+            spec=workload.deployment_spec(args),
+            opts=self._after(controls),
+        )
+        service = Service(name, metadata=workload.metadata(args), spec=workload.service_spec(args), opts=self._child)
+        self.ready = [deployment, service, *self._availability(), *self._route()]
+        self.register_outputs({"name": args.name, "namespace": args.namespace, "url": network.public_url(args)})
+
+    def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(resources)))
+
+    def _identity(self) -> list[pulumi.Resource]:
+        args, metadata = self._args, workload.metadata(self._args)
+        account = ServiceAccount(self._name, metadata=metadata, automount_service_account_token=False, opts=self._child)
+        if not args.kubernetes_api:
+            return [account]
+        role = Role(self._name, metadata=metadata, rules=workload.role_rules(args), opts=self._child)
+        binding = RoleBinding(
+            self._name,
+            metadata=metadata,
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": args.name},
+            subjects=[{"kind": "ServiceAccount", "name": args.name, "namespace": args.namespace}],
+            opts=self._after([role]),
+        )
+        return [account, role, binding]
+
+    def _secrets(self) -> list[pulumi.Resource]:
+        args = self._args
+        if not args.secrets:
+            return []
+        values = {secret.name: self._first_values(secret) for secret in args.secrets}
+        if not args.platform.vault:
+            return [self._kubernetes_secret(values)]
+        policy = Policy(self._name, name=args.key, policy=vault.vault_policy(args), opts=self._in_vault)
+        role = AuthBackendRole(
+            self._name,
+            backend=args.platform.auth_path,
+            role_name=args.key,
+            bound_service_account_names=[args.name],
+            bound_service_account_namespaces=[args.namespace],
+            audience=vault.TOKEN_AUDIENCE,
+            token_policies=[args.key],
+            token_ttl=vault.TOKEN_TTL_SECONDS,
+            token_max_ttl=vault.TOKEN_MAX_TTL_SECONDS,
+            opts=self._in_vault,
+        )
+        stored = [
+            SecretV2(
+                f"{self._name}.{secret.name}",
+                mount=args.platform.kv_mount,
+                name=args.secret_path(secret.name),
+                data_json=pulumi.Output.secret(values[secret.name]).apply(lambda v: json.dumps(v, sort_keys=True)),
+                # First values only: what rotates them later is not undone by a refresh.
+                disable_read=True,
+                opts=self._in_vault,
+            )
+            for secret in args.secrets
+        ]
+        return [policy, role, *stored]
+
+    def _first_values(self, secret: SecretArgs) -> pulumi.Output[Mapping[str, str]]:
+        generated = {
+            field: RandomPassword(
+                f"{self._name}.{secret.name}.{field}",
+                length=GENERATED_LENGTH,
+                # No character that a connection string or a shell file would have to quote.
+                special=False,
+                opts=pulumi.ResourceOptions(parent=self),
+            ).result
+            for field in secret.generate
+        }
+        return pulumi.Output.secret(pulumi.Output.all(**{**secret.values, **generated}))
+
+    def _kubernetes_secret(self, values: Mapping[str, pulumi.Output[Mapping[str, str]]]) -> Secret:
+        metadata = workload.metadata(self._args)
+        metadata["annotations"] = {"zero-trust.dev/insecure": "kubernetes-secret"}
+        files = {
+            secret.file: values[secret.name].apply(
+                lambda found, template=secret.template: vault.render_file(template, found)
+            )
+            for secret in self._args.secrets
+        }
+        return Secret(self._name, metadata=metadata, type="Opaque", string_data=files, opts=self._child)
+
+    def _network(self) -> list[pulumi.Resource]:
+        args, found = self._args, list[pulumi.Resource]()
+        if args.platform.network_policies:
+            found.append(
+                NetworkPolicy(
+                    self._name,
+                    metadata=workload.metadata(args),
+                    spec=network.network_policy_spec(args),
+                    opts=self._child,
+                )
+            )
+        if policy := network.authorization_policy(args):
+            found.append(
+                CustomResource(
+                    f"{self._name}.authorization",
+                    api_version="security.istio.io/v1",
+                    kind="AuthorizationPolicy",
+                    opts=self._child,
+                    **policy,
+                )
+            )
+        return found
+
+    def _availability(self) -> list[pulumi.Resource]:
+        args = self._args
+        if args.replicas < 2:
+            return []
+        metadata, spec = workload.metadata(args), workload.disruption_budget_spec(args)
+        return [PodDisruptionBudget(self._name, metadata=metadata, spec=spec, opts=self._child)]
+
+    def _route(self) -> list[pulumi.Resource]:
+        args = self._args
+        if not args.public:
+            return []
+        if args.platform.route == "ingress":
+            return [Ingress(self._name, opts=self._child, **network.ingress_manifest(args))]
+        return [
+            CustomResource(
+                f"{self._name}.route",
+                api_version="gateway.networking.k8s.io/v1",
+                kind="HTTPRoute",
+                metadata=workload.metadata(args),
+                spec=network.http_route_spec(args),
+                opts=self._child,
+            )
+        ]

@@ -1,0 +1,201 @@
+"""The arguments of `SecureService`: plain data, so that the component can be published to other languages.
+
+An empty string or list stands for "none": the public edge has no optional types and no unions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from components.service_spec import ServiceSpec
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A service at the other end of a call, and the port that is called."""
+
+    namespace: str
+    name: str
+    port: int
+
+
+@dataclass(frozen=True)
+class SecretArgs:
+    """A secret of a service and the file that shows it."""
+
+    name: str
+    file: str
+    values: Mapping[str, str]
+    generate: Sequence[str]
+    template: str
+
+
+@dataclass(frozen=True)
+class ApiRuleArgs:
+    """Rights on the Kubernetes API, in the service's own namespace."""
+
+    api_groups: Sequence[str]
+    resources: Sequence[str]
+    verbs: Sequence[str]
+
+
+@dataclass(frozen=True)
+class PlatformArgs:
+    """What the platform decided and where its parts are, the same for every service of a stack."""
+
+    vault: bool
+    injection: bool
+    mesh: bool
+    authorization: str
+    network_policies: bool
+    trust_domain: str = "cluster.local"
+    kv_mount: str = "secret"
+    auth_path: str = "kubernetes"
+    vault_port: int = 8200
+    vault_networks: Sequence[str] = ()
+    """Networks of an external Vault; empty: Vault's pods are in namespace `vault`."""
+    api_server_networks: Sequence[str] = ()
+    route: str = ""
+    """`gateway-api`, `ingress` or empty: nothing is public."""
+    issuer: str = ""
+    ingress_class: str = ""
+    gateway_name: str = ""
+    gateway_namespace: str = ""
+    gateway_account: str = ""
+
+
+@dataclass(frozen=True)
+class SecureServiceArgs:
+    """One service, whom it talks to, and the platform it runs on.
+
+    Raises `ValueError` when a grant is broader than the names that it is made of.
+    """
+
+    name: str
+    namespace: str
+    team: str
+    image: str
+    port: int
+    platform: PlatformArgs
+    protocol: str = "http"
+    host: str = ""
+    paths: Sequence[str] = ("/",)
+    calls: Sequence[Peer] = ()
+    called_by: Sequence[Peer] = ()
+    secrets: Sequence[SecretArgs] = ()
+    kubernetes_api: Sequence[ApiRuleArgs] = ()
+    replicas: int = 2
+    cpu_request: str = "100m"
+    memory_request: str = "128Mi"
+    cpu_limit: str = "500m"
+    memory_limit: str = "256Mi"
+    health: str = ""
+    run_as_user: int = 1000
+    writable: Sequence[str] = ()
+    component: str = "service"
+    cost_center: str = ""
+    labels: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        peers = [*self.calls, *self.called_by]
+        names = [self.name, self.namespace, *(secret.name for secret in self.secrets)]
+        names += [word for peer in peers for word in (peer.name, peer.namespace)]
+        if broad := sorted({word for word in names if not word or "*" in word or "/" in word}):
+            raise ValueError(f"{self.namespace}/{self.name}: {broad} would grant more than one name: write a full name")
+        for rule in self.kubernetes_api:
+            if any("*" in word for word in (*rule.api_groups, *rule.resources, *rule.verbs)):
+                raise ValueError(f"{self.namespace}/{self.name}: kubernetes_api has a wildcard: name each right")
+        object.__setattr__(self, "labels", _labels(self))
+
+    @property
+    def key(self) -> str:
+        """The service's unique name: a dot can be in neither part, so no two services share it."""
+        return f"{self.namespace}.{self.name}"
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels that select its pods, which never change during its life."""
+        return {"app": self.name}
+
+    def secret_path(self, secret: str) -> str:
+        """The path of a secret below the KV mount."""
+        return f"{self.namespace}/{self.name}/{secret}"
+
+    @property
+    def public(self) -> bool:
+        """Whether something outside the cluster reaches it on this stack."""
+        return bool(self.host and self.platform.route)
+
+
+def _labels(args: SecureServiceArgs) -> dict[str, str]:
+    version = args.image.partition("@")[0].rpartition("/")[2].partition(":")[2] or "digest"
+    labels = {
+        "app": args.name,
+        "app.kubernetes.io/name": args.name,
+        "app.kubernetes.io/version": version,
+        "app.kubernetes.io/component": args.component,
+        "app.kubernetes.io/part-of": args.namespace,
+        "app.kubernetes.io/managed-by": "pulumi",
+        "component": args.component,
+        "team": args.team,
+        "version": version,
+    }
+    return {**labels, "cost-center": args.cost_center} if args.cost_center else labels
+
+
+def services_args(specs: Sequence[ServiceSpec], platform: PlatformArgs, replicas: int) -> list[SecureServiceArgs]:
+    """The arguments of every service, with both ends of each call taken from the one place that declares it."""
+    ports = {(spec.namespace, spec.name): spec.port for spec in specs}
+    callers: dict[tuple[str, str], list[Peer]] = {key: [] for key in ports}
+    for spec in specs:
+        for callee in dict.fromkeys(spec.callees()):
+            callers[callee].append(Peer(spec.namespace, spec.name, ports[callee]))
+    return [
+        _service_args(
+            spec,
+            platform,
+            replicas,
+            [Peer(*callee, ports[callee]) for callee in dict.fromkeys(spec.callees())],
+            callers[spec.namespace, spec.name],
+        )
+        for spec in specs
+    ]
+
+
+def _service_args(
+    spec: ServiceSpec, platform: PlatformArgs, replicas: int, calls: Sequence[Peer], called_by: Sequence[Peer]
+) -> SecureServiceArgs:
+    return SecureServiceArgs(
+        name=spec.name,
+        namespace=spec.namespace,
+        team=spec.team,
+        image=spec.image,
+        port=spec.port,
+        platform=platform,
+        protocol=spec.protocol,
+        host=spec.host or "",
+        paths=spec.paths,
+        calls=calls,
+        called_by=called_by,
+        secrets=[
+            SecretArgs(
+                name,
+                secret.file or name,
+                secret.values,
+                secret.generate,
+                secret.template
+                or "".join(f"{field.upper()}={{{{ .Data.data.{field} }}}}\n" for field in secret.fields),
+            )
+            for name, secret in sorted(spec.secrets.items())
+        ],
+        kubernetes_api=[ApiRuleArgs(r.api_groups, r.resources, r.verbs) for r in spec.kubernetes_api],
+        replicas=spec.replicas or replicas,
+        cpu_request=spec.resources.requests.cpu,
+        memory_request=spec.resources.requests.memory,
+        cpu_limit=spec.resources.limits.cpu,
+        memory_limit=spec.resources.limits.memory,
+        health=spec.health or "",
+        run_as_user=spec.run_as_user,
+        writable=spec.writable,
+        component=spec.component,
+        cost_center=spec.cost_center or "",
+    )

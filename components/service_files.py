@@ -1,0 +1,114 @@
+"""Reading the service files and what only shows when they are read together: unknown callees, claimed hosts, grants."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from components.service_spec import ServiceSpec
+from components.typed_file import ConfigError, Problem, line_finder, problems_of, read_yaml
+
+
+@dataclass(frozen=True)
+class ServiceFile:
+    """A service and the file it was read from."""
+
+    file: str
+    spec: ServiceSpec
+    line_of: Callable[[tuple[int | str, ...]], int]
+
+    def problem(self, key: str, message: str, found: str = "", legal: Iterable[str] = ()) -> Problem:
+        """A problem of one of its keys."""
+        return Problem(self.file, key, message, found, tuple(legal), self.line_of((key,)))
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What a service file must keep to on this stack; empty registries admit every image."""
+
+    registries: Sequence[str]
+    api_server_reachable: bool
+
+
+def parse_service(text: str, file: str) -> ServiceFile:
+    """The service of a YAML text. Raises `ConfigError` with every problem, each with its line."""
+    values = {"name": Path(file).stem, **read_yaml(text, file)}
+    line_of = line_finder(text)
+    try:
+        return ServiceFile(file, ServiceSpec.model_validate(values), line_of)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, ServiceSpec, file, line_of=line_of)) from error
+
+
+def read_services(directory: Path, admission: Admission) -> tuple[ServiceSpec, ...]:
+    """Every service of a directory, sorted by namespace and name. Raises `ConfigError` for all files at once."""
+    files: list[ServiceFile] = []
+    problems: list[Problem] = []
+    for path in sorted(directory.glob("*.yaml")):
+        try:
+            files.append(parse_service(path.read_text(encoding="utf-8"), f"{directory.name}/{path.name}"))
+        except ConfigError as error:
+            problems += error.problems
+    # A broken file would make its callers' calls look unknown: the files are compared once each one stands.
+    if problems := problems or check_services(files, admission):
+        raise ConfigError(problems)
+    return tuple(sorted((file.spec for file in files), key=lambda spec: (spec.namespace, spec.name)))
+
+
+def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[Problem]:
+    """The problems between service files, and between them and the stack."""
+    return [
+        *_twice(files),
+        *_unknown_calls(files),
+        *_claimed_hosts(files),
+        *(problem for file in files for problem in _not_admitted(file, admission)),
+    ]
+
+
+def _twice(files: Sequence[ServiceFile]) -> list[Problem]:
+    owners: dict[tuple[str, str], str] = {}
+    found: list[Problem] = []
+    for file in files:
+        owner = owners.setdefault((file.spec.namespace, file.spec.name), file.file)
+        if owner != file.file:
+            found.append(file.problem("name", f"{owner} already holds this service", f"{file.spec.name!r}"))
+    return found
+
+
+def _unknown_calls(files: Sequence[ServiceFile]) -> list[Problem]:
+    known = {(file.spec.namespace, file.spec.name) for file in files}
+    found: list[Problem] = []
+    for file in files:
+        spec = file.spec
+        legal = sorted(
+            name if namespace == spec.namespace else f"{namespace}/{name}"
+            for namespace, name in known - {(spec.namespace, spec.name)}
+        )
+        for call, callee in zip(spec.calls, spec.callees(), strict=True):
+            if callee == (spec.namespace, spec.name):
+                found.append(file.problem("calls", "a service needs no leave to call itself", repr(call), legal))
+            elif callee not in known:
+                found.append(file.problem("calls", "no such service", repr(call), legal))
+    return found
+
+
+def _claimed_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
+    owners: dict[str, str] = {}
+    found: list[Problem] = []
+    for file in files:
+        host = file.spec.host
+        if host is not None and (owner := owners.setdefault(host, file.file)) != file.file:
+            found.append(file.problem("host", f"{owner} already claims this host", repr(host)))
+    return found
+
+
+def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
+    found: list[Problem] = []
+    image = file.spec.image
+    if admission.registries and not any(image.startswith(f"{registry}/") for registry in admission.registries):
+        found.append(file.problem("image", "not from an approved registry", repr(image), admission.registries))
+    if file.spec.kubernetes_api and not admission.api_server_reachable:
+        message = "the stack's apiServerCidrs is empty, so no network policy can let the service reach the API server"
+        found.append(file.problem("kubernetesApi", message))
+    return found

@@ -1,0 +1,207 @@
+"""The service file: what a team writes about one application, and nothing that can be derived from it."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
+
+from components.settings_platform import AbsolutePath, Replicas
+from components.typed_file import HostName, Label, Port, Quantity, TypedFile
+
+PLATFORM_NAMESPACES = (
+    "kube-system",
+    "kube-node-lease",
+    "kube-public",
+    "kyverno",
+    "istio-system",
+    "cert-manager",
+    "vault",
+    "istio-ingress",
+)
+_MESH_UID = 1337
+_MESH_PORTS = range(15000, 15100)
+# A literal under such a key would put the secret into the repository.
+_SECRET_KEY = re.compile(r"pass|passwd|pwd|token|secret|credential|private|api_?key")
+_PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+FIELD_OF_SECRET = re.compile(r"\.Data\.data\.([a-z][a-z0-9_]*)")
+# Verbs and resources that lead from one namespace's rights to all of its secrets, or to more rights.
+_ESCALATING_VERBS = frozenset({"escalate", "bind", "impersonate"})
+_ESCALATING_RESOURCES = frozenset(
+    {
+        "secrets",
+        "serviceaccounts/token",
+        "pods/exec",
+        "pods/attach",
+        "pods/ephemeralcontainers",
+        "roles",
+        "rolebindings",
+    }
+)
+
+
+def _image(value: str) -> str:
+    host, slash, _ = value.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        raise ValueError(
+            "no registry: an image starts with its registry's host, as registry.example.org/shop/api:v1.2.3"
+        )
+    if "@sha256:" in value:
+        return value
+    tag = value.rpartition("/")[2].partition(":")[2]
+    if tag in ("", "latest"):
+        raise ValueError("no fixed version: add a tag other than latest, or a digest")
+    return value
+
+
+def _key(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+        raise ValueError("not a field name: lower-case letters, digits and underscores, a letter first")
+    return value
+
+
+def _file_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-._a-z0-9]{0,61}[a-z0-9])?", value):
+        raise ValueError("not a file name: lower-case letters, digits, dots, hyphens and underscores")
+    return value
+
+
+def _call(value: str) -> str:
+    parts = value.split("/")
+    if len(parts) > 2 or not all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", part) for part in parts):
+        raise ValueError("not a service: write its name, or namespace/name (wildcards are over-broad)")
+    return value
+
+
+def _http_path(value: str) -> str:
+    if not re.fullmatch(r"/[^\s?#*]*", value):
+        raise ValueError("not an absolute path such as /healthz")
+    return value
+
+
+def _uid(value: int) -> int:
+    if value == _MESH_UID:
+        raise ValueError("1337 is the mesh proxy's user: its traffic bypasses the proxy")
+    return value
+
+
+def _port(value: int) -> int:
+    if value in _MESH_PORTS:
+        raise ValueError("ports 15000 to 15099 are the mesh proxy's")
+    return value
+
+
+FieldName = Annotated[StrictStr, AfterValidator(_key)]
+FileName = Annotated[StrictStr, AfterValidator(_file_name)]
+HttpPath = Annotated[StrictStr, AfterValidator(_http_path)]
+
+
+class SecretSpec(TypedFile):
+    """One secret of a service: a file `/vault/secrets/<file>` in its pod."""
+
+    values: dict[FieldName, StrictStr] = Field(default_factory=dict)
+    """Fields that are no secret, such as a host or a user name."""
+    generate: tuple[FieldName, ...] = ()
+    """Fields whose first value is generated."""
+    template: StrictStr | None = None
+    """The file's text, with `{{ .Data.data.<field> }}` for a field; by default one line `FIELD=value` for each."""
+    file: FileName | None = None
+    """The file's name; the secret's name by default."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field, sorted."""
+        return tuple(sorted({*self.values, *self.generate}))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.fields:
+            raise ValueError("no field: write values, generate, or both")
+        if both := sorted(set(self.values) & set(self.generate)):
+            raise ValueError(f"{', '.join(both)} stands under values and generate: keep one")
+        if leaked := sorted(key for key in self.values if _SECRET_KEY.search(key)):
+            raise ValueError(f"{', '.join(leaked)} looks like a secret in clear text: move it to generate")
+        for placeholder in _PLACEHOLDER.findall(self.template or ""):
+            field = FIELD_OF_SECRET.fullmatch(placeholder)
+            if field is None or field[1] not in self.fields:
+                raise ValueError(
+                    f"the template has {{{{ {placeholder} }}}}; legal: "
+                    + ", ".join(f"{{{{ .Data.data.{name} }}}}" for name in self.fields)
+                )
+        return self
+
+
+class Amounts(TypedFile):
+    """CPU and memory."""
+
+    cpu: Quantity
+    memory: Quantity
+
+
+class ResourcesSpec(TypedFile):
+    """What a pod may use, and what is kept for it."""
+
+    requests: Amounts = Amounts(cpu="100m", memory="128Mi")
+    limits: Amounts = Amounts(cpu="500m", memory="256Mi")
+
+
+class ApiRule(TypedFile):
+    """Rights on the Kubernetes API, in the service's own namespace."""
+
+    api_groups: tuple[StrictStr, ...] = ("",)
+    resources: tuple[StrictStr, ...] = Field(min_length=1)
+    verbs: tuple[StrictStr, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _narrow(self) -> Self:
+        written = (*self.api_groups, *self.resources, *self.verbs)
+        if any("*" in word for word in written):
+            raise ValueError("a wildcard is over-broad: name each group, resource and verb")
+        if broad := sorted({*self.resources} & _ESCALATING_RESOURCES | {*self.verbs} & _ESCALATING_VERBS):
+            raise ValueError(f"{', '.join(broad)} would give more than is written: no service gets it")
+        return self
+
+
+class ServiceSpec(TypedFile):
+    """One application."""
+
+    name: Label
+    """The service's name; the file's name by default."""
+    namespace: Label
+    team: Label
+    """Who answers for it."""
+    image: Annotated[StrictStr, AfterValidator(_image)]
+    port: Annotated[Port, AfterValidator(_port)]
+    protocol: Literal["http", "tcp"] = "http"
+    host: HostName | None = None
+    """The public name; without it nothing outside the cluster reaches the service."""
+    paths: tuple[HttpPath, ...] = Field(default=("/",), min_length=1)
+    """The path prefixes that are public at `host`."""
+    calls: tuple[Annotated[StrictStr, AfterValidator(_call)], ...] = ()
+    """The services it talks to; everything else is closed."""
+    secrets: dict[Label, SecretSpec] = Field(default_factory=dict)
+    replicas: Replicas | None = None
+    resources: ResourcesSpec = ResourcesSpec()
+    health: HttpPath | None = None
+    """The path that answers a probe; by default the port must accept a connection."""
+    run_as_user: Annotated[StrictInt, Field(ge=1, le=65535), AfterValidator(_uid)] = 1000
+    writable: tuple[AbsolutePath, ...] = ()
+    """Directories it may write to beside /tmp; they end with the pod."""
+    kubernetes_api: tuple[ApiRule, ...] = ()
+    component: Label = "service"
+    cost_center: Label | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.namespace in PLATFORM_NAMESPACES or self.namespace.startswith("kube-"):
+            raise ValueError(f"namespace {self.namespace} is the platform's: write one of your own")
+        if self.host is not None and self.protocol != "http":
+            raise ValueError("host needs protocol: http")
+        files = [secret.file or name for name, secret in self.secrets.items()]
+        if twice := sorted({name for name in files if files.count(name) > 1}):
+            raise ValueError(f"two secrets write the file {', '.join(twice)}")
+        return self
+
+    def callees(self) -> tuple[tuple[str, str], ...]:
+        """Namespace and name of each service it calls."""
+        split = (call.rpartition("/") for call in self.calls)
+        return tuple((namespace or self.namespace, name) for namespace, _, name in split)

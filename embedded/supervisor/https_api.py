@@ -1,0 +1,70 @@
+"""A small JSON-over-HTTPS client for the loopback APIs the supervisor speaks to: Kubernetes and Vault."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import urllib3
+
+from embedded.supervisor.pki import KeyPair
+
+_JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+_TIMEOUT = urllib3.Timeout(connect=2.0, read=15.0)
+_REFUSALS_FROM = 400
+
+
+class ApiError(Exception):
+    """An API answered with an error status, or not at all (``status`` is then 0)."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class HttpsApi:
+    """JSON calls to one server, verified by its authority, authenticated by a client certificate."""
+
+    def __init__(self, base_url: str, ca: Path, client: KeyPair | None = None) -> None:
+        self._base_url = base_url
+        self._pool = urllib3.PoolManager(
+            ca_certs=str(ca),
+            cert_file=str(client.certificate) if client else None,
+            key_file=str(client.key) if client else None,
+            retries=False,
+            timeout=_TIMEOUT,
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        content_type: str = _JSON,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, object]:
+        """Send one request and return the JSON object of the answer ({} when it is empty).
+
+        Raises ``ApiError`` for a status of 400 and above, and when no answer comes.
+        """
+        try:
+            response = self._pool.request(
+                method,
+                self._base_url + path,
+                body=None if body is None else json.dumps(body).encode(),
+                headers={"Content-Type": content_type, "Accept": _JSON, **(headers or {})},
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiError(0, f"{method} {path}: no answer from {self._base_url}: {error}") from error
+        if response.status >= _REFUSALS_FROM:
+            raise ApiError(response.status, f"{method} {path}: {response.status}: {response.data[:500].decode()}")
+        return json.loads(response.data) if response.data else {}
+
+    def answers(self, path: str) -> bool:
+        """Whether a GET of ``path`` is answered with a status below 400, whatever its body."""
+        try:
+            return self._pool.request("GET", self._base_url + path).status < _REFUSALS_FROM
+        except urllib3.exceptions.HTTPError:
+            return False

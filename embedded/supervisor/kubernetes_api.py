@@ -1,0 +1,50 @@
+"""The few calls the supervisor makes on the Kubernetes API, over plain dictionaries."""
+
+from typing import Any
+
+from embedded.supervisor.https_api import MERGE_PATCH, ApiError, HttpsApi
+
+CONFLICT = 409
+NOT_FOUND = 404
+
+# Kubernetes objects are open dictionaries of JSON: there is no schema here to type them by.
+Manifest = dict[str, Any]
+
+
+class KubernetesApi:
+    """Reads and writes objects by their REST path (Kubernetes API reference, "API concepts")."""
+
+    def __init__(self, api: HttpsApi) -> None:
+        self._api = api
+
+    def get(self, path: str) -> Manifest:
+        """Read one object or list. Raises ``ApiError``."""
+        return self._api.call("GET", path)
+
+    def list(self, path: str) -> list[Manifest]:
+        """The items of a list. Raises ``ApiError``."""
+        return self.get(path).get("items") or []
+
+    def ensure(self, collection: str, manifest: Manifest) -> None:
+        """Create the object in its collection; leave one of that name as it is."""
+        try:
+            self._api.call("POST", collection, manifest)
+        except ApiError as error:
+            if error.status != CONFLICT:
+                raise
+
+    def annotate(self, path: str, annotations: dict[str, str | None]) -> None:
+        """Set annotations on the object, or remove those given as None. An object that is gone is no error."""
+        body = {"metadata": {"annotations": annotations}}
+        try:
+            self._api.call("PATCH", path, body, content_type=MERGE_PATCH)
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    def service_account_token(self, namespace: str, name: str, seconds: int) -> str:
+        """A token of the service account for the API server itself (TokenRequest API)."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        answer: Manifest = self._api.call("POST", path, body)
+        return answer["status"]["token"]

@@ -1,0 +1,71 @@
+"""The loopback ports of one checkout: chosen once, kept, and checked before the control plane starts."""
+
+import json
+import secrets
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from embedded.supervisor.private_files import write_private_json
+
+LOOPBACK = "127.0.0.1"
+
+# Below Linux' ephemeral range (ip_local_port_range starts at 32768), where no outgoing connection takes a port meanwhile.
+_FIRST, _LAST = 20000, 31999
+_ATTEMPTS = 1000
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def load_ports(path: Path) -> dict[str, int]:
+    """The ports written by an earlier start; empty before the first one."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def choose_ports(path: Path, names: Iterable[str], patience_seconds: float = 5.0) -> dict[str, int]:
+    """Give every name a free port and keep the choice in ``path``.
+
+    A port kept from an earlier start stays, unless another program holds it for longer than ``patience_seconds``
+    (a process told to end needs a moment to let go of its own).
+    """
+    kept = load_ports(path)
+    deadline = time.monotonic() + patience_seconds
+    chosen: dict[str, int] = {}
+    for name in names:
+        port = kept.get(name)
+        if port is None or not _becomes_free(port, deadline):
+            port = _pick(taken={*kept.values(), *chosen.values()})
+        chosen[name] = port
+    write_private_json(path, dict(sorted(chosen.items())))
+    return chosen
+
+
+def _becomes_free(port: int, deadline: float) -> bool:
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _pick(taken: set[int]) -> int:
+    for _ in range(_ATTEMPTS):
+        port = _FIRST + secrets.randbelow(_LAST - _FIRST + 1)
+        if port not in taken and is_free(port):
+            return port
+    raise RuntimeError(f"no free loopback port found between {_FIRST} and {_LAST}: stop something that listens there")
+
+
+def address(ports: Mapping[str, int], name: str) -> str:
+    """``host:port`` of the named listener."""
+    return f"{LOOPBACK}:{ports[name]}"
