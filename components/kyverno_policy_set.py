@@ -52,7 +52,7 @@ class KyvernoPolicySetArgs:
         for registry in self.approved_registries:
             if not registry.strip("/") or "*" in registry:
                 raise ValueError(
-                    f"approved_registries: {registry!r} approves every image; name a registry, such as registry.example.org"
+                    f"approved_registries: {registry!r} names no registry; write one such as registry.example.org"
                 )
         _check_names(self, load_library())
 
@@ -192,6 +192,7 @@ class KyvernoPolicySet(pulumi.ComponentResource):
             metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
             opts=pulumi.ResourceOptions(parent=self),
         )
+        source: dict[str, Any] = KYVERNO.source(args.charts_dir)
         return Release(
             f"{name}-release",
             name="kyverno",
@@ -200,7 +201,7 @@ class KyvernoPolicySet(pulumi.ComponentResource):
             atomic=True,
             timeout=600,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
-            **cast("dict[str, Any]", KYVERNO.source(args.charts_dir)),
+            **source,
         )
 
     def _policy(self, name: str, made: Manifest, release: Release) -> CustomResource:

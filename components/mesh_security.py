@@ -1,7 +1,7 @@
 """Istio and its mesh-wide rules: an identity on every connection, and no connection that nobody allowed."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
@@ -160,6 +160,7 @@ class MeshSecurity(pulumi.ComponentResource):
         args: MeshSecurityArgs,
         after: list[pulumi.Resource],
     ) -> Release:
+        source: dict[str, Any] = chart.source(args.charts_dir)
         return Release(
             f"{name}-{release}",
             name=release,
@@ -168,7 +169,7 @@ class MeshSecurity(pulumi.ComponentResource):
             atomic=True,
             timeout=600,
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
-            **cast("dict[str, Any]", chart.source(args.charts_dir)),
+            **source,
         )
 
     def _rule(self, name: str, rule: Manifest, istiod: Release) -> CustomResource:

@@ -1,4 +1,4 @@
-"""The rule library under `policies/`: loads its files, and turns a rule and a decision into the manifest that is applied.
+"""The rule library under `policies/`: loads its files, and makes of a rule and a decision the manifest to apply.
 
 A rule is a plain Kyverno file at `policies/<tier>/<rule>/policy.yaml`. Its parameters are those `spec.variables` whose
 expression is a JSON literal (which is a CEL literal too); they are overridden by name. Source of the policy types:
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +25,8 @@ TIERS = (*VALIDATING_TIERS, "mutate", "generate")
 API_VERSION = "policies.kyverno.io/v1"
 KINDS = {"mutate": "MutatingPolicy", "generate": "GeneratingPolicy"}
 
+# An empty list fits every list.
+_EMPTY_LIST = ("list",)
 _VALIDATION_ACTIONS = {Action.AUDIT: ["Audit"], Action.WARN: ["Warn", "Audit"], Action.DENY: ["Deny"]}
 
 
@@ -80,8 +82,9 @@ class Library:
         return self.rules[name]
 
 
+@cache
 def load_library(root: Path = LIBRARY) -> Library:
-    """Read every rule below `root`.
+    """Read every rule below `root`, once in the life of a program.
 
     Raises `PolicyLibraryError` for a folder that is no tier, a file that is no policy of its tier's kind, a rule whose
     name is not its folder's, and a rule without a title, category, severity or description.
@@ -100,14 +103,14 @@ def load_library(root: Path = LIBRARY) -> Library:
 
 
 def _load_rule(path: Path) -> Rule:
-    document = yaml.safe_load(path.read_text())
+    loaded: object = yaml.safe_load(path.read_text())
+    document = cast("Manifest", loaded) if isinstance(loaded, dict) else {}
     tier, name = path.parts[-3], path.parts[-2]
     file = f"policies/{tier}/{name}/policy.yaml"
     expected = (API_VERSION, KINDS.get(tier, "ValidatingPolicy"))
-    if not isinstance(document, dict) or (document.get("apiVersion"), document.get("kind")) != expected:
+    if (document.get("apiVersion"), document.get("kind")) != expected:
         raise PolicyLibraryError(f"{file}: a rule of the tier {tier} is one {expected[0]} {expected[1]} document")
-    manifest = cast("Manifest", document)
-    metadata = _section(manifest, "metadata")
+    metadata = _section(document, "metadata")
     if metadata.get("name") != name:
         raise PolicyLibraryError(
             f"{file}: metadata.name is {metadata.get('name')!r}; name it like its folder, {name!r}"
@@ -116,7 +119,7 @@ def _load_rule(path: Path) -> Rule:
     for key in ("title", "category", "severity", "description"):
         if not annotations.get(f"policies.kyverno.io/{key}"):
             raise PolicyLibraryError(f"{file}: metadata.annotations lacks policies.kyverno.io/{key}")
-    return Rule(tier, name, path, manifest)
+    return Rule(tier, name, path, document)
 
 
 def manifest(
@@ -155,7 +158,7 @@ def _set_parameters(rule: Rule, made: Manifest, parameters: Mapping[str, object]
             legal = ", ".join(rule.parameters) or "none"
             raise PolicyLibraryError(f"{rule.file}: no parameter {name!r}; this rule's parameters are: {legal}")
         default = rule.parameters[name]
-        if _shape(value) != _shape(default) and not (isinstance(value, list | tuple) and value == type(value)()):
+        if _shape(value) not in (_shape(default), _EMPTY_LIST):
             raise PolicyLibraryError(
                 f"{rule.file}: parameter {name!r} is {value!r}; it has to be like its default, {json.dumps(default)}"
             )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
@@ -23,12 +24,17 @@ from components.service_args import SecretArgs, SecureServiceArgs
 GENERATED_LENGTH = 32
 
 
+def _typed(manifest: network.Manifest) -> Any:
+    """A manifest as the SDK takes it: its types spell the keys of the same schema in another case."""
+    return manifest
+
+
 class SecureService(pulumi.ComponentResource):
     """One application and everything that its declaration implies.
 
-    Creates a ServiceAccount without a mounted token, a Deployment and a Service; for secrets a Vault policy and role, the
-    first values and the injector's annotations (a marked Kubernetes Secret on a stack without Vault); for calls a
-    NetworkPolicy and an AuthorizationPolicy; for a public host a route; for rights on the API a Role in its own namespace.
+    Creates a ServiceAccount without a mounted token, a Deployment and a Service; for secrets a Vault policy and role,
+    the first values and the injector's annotations (a marked Kubernetes Secret on a stack without Vault); for calls a
+    NetworkPolicy and an AuthorizationPolicy; for a public host a route; for rights on the API a Role in its namespace.
     The providers of Kubernetes and Vault come with `opts.providers`, the namespace with `opts.depends_on`.
     """
 
@@ -48,11 +54,13 @@ class SecureService(pulumi.ComponentResource):
         controls = [*identity, *self._secrets(), *self._network()]
         deployment = Deployment(
             name,
-            metadata=workload.metadata(args),
-            spec=workload.deployment_spec(args),
+            metadata=_typed(workload.metadata(args)),
+            spec=_typed(workload.deployment_spec(args)),
             opts=self._after(controls),
         )
-        service = Service(name, metadata=workload.metadata(args), spec=workload.service_spec(args), opts=self._child)
+        service = Service(
+            name, metadata=_typed(workload.metadata(args)), spec=_typed(workload.service_spec(args)), opts=self._child
+        )
         self.ready = [deployment, service, *self._availability(), *self._route()]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": network.public_url(args)})
 
@@ -60,11 +68,13 @@ class SecureService(pulumi.ComponentResource):
         return pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(resources)))
 
     def _identity(self) -> list[pulumi.Resource]:
-        args, metadata = self._args, workload.metadata(self._args)
+        args, metadata = self._args, _typed(workload.metadata(self._args))
         account = ServiceAccount(self._name, metadata=metadata, automount_service_account_token=False, opts=self._child)
         if not args.kubernetes_api:
             return [account]
-        role = Role(self._name, metadata=metadata, rules=workload.role_rules(args), opts=self._child)
+        role = Role(
+            self._name, metadata=metadata, rules=[_typed(rule) for rule in workload.role_rules(args)], opts=self._child
+        )
         binding = RoleBinding(
             self._name,
             metadata=metadata,
@@ -122,8 +132,8 @@ class SecureService(pulumi.ComponentResource):
         return pulumi.Output.secret(pulumi.Output.all(**{**secret.values, **generated}))
 
     def _kubernetes_secret(self, values: Mapping[str, pulumi.Output[Mapping[str, str]]]) -> Secret:
-        metadata = workload.metadata(self._args)
-        metadata["annotations"] = {"zero-trust.dev/insecure": "kubernetes-secret"}
+        marked = {"annotations": {"zero-trust.dev/insecure": "kubernetes-secret"}}
+        metadata = _typed({**workload.metadata(self._args), **marked})
         files = {
             secret.file: values[secret.name].apply(
                 lambda found, template=secret.template: vault.render_file(template, found)
@@ -138,8 +148,8 @@ class SecureService(pulumi.ComponentResource):
             found.append(
                 NetworkPolicy(
                     self._name,
-                    metadata=workload.metadata(args),
-                    spec=network.network_policy_spec(args),
+                    metadata=_typed(workload.metadata(args)),
+                    spec=_typed(network.network_policy_spec(args)),
                     opts=self._child,
                 )
             )
@@ -159,21 +169,23 @@ class SecureService(pulumi.ComponentResource):
         args = self._args
         if args.replicas < 2:
             return []
-        metadata, spec = workload.metadata(args), workload.disruption_budget_spec(args)
-        return [PodDisruptionBudget(self._name, metadata=metadata, spec=spec, opts=self._child)]
+        metadata, spec = _typed(workload.metadata(args)), _typed(workload.disruption_budget_spec(args))
+        budget = PodDisruptionBudget(self._name, metadata=metadata, spec=spec, opts=self._child)
+        return [budget]
 
     def _route(self) -> list[pulumi.Resource]:
         args = self._args
         if not args.public:
             return []
         if args.platform.route == "ingress":
-            return [Ingress(self._name, opts=self._child, **network.ingress_manifest(args))]
+            ingress = Ingress(self._name, opts=self._child, **network.ingress_manifest(args))
+            return [ingress]
         return [
             CustomResource(
                 f"{self._name}.route",
                 api_version="gateway.networking.k8s.io/v1",
                 kind="HTTPRoute",
-                metadata=workload.metadata(args),
+                metadata=_typed(workload.metadata(args)),
                 spec=network.http_route_spec(args),
                 opts=self._child,
             )

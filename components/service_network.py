@@ -1,12 +1,13 @@
 """Who may talk to whom, derived from the calls: network policy, authorization policy and the public route."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from components.service_args import SecureServiceArgs
 from components.service_vault import uses_vault
 
-Manifest: TypeAlias = dict[str, object]
+# A manifest is open: its schema is the API server's.
+Manifest: TypeAlias = dict[str, Any]
 
 _DNS_PORT = 53
 _ISTIOD_PORT = 15012

@@ -115,7 +115,7 @@ def _spread(args: SecureServiceArgs, key: str) -> Manifest:
 
 def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
     """Each volume of the pod with its mount in the application's container (empty: not mounted there)."""
-    found = [
+    found: list[tuple[Manifest, Manifest]] = [
         (_scratch(f"scratch-{number}"), {"name": f"scratch-{number}", "mountPath": path})
         for number, path in enumerate(dict.fromkeys(["/tmp", *args.writable]))  # noqa: S108 - the pod's own emptyDir
     ]
@@ -135,7 +135,11 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
         }
         found.append((volume, {"name": "secrets", "mountPath": SECRETS_DIRECTORY, "readOnly": True}))
     if args.kubernetes_api:
-        mount = {"name": "api-token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
+        mount: Manifest = {
+            "name": "api-token",
+            "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+            "readOnly": True,
+        }
         found.append((_api_token(), mount))
     return found
 

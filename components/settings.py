@@ -82,7 +82,7 @@ class Settings(TypedFile):
     """The mesh's trust domain: the first part of every workload's identity."""
     registries: tuple[ImageReference, ...] = Field(min_length=1)
     """Registries whose images may run. A path narrows one down."""
-    platform_images: tuple[ImageReference, ...] = ("docker.io/istio", "docker.io/hashicorp/vault")
+    platform_images: tuple[ImageReference, ...] = ("registry.istio.io/release/proxyv2", "docker.io/hashicorp/vault")
     """Repositories of what injection adds to a pod: the mesh's proxy, Vault's agent."""
     vault: VaultSettings = VaultSettings()
     kyverno: KyvernoSettings = KyvernoSettings()
@@ -191,6 +191,8 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
     ingress = settings.ingress
     if posture.issuer.startswith("letsencrypt") and ingress.acme_email is None:
         problem("ingress.acmeEmail", f"required: the issuer {posture.issuer} registers an account with it")
+    if posture.issuer != "none" and posture.mtls is None and ingress.kind == "gateway-api":
+        problem("posture.issuer", "the gateway is the mesh's, and mTLS is off: set issuer to none", posture.issuer)
     if ingress.kind == "ingress":
         if ingress.class_name is None:
             problem("ingress.className", "required when ingress.kind is ingress")

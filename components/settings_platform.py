@@ -135,6 +135,8 @@ class IngressSettings(TypedFile):
     class_name: Label | None = None
     acme_email: Annotated[StrictStr, AfterValidator(_email)] | None = None
     gateway_namespace: Label = "istio-ingress"
+    replicas: Replicas = 1
+    """Replicas of cert-manager."""
     controller: IngressController | None = None
 
 

@@ -12,6 +12,8 @@ _JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=15.0)
+# As many as threads of the supervisor call at once.
+_CONNECTIONS = 16
 _REFUSALS_FROM = 400
 
 
@@ -32,6 +34,7 @@ class HttpsApi:
             ca_certs=str(ca),
             cert_file=str(client.certificate) if client else None,
             key_file=str(client.key) if client else None,
+            maxsize=_CONNECTIONS,
             retries=False,
             timeout=_TIMEOUT,
         )

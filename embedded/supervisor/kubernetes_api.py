@@ -21,6 +21,15 @@ class KubernetesApi:
         """Read one object or list. Raises ``ApiError``."""
         return self._api.call("GET", path)
 
+    def find(self, path: str) -> Manifest | None:
+        """Read one object; None when there is none of that name. Raises ``ApiError`` for every other refusal."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
     def list(self, path: str) -> list[Manifest]:
         """The items of a list. Raises ``ApiError``."""
         return self.get(path).get("items") or []
@@ -44,7 +53,8 @@ class KubernetesApi:
 
     def service_account_token(self, namespace: str, name: str, seconds: int) -> str:
         """A token of the service account for the API server itself (TokenRequest API)."""
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+        spec = {"expirationSeconds": seconds}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         answer: Manifest = self._api.call("POST", path, body)
         return answer["status"]["token"]

@@ -67,6 +67,7 @@ LEAVES: tuple[Leaf, ...] = (
     Leaf("etcd", ETCD, "etcd", server_names=("localhost", "127.0.0.1")),
     Leaf("etcd-client", ETCD, "kube-apiserver"),
     Leaf("vault-server", VAULT, "vault", server_names=("localhost", "127.0.0.1"), client=False),
+    Leaf("postgres", VAULT, "postgres", server_names=("localhost", "127.0.0.1"), client=False),
     Leaf("platform-deployer", VAULT, "platform-deployer"),
 )
 
@@ -101,7 +102,9 @@ class Pki:
         for leaf in LEAVES:
             self._ensure_leaf(leaf)
         if not self.service_account_key.exists():
-            write_private(self.service_account_key, _pem(ec.generate_private_key(ec.SECP256R1())))
+            # Kubernetes derives the public half from this format, not from PKCS #8 (client-go, keyutil).
+            key = ec.generate_private_key(ec.SECP256R1())
+            write_private(self.service_account_key, _pem(key, serialization.PrivateFormat.TraditionalOpenSSL))
 
     def _ensure_authority(self, authority: str) -> None:
         if _is_current(self.ca(authority)) and self.ca_key(authority).exists():
@@ -133,7 +136,8 @@ class Pki:
         issuer = x509.load_pem_x509_certificate(self.ca(leaf.authority).read_bytes())
         issuer_key = serialization.load_pem_private_key(self.ca_key(leaf.authority).read_bytes(), password=None)
         if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
-            raise TypeError(f"{self.ca_key(leaf.authority)} is not an elliptic curve key: run `python -m embedded clean`")
+            key_file = self.ca_key(leaf.authority)
+            raise TypeError(f"{key_file} is not an elliptic curve key: run `python -m embedded clean`")
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in leaf.groups]
         subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, leaf.common_name)])
         builder = (
@@ -141,9 +145,7 @@ class Pki:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(ca=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(_usages(leaf)), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         )
         if leaf.server_names:
             builder = builder.add_extension(x509.SubjectAlternativeName(_names(leaf.server_names)), critical=False)
@@ -192,10 +194,10 @@ def _key_usage(*, ca: bool) -> x509.KeyUsage:
     )
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def _pem(
+    key: ec.EllipticCurvePrivateKey, structure: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8
+) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, structure, serialization.NoEncryption())
 
 
 def _is_current(certificate: Path) -> bool:

@@ -11,7 +11,7 @@ from embedded.supervisor.private_files import write_private_json
 
 LOOPBACK = "127.0.0.1"
 
-# Below Linux' ephemeral range (ip_local_port_range starts at 32768), where no outgoing connection takes a port meanwhile.
+# Below Linux' ephemeral range (ip_local_port_range starts at 32768): no outgoing connection takes one of these.
 _FIRST, _LAST = 20000, 31999
 _ATTEMPTS = 1000
 

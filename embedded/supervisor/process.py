@@ -39,7 +39,6 @@ class Program:
     """What to run and how to tell that it is ready.
 
     ``ready`` is called in a thread and gets the time (``time.time()``) at which the process was started.
-    ``owner`` runs it as another user: (uid, gid).
     """
 
     name: str
@@ -48,7 +47,6 @@ class Program:
     log: Path
     ready: Callable[[float], bool]
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    owner: tuple[int, int] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
 
@@ -136,7 +134,6 @@ class Process:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         program = self.program
-        uid, gid = program.owner or (None, None)
         descriptor = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             return await asyncio.create_subprocess_exec(
@@ -147,9 +144,6 @@ class Process:
                 stdout=descriptor,
                 stderr=descriptor,
                 start_new_session=True,
-                user=uid,
-                group=gid,
-                extra_groups=[] if program.owner else None,
                 preexec_fn=_die_with_the_supervisor,
             )
         finally:

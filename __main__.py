@@ -1,0 +1,63 @@
+"""The whole stack on one page: what was asked for, then the platform, then the services on it."""
+
+from pathlib import Path
+
+import pulumi
+from pulumi_kubernetes import Provider
+from pulumi_kubernetes.core.v1 import Namespace
+
+from components import summary
+from components.kyverno_policy_set import KyvernoPolicySet
+from components.mesh_security import MeshSecurity
+from components.plan import Plan, plan
+from components.secure_ingress import SecureIngress
+from components.secure_service import SecureService
+from components.stack import Stack, load_stack
+from components.typed_file import ConfigError
+from components.vault_platform import VaultPlatform
+
+
+def main() -> None:
+    """Read everything, then create everything: a wrong file creates nothing."""
+    try:
+        stack = load_stack(Path(__file__).parent)
+        wanted = plan(stack)
+    except ConfigError as error:
+        # Pulumi shows this error without a traceback.
+        raise pulumi.RunError(str(error)) from error
+    create(stack, wanted)
+    rows = summary.services(wanted.services)
+    layers = summary.layers(stack.posture)
+    pulumi.export("summary", {"environment": stack.settings.environment, "layers": layers, "services": rows})
+    pulumi.export("services", rows)
+    pulumi.export("vault", summary.vault(stack.settings.vault, stack.posture))
+    pulumi.export("posture", summary.decisions(stack.posture))
+
+
+def create(stack: Stack, wanted: Plan) -> None:
+    """Create the platform's layers, the namespaces once those stand, and the services in them."""
+    cluster = Provider("cluster")
+    on_cluster = pulumi.ResourceOptions(providers=[cluster])
+    policies = KyvernoPolicySet("policies", wanted.policies, on_cluster) if wanted.policies else None
+    vault = VaultPlatform("vault", wanted.vault, on_cluster) if wanted.vault else None
+    mesh = MeshSecurity("mesh", wanted.mesh, on_cluster) if wanted.mesh else None
+    after_mesh = pulumi.ResourceOptions(providers=[cluster], depends_on=mesh.ready if mesh else [])
+    ingress = SecureIngress("ingress", wanted.ingress, after_mesh)
+    ready = [resource for layer in (policies, vault, mesh, ingress) if layer for resource in layer.ready]
+    # Rules, generation and injection work on what comes after them.
+    after_platform = pulumi.ResourceOptions(provider=cluster, depends_on=ready)
+    labels = {"istio-injection": "enabled"} if stack.mesh else {}
+    namespaces = {
+        name: Namespace(name, metadata={"name": name, "labels": labels}, opts=after_platform)
+        for name in stack.namespaces
+    }
+    for args in wanted.services:
+        in_namespace = pulumi.ResourceOptions(
+            providers=[cluster, vault.provider] if vault else [cluster],
+            depends_on=[namespaces[args.namespace]],
+            deleted_with=vault.release if vault else None,
+        )
+        SecureService(args.key, args, in_namespace)
+
+
+main()

@@ -1,0 +1,179 @@
+"""From a stack to the arguments of every component, all of them validated before the first resource is created."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from components.kyverno_policy_set import KyvernoPolicySetArgs
+from components.mesh_security import MeshSecurityArgs
+from components.policy_library import PolicyLibraryError
+from components.posture import Action
+from components.secure_ingress import GATEWAY, GATEWAY_ACCOUNT, SecureIngressArgs
+from components.service_args import PlatformArgs, SecureServiceArgs, services_args
+from components.service_spec import PLATFORM_NAMESPACES
+from components.settings import PROJECT, vault_networks
+from components.stack import Stack
+from components.typed_file import ConfigError, Problem
+from components.vault_platform import VaultPlatformArgs
+from components.vault_values import PORT, InjectorArgs, ServerArgs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arguments of each component; `None` where the posture switches the layer off."""
+
+    vault: VaultPlatformArgs | None
+    mesh: MeshSecurityArgs | None
+    ingress: SecureIngressArgs
+    policies: KyvernoPolicySetArgs | None
+    services: list[SecureServiceArgs]
+
+
+def plan(stack: Stack) -> Plan:
+    """The plan of a stack. Raises `ConfigError` for what only a component can judge, such as a rule's name."""
+    try:
+        return Plan(
+            vault=vault_args(stack) if stack.posture.vault else None,
+            mesh=mesh_args(stack),
+            ingress=ingress_args(stack),
+            policies=policy_args(stack),
+            services=services_args(stack.services, platform_args(stack), stack.settings.services.replicas),
+        )
+    except (PolicyLibraryError, ValueError) as error:
+        field, colon, message = str(error).partition(": ")
+        key, text = (f"{PROJECT}:{field}", message) if colon else (PROJECT, str(error))
+        raise ConfigError([Problem(stack.file, key, text)]) from error
+
+
+def vault_args(stack: Stack) -> VaultPlatformArgs:
+    """The arguments of `VaultPlatform` on a stack whose posture has Vault."""
+    settings, posture = stack.settings.vault, stack.posture
+    server = injector = None
+    if settings.mode == "helm":
+        server = ServerArgs(
+            replicas=posture.vault_replicas,
+            tls_secret=settings.tls_secret,
+            seal_type=settings.seal.type if settings.seal else "",
+            seal_parameters=settings.seal.parameters if settings.seal else {},
+            data_size=settings.storage.data,
+            audit_size=settings.storage.audit,
+            storage_class=settings.storage.storage_class,
+        )
+    if posture.injection and settings.injector:
+        injector = InjectorArgs(
+            replicas=2 if posture.injection_fail_closed else 1,
+            fail_closed=posture.injection_fail_closed,
+            ca_certificate=_certificate(settings.ca_cert_file),
+        )
+    return VaultPlatformArgs(
+        address=settings.address or "",
+        audit_paths=settings.audit_paths[: posture.audit_devices],
+        server=server,
+        injector=injector,
+        openbao=settings.distribution == "openbao",
+        charts_dir=stack.charts_dir,
+        ca_cert_file=settings.ca_cert_file,
+        login_cert_file=settings.login.cert_file,
+        login_key_file=settings.login.key_file,
+        login_role=settings.login.role,
+        kubernetes_host=settings.kubernetes_host,
+        retain_data=settings.retain_data,
+    )
+
+
+def _certificate(path: str | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except OSError as error:
+        raise ValueError(f"vault.caCertFile: {path!r}: {error.strerror}") from error
+
+
+def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
+    """The arguments of `MeshSecurity`; `None` without mTLS."""
+    settings, mtls = stack.settings, stack.posture.mtls
+    if mtls is None:
+        return None
+    return MeshSecurityArgs(
+        charts_dir=stack.charts_dir,
+        mtls=mtls,
+        authorization=stack.posture.authorization,
+        replicas=settings.mesh.replicas,
+        trust_domain=settings.trust_domain,
+        hub=settings.mesh.hub,
+    )
+
+
+def ingress_args(stack: Stack) -> SecureIngressArgs:
+    """The arguments of `SecureIngress`, which creates nothing without an issuer."""
+    settings = stack.settings.ingress
+    return SecureIngressArgs(
+        charts_dir=stack.charts_dir,
+        issuer=stack.posture.issuer,
+        acme_email=settings.acme_email,
+        kind=settings.kind,
+        ingress_class=settings.class_name,
+        gateway_namespace=settings.gateway_namespace,
+        hosts=tuple(sorted(spec.host for spec in stack.public if spec.host)),
+        route_namespaces=tuple(sorted({spec.namespace for spec in stack.public})),
+        replicas=settings.replicas,
+    )
+
+
+def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
+    """The arguments of `KyvernoPolicySet`; `None` when no tier and no mutation is on."""
+    settings, posture = stack.settings, stack.posture
+    tiers = {posture.critical, posture.important, posture.best_practice}
+    if tiers == {Action.OFF} and not posture.mutate and not posture.generate:
+        return None
+    hub = settings.mesh.hub
+    return KyvernoPolicySetArgs(
+        charts_dir=stack.charts_dir,
+        critical=posture.critical,
+        important=posture.important,
+        best_practice=posture.best_practice,
+        phases=settings.phase_actions(),
+        mutate=posture.mutate,
+        generate=posture.generate,
+        approved_registries=settings.registries,
+        # A mirror of the mesh brings a proxy of its own name.
+        platform_images=(*settings.platform_images, *([f"{hub}/proxyv2"] if hub else [])),
+        platform_namespaces=(*PLATFORM_NAMESPACES, *_more_namespaces(stack)),
+        replicas=settings.kyverno.replicas,
+        parameters=settings.kyverno.parameters,
+    )
+
+
+def _more_namespaces(stack: Stack) -> list[str]:
+    """The gateway's namespace when it has another name than the platform's own."""
+    namespace = stack.settings.ingress.gateway_namespace
+    return [] if namespace in PLATFORM_NAMESPACES else [namespace]
+
+
+def platform_args(stack: Stack) -> PlatformArgs:
+    """What every service of the stack is told about the platform."""
+    settings, posture = stack.settings, stack.posture
+    controller = settings.ingress.controller
+    external = settings.vault.mode == "external"
+    return PlatformArgs(
+        vault=posture.vault,
+        injection=posture.injection,
+        mesh=stack.mesh,
+        authorization=posture.authorization,
+        network_policies=posture.network_policies,
+        trust_domain=settings.trust_domain,
+        vault_port=_port(settings.vault.address) if external else PORT,
+        vault_networks=vault_networks(settings.vault) if external else (),
+        api_server_networks=settings.api_server_cidrs,
+        route=stack.route,
+        issuer="" if posture.issuer == "none" else posture.issuer,
+        ingress_class=settings.ingress.class_name or "",
+        gateway_name=GATEWAY,
+        gateway_namespace=controller.namespace if controller else settings.ingress.gateway_namespace,
+        gateway_account=controller.service_account if controller else GATEWAY_ACCOUNT,
+    )
+
+
+def _port(address: str | None) -> int:
+    return urlsplit(address or "").port or 443

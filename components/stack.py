@@ -1,0 +1,81 @@
+"""What one run works on: the stack's settings, posture, places and services, read and checked before any resource."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+
+from components.posture import Action, Posture
+from components.service_files import Admission, read_services
+from components.service_spec import ServiceSpec
+from components.settings import Settings, decode_config, parse_settings
+from components.settings_platform import Overlay
+from components.typed_file import ConfigError, Problem
+
+OVERLAY_VARIABLE = "ZERO_TRUST_OVERLAY"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The whole input of a run."""
+
+    file: str
+    settings: Settings
+    posture: Posture
+    charts_dir: str | None
+    services: tuple[ServiceSpec, ...]
+
+    @property
+    def mesh(self) -> bool:
+        """Whether a mesh runs."""
+        return self.posture.mtls is not None
+
+    @property
+    def route(self) -> str:
+        """The kind of route a public service gets: no issuer, no gateway; an Ingress is without TLS then."""
+        kind = self.settings.ingress.kind
+        return kind if self.posture.issuer != "none" or kind == "ingress" else ""
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces of the services."""
+        return tuple(sorted({spec.namespace for spec in self.services}))
+
+    @property
+    def public(self) -> tuple[ServiceSpec, ...]:
+        """The services with a public host."""
+        return tuple(spec for spec in self.services if spec.host)
+
+
+def load_stack(root: Path) -> Stack:
+    """The input of the run that Pulumi started. Raises `ConfigError` with every problem, before any resource."""
+    file = f"Pulumi.{pulumi.get_stack()}.yaml"
+    # The SDK has no public list of a stack's keys, and without one an unknown key could not be refused.
+    config = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    secret_keys = frozenset(
+        key
+        for key in config
+        if runtime_config.is_config_secret(key) or key in runtime_config.get_config_secret_keys_env()
+    )
+    overlay = read_overlay(os.environ.get(OVERLAY_VARIABLE))
+    settings = parse_settings(decode_config(config, secret_keys, file), file, overlay)
+    posture = settings.decisions()
+    admission = Admission(
+        # A stack whose rules refuse nothing may run any image.
+        registries=settings.registries if posture.critical is Action.DENY else (),
+        api_server_reachable=bool(settings.api_server_cidrs) or not posture.network_policies,
+    )
+    services = read_services(root / "services", admission)
+    return Stack(file, settings, posture, overlay.charts if overlay else None, services)
+
+
+def read_overlay(path: str | None) -> Overlay | None:
+    """The overlay that the environment names. Raises `ConfigError` on a file that is not there or not an overlay."""
+    if not path:
+        return None
+    try:
+        return Overlay.read(Path(path))
+    except OSError as error:
+        raise ConfigError([Problem(OVERLAY_VARIABLE, path, error.strerror or "cannot be read")]) from error

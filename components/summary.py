@@ -1,0 +1,70 @@
+"""The stack's outputs: what a person or a pipeline reads after a run."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from pydantic.alias_generators import to_camel
+
+from components.posture import Action, Posture
+from components.service_args import SecureServiceArgs
+from components.service_network import public_url
+from components.service_vault import uses_vault
+from components.settings_platform import VaultSettings
+
+Row = dict[str, object]
+
+_ACTION_WORDS = {Action.OFF: "off", Action.AUDIT: "audit", Action.WARN: "warn and audit", Action.DENY: "deny"}
+
+
+def layers(posture: Posture) -> list[Row]:
+    """Each layer of the posture table: its state in words, and whether it stops anything."""
+    vault = f"{posture.vault_replicas} replica(s), TLS, {posture.audit_devices} audit device(s)"
+    closed = "fails closed" if posture.injection_fail_closed else "fails open"
+    important = f"by phase, at most {_ACTION_WORDS[posture.important]}"
+    return [
+        _row("vault", vault if posture.vault else "off", posture.vault),
+        _row("injection", f"on, {closed}" if posture.injection else "off", posture.injection_fail_closed),
+        _row("critical rules", _ACTION_WORDS[posture.critical], posture.critical is Action.DENY),
+        _row("important rules", important, posture.important is Action.DENY),
+        _row("best practice", _ACTION_WORDS[posture.best_practice], enforced=False),
+        _row("mutate", _on(posture.mutate), posture.mutate),
+        _row("generate", _on(posture.generate), posture.generate),
+        _row("mTLS", posture.mtls or "off", posture.mtls == "STRICT"),
+        _row("authorization", posture.authorization, posture.authorization == "enforce"),
+        _row("network policies", _on(posture.network_policies), posture.network_policies),
+        _row("issuer", posture.issuer, posture.issuer == "letsencrypt-prod"),
+    ]
+
+
+def services(args: Sequence[SecureServiceArgs]) -> list[Row]:
+    """Each service: where it is, whom it calls, and the Vault role that reads its secrets."""
+    return [
+        {
+            "name": service.name,
+            "namespace": service.namespace,
+            "url": public_url(service),
+            "calls": [f"{peer.namespace}/{peer.name}:{peer.port}" for peer in service.calls],
+            "vault_role": service.key if uses_vault(service) else "",
+        }
+        for service in args
+    ]
+
+
+def _row(layer: str, state: str, enforced: bool) -> Row:
+    return {"layer": layer, "state": state, "enforced": enforced}
+
+
+def _on(switch: bool) -> str:
+    return "on" if switch else "off"
+
+
+def vault(settings: VaultSettings, posture: Posture) -> Row:
+    """Where Vault is and how services log in; empty without one."""
+    if not posture.vault:
+        return {}
+    return {"address": settings.address, "mode": settings.mode, "kvMount": "secret", "authPath": "kubernetes"}
+
+
+def decisions(posture: Posture) -> Row:
+    """The posture, layer by layer, in a stack file's spelling."""
+    return {to_camel(layer): "off" if value is None else value for layer, value in asdict(posture).items()}

@@ -1,0 +1,226 @@
+"""`VaultPlatform`: Vault by its chart or an external one, ready for services to keep their secrets in."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pulumi
+import pulumi_vault
+from pulumi_kubernetes.core.v1 import Namespace, Secret, ServiceAccount
+from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs
+from pulumi_kubernetes.rbac.v1 import ClusterRoleBinding
+from pulumi_vault import Audit, AuthBackend, Mount, ProviderAuthLoginCertArgs
+from pulumi_vault.kubernetes import AuthBackendConfig
+from pulumi_vault.kv import SecretBackendV2
+
+from components.charts import OPENBAO, VAULT
+from components.vault_values import NAMESPACE, RELEASE, InjectorArgs, ServerArgs, chart_values
+
+REVIEWER = "vault-token-reviewer"
+_KEPT_VERSIONS = 10
+
+
+@dataclass(frozen=True)
+class VaultPlatformArgs:
+    """Where Vault is and what it must do. `server` is `None` for an external Vault, `injector` where one runs already.
+
+    Raises `ValueError` on an address without TLS, or on a certificate login without its files.
+    """
+
+    address: str
+    audit_paths: Sequence[str]
+    server: ServerArgs | None = None
+    injector: InjectorArgs | None = None
+    openbao: bool = False
+    charts_dir: str | None = None
+    ca_cert_file: str | None = None
+    login_cert_file: str | None = None
+    """With `login_key_file`, the client certificate to log in with; without, the provider's environment is used."""
+    login_key_file: str | None = None
+    login_role: str = "platform-deployer"
+    kubernetes_host: str = "https://kubernetes.default.svc"
+    kv_mount: str = "secret"
+    auth_path: str = "kubernetes"
+    retain_data: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.address.startswith("https://"):
+            raise ValueError(f"address: {self.address!r} is without TLS; legal: an https:// address")
+        if bool(self.login_cert_file) != bool(self.login_key_file):
+            raise ValueError("login_cert_file and login_key_file: one without the other; legal: both or none")
+
+
+def provider_args(args: VaultPlatformArgs) -> pulumi_vault.ProviderArgs:
+    """An explicit provider with a short-lived login and no token of its own."""
+    login = None
+    if args.login_cert_file and args.login_key_file:
+        login = ProviderAuthLoginCertArgs(
+            cert_file=args.login_cert_file, key_file=args.login_key_file, name=args.login_role
+        )
+    return pulumi_vault.ProviderArgs(
+        address=args.address,
+        ca_cert_file=args.ca_cert_file,
+        auth_login_cert=login,
+        # The login's own token is short-lived already, and making children of it would be one more right.
+        skip_child_token=True if login else None,
+    )
+
+
+def audit_devices(args: VaultPlatformArgs) -> list[tuple[str, dict[str, str]]]:
+    """Path and options of each audit device (https://developer.hashicorp.com/vault/docs/audit/file)."""
+    return [(f"audit-{number}", {"file_path": path}) for number, path in enumerate(args.audit_paths, start=1)]
+
+
+class VaultPlatform(pulumi.ComponentResource):
+    """Vault with a KV v2 engine, Kubernetes authentication and audit devices.
+
+    With `server`, a Helm release runs it; a new Vault must be initialised once before its configuration can follow, so
+    the first run stops there with Vault's own error and the next one goes on. Without, a service account reviews tokens
+    on behalf of the external Vault. What holds secrets is protected and retained while `retain_data` is set.
+    """
+
+    provider: pulumi_vault.Provider
+    release: Release | None
+    kv_mount: str
+    auth_path: str
+    ready: list[pulumi.Resource]
+
+    def __init__(self, name: str, args: VaultPlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:VaultPlatform", name, None, opts)
+        self._args = args
+        self.kv_mount, self.auth_path = args.kv_mount, args.auth_path
+        keep = args.retain_data or None
+        namespace = Namespace(
+            f"{name}.namespace",
+            metadata={"name": NAMESPACE},
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=keep if args.server else None, retain_on_delete=keep if args.server else None
+            ),
+        )
+        self.release = self._release(name, namespace, keep)
+        self.provider = pulumi_vault.Provider(
+            f"{name}.provider", provider_args(args), opts=pulumi.ResourceOptions(parent=self)
+        )
+        audits = self._audits()
+        engine = self._engine(audits, keep)
+        auth = self._authentication(name, namespace, audits)
+        self.ready = [*audits, *engine, *auth]
+        self.register_outputs({"address": args.address, "kvMount": args.kv_mount, "authPath": args.auth_path})
+
+    def _in_vault(
+        self,
+        depends_on: Sequence[pulumi.Resource],
+        protect: bool | None = None,
+    ) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(
+            parent=self,
+            provider=self.provider,
+            depends_on=[*depends_on, *([self.release] if self.release else [])],
+            # A Vault that is gone cannot be asked to delete.
+            deleted_with=self.release if self._args.server else None,
+            protect=protect,
+            retain_on_delete=protect,
+        )
+
+    def _release(self, name: str, namespace: Namespace, keep: bool | None) -> Release | None:
+        args = self._args
+        if not (args.server or args.injector):
+            return None
+        chart = OPENBAO if args.openbao else VAULT
+        values = chart_values(args.server, args.injector, args.openbao, None if args.server else args.address)
+        holds_data = keep if args.server else None
+        return Release(
+            f"{name}.release",
+            ReleaseArgs(
+                **cast("dict[str, Any]", chart.source(args.charts_dir)),
+                name=RELEASE,
+                namespace=NAMESPACE,
+                values=values,
+                # A Vault that nobody initialised is not ready, and initialising it comes after the release.
+                skip_await=bool(args.server),
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[namespace], protect=holds_data, retain_on_delete=holds_data
+            ),
+        )
+
+    def _audits(self) -> list[pulumi.Resource]:
+        return [
+            Audit(path, path=path, type="file", options=options, opts=self._in_vault([]))
+            for path, options in audit_devices(self._args)
+        ]
+
+    def _engine(self, audits: Sequence[pulumi.Resource], keep: bool | None) -> list[pulumi.Resource]:
+        # The audit devices come first: no secret is ever written or read unseen.
+        mount = Mount(
+            self.kv_mount,
+            path=self.kv_mount,
+            type="kv-v2",
+            description="The services' secrets, one folder for each namespace and service",
+            opts=self._in_vault(audits, protect=keep),
+        )
+        config = SecretBackendV2(
+            self.kv_mount, mount=self.kv_mount, max_versions=_KEPT_VERSIONS, opts=self._in_vault([mount], protect=keep)
+        )
+        return [mount, config]
+
+    def _authentication(
+        self, name: str, namespace: Namespace, audits: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        backend = AuthBackend(
+            self.auth_path,
+            path=self.auth_path,
+            type="kubernetes",
+            description="Service accounts of the cluster",
+            opts=self._in_vault(audits),
+        )
+        token = None if self._args.server else self._reviewer(name, namespace)
+        config = AuthBackendConfig(
+            self.auth_path,
+            backend=self.auth_path,
+            kubernetes_host=self._args.kubernetes_host,
+            kubernetes_ca_cert=_field(token, "ca.crt"),
+            token_reviewer_jwt=_field(token, "token"),
+            disable_local_ca_jwt=True if token else None,
+            opts=self._in_vault([backend]),
+        )
+        return [backend, config]
+
+    def _reviewer(self, name: str, namespace: Namespace) -> Secret:
+        """The identity by which an external Vault reviews tokens: a bound token that does not expire under it."""
+        child = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        account = ServiceAccount(
+            f"{name}.reviewer",
+            metadata={"name": REVIEWER, "namespace": NAMESPACE},
+            automount_service_account_token=False,
+            opts=child,
+        )
+        ClusterRoleBinding(
+            f"{name}.reviewer",
+            metadata={"name": REVIEWER},
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"},
+            subjects=[{"kind": "ServiceAccount", "name": REVIEWER, "namespace": NAMESPACE}],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
+        )
+        # The Kubernetes provider waits until the token controller has filled a secret of this type.
+        return Secret(
+            f"{name}.reviewer",
+            metadata={
+                "name": REVIEWER,
+                "namespace": NAMESPACE,
+                "annotations": {"kubernetes.io/service-account.name": REVIEWER},
+            },
+            type="kubernetes.io/service-account-token",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
+        )
+
+
+def _field(secret: Secret | None, key: str) -> pulumi.Output[str] | None:
+    if secret is None:
+        return None
+    return pulumi.Output.secret(secret.data.apply(lambda data: _decoded(data, key)))
+
+
+def _decoded(data: Mapping[str, str] | None, key: str) -> str:
+    return base64.b64decode(data[key]).decode() if data and key in data else ""

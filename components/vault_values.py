@@ -1,0 +1,191 @@
+"""The values of Vault's chart, for HashiCorp Vault and OpenBao alike: TLS from end to end, raft storage, non-root.
+
+Charts: https://developer.hashicorp.com/vault/docs/platform/k8s/helm/configuration
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NAMESPACE = "vault"
+RELEASE = "vault"
+PORT = 8200
+_TLS_DIRECTORY = "/vault/tls"
+_DATA_DIRECTORY = "/vault/data"
+_AUDIT_DIRECTORY = "/vault/audit"
+_VAULT_UID, _VAULT_GID = 100, 1000
+# A webhook that fails closed must not stand in the way of the pods that bring it back.
+_UNINJECTED_NAMESPACES = ("kube-system", "kyverno", "istio-system", "cert-manager", NAMESPACE)
+
+
+@dataclass(frozen=True)
+class ServerArgs:
+    """The Vault servers that the chart runs. `seal_type` empty: the operator unseals by hand."""
+
+    replicas: int = 1
+    tls_secret: str = "vault-server-tls"  # noqa: S105 - the name of a Secret
+    seal_type: str = ""
+    seal_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    data_size: str = "10Gi"
+    audit_size: str = "10Gi"
+    storage_class: str | None = None
+
+
+@dataclass(frozen=True)
+class InjectorArgs:
+    """The agent injector. `ca_certificate` is the PEM that its agents trust Vault by (empty: public authorities)."""
+
+    replicas: int = 1
+    fail_closed: bool = False
+    ca_certificate: str = ""
+
+
+def chart_values(
+    server: ServerArgs | None, injector: InjectorArgs | None, openbao: bool, external_address: str | None
+) -> dict[str, Any]:
+    """The values of the release: a server (or an external one's address), and an injector, when they are wanted."""
+    values: dict[str, Any] = {
+        "fullnameOverride": RELEASE,
+        "global": {"enabled": True, "tlsDisable": False},
+        "server": server_values(server, openbao) if server else {"enabled": False},
+        "injector": injector_values(injector) if injector else {"enabled": False},
+        "csi": {"enabled": False},
+        "ui": {"enabled": False},
+    }
+    if external_address:
+        values["global"]["externalVaultAddr"] = external_address
+    return values
+
+
+def server_values(args: ServerArgs, openbao: bool) -> dict[str, Any]:
+    """The `server` section: raft replicas apart from each other, with volumes for data and audit."""
+    raft = {"enabled": True, "setNodeId": True, "config": server_config(args, openbao)}
+    storage = {"enabled": True, "storageClass": args.storage_class}
+    return {
+        "enabled": True,
+        "authDelegator": {"enabled": True},
+        "standalone": {"enabled": False},
+        "ha": {
+            "enabled": True,
+            "replicas": args.replicas,
+            "apiAddr": f"https://{RELEASE}.{NAMESPACE}.svc:{PORT}",
+            "raft": raft,
+            "disruptionBudget": {"enabled": args.replicas > 1, "maxUnavailable": (args.replicas - 1) // 2},
+        },
+        "affinity": _apart("server") if args.replicas > 1 else "",
+        "dataStorage": {**storage, "size": args.data_size, "mountPath": _DATA_DIRECTORY},
+        "auditStorage": {**storage, "size": args.audit_size, "mountPath": _AUDIT_DIRECTORY},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "resources": _resources("250m", "256Mi", "1", "1Gi"),
+        "statefulSet": {"securityContext": {"pod": _pod_security(), "container": _container_security()}},
+        "extraEnvironmentVars": {"VAULT_CACERT": f"{_TLS_DIRECTORY}/ca.crt"},
+        "volumes": [
+            {"name": "tls", "secret": {"secretName": args.tls_secret, "defaultMode": 0o440}},
+            # The chart's start script writes the final configuration to /tmp, and the root file system is read-only.
+            {"name": "scratch", "emptyDir": {}},
+        ],
+        "volumeMounts": [
+            {"name": "tls", "mountPath": _TLS_DIRECTORY, "readOnly": True},
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+        ],
+    }
+
+
+def server_config(args: ServerArgs, openbao: bool) -> str:
+    """The server's own configuration (https://developer.hashicorp.com/vault/docs/configuration)."""
+    joins = [
+        _block(
+            "retry_join",
+            {
+                "leader_api_addr": f"https://{RELEASE}-{number}.{RELEASE}-internal:{PORT}",
+                "leader_ca_cert_file": f"{_TLS_DIRECTORY}/ca.crt",
+                "leader_client_cert_file": f"{_TLS_DIRECTORY}/tls.crt",
+                "leader_client_key_file": f"{_TLS_DIRECTORY}/tls.key",
+            },
+        )
+        for number in range(args.replicas)
+    ]
+    listener = {
+        "address": f"[::]:{PORT}",
+        "cluster_address": f"[::]:{PORT + 1}",
+        "tls_cert_file": f"{_TLS_DIRECTORY}/tls.crt",
+        "tls_key_file": f"{_TLS_DIRECTORY}/tls.key",
+        "tls_min_version": "tls12",
+    }
+    parts = [
+        "ui = false",
+        "disable_mlock = true",
+        _block('listener "tcp"', listener),
+        _block('storage "raft"', {"path": _DATA_DIRECTORY}, joins),
+        'service_registration "kubernetes" {}',
+        _block("telemetry", {"prometheus_retention_time": "30s"}, ["disable_hostname = true"]),
+    ]
+    if args.seal_type:
+        parts.append(_block(f'seal "{args.seal_type}"', args.seal_parameters))
+    if openbao:
+        # OpenBao refuses audit devices made over the API, which is how the program makes them.
+        parts.append("unsafe_allow_api_audit_creation = true")
+    return "\n".join(parts) + "\n"
+
+
+def injector_values(args: InjectorArgs) -> dict[str, Any]:
+    """The `injector` section."""
+    selector = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(_UNINJECTED_NAMESPACES)}
+    values: dict[str, Any] = {
+        "enabled": True,
+        "replicas": args.replicas,
+        # In full, so that the registry rule sees the name that the stack file lists under platformImages.
+        "agentImage": {"repository": "docker.io/hashicorp/vault"},
+        "webhook": {
+            "failurePolicy": "Fail" if args.fail_closed else "Ignore",
+            "namespaceSelector": {"matchExpressions": [selector]},
+        },
+        "affinity": _apart("webhook") if args.replicas > 1 else "",
+        "podDisruptionBudget": {"maxUnavailable": 1} if args.replicas > 1 else {},
+        "resources": _resources("50m", "64Mi", "250m", "128Mi"),
+        "securityContext": {"pod": _pod_security(), "container": _container_security()},
+    }
+    if args.ca_certificate:
+        values["extraEnvironmentVars"] = {"AGENT_INJECT_VAULT_CACERT_BYTES": args.ca_certificate}
+    return values
+
+
+def _block(head: str, pairs: Mapping[str, str], inner: list[str] | None = None) -> str:
+    lines = [f'{key} = "{_escaped(value)}"' for key, value in pairs.items()] + (inner or [])
+    body = "\n".join(f"  {line}" for text in lines for line in text.splitlines())
+    return f"{head} {{\n{body}\n}}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _apart(component: str) -> dict[str, Any]:
+    term = {
+        "labelSelector": {"matchLabels": {"app.kubernetes.io/instance": RELEASE, "component": component}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def _resources(cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> dict[str, Any]:
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu_limit, "memory": memory_limit}}
+
+
+def _pod_security() -> dict[str, Any]:
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": _VAULT_UID,
+        "runAsGroup": _VAULT_GID,
+        "fsGroup": _VAULT_GID,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _container_security() -> dict[str, Any]:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+    }

@@ -1,0 +1,235 @@
+"""The command line of the embedded stack. Imports stay inside the verbs, so that ``--help`` is quick."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from embedded.pulumi_stack import PulumiStack
+    from embedded.supervisor.control_plane import ControlPlane
+
+EXIT_CODES = """
+Exit codes: 0 done; 1 an operation failed, the message says what and where to look; 2 wrong usage; 3 the control plane
+does not run (status, logs -f, preview, destroy, env); 4 it runs, but not all of it is ready (status).
+"""
+FAILED, NOT_RUNNING, NOT_READY = 1, 3, 4
+DEFAULT_STACK = "production"
+
+app = typer.Typer(
+    help="Runs the platform's stacks on an embedded control plane: real parts, on loopback, without a cluster.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+StackOption = Annotated[str, typer.Option("--stack", "-s", help="Stack: production, staging, dev or local.")]
+
+
+@app.command()
+def up(
+    stack: StackOption = DEFAULT_STACK,
+    postgres: Annotated[bool, typer.Option("--postgres", help="Start PostgreSQL as well.")] = False,
+    no_stack: Annotated[bool, typer.Option("--no-stack", help="Start the control plane only.")] = False,
+) -> None:
+    """Boot the control plane and bring a stack up on it. What runs already is left as it is."""
+    from embedded.supervisor.presentation import Reporter
+
+    reporter = Reporter()
+    with reporter.failures(FAILED):
+        plane = _boot(reporter, postgres=postgres)
+        if no_stack:
+            reporter.next_steps(plane.state, stack=None)
+            return
+        program = _stack(stack)
+        program.prepare()
+        program.resume_after_interruption(reporter.say)
+        program.run("up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
+        reporter.summary(program.summary())
+        reporter.next_steps(plane.state, stack=stack)
+
+
+@app.command()
+def preview(stack: StackOption = DEFAULT_STACK) -> None:
+    """Show what `up` would change in a stack."""
+    _on_running_plane(stack, ["preview", "--stack", stack, "--diff"])
+
+
+@app.command()
+def destroy(stack: StackOption = DEFAULT_STACK) -> None:
+    """Remove everything a stack created; the control plane stays up."""
+    _on_running_plane(stack, ["destroy", "--stack", stack, "--yes", "--skip-preview"])
+
+
+@app.command()
+def down() -> None:
+    """Stop every process. The data stay, and the next `up` continues with them."""
+    from embedded.supervisor.presentation import Reporter
+
+    reporter = Reporter()
+    with reporter.failures(FAILED):
+        stopped = _plane().down()
+        reporter.say("stopped" if stopped else "nothing runs")
+
+
+@app.command()
+def status(
+    output_format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+) -> None:
+    """Show what runs and whether it is ready."""
+    from embedded.supervisor.presentation import Reporter
+
+    if output_format not in {"table", "json"}:
+        raise typer.BadParameter(f"--format {output_format}: legal are table and json")
+    reporter = Reporter()
+    found = _plane().status()
+    if output_format == "json":
+        typer.echo(_json(found))
+    elif found:
+        reporter.status_table(found)
+    else:
+        reporter.say("the control plane does not run: start it with `python -m embedded up`")
+    if not found:
+        raise typer.Exit(NOT_RUNNING)
+    if not found["ready"]:
+        raise typer.Exit(NOT_READY)
+
+
+@app.command()
+def logs(
+    name: Annotated[str | None, typer.Argument(help="A process, as `status` names it; all without one.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines, per process.")] = 50,
+) -> None:
+    """Show the logs of the processes."""
+    from embedded.paths import State
+    from embedded.supervisor.log_view import show_logs
+    from embedded.supervisor.presentation import Reporter
+
+    with Reporter().failures(FAILED):
+        show_logs(State().logs, name, lines=lines, follow=follow)
+
+
+@app.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Stop every process and delete the state directory with all data, keys and stack states in it."""
+    import shutil
+
+    from embedded.supervisor.presentation import Reporter
+
+    plane = _plane()
+    if not plane.state.root.exists():
+        return
+    if not yes:
+        typer.confirm(f"Stop the control plane and delete {plane.state.root}?", abort=True)
+    reporter = Reporter()
+    with reporter.failures(FAILED):
+        plane.down()
+        shutil.rmtree(plane.state.root)
+        reporter.say(f"deleted {plane.state.root}")
+
+
+@app.command()
+def env() -> None:
+    """Print shell exports for your own kubectl and Vault client: eval "$(python -m embedded env)"."""
+    import shlex
+
+    found = _plane().status()
+    if not found:
+        typer.echo("the control plane does not run: start it with `python -m embedded up`", err=True)
+        raise typer.Exit(NOT_RUNNING)
+    for name, value in _exports(found).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+    typer.echo(f'export PATH={shlex.quote(found["tools"])}:"$PATH"')
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def pulumi(context: typer.Context) -> None:
+    """Run the real Pulumi CLI in the embedded environment: `python -m embedded pulumi stack output --stack dev`."""
+    from embedded.supervisor.presentation import Reporter
+
+    with Reporter().failures(FAILED):
+        program = _stack(DEFAULT_STACK)
+        for name in _stack_names():
+            _stack(name).prepare()
+        program.replace_process(context.args)
+
+
+@app.command()
+def tools(
+    build: Annotated[bool, typer.Option("--build", help="Build what is missing.")] = False,
+) -> None:
+    """Show the pinned tools, and build them when asked to."""
+    from embedded.toolchain.__main__ import main
+
+    raise typer.Exit(main(["--build"] if build else []))
+
+
+def _plane() -> "ControlPlane":
+    from embedded.paths import State
+    from embedded.supervisor.control_plane import ControlPlane
+
+    return ControlPlane(State())
+
+
+def _boot(reporter, *, postgres: bool) -> "ControlPlane":
+    from embedded.supervisor.overlay import write_overlay
+    from embedded.toolchain import ensure, stage_charts
+
+    plane = _plane()
+    executables = ensure()
+    charts = stage_charts()
+    with reporter.boot_progress() as on_progress:
+        plane.up(executables, postgres=postgres, on_progress=on_progress)
+    write_overlay(plane.state, charts)
+    return plane
+
+
+def _stack(name: str) -> "PulumiStack":
+    from embedded.paths import State
+    from embedded.pulumi_stack import PulumiStack
+    from embedded.toolchain import ensure
+
+    return PulumiStack(name, State(), ensure())
+
+
+def _stack_names() -> list[str]:
+    from embedded.pulumi_stack import stack_names
+
+    return stack_names()
+
+
+def _on_running_plane(stack: str, arguments: list[str]) -> None:
+    from embedded.supervisor.presentation import Reporter
+
+    reporter = Reporter()
+    if not _plane().status():
+        reporter.complain("the control plane does not run: start it with `python -m embedded up --no-stack`")
+        raise typer.Exit(NOT_RUNNING)
+    with reporter.failures(FAILED):
+        program = _stack(stack)
+        program.prepare()
+        program.resume_after_interruption(reporter.say)
+        program.run(*arguments)
+
+
+def _exports(found: dict) -> dict[str, str]:
+    from embedded.paths import State
+    from embedded.supervisor.pki import VAULT, Pki
+
+    state = State()
+    return {
+        "KUBECONFIG": str(state.kubeconfig),
+        "VAULT_ADDR": found["vault"],
+        "VAULT_CACERT": str(Pki(state.pki).ca(VAULT)),
+        "BAO_ADDR": found["vault"],
+        "BAO_CACERT": str(Pki(state.pki).ca(VAULT)),
+    }
+
+
+def _json(found: object) -> str:
+    import json
+
+    return json.dumps(found, indent=2)

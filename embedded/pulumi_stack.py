@@ -1,0 +1,184 @@
+"""Runs the real Pulumi CLI on a stack of the program, with the embedded control plane as its cluster.
+
+The CLI works in a project directory below the state directory: a copy of ``Pulumi.yaml`` whose ``main`` leads back to
+the checkout, and copies of the stack files. A stack's encryption salt, which the CLI writes into its stack file, so
+never reaches a file under version control.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from embedded.paths import CHECKOUT, State
+from embedded.supervisor.interrupted_update import (
+    forget_unfinished_releases,
+    pending_operations,
+    refresh_arguments,
+    remove_stale_locks,
+)
+from embedded.supervisor.layout import api_server_url
+from embedded.supervisor.pki import Pki
+from embedded.supervisor.ports import load_ports
+
+_PROVIDERS = CHECKOUT / "embedded" / "providers" / "bin"
+# What the caller's shell may have set for another cluster, another Vault or another backend.
+_FOREIGN_PREFIXES = ("PULUMI_", "VAULT_", "BAO_", "KUBE", "ZERO_TRUST_OVERLAY", "AWS_", "AZURE_", "GOOGLE_")
+_SALT = "encryptionsalt"
+
+
+class StackError(Exception):
+    """A stack file is missing, or the CLI ended with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class PulumiStack:
+    """One stack of the checkout's program on the embedded control plane."""
+
+    name: str
+    state: State
+    tools: Path
+
+    @property
+    def project(self) -> Path:
+        """The project directory that the CLI works in."""
+        return self.state.root / "project"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The stack's state in the file backend."""
+        return self.state.backend / ".pulumi" / "stacks" / project_name() / f"{self.name}.json"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the CLI: the caller's, without what would lead it to another cluster, Vault or backend."""
+        return pulumi_environment(self.state, self.tools)
+
+    def prepare(self) -> None:
+        """Refresh the project directory and create the stack if it is new. Raises ``StackError``."""
+        source = CHECKOUT / f"Pulumi.{self.name}.yaml"
+        if not source.exists():
+            raise StackError(f"--stack {self.name}: there is no {source.name}; there are {', '.join(stack_names())}")
+        _ensure_passphrase(self.state.passphrase_file)
+        write_project(self.project)
+        _refresh_stack_file(source, self.project / source.name)
+        if not self.checkpoint.exists():
+            self.run("stack", "init", self.name, "--no-select", quiet=True)
+
+    def run(self, *arguments: str, quiet: bool = False) -> None:
+        """Run the CLI, its output on this terminal. Raises ``StackError`` when it fails."""
+        done = subprocess.run(
+            ["pulumi", *arguments],
+            executable=self._executable(),
+            cwd=self.project,
+            env=self.environment(),
+            capture_output=quiet,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            detail = f":\n{done.stderr.strip()}" if quiet else ""
+            raise StackError(f"pulumi {arguments[0]} ended with status {done.returncode}{detail}")
+
+    def resume_after_interruption(self, say: Callable[[str], None]) -> None:
+        """Clear what a killed update left behind, so that the next one completes. Raises ``StackError``."""
+        if remove_stale_locks(self.state.backend, project_name(), self.name):
+            say(f"{self.name}: removed the lock of an update that no longer runs")
+        operations = pending_operations(self.checkpoint)
+        if not operations:
+            return
+        say(f"{self.name}: an update was interrupted with {len(operations)} operations pending; taking stock first")
+        forget_unfinished_releases(api_server_url(load_ports(self.state.ports)), Pki(self.state.pki))
+        self.run(*refresh_arguments(operations), "--stack", self.name)
+
+    def summary(self) -> dict[str, Any] | None:
+        """The stack's output ``summary``; None when it has none. Raises ``StackError``."""
+        return json.loads(self.output("stack", "output", "--json", "--stack", self.name)).get("summary")
+
+    def output(self, *arguments: str) -> str:
+        """Run the CLI and return what it prints. Raises ``StackError``."""
+        done = subprocess.run(
+            ["pulumi", *arguments],
+            executable=self._executable(),
+            cwd=self.project,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            command = " ".join(("pulumi", *arguments))
+            raise StackError(f"{command} ended with status {done.returncode}:\n{done.stderr.strip()}")
+        return done.stdout
+
+    def replace_process(self, arguments: Sequence[str]) -> None:
+        """Become the CLI: the caller's terminal and signals are its own."""
+        os.chdir(self.project)
+        os.execve(self._executable(), ["pulumi", *arguments], self.environment())  # noqa: S606
+
+    def _executable(self) -> str:
+        return str(self.tools / "pulumi")
+
+
+def pulumi_environment(state: State, tools: Path) -> dict[str, str]:
+    """Everything the CLI, its plugins and the program need to work on the embedded control plane; no secret."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN_PREFIXES)}
+    search = [Path(sys.prefix) / "bin", _PROVIDERS, tools, kept.get("PATH", os.defpath)]
+    return kept | {
+        "PATH": os.pathsep.join(str(part) for part in search),
+        "KUBECONFIG": str(state.kubeconfig),
+        "ZERO_TRUST_OVERLAY": str(state.overlay),
+        "PULUMI_HOME": str(state.pulumi_home),
+        "PULUMI_BACKEND_URL": state.backend_url,
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(state.passphrase_file),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    }
+
+
+def project_name() -> str:
+    """The name of the Pulumi project."""
+    return _read(CHECKOUT / "Pulumi.yaml")["name"]
+
+
+def stack_names() -> list[str]:
+    """The stacks that the checkout has files for."""
+    return sorted(path.name.split(".")[1] for path in CHECKOUT.glob("Pulumi.*.yaml"))
+
+
+def write_project(directory: Path) -> None:
+    """Write the project file that leads back to the program in the checkout."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    project = _read(CHECKOUT / "Pulumi.yaml")
+    project["main"] = os.path.relpath(CHECKOUT / project.get("main", "."), directory)
+    project["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
+    _write(directory / "Pulumi.yaml", project)
+
+
+def _refresh_stack_file(source: Path, copy: Path) -> None:
+    content = _read(source)
+    if copy.exists() and _SALT in (written := _read(copy)):
+        content[_SALT] = written[_SALT]
+    _write(copy, content)
+
+
+def _ensure_passphrase(path: Path) -> None:
+    if path.exists():
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text()) or {}
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -1,0 +1,156 @@
+"""What a command does with the control plane of a checkout: start it, watch it, stop it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from embedded.paths import CHECKOUT, State
+
+LOCK = "supervisor.lock"
+PID = "supervisor.pid"
+WANTED = "wanted.json"
+
+_POLL_SECONDS = 0.15
+_UP_SECONDS = 180.0
+_DOWN_SECONDS = 60.0
+_SUPERVISOR = "supervisor"
+
+Status = dict[str, Any]
+
+
+class ControlPlaneError(Exception):
+    """The control plane did not start, did not stop, or is not running; the message says where to look."""
+
+
+class ControlPlane:
+    """The control plane of one checkout. It runs in a process of its own, apart from the command that started it."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    @property
+    def log(self) -> Path:
+        """Log file of the supervisor."""
+        return self.state.logs / f"{_SUPERVISOR}.log"
+
+    @property
+    def running(self) -> bool:
+        """Whether a supervisor runs: it holds a lock as long as it lives."""
+        try:
+            with (self.state.run / LOCK).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def status(self) -> Status | None:
+        """What runs and whether it is ready; None when no supervisor runs."""
+        if not self.running or not self.state.status.exists():
+            return None
+        return json.loads(self.state.status.read_text())
+
+    def up(
+        self,
+        tools: Path,
+        *,
+        postgres: bool = False,
+        on_progress: Callable[[Status], None] = lambda _status: None,
+    ) -> Status:
+        """Start the control plane unless it runs, and wait until all of it is ready.
+
+        One that runs with other tools is restarted with these. Raises ``ControlPlaneError``.
+        """
+        self.state.create()
+        if postgres:
+            (self.state.run / WANTED).write_text(json.dumps({"postgres": True}))
+        status = self.status()
+        if status and status["tools"] != str(tools):
+            self.down()
+        if not self.running:
+            self.state.status.unlink(missing_ok=True)
+            self._spawn(tools)
+        return self._wait_ready(on_progress, wanted="postgres" if postgres else None)
+
+    def down(self) -> bool:
+        """Stop everything, in reverse order, and wait until it is gone; False when nothing ran.
+
+        The kernel kills every process that a supervisor leaves behind, should it have to be killed itself.
+        """
+        if not self.running:
+            return False
+        pid = self._pid()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        if not self._wait_stopped(_DOWN_SECONDS):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            if not self._wait_stopped(_DOWN_SECONDS):
+                raise ControlPlaneError(f"supervisor {pid} does not end: read {self.log}")
+        return True
+
+    def forget_wishes(self) -> None:
+        """Start without PostgreSQL next time, unless it is asked for again."""
+        (self.state.run / WANTED).unlink(missing_ok=True)
+
+    def _spawn(self, tools: Path) -> None:
+        arguments = [sys.executable, "-m", "embedded.supervisor.daemon", "--state", str(self.state.root)]
+        with self.log.open("ab") as log:
+            subprocess.Popen(
+                [*arguments, "--tools", str(tools)],
+                cwd=CHECKOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _UP_SECONDS
+        while not self.running and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+    def _wait_ready(self, on_progress: Callable[[Status], None], wanted: str | None) -> Status:
+        deadline = time.monotonic() + _UP_SECONDS
+        while True:
+            status = self.status()
+            if status:
+                on_progress(status)
+                if status["message"].startswith("failed"):
+                    raise ControlPlaneError(f"{status['message']} (all of it in {self.log})")
+                if status["ready"] and (wanted is None or _lists(status, wanted)):
+                    return status
+            elif not self.running:
+                raise ControlPlaneError(f"the supervisor ended while it started: read {self.log}")
+            if time.monotonic() > deadline:
+                raise ControlPlaneError(f"not ready within {_UP_SECONDS:.0f} s: {_what_is_missing(status)}")
+            time.sleep(_POLL_SECONDS)
+
+    def _wait_stopped(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.running:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+    def _pid(self) -> int:
+        return int((self.state.run / PID).read_text())
+
+
+def _lists(status: Status, name: str) -> bool:
+    return any(process["name"] == name for process in status["processes"])
+
+
+def _what_is_missing(status: Status | None) -> str:
+    if not status:
+        return "the supervisor wrote no status"
+    waiting = [p for p in status["processes"] if not p["ready"]]
+    return "; ".join(f"{p['name']} is {p['state']} (read {p['log']})" for p in waiting) or status["message"]

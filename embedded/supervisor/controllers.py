@@ -1,0 +1,169 @@
+"""The controllers that run as host processes when their charts deploy them: one row each.
+
+A row adds to what the Deployment says only what a host process cannot do without: a kubeconfig, loopback listeners,
+and free ports in place of the container's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+READY_ANNOTATION = "embedded.zero-trust.dev/ready"
+
+_KYVERNO_ARGUMENTS = ("--kubeconfig={kubeconfig}", "--metricsHost=127.0.0.1", "--metricsPort={metrics}")
+# Every controller-runtime manager defaults to :8080, and one that can't bind stops after it looked healthy.
+_RUNTIME_METRICS = "--controllerRuntimeMetricsAddress=127.0.0.1:{runtime-metrics}"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A GET on one of the controller's ports, and the leader election lease that says its controllers run."""
+
+    scheme: str
+    port: str
+    path: str
+    lease: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """One known Deployment.
+
+    ``labels`` must all be on its pod template. ``arguments`` and ``environment`` follow those of its container, and
+    win; ``{port}`` in them is a port of ``ports``, ``{kubeconfig}`` the client configuration of its service account.
+    ``serves`` maps a container port, by name or number, to the port of ``ports`` that implements it.
+    """
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    container: str
+    command: tuple[str, ...]
+    ports: tuple[str, ...]
+    arguments: tuple[str, ...]
+    health: HealthCheck
+    serves: Mapping[str | int, str] = field(default_factory=dict[str | int, str])
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """The names of its ports among all ports of the checkout."""
+        return tuple(f"{self.name}.{port}" for port in self.ports)
+
+    def deploys(self, deployment: Mapping[str, Any]) -> bool:
+        """Whether this Deployment is the one that deploys the controller."""
+        metadata = deployment["metadata"]
+        if metadata["namespace"] != self.namespace or metadata.get("deletionTimestamp"):
+            return False
+        return self.labels.items() <= labels_of(deployment["spec"]["template"]).items()
+
+    def owns(self, pod: Mapping[str, Any]) -> bool:
+        """Whether the pod belongs to the controller: its labels, and a ReplicaSet that owns it."""
+        metadata = pod["metadata"]
+        owners = metadata.get("ownerReferences") or []
+        return (
+            metadata["namespace"] == self.namespace
+            and self.labels.items() <= labels_of(pod).items()
+            and any(owner["kind"] == "ReplicaSet" for owner in owners)
+        )
+
+
+def labels_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The labels of an object or a pod template; {} without any."""
+    return manifest.get("metadata", {}).get("labels") or {}
+
+
+def _kyverno(component: str, container: str, binary: str, lease: str, **differences: Any) -> Controller:
+    row: dict[str, Any] = {
+        "name": f"kyverno-{component}",
+        "namespace": "kyverno",
+        "labels": {"app.kubernetes.io/part-of": "kyverno", "app.kubernetes.io/component": component},
+        "container": container,
+        "command": (binary,),
+        "ports": ("metrics",),
+        "arguments": _KYVERNO_ARGUMENTS,
+        "health": HealthCheck("http", "metrics", "/metrics", lease=lease),
+    }
+    return Controller(**(row | differences))
+
+
+def _cert_manager(component: str, container: str, **differences: Any) -> Controller:
+    row: dict[str, Any] = {
+        "name": "cert-manager" if component == "controller" else f"cert-manager-{component}",
+        "namespace": "cert-manager",
+        "labels": {"app.kubernetes.io/instance": "cert-manager", "app.kubernetes.io/component": component},
+        "container": container,
+        "command": ("cert-manager", component),
+        "ports": ("metrics", "healthz"),
+        "arguments": (
+            "--kubeconfig={kubeconfig}",
+            "--metrics-listen-address=127.0.0.1:{metrics}",
+            "--healthz-listen-address=127.0.0.1:{healthz}",
+        ),
+        "health": HealthCheck("http", "healthz", "/healthz"),
+    }
+    return Controller(**(row | differences))
+
+
+CONTROLLERS: tuple[Controller, ...] = (
+    _kyverno(
+        "admission-controller",
+        "kyverno",
+        "kyverno",
+        "kyverno",
+        ports=("https", "metrics", "runtime-metrics"),
+        arguments=(
+            *_KYVERNO_ARGUMENTS,
+            _RUNTIME_METRICS,
+            "--webhookServerHost=127.0.0.1",
+            "--webhookServerPort={https}",
+        ),
+        health=HealthCheck("https", "https", "/health/readiness", lease="kyverno"),
+        serves={"https": "https"},
+    ),
+    _kyverno(
+        "background-controller",
+        "controller",
+        "background-controller",
+        "kyverno-background-controller",
+        ports=("metrics", "runtime-metrics"),
+        arguments=(*_KYVERNO_ARGUMENTS, _RUNTIME_METRICS),
+    ),
+    _kyverno("reports-controller", "controller", "reports-controller", "kyverno-reports-controller"),
+    Controller(
+        name="istiod",
+        namespace="istio-system",
+        labels={"app": "istiod"},
+        container="discovery",
+        command=("pilot-discovery",),
+        ports=("http", "grpc", "secure-grpc", "https", "monitoring"),
+        arguments=(
+            "--kubeconfig={kubeconfig}",
+            "--httpAddr=127.0.0.1:{http}",
+            "--grpcAddr=127.0.0.1:{grpc}",
+            "--secureGRPCAddr=127.0.0.1:{secure-grpc}",
+            "--httpsAddr=127.0.0.1:{https}",
+            "--monitoringAddr=127.0.0.1:{monitoring}",
+            # Its introspection server listens on 127.0.0.1:9876 whatever else is set: one checkout only.
+            "--ctrlz_port=0",
+        ),
+        # The chart points at an optional Secret with a remote cluster's kubeconfig.
+        environment={"KUBECONFIG": "{kubeconfig}"},
+        health=HealthCheck("http", "http", "/ready"),
+        serves={15017: "https", 15012: "secure-grpc", 15010: "grpc", 15014: "monitoring"},
+    ),
+    _cert_manager("controller", "cert-manager-controller"),
+    _cert_manager("cainjector", "cert-manager-cainjector"),
+    _cert_manager(
+        "webhook",
+        "cert-manager-webhook",
+        ports=("https", "metrics", "healthz"),
+        arguments=(
+            "--kubeconfig={kubeconfig}",
+            "--secure-port={https}",
+            "--healthz-port={healthz}",
+            "--metrics-listen-address=127.0.0.1:{metrics}",
+        ),
+        serves={"https": "https"},
+    ),
+)

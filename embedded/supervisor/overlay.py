@@ -1,0 +1,31 @@
+"""The overlay: it tells the program where Vault and the charts are, and nothing else (``ZERO_TRUST_OVERLAY``)."""
+
+from pathlib import Path
+
+import yaml
+
+from embedded.paths import State
+from embedded.supervisor.layout import api_server_url, vault_url
+from embedded.supervisor.pki import VAULT, Pki
+from embedded.supervisor.ports import load_ports
+from embedded.supervisor.private_files import write_private
+from embedded.supervisor.vault_server import DEPLOYER_ROLE
+
+
+def write_overlay(state: State, charts: Path) -> None:
+    """Write the overlay of a control plane that has its ports."""
+    pki, ports = Pki(state.pki), load_ports(state.ports)
+    deployer = pki.pair(DEPLOYER_ROLE)
+    login = {
+        "method": "cert",
+        "certFile": str(deployer.certificate),
+        "keyFile": str(deployer.key),
+        "role": DEPLOYER_ROLE,
+    }
+    vault = {
+        "address": vault_url(ports),
+        "caCertFile": str(pki.ca(VAULT)),
+        "login": login,
+        "kubernetesHost": api_server_url(ports),
+    }
+    write_private(state.overlay, yaml.safe_dump({"vault": vault, "charts": str(charts)}, sort_keys=False))

@@ -1,0 +1,176 @@
+"""Runs each known controller as its chart deployed it, and tells the simulated pods when it is ready."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embedded.supervisor import probes
+from embedded.supervisor.container import MissingReferenceError, arguments_of, container_named, environment_of
+from embedded.supervisor.controllers import CONTROLLERS, READY_ANNOTATION, Controller
+from embedded.supervisor.https_api import ApiError
+from embedded.supervisor.kubeconfig import write_token_kubeconfig
+from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
+from embedded.supervisor.layout import Layout
+from embedded.supervisor.pki import CLUSTER
+from embedded.supervisor.private_files import write_private
+from embedded.supervisor.process import Process, Program
+
+_LOG = logging.getLogger(__name__)
+_INTERVAL_SECONDS = 0.5
+_TOKEN_SECONDS = 3600
+_RENEW_TOKEN_AFTER_SECONDS = 1200
+
+
+@dataclass(slots=True)
+class _Running:
+    """A controller's process, and the Deployment it was started for."""
+
+    process: Process
+    fingerprint: str
+    service_account: str
+    token_written: float = field(default_factory=time.monotonic)
+
+
+class Reconciler:
+    """Compares the Deployments in the API server with the host processes, twice a second."""
+
+    def __init__(self, layout: Layout, api: KubernetesApi, on_change: Callable[[], None]) -> None:
+        self._layout = layout
+        self._api = api
+        self._on_change = on_change
+        self._running: dict[str, _Running] = {}
+        self._reported: dict[str, str] = {}
+
+    @property
+    def processes(self) -> list[Process]:
+        """The processes of the controllers that are deployed now."""
+        return [running.process for running in self._running.values()]
+
+    async def run(self) -> None:
+        """Reconcile until cancelled. An API server that does not answer is waited for."""
+        while True:
+            await self.reconcile()
+            await asyncio.sleep(_INTERVAL_SECONDS)
+
+    async def reconcile(self) -> None:
+        """Start, restart and stop controllers once, as their Deployments say now."""
+        await asyncio.gather(*(self._reconcile_and_report(controller) for controller in CONTROLLERS))
+
+    async def stop(self) -> None:
+        """Stop every controller."""
+        await asyncio.gather(*(running.process.stop() for running in self._running.values()))
+        self._running.clear()
+
+    async def _reconcile_and_report(self, controller: Controller) -> None:
+        try:
+            await self._reconcile(controller)
+            self._reported.pop(controller.name, None)
+        except (ApiError, MissingReferenceError) as error:
+            if self._reported.get(controller.name) != str(error):
+                _LOG.warning("%s: %s", controller.name, error)
+            self._reported[controller.name] = str(error)
+
+    async def _reconcile(self, controller: Controller) -> None:
+        deployment, pods = await asyncio.to_thread(self._observe, controller)
+        running = self._running.get(controller.name)
+        fingerprint = _fingerprint(deployment) if deployment else ""
+        if running and (not pods or running.fingerprint != fingerprint):
+            _LOG.info("%s: stopping, its Deployment %s", controller.name, "changed" if pods else "has no pods")
+            await asyncio.to_thread(self._announce, pods, ready=False)
+            del self._running[controller.name]
+            await running.process.stop()
+            running = None
+            self._on_change()
+        if deployment and pods and not running:
+            await self._start(controller, deployment, pods[0], fingerprint)
+        elif running:
+            await self._keep(running, controller, pods)
+
+    def _observe(self, controller: Controller) -> tuple[Manifest | None, list[Manifest]]:
+        namespace = controller.namespace
+        deployments = self._api.list(f"/apis/apps/v1/namespaces/{namespace}/deployments")
+        deployment = next((item for item in deployments if controller.deploys(item)), None)
+        if not deployment:
+            return None, []
+        pods = self._api.list(f"/api/v1/namespaces/{namespace}/pods")
+        alive = [pod for pod in pods if controller.owns(pod) and _is_scheduled(pod)]
+        return deployment, sorted(alive, key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True)
+
+    async def _start(self, controller: Controller, deployment: Manifest, pod: Manifest, fingerprint: str) -> None:
+        account = pod["spec"].get("serviceAccountName", "default")
+        program = await asyncio.to_thread(self._program, controller, deployment, pod, account)
+        _LOG.info("%s: starting as service account %s/%s", controller.name, controller.namespace, account)
+        process = Process(program, self._on_change)
+        self._running[controller.name] = _Running(process, fingerprint, account)
+        process.start()
+
+    async def _keep(self, running: _Running, controller: Controller, pods: list[Manifest]) -> None:
+        if time.monotonic() - running.token_written > _RENEW_TOKEN_AFTER_SECONDS:
+            await asyncio.to_thread(self._write_token, controller, running.service_account)
+            running.token_written = time.monotonic()
+        await asyncio.to_thread(self._announce, pods, ready=running.process.ready)
+
+    def _announce(self, pods: list[Manifest], *, ready: bool) -> None:
+        for pod in pods:
+            metadata = pod["metadata"]
+            announced = (metadata.get("annotations") or {}).get(READY_ANNOTATION) == "true"
+            if announced != ready:
+                path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+                self._api.annotate(path, {READY_ANNOTATION: "true" if ready else None})
+
+    def _program(self, controller: Controller, deployment: Manifest, pod: Manifest, account: str) -> Program:
+        layout = self._layout
+        shutil.rmtree(layout.directory(controller.name))
+        directory = layout.directory(controller.name)
+        kubeconfig = directory / "kubeconfig"
+        token = self._write_token(controller, account)
+        authority = layout.pki.ca(CLUSTER)
+        write_token_kubeconfig(kubeconfig, layout.api_server_url, authority, token, controller.namespace)
+        values: dict[str, object] = {name: layout.ports[f"{controller.name}.{name}"] for name in controller.ports}
+        values["kubeconfig"] = kubeconfig
+        container = container_named(deployment, controller.container)
+        environment = layout.environment(controller.name) | environment_of(container, pod, self._api)
+        arguments = arguments_of(container, environment)
+        executable, *subcommand = controller.command
+        return Program(
+            name=controller.name,
+            arguments=(
+                layout.tool(executable),
+                *subcommand,
+                *arguments,
+                *(argument.format_map(values) for argument in controller.arguments),
+            ),
+            directory=directory,
+            log=layout.log(controller.name),
+            ready=self._probe(controller),
+            environment=environment | {k: v.format_map(values) for k, v in controller.environment.items()},
+        )
+
+    def _probe(self, controller: Controller) -> probes.Probe:
+        health = controller.health
+        port = self._layout.ports[f"{controller.name}.{health.port}"]
+        ready = probes.http(health.scheme, port, health.path)
+        if not health.lease:
+            return ready
+        return probes.both(ready, probes.lease(self._api, controller.namespace, health.lease))
+
+    def _write_token(self, controller: Controller, account: str) -> Path:
+        token = self._layout.directory(controller.name) / "token"
+        write_private(token, self._api.service_account_token(controller.namespace, account, _TOKEN_SECONDS))
+        return token
+
+
+def _is_scheduled(pod: Manifest) -> bool:
+    return bool(pod["spec"].get("nodeName")) and not pod["metadata"].get("deletionTimestamp")
+
+
+def _fingerprint(deployment: Manifest) -> str:
+    """What a new rollout changes: the pod template of this very Deployment."""
+    content = json.dumps([deployment["metadata"]["uid"], deployment["spec"]["template"]], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()

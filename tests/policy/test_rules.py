@@ -1,0 +1,113 @@
+"""Every rule against every case, through the Kyverno CLI."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from components.kyverno_policy_set import KyvernoPolicySetArgs, policies
+from components.policy_library import VALIDATING_TIERS, Rule, load_library, manifest
+from components.posture import Action
+from tests.policy import cases
+from tests.policy.cases import Case
+from tests.policy.kyverno_cli import Verdicts, generated, verdicts
+
+pytestmark = pytest.mark.policy
+
+LIBRARY = load_library()
+VALIDATING = [rule for rule in LIBRARY.rules.values() if rule.tier in VALIDATING_TIERS]
+GENERATING = [rule for rule in LIBRARY.rules.values() if rule.kind == "GeneratingPolicy"]
+CASES = [case for rule in VALIDATING for case in cases.expand(rule)]
+PLATFORM = ("kyverno", "istio-system")
+
+
+def named(rules: Sequence[Rule]) -> list[str]:
+    return [rule.name for rule in rules]
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
+    """What every rule says of every case: one run of the CLI."""
+    rules = [rule.document for rule in VALIDATING]
+    return verdicts(tmp_path_factory.mktemp("cases"), rules, [case.manifest for case in CASES])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_case_is_refused_by_the_rules_it_names_and_by_no_other(judged: Verdicts, case: Case) -> None:
+    results = judged[case.manifest["kind"], case.id]
+    assert set(results) == set(named(VALIDATING)), "a rule did not look at it"
+    assert {rule for rule, result in results.items() if result != "pass"} == case.refused_by
+    assert set(results.values()) <= {"pass", "fail"}, "a rule failed to evaluate"
+
+
+@pytest.mark.parametrize("rule", VALIDATING, ids=lambda rule: rule.name)
+def test_a_rule_has_good_and_bad_cases_and_no_name_twice(rule: Rule) -> None:
+    groups = cases.read(rule)
+    assert set(groups) == {"good", "bad"}
+    assert groups["good"]
+    assert groups["bad"]
+    every = [case["name"] for group in groups.values() for case in group]
+    assert len(every) == len(set(every))
+
+
+@pytest.mark.parametrize("action", [Action.WARN, Action.DENY])
+def test_every_action_gives_the_same_verdicts_as_the_file(
+    tmp_path_factory: pytest.TempPathFactory, judged: Verdicts, action: Action
+) -> None:
+    sample = [case for case in CASES if case.id.endswith(".cronjob")]
+    rules = [manifest(rule, action) for rule in VALIDATING]
+    found = verdicts(tmp_path_factory.mktemp(action.value), rules, [case.manifest for case in sample])
+    assert {key: _refusals(found[key]) for key in found} == {key: _refusals(judged[key]) for key in found}
+    assert len(found) == len(sample)
+
+
+def _refusals(results: dict[str, str]) -> set[str]:
+    return {rule for rule, result in results.items() if result not in ("pass", "skip")}
+
+
+def test_the_registries_of_a_stack_take_the_place_of_those_in_the_file(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    args = KyvernoPolicySetArgs(
+        charts_dir=None,
+        critical=Action.DENY,
+        important=Action.OFF,
+        best_practice=Action.OFF,
+        mutate=False,
+        generate=False,
+        approved_registries=("images.example.com/",),
+        platform_images=("mirror.example.com/istio/proxyv2",),
+        platform_namespaces=(),
+    )
+    images = {
+        "own": "images.example.com/shop/api:v1",
+        "proxy": "mirror.example.com/istio/proxyv2:1.31.0",
+        "default": "registry.example.org/shop/api:v1",
+        "default-proxy": "registry.istio.io/release/proxyv2:1.31.0",
+    }
+    baseline = next(case for case in CASES if case.manifest["kind"] == "Pod" and not case.refused_by)
+    pods = [
+        cases.merge(
+            baseline.manifest, {"metadata": {"name": name}, "spec": {"containers": [{"name": "app", "image": i}]}}
+        )
+        for name, i in images.items()
+    ]
+    found = verdicts(tmp_path_factory.mktemp("registries"), policies(args), pods)
+    assert {name: found["Pod", name]["restrict-image-registries"] for name in images} == {
+        "own": "pass",
+        "proxy": "pass",
+        "default": "fail",
+        "default-proxy": "fail",
+    }
+
+
+@pytest.mark.parametrize("rule", GENERATING, ids=lambda rule: rule.name)
+def test_a_generating_rule_makes_what_its_cases_say_and_nothing_else(
+    rule: Rule, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    groups = cases.read(rule)
+    assert groups["generates"]
+    assert groups["leaves"]
+    triggers = [case["trigger"] for group in ("generates", "leaves") for case in groups[group]]
+    made = generated(tmp_path_factory.mktemp(rule.name), [manifest(rule, Action.AUDIT, PLATFORM)], triggers)
+    expected = [case["expect"] for case in groups["generates"]]
+    assert sorted(made, key=str) == sorted(expected, key=str)

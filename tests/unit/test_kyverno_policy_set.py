@@ -1,0 +1,193 @@
+"""Which rules a posture switches on, what the Kyverno release is told, and in which order all is created."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.kyverno_policy_set import KyvernoPolicySet, KyvernoPolicySetArgs, action_of, kyverno_values, policies
+from components.policy_library import Library, PolicyLibraryError, load_library
+from components.posture import TABLE, Action
+from tests.unit.monitor import record
+
+pytestmark = pytest.mark.unit
+
+PLATFORM = ("kyverno", "istio-system", "kube-system")
+LIBRARY = load_library()
+
+
+def args(**changes: Any) -> KyvernoPolicySetArgs:
+    production = KyvernoPolicySetArgs(
+        charts_dir=None,
+        critical=Action.DENY,
+        important=Action.DENY,
+        best_practice=Action.AUDIT,
+        mutate=True,
+        generate=True,
+        approved_registries=("registry.example.org",),
+        platform_images=("registry.istio.io/release/proxyv2",),
+        platform_namespaces=PLATFORM,
+    )
+    return replace(production, **changes)
+
+
+def of_environment(environment: str) -> KyvernoPolicySetArgs:
+    posture = TABLE[environment]
+    return args(
+        critical=posture.critical,
+        important=posture.important,
+        best_practice=posture.best_practice,
+        mutate=posture.mutate,
+        generate=posture.generate,
+    )
+
+
+OFF = args(critical=Action.OFF, important=Action.OFF, best_practice=Action.OFF, mutate=False, generate=False)
+
+
+def names(made: tuple[dict[str, object], ...]) -> set[str]:
+    return {policy["metadata"]["name"] for policy in made}  # type: ignore[index]  # a manifest is plain data
+
+
+class TestActions:
+    @pytest.mark.parametrize("action", [Action.AUDIT, Action.WARN, Action.DENY])
+    def test_every_critical_rule_takes_the_action_of_its_tier(self, action: Action) -> None:
+        assert {action_of(rule, args(critical=action)) for rule in LIBRARY.tier("critical")} == {action}
+
+    def test_production_has_every_control_that_staging_and_dev_have(self) -> None:
+        production = names(policies(of_environment("production")))
+        assert production >= names(policies(of_environment("staging")))
+        assert production >= names(policies(of_environment("dev")))
+        assert production == set(LIBRARY.rules)
+
+    @given(st.sampled_from(Action), st.sampled_from(Action))
+    def test_a_stronger_posture_never_has_a_weaker_rule(self, one: Action, other: Action) -> None:
+        weaker, stronger = sorted((one, other), key=list(Action).index)
+        order = list(Action).index
+        for rule in LIBRARY.rules.values():
+            assert order(action_of(rule, args(critical=weaker, important=weaker))) <= order(
+                action_of(rule, args(critical=stronger, important=stronger))
+            )
+
+    @given(st.sampled_from(Action), st.sampled_from(Action))
+    def test_the_ceiling_holds_for_the_phase_of_an_important_rule(self, ceiling: Action, phase: Action) -> None:
+        rule = replace(LIBRARY.rule("disallow-privileged"), tier="important")
+        # Bypasses the check against the library, which has no important rule of this name.
+        told = args(important=ceiling)
+        object.__setattr__(told, "phases", {rule.name: phase})
+        assert action_of(rule, told) is min(ceiling, phase, key=list(Action).index)
+        assert action_of(rule, args(important=ceiling)) is min(ceiling, Action.AUDIT, key=list(Action).index)
+
+    def test_only_deny_is_native(self) -> None:
+        for action in (Action.AUDIT, Action.WARN, Action.DENY):
+            for policy in policies(args(critical=action)):
+                spec: Any = policy["spec"]
+                if policy["kind"] == "ValidatingPolicy":
+                    assert spec["autogen"]["validatingAdmissionPolicy"]["enabled"] is (
+                        spec["validationActions"] == ["Deny"]
+                    )
+
+    def test_nothing_is_on_when_everything_is_off(self) -> None:
+        assert policies(OFF) == ()
+        assert policies(of_environment("local")) == ()
+
+
+class TestParameters:
+    def registry_rule(self, told: KyvernoPolicySetArgs) -> dict[str, str]:
+        made: Any = next(p for p in policies(told) if p["metadata"]["name"] == "restrict-image-registries")  # type: ignore[index]  # as above
+        return {v["name"]: v["expression"] for v in made["spec"]["variables"]}
+
+    def test_registries_and_platform_images_reach_their_rule(self) -> None:
+        variables = self.registry_rule(args(approved_registries=("a.example/", "b.example/team")))
+        assert variables["registries"] == '["a.example", "b.example/team"]'
+        assert variables["platformImages"] == '["registry.istio.io/release/proxyv2"]'
+
+    def test_a_parameter_of_another_rule_reaches_it(self) -> None:
+        told = args(parameters={"drop-all-capabilities": {"allowedCapabilities": []}})
+        made: Any = next(p for p in policies(told) if p["metadata"]["name"] == "drop-all-capabilities")  # type: ignore[index]  # as above
+        assert made["spec"]["variables"][0]["expression"] == "[]"
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"parameters": {"no-such-rule": {}}}, "no rule 'no-such-rule'"),
+            ({"parameters": {"drop-all-capabilities": {"allowed": []}}}, "allowedCapabilities"),
+            ({"parameters": {"drop-all-capabilities": {"podSpec": []}}}, "allowedCapabilities"),
+            ({"phases": {"disallow-privileged": Action.AUDIT}}, "no important rule"),
+            ({"replicas": 0}, "replicas"),
+            ({"approved_registries": ("",)}, "approved_registries"),
+            ({"approved_registries": ("/",)}, "approved_registries"),
+            ({"approved_registries": ("*.example.org",)}, "approved_registries"),
+        ],
+    )
+    def test_a_wrong_argument_is_refused_before_anything_is_made(self, changes: dict[str, Any], message: str) -> None:
+        with pytest.raises((PolicyLibraryError, ValueError), match=message):
+            args(**changes)
+
+
+class TestRelease:
+    def test_the_chart_makes_native_policies_and_removes_its_webhooks(self) -> None:
+        values = kyverno_values(3, PLATFORM)
+        assert values["features"]["generateValidatingAdmissionPolicy"] == {"enabled": True}
+        assert values["webhooksCleanup"] == {"enabled": True}
+        assert values["cleanupController"] == {"enabled": False}
+
+    def test_exceptions_count_in_kyvernos_own_namespace_alone(self) -> None:
+        assert kyverno_values(3, PLATFORM)["features"]["policyExceptions"] == {"enabled": True, "namespace": "kyverno"}
+
+    def test_the_webhooks_leave_the_platforms_namespaces_alone(self) -> None:
+        selector = kyverno_values(3, PLATFORM)["config"]["webhooks"]["namespaceSelector"]
+        assert selector["matchExpressions"][0] == {
+            "key": "kubernetes.io/metadata.name",
+            "operator": "NotIn",
+            "values": list(PLATFORM),
+        }
+
+    @pytest.mark.parametrize(("replicas", "followers", "budget"), [(1, 1, False), (2, 2, True), (3, 2, True)])
+    def test_one_replica_has_no_disruption_budget(self, replicas: int, followers: int, budget: bool) -> None:
+        values = kyverno_values(replicas, PLATFORM)
+        assert values["admissionController"]["replicas"] == replicas
+        assert values["admissionController"]["podDisruptionBudget"] == {"enabled": budget}
+        for controller in ("backgroundController", "reportsController"):
+            assert values[controller]["replicas"] == followers
+            assert values[controller]["podDisruptionBudget"] == {"enabled": budget}
+
+    def test_the_background_controller_writes_network_policies_and_nothing_else(self) -> None:
+        rights = kyverno_values(3, PLATFORM)["backgroundController"]["rbac"]["coreClusterRole"]["extraResources"]
+        assert [right["resources"] for right in rights] == [["networkpolicies"]]
+
+
+class TestComponent:
+    def test_policies_follow_the_release_and_the_release_its_namespace(self) -> None:
+        recording = record(lambda: KyvernoPolicySet("policies", args()))
+        component = recording.one("zero-trust:platform:KyvernoPolicySet")
+        release = recording.one("kubernetes:helm.sh/v3:Release")
+        namespace = recording.one("kubernetes:core/v1:Namespace")
+        made = [r for r in recording.resources if r.type.startswith("kubernetes:policies.kyverno.io")]
+        assert {r.inputs["metadata"]["name"] for r in made} == set(LIBRARY.rules)
+        assert all(release.urn in r.dependencies for r in made)
+        assert namespace.urn in release.dependencies
+        assert {r.parent for r in recording.resources if r.custom} == {component.urn}
+        assert release.inputs["name"] == release.inputs["namespace"] == "kyverno"
+        assert release.inputs["version"]
+
+    def test_ready_holds_the_release_and_every_policy(self) -> None:
+        ready: list[object] = []
+        record(lambda: ready.extend(KyvernoPolicySet("policies", args()).ready))
+        assert len(ready) == 1 + len(LIBRARY.rules)
+
+    def test_a_local_chart_has_no_version_and_no_repository(self) -> None:
+        recording = record(lambda: KyvernoPolicySet("policies", args(charts_dir="/charts")))
+        release = recording.one("kubernetes:helm.sh/v3:Release").inputs
+        assert release["chart"] == "/charts/kyverno"
+        assert not {"version", "repositoryOpts"} & set(release)
+
+    def test_nothing_is_created_when_everything_is_off(self) -> None:
+        recording = record(lambda: KyvernoPolicySet("policies", OFF))
+        assert [made for made in recording.resources if made.custom] == []
+
+
+def test_the_library_can_be_given() -> None:
+    assert policies(args(), Library({})) == ()

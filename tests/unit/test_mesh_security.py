@@ -1,0 +1,123 @@
+"""What the Istio releases are told, the mesh-wide rules, and their order."""
+
+from typing import Any
+
+import pytest
+
+from components.mesh_security import (
+    MeshSecurity,
+    MeshSecurityArgs,
+    base_values,
+    cni_values,
+    deny_by_default,
+    istiod_values,
+    peer_authentication,
+)
+from components.posture import SCALE, TABLE
+from tests.unit.monitor import record
+
+pytestmark = pytest.mark.unit
+
+
+def args(**changes: Any) -> MeshSecurityArgs:
+    return MeshSecurityArgs(**({"charts_dir": None, "mtls": "STRICT", "authorization": "enforce"} | changes))
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"mtls": "strict"}, "mtls: 'strict'; legal are STRICT and PERMISSIVE"),
+            ({"mtls": "DISABLE"}, "mtls"),
+            ({"authorization": "audit"}, "authorization: 'audit'; legal are enforce, dry-run and off"),
+            ({"replicas": 0}, "replicas"),
+        ],
+    )
+    def test_a_wrong_decision_is_refused_with_what_is_legal(self, changes: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            args(**changes)
+
+    def test_every_decision_of_the_posture_table_is_accepted(self) -> None:
+        for mtls in SCALE["mtls"]:
+            for authorization in SCALE["authorization"]:
+                if mtls is not None:
+                    assert args(mtls=mtls, authorization=authorization)
+        assert all(args(mtls=p.mtls, authorization=p.authorization) for p in TABLE.values() if p.mtls)
+
+
+class TestRules:
+    @pytest.mark.parametrize("mtls", ["STRICT", "PERMISSIVE"])
+    def test_the_mode_holds_for_the_whole_mesh(self, mtls: str) -> None:
+        rule = peer_authentication(mtls)
+        assert rule["metadata"] == {"name": "default", "namespace": "istio-system"}
+        # A selector would make it hold for the pods of istio-system alone.
+        assert rule["spec"] == {"mtls": {"mode": mtls}}
+
+    def test_the_default_deny_matches_nothing_and_so_allows_nothing(self) -> None:
+        rule = deny_by_default("enforce")
+        assert rule is not None
+        assert rule["metadata"] == {"name": "deny-by-default", "namespace": "istio-system"}
+        # `rules: [{}]` would match, and allow, everything.
+        assert rule["spec"] == {}
+
+    def test_a_dry_run_is_the_same_rule_with_the_annotation(self) -> None:
+        dry, enforced = deny_by_default("dry-run"), deny_by_default("enforce")
+        assert dry is not None
+        assert enforced is not None
+        assert dry["metadata"].pop("annotations") == {"istio.io/dry-run": "true"}
+        assert dry == enforced
+
+    def test_no_rule_when_authorization_is_off(self) -> None:
+        assert deny_by_default("off") is None
+
+
+class TestReleases:
+    def test_the_validating_webhook_fails_closed(self) -> None:
+        assert base_values()["base"]["validationFailurePolicy"] == "Fail"
+
+    def test_no_application_pod_needs_a_network_capability(self) -> None:
+        values = istiod_values(args())
+        assert values["cni"] == {"enabled": True}
+        assert values["env"]["ENABLE_NATIVE_SIDECARS"] == "true"
+
+    def test_egress_is_closed_and_requests_are_logged(self) -> None:
+        mesh = istiod_values(args(trust_domain="example.org"))["meshConfig"]
+        assert mesh["outboundTrafficPolicy"] == {"mode": "REGISTRY_ONLY"}
+        assert mesh["accessLogFile"] == "/dev/stdout"
+        assert mesh["trustDomain"] == "example.org"
+
+    def test_the_number_of_replicas_is_fixed(self) -> None:
+        values = istiod_values(args(replicas=3))
+        assert (values["autoscaleEnabled"], values["replicaCount"]) == (False, 3)
+
+    def test_images_come_from_the_given_hub_with_the_pinned_version(self) -> None:
+        for values in (
+            istiod_values(args(hub="mirror.example.com/istio")),
+            cni_values(args(hub="mirror.example.com/istio")),
+        ):
+            assert values["global"]["hub"] == "mirror.example.com/istio"
+            assert values["global"]["tag"] not in ("", "latest")
+        assert istiod_values(args())["global"]["hub"] == "registry.istio.io/release"
+
+
+class TestComponent:
+    def test_crds_come_before_istiod_and_istiod_before_the_rules(self) -> None:
+        recording = record(lambda: MeshSecurity("mesh", args()))
+        releases = {made.inputs["name"]: made for made in recording.of("kubernetes:helm.sh/v3:Release")}
+        assert set(releases) == {"istio-base", "istio-cni", "istiod"}
+        assert {made.inputs["namespace"] for made in releases.values()} == {"istio-system"}
+        namespace = recording.one("kubernetes:core/v1:Namespace")
+        assert namespace.urn in releases["istio-base"].dependencies
+        for later in ("istio-cni", "istiod"):
+            assert releases["istio-base"].urn in releases[later].dependencies
+        rules = [made for made in recording.resources if made.type.startswith("kubernetes:security.istio.io")]
+        assert {made.inputs["metadata"]["name"] for made in rules} == {"default", "deny-by-default"}
+        assert all(releases["istiod"].urn in made.dependencies for made in rules)
+        component = recording.one("zero-trust:platform:MeshSecurity")
+        assert {made.parent for made in recording.resources if made.custom} == {component.urn}
+
+    @pytest.mark.parametrize(("authorization", "count"), [("enforce", 5), ("dry-run", 5), ("off", 4)])
+    def test_ready_holds_everything_that_a_pod_of_the_mesh_needs(self, authorization: str, count: int) -> None:
+        ready: list[object] = []
+        record(lambda: ready.extend(MeshSecurity("mesh", args(authorization=authorization)).ready))
+        assert len(ready) == count

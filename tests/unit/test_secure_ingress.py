@@ -1,0 +1,211 @@
+"""The issuers, the Gateway with its listeners and certificates, and their order."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components import ingress_issuers as issuers
+from components.posture import SCALE
+from components.secure_ingress import (
+    SecureIngress,
+    SecureIngressArgs,
+    cert_manager_values,
+    certificate,
+    gateway,
+    gateway_allow,
+    redirect,
+)
+from tests.unit.monitor import Recording, record
+
+pytestmark = pytest.mark.unit
+
+HOSTS = ("api.example.org", "shop.example.org")
+
+
+def args(**changes: Any) -> SecureIngressArgs:
+    given: dict[str, Any] = {
+        "charts_dir": None,
+        "issuer": "letsencrypt-prod",
+        "acme_email": "ops@example.org",
+        "hosts": HOSTS,
+        "route_namespaces": ("shop",),
+    }
+    return SecureIngressArgs(**(given | changes))
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"issuer": "letsencrypt"}, "issuer: 'letsencrypt'; legal are letsencrypt-prod"),
+            ({"acme_email": None}, "acme_email"),
+            ({"kind": "nginx"}, "kind: 'nginx'; legal are gateway-api and ingress"),
+            ({"kind": "ingress"}, "ingress_class"),
+            ({"replicas": 0}, "replicas"),
+            ({"hosts": ("*.example.org",)}, "hosts: '\\*.example.org' is no host name"),
+            ({"hosts": ("https://api.example.org",)}, "no host name"),
+            ({"hosts": ("API.example.org",)}, "lower case"),
+            ({"hosts": ("localhost",)}, "no host name"),
+            ({"hosts": ("api.example.org\n",)}, "no host name"),
+            ({"hosts": (HOSTS[0], HOSTS[0])}, "claimed twice"),
+            ({"route_namespaces": ()}, "route_namespaces"),
+        ],
+    )
+    def test_a_wrong_argument_is_refused_by_its_name(self, changes: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            args(**changes)
+
+    def test_every_issuer_of_the_posture_table_is_accepted(self) -> None:
+        assert set(SCALE["issuer"]) == set(issuers.ISSUERS)
+        assert all(args(issuer=issuer) for issuer in issuers.ISSUERS)
+
+
+class TestIssuers:
+    @pytest.mark.parametrize("issuer", list(issuers.ACME_SERVERS))
+    def test_lets_encrypt_answers_its_challenge_on_the_http_listener(self, issuer: str) -> None:
+        (made,) = issuers.manifests(issuer, "ops@example.org", ("public", "istio-ingress"), None)
+        assert made["metadata"]["name"] == issuer
+        acme = made["spec"]["acme"]
+        assert ("staging" in acme["server"]) == ("staging" in issuer)
+        assert acme["email"] == "ops@example.org"
+        (parent,) = acme["solvers"][0]["http01"]["gatewayHTTPRoute"]["parentRefs"]
+        assert (parent["name"], parent["namespace"], parent["sectionName"]) == ("public", "istio-ingress", "http")
+
+    def test_without_a_gateway_the_challenge_is_answered_through_an_ingress(self) -> None:
+        (made,) = issuers.manifests("letsencrypt-prod", "ops@example.org", None, "haproxy")
+        assert made["spec"]["acme"]["solvers"] == [{"http01": {"ingress": {"ingressClassName": "haproxy"}}}]
+
+    def test_the_own_ca_signs_with_a_root_that_signed_itself(self) -> None:
+        self_signed, root, ca = issuers.manifests("ca", None, None, None)
+        assert root["spec"]["issuerRef"]["name"] == self_signed["metadata"]["name"]
+        assert root["spec"]["isCA"] is True
+        assert root["metadata"]["namespace"] == "cert-manager"
+        assert ca["metadata"]["name"] == "ca"
+        assert ca["spec"]["ca"]["secretName"] == root["spec"]["secretName"]
+
+    def test_none_is_nothing(self) -> None:
+        assert issuers.manifests("none", None, None, None) == ()
+
+
+class TestGateway:
+    def test_each_host_has_a_listener_and_the_certificate_that_is_issued_for_it(self) -> None:
+        _, *https = gateway(args())["spec"]["listeners"]
+        assert [listener["hostname"] for listener in https] == list(HOSTS)
+        for listener in https:
+            made = certificate(listener["hostname"], args())
+            assert listener["protocol"] == "HTTPS"
+            assert listener["tls"]["mode"] == "Terminate"
+            assert listener["tls"]["certificateRefs"][0]["name"] == made["spec"]["secretName"]
+            assert made["spec"]["dnsNames"] == [listener["hostname"]]
+            assert made["metadata"]["namespace"] == gateway(args())["metadata"]["namespace"]
+            assert made["spec"]["issuerRef"]["name"] == "letsencrypt-prod"
+
+    def test_a_certificate_is_renewed_a_third_of_its_life_before_it_ends(self) -> None:
+        spec = certificate(HOSTS[0], args())["spec"]
+        hours = {key: int(spec[key].partition("h")[0]) for key in ("duration", "renewBefore")}
+        assert hours["renewBefore"] * 3 >= hours["duration"]
+
+    def test_every_cipher_has_forward_secrecy_and_authenticates_its_data(self) -> None:
+        listener = gateway(args())["spec"]["listeners"][1]
+        ciphers = listener["tls"]["options"]["gateway.istio.io/tls-cipher-suites"].split(",")
+        assert all(cipher.startswith("ECDHE-") and ("GCM" in cipher or "POLY1305" in cipher) for cipher in ciphers)
+
+    def test_only_the_named_namespaces_attach_to_a_host(self) -> None:
+        for listener in gateway(args(route_namespaces=("shop", "blog", "shop")))["spec"]["listeners"][1:]:
+            namespaces = listener["allowedRoutes"]["namespaces"]
+            assert namespaces["from"] == "Selector"
+            assert namespaces["selector"]["matchExpressions"] == [
+                {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["blog", "shop"]}
+            ]
+
+    def test_plain_http_serves_no_service_and_redirects(self) -> None:
+        http = gateway(args())["spec"]["listeners"][0]
+        assert (http["port"], http["protocol"]) == (80, "HTTP")
+        assert http["allowedRoutes"] == {"namespaces": {"from": "Same"}}
+        route = redirect(args())
+        assert route["metadata"]["namespace"] == "istio-ingress"
+        assert route["spec"]["parentRefs"] == [{"name": "public", "sectionName": "http"}]
+        assert route["spec"]["rules"][0]["filters"][0]["requestRedirect"]["scheme"] == "https"
+
+    def test_the_mesh_lets_anybody_reach_the_gateways_ports_and_no_other_workload(self) -> None:
+        allow = gateway_allow(args(gateway_namespace="door"))
+        assert allow["metadata"]["namespace"] == "door"
+        assert allow["spec"]["selector"]["matchLabels"] == {"gateway.networking.k8s.io/gateway-name": "public"}
+        assert allow["spec"]["rules"] == [{"to": [{"operation": {"ports": ["80", "443"]}}]}]
+
+    @given(st.lists(st.from_regex(r"[ab](-[ab]|\.[ab]){1,4}\.org", fullmatch=True), unique=True, max_size=20))
+    def test_listener_names_are_unique(self, hosts: list[str]) -> None:
+        listeners = gateway(args(hosts=tuple(hosts)))["spec"]["listeners"]
+        assert len({listener["name"] for listener in listeners}) == len(hosts) + 1
+
+
+class TestCertManager:
+    def test_the_start_up_check_stays_on_and_crds_go_with_the_release(self) -> None:
+        values = cert_manager_values(2, gateway_api=True)
+        assert values["startupapicheck"] == {"enabled": True}
+        assert values["crds"] == {"enabled": True, "keep": False}
+
+    @pytest.mark.parametrize("gateway_api", [True, False])
+    def test_it_watches_the_gateway_api_only_where_there_is_one(self, gateway_api: bool) -> None:
+        assert ("--enable-gateway-api" in cert_manager_values(2, gateway_api)["extraArgs"]) is gateway_api
+
+    @pytest.mark.parametrize(("replicas", "budget"), [(1, False), (3, True)])
+    def test_one_replica_has_no_disruption_budget(self, replicas: int, budget: bool) -> None:
+        values = cert_manager_values(replicas, gateway_api=True)
+        assert {values[key]["podDisruptionBudget"]["enabled"] for key in ("webhook", "cainjector")} == {budget}
+        assert values["webhook"]["replicaCount"] == replicas
+
+
+class TestComponent:
+    def kinds(self, recording: Recording) -> list[str]:
+        return [made.type.rpartition(":")[2] for made in recording.resources if made.custom]
+
+    def test_a_gateway_follows_the_crds_the_issuer_and_its_certificates(self) -> None:
+        recording = record(lambda: SecureIngress("ingress", args()))
+        public = recording.one("kubernetes:gateway.networking.k8s.io/v1:Gateway")
+        behind = recording.behind(public)
+        assert behind >= {
+            "ingress-gateway-api",
+            "ingress-cert-manager",
+            "ingress-istio-ingress",
+            "ingress-clusterissuer-letsencrypt-prod",
+            "ingress-certificate-api.example.org",
+            "ingress-certificate-shop.example.org",
+        }
+        for kind in ("HTTPRoute", "AuthorizationPolicy"):
+            assert public.urn in recording.one(kind).dependencies
+
+    def test_cert_manager_starts_after_the_gateway_api_is_there(self) -> None:
+        recording = record(lambda: SecureIngress("ingress", args(charts_dir="/charts")))
+        release = recording.one("kubernetes:helm.sh/v3:Release")
+        crds = recording.one("kubernetes:yaml/v2:ConfigFile")
+        assert crds.urn in release.dependencies
+        assert crds.inputs["file"] == "/charts/gateway-api.yaml"
+
+    def test_the_component_says_where_its_gateway_is(self) -> None:
+        made: list[SecureIngress] = []
+        record(lambda: made.append(SecureIngress("ingress", args())))
+        assert made[0].gateway == ("public", "istio-ingress")
+        assert made[0].issuer_name == "letsencrypt-prod"
+        assert len(made[0].ready) == 9
+
+    def test_an_ingress_stack_has_an_issuer_and_no_gateway(self) -> None:
+        made: list[SecureIngress] = []
+        told = args(kind="ingress", ingress_class="haproxy")
+        recording = record(lambda: made.append(SecureIngress("ingress", told)))
+        assert self.kinds(recording) == ["Namespace", "Release", "ClusterIssuer"]
+        assert made[0].gateway is None
+        assert made[0].issuer_name == "letsencrypt-prod"
+
+    def test_no_issuer_is_no_door(self) -> None:
+        made: list[SecureIngress] = []
+        recording = record(lambda: made.append(SecureIngress("ingress", args(issuer="none"))))
+        assert self.kinds(recording) == []
+        assert (made[0].ready, made[0].gateway, made[0].issuer_name) == ([], None, "")
+
+    def test_everything_belongs_to_the_component(self) -> None:
+        recording = record(lambda: SecureIngress("ingress", args(issuer="ca")))
+        component = recording.one("zero-trust:platform:SecureIngress")
+        assert {made.parent for made in recording.resources if made.custom} == {component.urn}
