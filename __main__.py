@@ -27,7 +27,7 @@ def main() -> None:
         raise pulumi.RunError(str(error)) from error
     create(stack, wanted)
     rows = summary.services(wanted.services)
-    layers = summary.layers(stack.posture)
+    layers = summary.layers(stack.posture, stack.settings.vault.mode)
     pulumi.export("summary", {"environment": stack.settings.environment, "layers": layers, "services": rows})
     pulumi.export("services", rows)
     pulumi.export("vault", summary.vault(stack.settings.vault, stack.posture))

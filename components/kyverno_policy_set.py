@@ -104,6 +104,17 @@ def _parameters(rule: Rule, args: KyvernoPolicySetArgs) -> Mapping[str, object]:
     return given
 
 
+def wait_for(policy: Manifest) -> dict[str, str]:
+    """The annotation that holds Pulumi back until the rule is in force.
+
+    A denying rule is so once its native policy is generated; Kyverno then reports no webhook, and so not ready.
+    https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/#pulumi-kubernetes-annotations
+    """
+    spec = cast("dict[str, Any]", policy["spec"])
+    field_path = ".status.generated" if spec.get("validationActions") == ["Deny"] else ".status.conditionStatus.ready"
+    return {"pulumi.com/waitFor": f"jsonpath={{{field_path}}}=true"}
+
+
 def kyverno_values(replicas: int, platform_namespaces: Sequence[str]) -> dict[str, Any]:
     """The values of the Kyverno chart (https://github.com/kyverno/kyverno/tree/v1.19.1/charts/kyverno).
 
@@ -147,6 +158,7 @@ def kyverno_values(replicas: int, platform_namespaces: Sequence[str]) -> dict[st
         "reportsController": {
             "replicas": followers,
             "podDisruptionBudget": {"enabled": followers > 1},
+            "rbac": {"clusterRole": {"extraResources": [_ephemeral_container_rights()]}},
             "resources": _resources("100m", "128Mi", "384Mi"),
         },
         "cleanupController": {"enabled": False},
@@ -162,6 +174,11 @@ def _network_policy_rights() -> dict[str, Any]:
         "resources": ["networkpolicies"],
         "verbs": ["create", "update", "patch", "delete"],
     }
+
+
+def _ephemeral_container_rights() -> dict[str, Any]:
+    """Kyverno calls a rule ready when it may read all that the rule matches; the role `view` lacks this subresource."""
+    return {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["get", "list", "watch"]}
 
 
 def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
@@ -210,7 +227,7 @@ class KyvernoPolicySet(pulumi.ComponentResource):
             f"{name}-{metadata['name']}",
             api_version=cast("str", made["apiVersion"]),
             kind=cast("str", made["kind"]),
-            metadata=metadata,
+            metadata={**metadata, "annotations": {**metadata["annotations"], **wait_for(made)}},
             spec=made["spec"],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
         )

@@ -68,6 +68,7 @@ def istiod_values(args: MeshSecurityArgs) -> Manifest:
     A fixed number of replicas: an autoscaler would rewrite a field that the release states. `REGISTRY_ONLY` closes
     what no Service and no ServiceEntry names.
     """
+    seccomp = {"type": "RuntimeDefault"}
     return {
         "autoscaleEnabled": False,
         "replicaCount": args.replicas,
@@ -75,7 +76,9 @@ def istiod_values(args: MeshSecurityArgs) -> Manifest:
         "cni": {"enabled": True},
         # A native sidecar runs before the init containers that need the network, and after the last container.
         "env": {"ENABLE_NATIVE_SIDECARS": "true"},
-        "global": {**_images(args), "proxy": {"seccompProfile": {"type": "RuntimeDefault"}}},
+        "global": {**_images(args), "proxy": {"seccompProfile": seccomp}},
+        # A Gateway's pods run in a namespace of the restricted Pod Security Standard.
+        "gateways": {"seccompProfile": seccomp},
         "meshConfig": {
             "trustDomain": args.trust_domain,
             "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
 
 from components.settings_platform import AbsolutePath, Replicas
-from components.typed_file import HostName, Label, Port, Quantity, TypedFile
+from components.typed_file import SECRET_KEY, HostName, Label, Port, Quantity, TypedFile
 
 PLATFORM_NAMESPACES = (
     "kube-system",
@@ -20,8 +20,6 @@ PLATFORM_NAMESPACES = (
 )
 _MESH_UID = 1337
 _MESH_PORTS = range(15000, 15100)
-# A literal under such a key would put the secret into the repository.
-_SECRET_KEY = re.compile(r"pass|passwd|pwd|token|secret|credential|private|api_?key")
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 FIELD_OF_SECRET = re.compile(r"\.Data\.data\.([a-z][a-z0-9_]*)")
 # Verbs and resources that lead from one namespace's rights to all of its secrets, or to more rights.
@@ -118,7 +116,7 @@ class SecretSpec(TypedFile):
             raise ValueError("no field: write values, generate, or both")
         if both := sorted(set(self.values) & set(self.generate)):
             raise ValueError(f"{', '.join(both)} stands under values and generate: keep one")
-        if leaked := sorted(key for key in self.values if _SECRET_KEY.search(key)):
+        if leaked := sorted(key for key in self.values if SECRET_KEY.search(key)):
             raise ValueError(f"{', '.join(leaked)} looks like a secret in clear text: move it to generate")
         for placeholder in _PLACEHOLDER.findall(self.template or ""):
             field = FIELD_OF_SECRET.fullmatch(placeholder)

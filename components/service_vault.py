@@ -78,4 +78,7 @@ def mesh_annotations(args: SecureServiceArgs) -> dict[str, str]:
     """
     if not (args.platform.mesh and uses_vault(args)):
         return {}
+    if args.platform.vault_networks:
+        # The port alone may be 443, which other servers have too.
+        return {"traffic.sidecar.istio.io/excludeOutboundIPRanges": ",".join(args.platform.vault_networks)}
     return {"traffic.sidecar.istio.io/excludeOutboundPorts": str(args.platform.vault_port)}

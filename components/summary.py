@@ -16,9 +16,10 @@ Row = dict[str, object]
 _ACTION_WORDS = {Action.OFF: "off", Action.AUDIT: "audit", Action.WARN: "warn and audit", Action.DENY: "deny"}
 
 
-def layers(posture: Posture) -> list[Row]:
+def layers(posture: Posture, vault_mode: str) -> list[Row]:
     """Each layer of the posture table: its state in words, and whether it stops anything."""
-    vault = f"{posture.vault_replicas} replica(s), TLS, {posture.audit_devices} audit device(s)"
+    servers = "external" if vault_mode == "external" else _count(posture.vault_replicas, "replica")
+    vault = f"{servers}, TLS, {_count(posture.audit_devices, 'audit device')}"
     closed = "fails closed" if posture.injection_fail_closed else "fails open"
     important = f"by phase, at most {_ACTION_WORDS[posture.important]}"
     return [
@@ -52,6 +53,10 @@ def services(args: Sequence[SecureServiceArgs]) -> list[Row]:
 
 def _row(layer: str, state: str, enforced: bool) -> Row:
     return {"layer": layer, "state": state, "enforced": enforced}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _on(switch: bool) -> str:

@@ -36,6 +36,8 @@ class Problem:
 
 
 UNKNOWN_KEY = "unknown key"
+# A key of such a name holds a secret: its value is never written into an error, nor allowed in a file in clear text.
+SECRET_KEY = re.compile(r"pass|pwd|token|secret|credential|private|api_?key")
 
 
 class ConfigError(ValueError):
@@ -64,6 +66,8 @@ def problems_of(
     for detail in error.errors(include_url=False):
         loc = tuple(part for part in detail["loc"] if part != "[key]")
         message, legal, shown = detail["msg"].removeprefix("Value error, "), (), _shown(detail["input"])
+        if loc and SECRET_KEY.search(str(loc[-1]).lower()):
+            shown = "a value that is not repeated here"
         if detail["type"] == "extra_forbidden":
             message, legal = UNKNOWN_KEY, legal_keys(model, loc[:-1])
         elif detail["type"] == "missing":
@@ -112,6 +116,9 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        # A mapping may hold what somebody should not have written: its keys are enough to find it.
+        return f"a mapping of {', '.join(str(key) for key in cast('dict[object, object]', value)) or 'nothing'}"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

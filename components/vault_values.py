@@ -45,7 +45,9 @@ def chart_values(
 ) -> dict[str, Any]:
     """The values of the release: a server (or an external one's address), and an injector, when they are wanted."""
     values: dict[str, Any] = {
+        # Both charts get the same names and labels, which the services' network policies select.
         "fullnameOverride": RELEASE,
+        "nameOverride": RELEASE,
         "global": {"enabled": True, "tlsDisable": False},
         "server": server_values(server, openbao) if server else {"enabled": False},
         "injector": injector_values(injector) if injector else {"enabled": False},

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from embedded.paths import CHECKOUT, State
+from embedded.supervisor.private_files import write_private_json
 
 LOCK = "supervisor.lock"
 PID = "supervisor.pid"
@@ -72,7 +73,7 @@ class ControlPlane:
         """
         self.state.create()
         if postgres:
-            (self.state.run / WANTED).write_text(json.dumps({"postgres": True}))
+            write_private_json(self.state.run / WANTED, {"postgres": True})
         status = self.status()
         if status and status["tools"] != str(tools):
             self.down()

@@ -67,7 +67,6 @@ LEAVES: tuple[Leaf, ...] = (
     Leaf("etcd", ETCD, "etcd", server_names=("localhost", "127.0.0.1")),
     Leaf("etcd-client", ETCD, "kube-apiserver"),
     Leaf("vault-server", VAULT, "vault", server_names=("localhost", "127.0.0.1"), client=False),
-    Leaf("postgres", VAULT, "postgres", server_names=("localhost", "127.0.0.1"), client=False),
     Leaf("platform-deployer", VAULT, "platform-deployer"),
 )
 

@@ -1,17 +1,15 @@
-"""The control plane that the stack tests share. Each stack module brings its stack up and removes it again."""
+"""A control plane for each stack module: two stacks on one cluster would both own its Vault mounts and releases."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.plane import Plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    state: Path = tmp_path_factory.mktemp("plane") / "embedded"
-    running = Plane(state)
+    running = Plane(tmp_path_factory.mktemp("plane") / "embedded")
     running.run("up", "--no-stack", timeout=3600)
     try:
         yield running

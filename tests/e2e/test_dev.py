@@ -1,7 +1,6 @@
 """The dev stack enforces only what its posture says, and becomes production in place."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,11 @@ SERVICES = ("api", "postgres", "redis")
 
 
 @pytest.fixture(scope="module")
-def dev(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+def dev(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     """The stack of a checkout of its own, whose stack file the last test edits."""
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
     own.run("up", "--stack", STACK)
-    yield own
-    own.run("destroy", "--stack", STACK)
+    return own
 
 
 def uids(plane: Plane) -> dict[str, str]:
@@ -33,7 +31,7 @@ def uids(plane: Plane) -> dict[str, str]:
 
 
 def password(plane: Plane) -> str:
-    vault = plane.vault_as_service(SHOP, "api", "shop-api")
+    vault = plane.vault_as_service(SHOP, "api", "shop.api")
     answer = vault.secrets.kv.v2.read_secret_version("shop/api/database", raise_on_deleted_version=True)
     return answer["data"]["data"]["password"]
 

@@ -132,9 +132,17 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def record(program: Callable[[], object], stack: str = "test", config: Mapping[str, str] | None = None) -> Recording:
-    """Run a program against the recording monitor and return what it registered."""
-    recording = Recording()
+def record(
+    program: Callable[[], object],
+    stack: str = "test",
+    config: Mapping[str, str] | None = None,
+    recording: Recording | None = None,
+) -> Recording:
+    """Run a program against the recording monitor and return what it registered.
+
+    Pass a `recording` to see what a program registered before it failed.
+    """
+    recording = recording or Recording()
     pulumi.runtime.set_mocks(_Provider(), "zero-trust", stack, preview=False, monitor=RecordingMonitor(recording))
     set_all_config(dict(config or {}), [])
     root = get_root_resource()

@@ -1,0 +1,254 @@
+"""The stack file: each key set, unset and wrong, in every posture."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from components.posture import Action
+from components.settings import Settings, decode_config, parse_settings
+from components.settings_platform import Overlay
+from components.stack import read_overlay
+from components.typed_file import ConfigError, legal_keys
+from tests.unit.stacks import ENVIRONMENTS, plan_of, settings, values
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("environment", "prod", "production, staging, dev, local"),
+    ("trustDomain", "Cluster_Local", "host name"),
+    ("registries", [], "at least 1"),
+    ("registries", ["*"], "registry or repository"),
+    ("registries", ["docker.io"], "Docker Hub"),
+    ("registries", ["https://registry.example.org"], "no wildcard"),
+    ("registries", "registry.example.org", "tuple"),
+    ("platformImages", ["proxyv2"], "registry or repository"),
+    ("vault", {"mode": "embedded"}, "helm, external"),
+    ("vault", {"distribution": "hcp"}, "vault, openbao"),
+    ("vault", {"address": "http://vault:8200"}, "TLS only"),
+    ("vault", {"address": "https://user@vault:8200"}, "credentials"),
+    ("vault", {"login": {"method": "token"}}, "environment, cert"),
+    ("vault", {"login": {"method": "cert", "certFile": "relative.pem"}}, "absolute path"),
+    ("vault", {"auditPaths": ["audit.log"]}, "absolute path"),
+    ("vault", {"cidrs": ["0.0.0.0/0"]}, "over-broad"),
+    ("vault", {"cidrs": ["169.254.0.0/16"]}, "metadata address"),
+    ("vault", {"cidrs": ["10.0.0.1/8"]}, "not a network"),
+    ("vault", {"seal": {"type": "shamir"}}, "awskms"),
+    ("vault", {"seal": {"type": "transit", "parameters": {"token": "x"}}}, "is a secret"),
+    ("vault", {"storage": {"data": "ten"}}, "quantity"),
+    ("vault", {"retainData": "yes"}, "boolean"),
+    ("kyverno", {"replicas": 0}, "greater than or equal"),
+    ("kyverno", {"replicas": "3"}, "integer"),
+    ("mesh", {"replicas": 10}, "less than or equal"),
+    ("mesh", {"hub": "*"}, "registry or repository"),
+    ("ingress", {"kind": "nginx"}, "gateway-api, ingress"),
+    ("ingress", {"acmeEmail": "nobody"}, "mail address"),
+    ("ingress", {"gatewayNamespace": "Ingress"}, "DNS label"),
+    ("services", {"replicas": 0}, "greater than or equal"),
+    ("apiServerCidrs", ["0.0.0.0/0"], "over-broad"),
+    ("phases", {"require-probes": "deny"}, "audit, warn, enforce"),
+    ("posture", {"critical": "audit"}, "PostureOverride"),
+    ("posture", {"critical": {"reason": "no value"}}, "required"),
+]
+
+
+def problems_with(config: dict[str, Any]) -> list[str]:
+    try:
+        parse_settings(config, "Pulumi.x.yaml")
+    except ConfigError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_projects_stack_files_are_legal(environment: str) -> None:
+    assert settings(environment).environment == environment
+    assert plan_of(environment).services
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize(("key", "value", "legal"), WRONG)
+def test_a_wrong_value_is_refused(environment: str, key: str, value: Any, legal: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(environment, **{key: value})
+    problem = caught.value.problems[0]
+    assert problem.file == f"Pulumi.{environment}.yaml" or key == "environment"
+    assert problem.key.startswith(f"zero-trust:{key}")
+    assert legal in str(problem)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("key", [k for k in legal_keys(Settings, ()) if k not in ("environment", "registries")])
+def test_a_key_left_out_is_legal_or_says_what_is_due(environment: str, key: str) -> None:
+    remaining = {name: value for name, value in values(environment).items() if name != key}
+    problems = problems_with(remaining)
+    assert not problems or key in ("vault", "ingress")
+    assert all("required" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("key", ["environment", "registries"])
+def test_what_has_no_default_is_required(key: str) -> None:
+    remaining = {name: value for name, value in values("production").items() if name != key}
+    with pytest.raises(ConfigError, match=f"zero-trust:{key}: missing"):
+        parse_settings(remaining, "Pulumi.production.yaml")
+
+
+def nested(model: type[BaseModel], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every place of the model that holds keys."""
+    places = [path]
+    for key in legal_keys(model, ()):
+        field = next(f for f in model.model_fields.values() if f.alias == key)
+        inner = next((a for a in _annotations(field.annotation) if issubclass(a, BaseModel)), None)
+        if inner is not None:
+            places += nested(inner, (*path, key))
+    return places
+
+
+def _annotations(annotation: Any) -> list[type]:
+    found = [annotation] if isinstance(annotation, type) else []
+    return found + [inner for arg in getattr(annotation, "__args__", ()) for inner in _annotations(arg)]
+
+
+@pytest.mark.parametrize("place", nested(Settings))
+def test_an_unknown_key_is_refused_at_every_level(place: tuple[str, ...]) -> None:
+    config: dict[str, Any] = {**values("production")}
+    here = config
+    for key in place:
+        here[key] = {**here.get(key, {})}
+        here = here[key]
+    near = legal_keys(Settings, place)[0]
+    here[f"{near}s"] = 1
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(config, "Pulumi.production.yaml")
+    text = next(str(problem) for problem in caught.value.problems if problem.key.endswith(f"{near}s"))
+    assert "unknown key, found 1" in text
+    assert all(key in text for key in legal_keys(Settings, place))
+    assert f"did you mean {near}?" in text
+
+
+def test_all_errors_of_a_file_come_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings("production", trustDomian="x", kyverno={"replicas": 0}, posture={"critical": {"value": "off"}})
+    keys = {problem.key for problem in caught.value.problems}
+    assert keys == {"zero-trust:trustDomian", "zero-trust:kyverno.replicas", "zero-trust:posture.critical"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "changes", "key"),
+    [
+        ("production", {"vault": {}}, "vault.address"),
+        ("production", {"vault": {"address": "https://v.example.org"}}, "vault.seal"),
+        ("production", {"vault": {"mode": "external", "address": "https://v.example.org"}}, "vault.cidrs"),
+        (
+            "production",
+            {"vault": {"mode": "external", "address": "https://10.1.2.3", "auditPaths": ["/a"]}},
+            "vault.auditPaths",
+        ),
+        (
+            "dev",
+            {"vault": {"address": "https://v.example.org", "login": {"method": "cert", "certFile": "/c"}}},
+            "vault.login.keyFile",
+        ),
+        ("production", {"ingress": {}}, "ingress.acmeEmail"),
+        ("dev", {"ingress": {"kind": "ingress", "className": "nginx"}}, "ingress.controller"),
+        ("dev", {"posture": {"mtls": {"value": "off", "reason": "r"}}}, "posture.issuer"),
+        ("production", {"posture": {"injectionFailClosed": {"value": False}}}, "posture.injectionFailClosed"),
+        ("production", {"posture": {"critical": {"value": "block"}}}, "posture.critical"),
+    ],
+)
+def test_keys_that_need_each_other(environment: str, changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(environment, **changes)
+    assert f"zero-trust:{key}" in {problem.key for problem in caught.value.problems}
+
+
+def test_a_reasoned_override_reaches_the_posture() -> None:
+    changed = settings("production", posture={"authorization": {"value": "dry-run", "reason": "first week"}})
+    assert changed.decisions().authorization == "dry-run"
+
+
+def test_phases_become_actions() -> None:
+    phases = settings("production", phases={"a": "audit", "b": "warn", "c": "enforce"}).phase_actions()
+    assert phases == {"a": Action.AUDIT, "b": Action.WARN, "c": Action.DENY}
+
+
+def test_an_unknown_rule_is_named_with_its_key() -> None:
+    with pytest.raises(ConfigError, match=r"zero-trust:phases: .*no-such-rule"):
+        plan_of("production", phases={"no-such-rule": "warn"})
+
+
+def test_a_missing_certificate_is_named_with_its_key(tmp_path: Path) -> None:
+    vault = {**values("production")["vault"], "caCertFile": str(tmp_path / "none.pem")}
+    with pytest.raises(ConfigError, match=r"zero-trust:vault\.caCertFile: .*none\.pem"):
+        plan_of("production", vault=vault)
+
+
+def test_decoding() -> None:
+    config = {"zero-trust:environment": "dev", "zero-trust:registries": '["r.example.org"]', "aws:region": "x"}
+    assert decode_config(config, frozenset(), "f") == {"environment": "dev", "registries": ["r.example.org"]}
+    with pytest.raises(ConfigError, match="zero-trust:vault: a mapping or a list"):
+        decode_config({"zero-trust:vault": "{"}, frozenset(), "f")
+    with pytest.raises(ConfigError, match="a secret does not belong here") as caught:
+        decode_config({"zero-trust:vault": "hunter2"}, frozenset({"zero-trust:vault"}), "f")
+    assert "hunter2" not in str(caught.value)
+
+
+OVERLAY = """
+vault:
+  address: https://127.0.0.1:8200
+  caCertFile: /state/ca.pem
+  login: {method: cert, certFile: /state/c.pem, keyFile: /state/k.pem, role: platform-deployer}
+  kubernetesHost: https://127.0.0.1:6443
+  auditDirectory: /state/audit
+charts: /state/charts
+"""
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Overlay:
+    path = tmp_path / "overlay.yaml"
+    path.write_text(OVERLAY, encoding="utf-8")
+    found = read_overlay(str(path))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_overlay_says_where_and_never_what(environment: str, overlay: Overlay) -> None:
+    placed, plain = settings(environment, overlay), settings(environment)
+    assert placed.decisions() == plain.decisions()
+    assert placed.model_copy(update={"vault": plain.vault}) == plain
+    assert (placed.vault.mode, placed.vault.address) == ("external", "https://127.0.0.1:8200")
+    assert placed.vault.audit_paths[0] == "/state/audit/audit.log"
+
+
+def test_with_an_overlay_vault_has_no_release(overlay: Overlay) -> None:
+    made = plan_of("production", overlay)
+    assert made.vault is not None
+    assert (made.vault.server, made.vault.injector, made.vault.retain_data) == (None, None, False)
+    assert made.vault.login_cert_file == "/state/c.pem"
+    assert made.services[0].platform.vault_networks == ("127.0.0.1/32",)
+    assert made.mesh is not None
+    assert made.mesh.charts_dir == "/state/charts"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("posture: {}", r"overlay\.yaml:1: posture: unknown key.*legal: vault, charts"),
+        ("vault:\n  address: https://x\n  mode: helm", r"overlay\.yaml:3: vault\.mode: unknown key"),
+        ("vault: {}", r"vault\.address: missing"),
+        ("charts: charts", "absolute path"),
+        ("[]", "a mapping of keys is expected"),
+        ("a: [", r"overlay\.yaml:\d+: YAML"),
+    ],
+)
+def test_a_wrong_overlay_is_refused(tmp_path: Path, text: str, error: str) -> None:
+    path = tmp_path / "overlay.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=error):
+        read_overlay(str(path))
+
+
+def test_an_overlay_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ZERO_TRUST_OVERLAY: .*none\.yaml"):
+        read_overlay(str(tmp_path / "none.yaml"))
