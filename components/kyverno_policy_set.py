@@ -125,6 +125,8 @@ def kyverno_values(replicas: int, platform_namespaces: Sequence[str]) -> dict[st
     return {
         "crds": {"install": True},
         "config": {
+            # Without this the chart's ConfigMap outlives it.
+            "preserve": False,
             "webhooks": {
                 "namespaceSelector": {
                     "matchExpressions": [

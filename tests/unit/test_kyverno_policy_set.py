@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.kyverno_policy_set import KyvernoPolicySet, KyvernoPolicySetArgs, action_of, kyverno_values, policies
+from components.kyverno_policy_set import (
+    KyvernoPolicySet,
+    KyvernoPolicySetArgs,
+    action_of,
+    kyverno_values,
+    policies,
+    wait_for,
+)
 from components.policy_library import Library, PolicyLibraryError, load_library
 from components.posture import TABLE, Action
 from tests.unit.monitor import record
@@ -157,6 +164,29 @@ class TestRelease:
     def test_the_background_controller_writes_network_policies_and_nothing_else(self) -> None:
         rights = kyverno_values(3, PLATFORM)["backgroundController"]["rbac"]["coreClusterRole"]["extraResources"]
         assert [right["resources"] for right in rights] == [["networkpolicies"]]
+
+    def test_the_reports_controller_may_read_all_that_the_rules_match(self) -> None:
+        rights = kyverno_values(3, PLATFORM)["reportsController"]["rbac"]["clusterRole"]["extraResources"]
+        assert rights == [
+            {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["get", "list", "watch"]}
+        ]
+
+
+class TestWaiting:
+    @pytest.mark.parametrize("action", [Action.AUDIT, Action.WARN, Action.DENY])
+    def test_a_denying_rule_is_awaited_in_the_api_server_and_any_other_in_kyverno(self, action: Action) -> None:
+        for policy in policies(args(critical=action)):
+            spec: Any = policy["spec"]
+            native = spec.get("autogen", {}).get("validatingAdmissionPolicy") == {"enabled": True}
+            field = ".status.generated" if native else ".status.conditionStatus.ready"
+            assert wait_for(policy) == {"pulumi.com/waitFor": f"jsonpath={{{field}}}=true"}
+
+    def test_the_annotations_of_the_file_are_kept(self) -> None:
+        recording = record(lambda: KyvernoPolicySet("policies", args()))
+        made = next(r for r in recording.resources if r.name == "policies-disallow-privileged")
+        annotations = made.inputs["metadata"]["annotations"]
+        assert "pulumi.com/waitFor" in annotations
+        assert annotations["policies.kyverno.io/severity"] == "critical"
 
 
 class TestComponent:

@@ -86,6 +86,11 @@ class TestReleases:
         assert mesh["accessLogFile"] == "/dev/stdout"
         assert mesh["trustDomain"] == "example.org"
 
+    def test_sidecars_and_gateways_pass_the_restricted_standard(self) -> None:
+        values = istiod_values(args())
+        for part in (values["global"]["proxy"], values["gateways"]):
+            assert part["seccompProfile"] == {"type": "RuntimeDefault"}
+
     def test_the_number_of_replicas_is_fixed(self) -> None:
         values = istiod_values(args(replicas=3))
         assert (values["autoscaleEnabled"], values["replicaCount"]) == (False, 3)
