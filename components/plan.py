@@ -118,6 +118,7 @@ def ingress_args(stack: Stack) -> SecureIngressArgs:
         hosts=tuple(sorted(spec.host for spec in stack.public if spec.host)),
         route_namespaces=tuple(sorted({spec.namespace for spec in stack.public})),
         replicas=settings.replicas,
+        deny_by_default=stack.posture.authorization != "off",
     )
 
 

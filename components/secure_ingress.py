@@ -38,8 +38,9 @@ class SecureIngressArgs:
 
     `issuer` is `letsencrypt-prod`, `letsencrypt-staging`, `ca` or `none` (nothing is created). `kind` is
     `gateway-api` (one Gateway of Istio's) or `ingress` (each service brings its own Ingress). `hosts` are the public
-    host names; only the namespaces in `route_namespaces` may attach a route to them. Raises `ValueError` naming the
-    field that is missing or wrong.
+    host names; only the namespaces in `route_namespaces` may attach a route to them. `deny_by_default` says that the
+    mesh has a default deny, which the Gateway then needs an allow beside. Raises `ValueError` naming the field that is
+    missing or wrong.
     """
 
     charts_dir: str | None
@@ -51,6 +52,7 @@ class SecureIngressArgs:
     hosts: tuple[str, ...] = ()
     route_namespaces: tuple[str, ...] = ()
     replicas: int = 2
+    deny_by_default: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in ("gateway-api", "ingress"):
@@ -189,7 +191,7 @@ def redirect(args: SecureIngressArgs) -> Manifest:
 def gateway_allow(args: SecureIngressArgs) -> Manifest:
     """What the mesh-wide default deny needs as an exception: anybody may reach the Gateway's own two ports.
 
-    Enforced in every posture: without a deny beside it, it denies nothing that a listener would serve.
+    Enforced where the deny is a dry run too: it denies nothing that a listener would serve.
     """
     return {
         "apiVersion": SECURITY_API,
@@ -262,7 +264,8 @@ class SecureIngress(pulumi.ComponentResource):
             return
         certificates = [self._object(certificate(host, args), after) for host in args.hosts]
         public = self._object(gateway(args), [*after, *certificates])
-        beside = [self._object(made, [public]) for made in (redirect(args), gateway_allow(args))]
+        allow = [gateway_allow(args)] if args.deny_by_default else []
+        beside = [self._object(made, [public]) for made in (redirect(args), *allow)]
         self.ready = [*after, *certificates, public, *beside]
 
     def _namespace(self, namespace: str) -> Namespace:

@@ -74,8 +74,7 @@ class PulumiStack:
     def run(self, *arguments: str, quiet: bool = False) -> None:
         """Run the CLI, its output on this terminal. Raises ``StackError`` when it fails."""
         done = subprocess.run(
-            ["pulumi", *arguments],
-            executable=self._executable(),
+            [self._executable(), *arguments],
             cwd=self.project,
             env=self.environment(),
             capture_output=quiet,
@@ -104,8 +103,7 @@ class PulumiStack:
     def output(self, *arguments: str) -> str:
         """Run the CLI and return what it prints. Raises ``StackError``."""
         done = subprocess.run(
-            ["pulumi", *arguments],
-            executable=self._executable(),
+            [self._executable(), *arguments],
             cwd=self.project,
             env=self.environment(),
             capture_output=True,

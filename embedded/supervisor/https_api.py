@@ -26,9 +26,10 @@ class ApiError(Exception):
 
 
 class HttpsApi:
-    """JSON calls to one server, verified by its authority, authenticated by a client certificate."""
+    """JSON calls to one server, verified by its authority, authenticated by a client certificate or a bearer token."""
 
-    def __init__(self, base_url: str, ca: Path, client: KeyPair | None = None) -> None:
+    def __init__(self, base_url: str, ca: Path, client: KeyPair | None = None, token: str | None = None) -> None:
+        self._authentication = {"Authorization": f"Bearer {token}"} if token else {}
         self._base_url = base_url
         self._pool = urllib3.PoolManager(
             ca_certs=str(ca),
@@ -57,7 +58,7 @@ class HttpsApi:
                 method,
                 self._base_url + path,
                 body=None if body is None else json.dumps(body).encode(),
-                headers={"Content-Type": content_type, "Accept": _JSON, **(headers or {})},
+                headers={"Content-Type": content_type, "Accept": _JSON, **self._authentication, **(headers or {})},
             )
         except urllib3.exceptions.HTTPError as error:
             raise ApiError(0, f"{method} {path}: no answer from {self._base_url}: {error}") from error

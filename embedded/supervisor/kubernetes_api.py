@@ -34,10 +34,26 @@ class KubernetesApi:
         """The items of a list. Raises ``ApiError``."""
         return self.get(path).get("items") or []
 
+    def create(self, collection: str, manifest: Manifest) -> None:
+        """Create an object in its collection. Raises ``ApiError``."""
+        self._api.call("POST", collection, manifest)
+
+    def replace(self, path: str, manifest: Manifest) -> None:
+        """Replace an object. Raises ``ApiError``, also when it changed since it was read."""
+        self._api.call("PUT", path, manifest)
+
+    def delete(self, path: str) -> None:
+        """Delete an object. One that is gone is no error."""
+        try:
+            self._api.call("DELETE", path)
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+
     def ensure(self, collection: str, manifest: Manifest) -> None:
         """Create the object in its collection; leave one of that name as it is."""
         try:
-            self._api.call("POST", collection, manifest)
+            self.create(collection, manifest)
         except ApiError as error:
             if error.status != CONFLICT:
                 raise

@@ -154,6 +154,8 @@ class _PlainProgress:
 def _text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "-" if value in {None, ""} else str(value)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from embedded.supervisor import probes
 from embedded.supervisor.container import MissingReferenceError, arguments_of, container_named, environment_of
 from embedded.supervisor.controllers import CONTROLLERS, READY_ANNOTATION, Controller
+from embedded.supervisor.hook_jobs import HookRunner
 from embedded.supervisor.https_api import ApiError
 from embedded.supervisor.kubeconfig import write_token_kubeconfig
 from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
@@ -23,6 +24,8 @@ from embedded.supervisor.process import Process, Program
 
 _LOG = logging.getLogger(__name__)
 _INTERVAL_SECONDS = 0.5
+# A pod's default terminationGracePeriodSeconds: Kyverno uses it to remove its webhooks.
+_STOP_SECONDS = 30.0
 _TOKEN_SECONDS = 3600
 _RENEW_TOKEN_AFTER_SECONDS = 1200
 
@@ -46,6 +49,7 @@ class Reconciler:
         self._on_change = on_change
         self._running: dict[str, _Running] = {}
         self._reported: dict[str, str] = {}
+        self._hooks = HookRunner(layout, api, self._running_namespaces)
 
     @property
     def processes(self) -> list[Process]:
@@ -60,12 +64,16 @@ class Reconciler:
 
     async def reconcile(self) -> None:
         """Start, restart and stop controllers once, as their Deployments say now."""
-        await asyncio.gather(*(self._reconcile_and_report(controller) for controller in CONTROLLERS))
+        controllers = (self._reconcile_and_report(controller) for controller in CONTROLLERS)
+        await asyncio.gather(*controllers, self._hooks.run_due())
 
     async def stop(self) -> None:
         """Stop every controller."""
         await asyncio.gather(*(running.process.stop() for running in self._running.values()))
         self._running.clear()
+
+    def _running_namespaces(self) -> set[str]:
+        return {controller.namespace for controller in CONTROLLERS if controller.name in self._running}
 
     async def _reconcile_and_report(self, controller: Controller) -> None:
         try:
@@ -83,8 +91,8 @@ class Reconciler:
         if running and (not pods or running.fingerprint != fingerprint):
             _LOG.info("%s: stopping, its Deployment %s", controller.name, "changed" if pods else "has no pods")
             await asyncio.to_thread(self._announce, pods, ready=False)
-            del self._running[controller.name]
             await running.process.stop()
+            del self._running[controller.name]
             running = None
             self._on_change()
         if deployment and pods and not running:
@@ -150,6 +158,7 @@ class Reconciler:
             log=layout.log(controller.name),
             ready=self._probe(controller),
             environment=environment | {k: v.format_map(values) for k, v in controller.environment.items()},
+            stop_seconds=_STOP_SECONDS,
         )
 
     def _probe(self, controller: Controller) -> probes.Probe:

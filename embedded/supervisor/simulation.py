@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from embedded.supervisor.controllers import CONTROLLERS, READY_ANNOTATION, Controller
+from embedded.supervisor.hook_jobs import HOOK_JOBS, HookJob
 from embedded.supervisor.https_api import ApiError
 from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
 from embedded.supervisor.private_files import write_private
@@ -31,7 +32,7 @@ def write_stages(path: Path) -> None:
 
 def stages() -> list[dict[str, Any]]:
     """All stages, in KWOK's configuration format."""
-    ready, not_ready = _template("pod-ready"), _template("pod-not-ready")
+    ready, not_ready, completed = _template("pod-ready"), _template("pod-not-ready"), _template("pod-complete")
     return [
         _stage("node-initialize", "Node", [_is_not_ready()], _template("node-initialize")),
         _stage(
@@ -46,15 +47,24 @@ def stages() -> list[dict[str, Any]]:
         _pod("controller-starting", [_phase("Pending"), _of_controller("yes"), _annotated("NotIn")], not_ready),
         _pod("controller-ready", [_is_not_ready(), _of_controller("yes"), _annotated("In")], ready),
         _pod("controller-not-ready", [_is_ready(), _of_controller("yes"), _annotated("NotIn")], not_ready),
-        _pod("pod-complete", [_phase("Running"), _owned_by("Job")], _template("pod-complete")),
+        _pod("pod-complete", [_phase("Running"), _owned_by("Job"), _of_hook("no")], completed),
+        _pod("hook-complete", [_phase("Running"), _of_hook("yes"), _annotated("In")], completed),
         _stage("pod-delete", "Pod", [_requirement(".metadata.deletionTimestamp", "Exists")], {"delete": True}),
     ]
 
 
 def controller_expression(controllers: Iterable[Controller]) -> str:
     """A jq expression that answers "yes" for the pods of these controllers, and "no" for every other."""
-    cases = " or ".join(f"({_membership(controller)})" for controller in controllers)
-    return f'if {cases} then "yes" else "no" end'
+    return _yes_or_no(_membership(controller) for controller in controllers)
+
+
+def hook_expression(hooks: Iterable[HookJob]) -> str:
+    """A jq expression that answers "yes" for the pods of these hooks, and "no" for every other."""
+    return _yes_or_no(
+        f'.metadata.namespace == "{hook.namespace}" and (.spec.containers[0].args // [""])[0] == "{hook.argument}"'
+        ' and any(.metadata.ownerReferences[]?; .kind == "Job")'
+        for hook in hooks
+    )
 
 
 def ensure_cluster_objects(api: KubernetesApi) -> None:
@@ -78,6 +88,11 @@ def nodes_ready(api: KubernetesApi) -> bool:
 def _has_ready_condition(node: Manifest) -> bool:
     conditions = node.get("status", {}).get("conditions") or []
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _yes_or_no(cases: Iterable[str]) -> str:
+    any_case = " or ".join(f"({case})" for case in cases)
+    return f'if {any_case} then "yes" else "no" end'
 
 
 def _membership(controller: Controller) -> str:
@@ -130,6 +145,10 @@ def _owned_by(kind: str) -> Requirement:
 
 def _of_controller(answer: str) -> Requirement:
     return _requirement(controller_expression(CONTROLLERS), "In", answer)
+
+
+def _of_hook(answer: str) -> Requirement:
+    return _requirement(hook_expression(HOOK_JOBS), "In", answer)
 
 
 def _annotated(operator: str) -> Requirement:

@@ -44,7 +44,10 @@ def pod(name: str) -> dict[str, Any]:
 
 def privileged(name: str) -> dict[str, Any]:
     made = pod(name)
-    made["spec"]["containers"][0]["securityContext"] = {"privileged": True, "readOnlyRootFilesystem": True}
+    context = made["spec"]["containers"][0]["securityContext"]
+    # The API server itself refuses a privileged container that may not escalate.
+    del context["allowPrivilegeEscalation"]
+    context["privileged"] = True
     return made
 
 

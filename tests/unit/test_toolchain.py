@@ -90,8 +90,8 @@ class TestTable:
         assert select(None) == TOOLS
 
     def test_select_refuses_an_unknown_name(self):
-        with pytest.raises(ValueError, match=r"unknown tool 'kubectl'.*kubectl-kyverno"):
-            select(["kubectl"])
+        with pytest.raises(ValueError, match=r"unknown tool 'kubect'.*kubectl-kyverno"):
+            select(["kubect"])
 
 
 class TestKeys:
