@@ -8,8 +8,10 @@ never reaches a file under version control.
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +22,23 @@ import yaml
 from embedded.paths import CHECKOUT, State
 from embedded.supervisor.interrupted_update import (
     forget_unfinished_releases,
+    is_locked,
     pending_operations,
     refresh_arguments,
     remove_stale_locks,
+    stop_orphaned_plugins,
 )
 from embedded.supervisor.layout import api_server_url
 from embedded.supervisor.pki import Pki
 from embedded.supervisor.ports import load_ports
+from embedded.supervisor.process import end_with_parent
 
 _PROVIDERS = CHECKOUT / "embedded" / "providers" / "bin"
 # What the caller's shell may have set for another cluster, another Vault or another backend.
 _FOREIGN_PREFIXES = ("PULUMI_", "VAULT_", "BAO_", "KUBE", "ZERO_TRUST_OVERLAY", "AWS_", "AZURE_", "GOOGLE_")
 _SALT = "encryptionsalt"
+_RUNNING_UPDATE_SECONDS = 120.0
+_POLL_SECONDS = 0.5
 
 
 class StackError(Exception):
@@ -61,15 +68,28 @@ class PulumiStack:
         return pulumi_environment(self.state, self.tools)
 
     def prepare(self) -> None:
-        """Refresh the project directory and create the stack if it is new. Raises ``StackError``."""
+        """Refresh the project directory and create the stack if it is new. Raises ``StackError``.
+
+        Refuses a second stack on this control plane: both would own the same releases and the same paths in Vault.
+        """
         source = CHECKOUT / f"Pulumi.{self.name}.yaml"
         if not source.exists():
             raise StackError(f"--stack {self.name}: there is no {source.name}; there are {', '.join(stack_names())}")
+        if other := self._standing_beside():
+            raise StackError(
+                f"--stack {self.name}: the stack {other} stands on this control plane; "
+                f"remove it first with `make destroy STACK={other}`, or everything with `make clean`"
+            )
         _ensure_passphrase(self.state.passphrase_file)
         write_project(self.project)
         _refresh_stack_file(source, self.project / source.name)
         if not self.checkpoint.exists():
             self.run("stack", "init", self.name, "--no-select", quiet=True)
+
+    def _standing_beside(self) -> str | None:
+        """Another stack that has resources here; None without one."""
+        others = (path for path in self.checkpoint.parent.glob("*.json") if path != self.checkpoint)
+        return next((path.stem for path in sorted(others) if _resources(path)), None)
 
     def run(self, *arguments: str, quiet: bool = False) -> None:
         """Run the CLI, its output on this terminal. Raises ``StackError`` when it fails."""
@@ -80,6 +100,8 @@ class PulumiStack:
             capture_output=quiet,
             text=True,
             check=False,
+            # A command that is killed must not leave its update running: pulumi then cancels it in good order.
+            preexec_fn=end_with_parent(signal.SIGINT),
         )
         if done.returncode:
             detail = f":\n{done.stderr.strip()}" if quiet else ""
@@ -87,14 +109,30 @@ class PulumiStack:
 
     def resume_after_interruption(self, say: Callable[[str], None]) -> None:
         """Clear what a killed update left behind, so that the next one completes. Raises ``StackError``."""
+        stop_orphaned_plugins(self.state.backend_url)
+        self._wait_for_running_update(say)
         if remove_stale_locks(self.state.backend, project_name(), self.name):
             say(f"{self.name}: removed the lock of an update that no longer runs")
         operations = pending_operations(self.checkpoint)
         if not operations:
             return
         say(f"{self.name}: an update was interrupted with {len(operations)} operations pending; taking stock first")
-        forget_unfinished_releases(api_server_url(load_ports(self.state.ports)), Pki(self.state.pki))
+        forget_unfinished_releases(api_server_url(load_ports(self.state.ports)), Pki(self.state.pki), operations)
         self.run(*refresh_arguments(operations), "--stack", self.name)
+
+    def _wait_for_running_update(self, say: Callable[[str], None]) -> None:
+        deadline = time.monotonic() + _RUNNING_UPDATE_SECONDS
+        told = False
+        while is_locked(self.state.backend, project_name(), self.name):
+            if not told:
+                say(f"{self.name}: another update is under way; waiting for it to end")
+                told = True
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"{self.name}: another update is still under way after {_RUNNING_UPDATE_SECONDS:.0f} s: wait for "
+                    "it, or end that pulumi process; what it leaves behind is cleared by the next command"
+                )
+            time.sleep(_POLL_SECONDS)
 
     def summary(self) -> dict[str, Any] | None:
         """The stack's output ``summary``; None when it has none. Raises ``StackError``."""
@@ -164,6 +202,10 @@ def _refresh_stack_file(source: Path, copy: Path) -> None:
     if copy.exists() and _SALT in (written := _read(copy)):
         content[_SALT] = written[_SALT]
     _write(copy, content)
+
+
+def _resources(checkpoint: Path) -> list[Any]:
+    return (json.loads(checkpoint.read_text()).get("checkpoint", {}).get("latest") or {}).get("resources") or []
 
 
 def _ensure_passphrase(path: Path) -> None:

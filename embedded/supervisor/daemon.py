@@ -201,7 +201,7 @@ def _rotate_logs(logs: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the supervisor until it is told to stop; 0 then, 2 when one runs already. Raises what kept it from starting."""
+    """Run the supervisor until it is told to stop: 0, or 2 when one runs already. Raises what kept it from starting."""
     parser = argparse.ArgumentParser(prog="python -m embedded.supervisor.daemon", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="state directory of the checkout")
     parser.add_argument("--tools", type=Path, required=True, help="directory of the executables")

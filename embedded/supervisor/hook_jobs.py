@@ -5,6 +5,7 @@ they are there for has happened.
 """
 
 import asyncio
+import base64
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from embedded.supervisor.controllers import READY_ANNOTATION
 from embedded.supervisor.https_api import ApiError, HttpsApi
 from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
 from embedded.supervisor.layout import Layout
-from embedded.supervisor.pki import CLUSTER
+from embedded.supervisor.pki import CLUSTER, signing_request
 
 _LOG = logging.getLogger(__name__)
 _TOKEN_SECONDS = 600
@@ -69,7 +70,7 @@ def _check_certificate_api(api: KubernetesApi, namespace: str) -> None:
         "apiVersion": "cert-manager.io/v1",
         "kind": "CertificateRequest",
         "metadata": {"generateName": "cmapichecker-"},
-        "spec": {"request": "Y21hcGljaGVja2Vy", "issuerRef": {"name": "cmapichecker"}},
+        "spec": {"request": base64.b64encode(signing_request()).decode(), "issuerRef": {"name": "cmapichecker"}},
     }
     api.create(f"/apis/cert-manager.io/v1/namespaces/{namespace}/certificaterequests?dryRun=All", request)
 
@@ -89,6 +90,7 @@ class HookRunner:
         self._api = api
         self._running_namespaces = running_namespaces
         self._done: set[str] = set()
+        self._reported: dict[HookJob, str] = {}
 
     async def run_due(self) -> None:
         """Act once for every hook whose pod is waiting."""
@@ -100,7 +102,9 @@ class HookRunner:
                 if hook.owns(pod) and pod.get("status", {}).get("phase") == "Running":
                     self._serve(hook, pod)
         except ApiError as error:
-            _LOG.info("hook %s/%s: %s", hook.namespace, hook.argument, error)
+            if self._reported.get(hook) != str(error):
+                _LOG.warning("hook %s/%s: %s", hook.namespace, hook.argument, error)
+            self._reported[hook] = str(error)
 
     def _serve(self, hook: HookJob, pod: Manifest) -> None:
         metadata = pod["metadata"]

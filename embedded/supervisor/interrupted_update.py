@@ -1,13 +1,16 @@
-"""Makes a stack usable again after its update was killed: the lock, half-done Helm releases, unfinished creations.
+"""Makes a stack usable again after its update was killed: plugins, the lock, Helm releases, unfinished creations.
 
-Three things stay behind a killed `pulumi up`. The lock file of the file backend, whose owner no longer lives. Helm's
-record of a release it was installing, which blocks every later one ("another operation is in progress"). And pending
+Four things stay behind a killed `pulumi up`. Plugins that go on with what they were told, and would roll a release back
+under the next update. The lock file of the file backend, whose owner no longer lives. Helm's record of a release that
+was being installed, or was installed but not recorded in the checkpoint: it blocks a new installation. And pending
 operations in the checkpoint: the resource may or may not exist. Those are imported by the name the program gave them,
 so that the next update adopts what exists and creates what does not.
 """
 
+import contextlib
 import json
 import os
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from embedded.supervisor.kubernetes_api import KubernetesApi
 from embedded.supervisor.pki import CLUSTER, Pki
 
 _HELM_RELEASE = "kubernetes:helm.sh/v3:Release"
+_PLUGINS = (b"pulumi-resource-", b"pulumi-language-")
 _UNFINISHED = "pending-install,pending-upgrade,pending-rollback,uninstalling"
 
 Inputs = Mapping[str, Any]
@@ -24,11 +28,15 @@ Inputs = Mapping[str, Any]
 
 def remove_stale_locks(backend: Path, project: str, stack: str) -> int:
     """Remove the stack's locks whose owner no longer lives on this host; returns how many."""
-    locks = backend / ".pulumi" / "locks" / "organization" / project / stack
-    stale = [lock for lock in locks.glob("*.json") if not _owner_lives(lock)]
+    stale = [lock for lock in _locks(backend, project, stack) if not _owner_lives(lock)]
     for lock in stale:
         lock.unlink(missing_ok=True)
     return len(stale)
+
+
+def is_locked(backend: Path, project: str, stack: str) -> bool:
+    """Whether an update of the stack is under way."""
+    return any(_owner_lives(lock) for lock in _locks(backend, project, stack))
 
 
 def pending_operations(checkpoint: Path) -> list[dict[str, Any]]:
@@ -62,11 +70,23 @@ def identifier_of(resource: Mapping[str, Any]) -> str | None:
     return reader(inputs) if reader else None
 
 
-def forget_unfinished_releases(api_server: str, pki: Pki) -> int:
-    """Delete Helm's records of operations that were cut off; their objects stay, and the next operation adopts them."""
+def forget_unfinished_releases(api_server: str, pki: Pki, operations: list[dict[str, Any]]) -> int:
+    """Delete Helm's records of what was cut off; the objects stay, and the next operation adopts them.
+
+    These are the revisions that Helm calls unfinished, and every revision of a release whose creation is pending: an
+    installation may have ended well after the engine that asked for it was gone.
+    """
     api = HttpsApi(api_server, pki.ca(CLUSTER), pki.pair("admin"))
-    query = f"labelSelector=owner%3Dhelm,status+in+({_UNFINISHED})"
-    secrets = KubernetesApi(api).list(f"/api/v1/secrets?{query}")
+    selectors = [f"owner%3Dhelm,status+in+({_UNFINISHED})"]
+    for operation in operations:
+        inputs = operation["resource"].get("inputs") or {}
+        if operation["resource"]["type"] == _HELM_RELEASE and operation["type"] == "creating" and "name" in inputs:
+            selectors.append(f"owner%3Dhelm,name%3D{inputs['name']}")
+    return sum(_delete_secrets(api, selector) for selector in selectors)
+
+
+def _delete_secrets(api: HttpsApi, selector: str) -> int:
+    secrets = KubernetesApi(api).list(f"/api/v1/secrets?labelSelector={selector}")
     for secret in secrets:
         metadata = secret["metadata"]
         try:
@@ -74,6 +94,36 @@ def forget_unfinished_releases(api_server: str, pki: Pki) -> int:
         except ApiError:
             continue
     return len(secrets)
+
+
+def stop_orphaned_plugins(backend_url: str) -> int:
+    """Kill the plugins and language hosts of this backend's updates whose engine is gone; returns how many."""
+    mark = f"PULUMI_BACKEND_URL={backend_url}".encode()
+    orphans = [pid for pid in _process_ids() if _is_orphaned_plugin(pid, mark)]
+    for pid in orphans:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(orphans)
+
+
+def _process_ids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _is_orphaned_plugin(pid: int, mark: bytes) -> bool:
+    process = Path(f"/proc/{pid}")
+    try:
+        command = process.joinpath("cmdline").read_bytes().replace(b"\0", b" ")
+        if not any(name in command for name in _PLUGINS) or mark not in process.joinpath("environ").read_bytes():
+            return False
+        return _parent(pid) == 1 or b"pulumi" not in Path(f"/proc/{_parent(pid)}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _parent(pid: int) -> int:
+    # The second field is the command's name in parentheses, and may hold spaces.
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _kubernetes_identifier(inputs: Inputs) -> str | None:
@@ -103,6 +153,10 @@ _VAULT_IDENTIFIERS: dict[str, Callable[[Inputs], str | None]] = {
     "vault:kv/secretV2:SecretV2": _named("mount", "name", template="{mount}/data/{name}"),
     "vault:kv/secretBackendV2:SecretBackendV2": _named("mount", template="{mount}/config"),
 }
+
+
+def _locks(backend: Path, project: str, stack: str) -> list[Path]:
+    return list((backend / ".pulumi" / "locks" / "organization" / project / stack).glob("*.json"))
 
 
 def _owner_lives(lock: Path) -> bool:

@@ -151,6 +151,14 @@ class Pki:
         return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def signing_request() -> bytes:
+    """A certificate signing request as PEM, for a key that nobody keeps: what a check of an issuer's API needs."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "check.example.org")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name)
+    signed = request.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM)
+
+
 def _usages(leaf: Leaf) -> list[x509.ObjectIdentifier]:
     usages: list[x509.ObjectIdentifier] = []
     if leaf.server_names:

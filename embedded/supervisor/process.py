@@ -144,7 +144,7 @@ class Process:
                 stdout=descriptor,
                 stderr=descriptor,
                 start_new_session=True,
-                preexec_fn=_die_with_the_supervisor,
+                preexec_fn=end_with_parent(signal.SIGKILL),
             )
         finally:
             os.close(descriptor)
@@ -183,5 +183,10 @@ class Process:
         self._on_change()
 
 
-def _die_with_the_supervisor() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def end_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """What a child does between fork and exec, to get this signal when the thread that started it ends (prctl(2))."""
+
+    def request() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+    return request
