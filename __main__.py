@@ -10,6 +10,7 @@ from components import summary
 from components.kyverno_policy_set import KyvernoPolicySet
 from components.mesh_security import MeshSecurity
 from components.plan import Plan, plan
+from components.policy_library import load_library
 from components.secure_ingress import SecureIngress
 from components.secure_service import SecureService
 from components.stack import Stack, load_stack
@@ -27,7 +28,7 @@ def main() -> None:
         raise pulumi.RunError(str(error)) from error
     create(stack, wanted)
     rows = summary.services(wanted.services)
-    layers = summary.layers(stack.posture, stack.settings.vault.mode)
+    layers = summary.layers(stack.posture, stack.settings.vault.mode, load_library())
     pulumi.export("summary", {"environment": stack.settings.environment, "layers": layers, "services": rows})
     pulumi.export("services", rows)
     pulumi.export("vault", summary.vault(stack.settings.vault, stack.posture))

@@ -56,7 +56,7 @@ def _service(number: int) -> dict[str, Any]:
 
 
 def manifests(checkpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The Kubernetes objects of a stack, as its exported state says that the program asked for them, namespaces first."""
+    """The Kubernetes objects that a stack's exported state says the program asked for, namespaces first."""
     objects = [
         resource["inputs"]
         for resource in checkpoint["deployment"]["resources"]

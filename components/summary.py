@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from pydantic.alias_generators import to_camel
 
+from components.policy_library import TIERS, Library
 from components.posture import Action, Posture
 from components.service_args import SecureServiceArgs
 from components.service_network import public_url
@@ -16,20 +17,21 @@ Row = dict[str, object]
 _ACTION_WORDS = {Action.OFF: "off", Action.AUDIT: "audit", Action.WARN: "warn and audit", Action.DENY: "deny"}
 
 
-def layers(posture: Posture, vault_mode: str) -> list[Row]:
-    """Each layer of the posture table: its state in words, and whether it stops anything."""
+def layers(posture: Posture, vault_mode: str, rules: Library) -> list[Row]:
+    """Each layer of the posture table: its state in words, and whether it stops anything. No rule enforces nothing."""
     servers = "external" if vault_mode == "external" else _count(posture.vault_replicas, "replica")
     vault = f"{servers}, TLS, {_count(posture.audit_devices, 'audit device')}"
     closed = "fails closed" if posture.injection_fail_closed else "fails open"
+    count = {tier: len(rules.tier(tier)) for tier in TIERS}
     important = f"by phase, at most {_ACTION_WORDS[posture.important]}"
     return [
         _row("vault", vault if posture.vault else "off", posture.vault),
         _row("injection", f"on, {closed}" if posture.injection else "off", posture.injection_fail_closed),
-        _row("critical rules", _ACTION_WORDS[posture.critical], posture.critical is Action.DENY),
-        _row("important rules", important, posture.important is Action.DENY),
-        _row("best practice", _ACTION_WORDS[posture.best_practice], enforced=False),
-        _row("mutate", _on(posture.mutate), posture.mutate),
-        _row("generate", _on(posture.generate), posture.generate),
+        _rules("critical rules", _ACTION_WORDS[posture.critical], count["critical"], posture.critical is Action.DENY),
+        _rules("important rules", important, count["important"], posture.important is Action.DENY),
+        _rules("best practice", _ACTION_WORDS[posture.best_practice], count["best-practice"], enforced=False),
+        _rules("mutate", _on(posture.mutate), count["mutate"], posture.mutate),
+        _rules("generate", _on(posture.generate), count["generate"], posture.generate),
         _row("mTLS", posture.mtls or "off", posture.mtls == "STRICT"),
         _row("authorization", posture.authorization, posture.authorization == "enforce"),
         _row("network policies", _on(posture.network_policies), posture.network_policies),
@@ -53,6 +55,10 @@ def services(args: Sequence[SecureServiceArgs]) -> list[Row]:
 
 def _row(layer: str, state: str, enforced: bool) -> Row:
     return {"layer": layer, "state": state, "enforced": enforced}
+
+
+def _rules(layer: str, state: str, number: int, enforced: bool) -> Row:
+    return _row(layer, state if state == "off" else f"{state}, {_count(number, 'rule')}", enforced and number > 0)
 
 
 def _count(number: int, noun: str) -> str:

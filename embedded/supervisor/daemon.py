@@ -196,7 +196,8 @@ async def _serve(state: State, tools: Path) -> None:
 
 def _rotate_logs(logs: Path) -> None:
     for log in logs.glob("*.log"):
-        if log.stat().st_size > _LOG_LIMIT_BYTES:
+        # The supervisor's own is open already.
+        if log.stem != "supervisor" and log.stat().st_size > _LOG_LIMIT_BYTES:
             log.replace(log.with_suffix(".log.1"))
 
 

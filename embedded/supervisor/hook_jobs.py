@@ -7,7 +7,7 @@ they are there for has happened.
 import asyncio
 import base64
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,15 +92,14 @@ class HookRunner:
         self._done: set[str] = set()
         self._reported: dict[HookJob, str] = {}
 
-    async def run_due(self) -> None:
-        """Act once for every hook whose pod is waiting."""
-        await asyncio.gather(*(asyncio.to_thread(self._run, hook) for hook in HOOK_JOBS))
+    async def run_due(self, pods: Iterable[Manifest]) -> None:
+        """Act once for every hook that has a pod waiting among these."""
+        due = [(hook, pod) for pod in pods if _is_running(pod) for hook in HOOK_JOBS if hook.owns(pod)]
+        await asyncio.gather(*(asyncio.to_thread(self._run, hook, pod) for hook, pod in due))
 
-    def _run(self, hook: HookJob) -> None:
+    def _run(self, hook: HookJob, pod: Manifest) -> None:
         try:
-            for pod in self._api.list(f"/api/v1/namespaces/{hook.namespace}/pods"):
-                if hook.owns(pod) and pod.get("status", {}).get("phase") == "Running":
-                    self._serve(hook, pod)
+            self._serve(hook, pod)
         except ApiError as error:
             if self._reported.get(hook) != str(error):
                 _LOG.warning("hook %s/%s: %s", hook.namespace, hook.argument, error)
@@ -121,3 +120,7 @@ class HookRunner:
         account = pod["spec"].get("serviceAccountName", "default")
         token = self._api.service_account_token(pod["metadata"]["namespace"], account, _TOKEN_SECONDS)
         return KubernetesApi(HttpsApi(self._layout.api_server_url, self._layout.pki.ca(CLUSTER), token=token))
+
+
+def _is_running(pod: Manifest) -> bool:
+    return pod.get("status", {}).get("phase") == "Running"

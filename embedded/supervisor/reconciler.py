@@ -24,6 +24,8 @@ from embedded.supervisor.process import Process, Program
 
 _LOG = logging.getLogger(__name__)
 _INTERVAL_SECONDS = 0.5
+_NAMESPACES = tuple(sorted({controller.namespace for controller in CONTROLLERS}))
+_FROM_CACHE = "resourceVersion=0"
 # A pod's default terminationGracePeriodSeconds: Kyverno uses it to remove its webhooks.
 _STOP_SECONDS = 30.0
 _TOKEN_SECONDS = 3600
@@ -38,6 +40,14 @@ class _Running:
     fingerprint: str
     service_account: str
     token_written: float = field(default_factory=time.monotonic)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The Deployments and pods in the controllers' namespaces, as the API server had them at one time."""
+
+    deployments: list[Manifest] = field(default_factory=list[Manifest])
+    pods: list[Manifest] = field(default_factory=list[Manifest])
 
 
 class Reconciler:
@@ -64,8 +74,14 @@ class Reconciler:
 
     async def reconcile(self) -> None:
         """Start, restart and stop controllers once, as their Deployments say now."""
-        controllers = (self._reconcile_and_report(controller) for controller in CONTROLLERS)
-        await asyncio.gather(*controllers, self._hooks.run_due())
+        try:
+            seen = await asyncio.to_thread(self._observe)
+        except ApiError as error:
+            self._report("API server", error)
+            return
+        self._reported.pop("API server", None)
+        controllers = (self._reconcile_and_report(controller, seen) for controller in CONTROLLERS)
+        await asyncio.gather(*controllers, self._hooks.run_due(seen.pods))
 
     async def stop(self) -> None:
         """Stop every controller."""
@@ -75,17 +91,21 @@ class Reconciler:
     def _running_namespaces(self) -> set[str]:
         return {controller.namespace for controller in CONTROLLERS if controller.name in self._running}
 
-    async def _reconcile_and_report(self, controller: Controller) -> None:
+    async def _reconcile_and_report(self, controller: Controller, seen: _Seen) -> None:
         try:
-            await self._reconcile(controller)
+            await self._reconcile(controller, seen)
             self._reported.pop(controller.name, None)
         except (ApiError, MissingReferenceError) as error:
-            if self._reported.get(controller.name) != str(error):
-                _LOG.warning("%s: %s", controller.name, error)
-            self._reported[controller.name] = str(error)
+            self._report(controller.name, error)
 
-    async def _reconcile(self, controller: Controller) -> None:
-        deployment, pods = await asyncio.to_thread(self._observe, controller)
+    def _report(self, name: str, error: Exception) -> None:
+        if self._reported.get(name) != str(error):
+            _LOG.warning("%s: %s", name, error)
+        self._reported[name] = str(error)
+
+    async def _reconcile(self, controller: Controller, seen: _Seen) -> None:
+        deployment = next((item for item in seen.deployments if controller.deploys(item)), None)
+        pods = _pods_of(controller, seen.pods) if deployment else []
         running = self._running.get(controller.name)
         fingerprint = _fingerprint(deployment) if deployment else ""
         if running and (not pods or running.fingerprint != fingerprint):
@@ -100,15 +120,13 @@ class Reconciler:
         elif running:
             await self._keep(running, controller, pods)
 
-    def _observe(self, controller: Controller) -> tuple[Manifest | None, list[Manifest]]:
-        namespace = controller.namespace
-        deployments = self._api.list(f"/apis/apps/v1/namespaces/{namespace}/deployments")
-        deployment = next((item for item in deployments if controller.deploys(item)), None)
-        if not deployment:
-            return None, []
-        pods = self._api.list(f"/api/v1/namespaces/{namespace}/pods")
-        alive = [pod for pod in pods if controller.owns(pod) and _is_scheduled(pod)]
-        return deployment, sorted(alive, key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True)
+    def _observe(self) -> _Seen:
+        seen = _Seen()
+        for namespace in _NAMESPACES:
+            # From the API server's cache: it is asked twice a second, and what is missing now comes a moment later.
+            seen.deployments += self._api.list(f"/apis/apps/v1/namespaces/{namespace}/deployments?{_FROM_CACHE}")
+            seen.pods += self._api.list(f"/api/v1/namespaces/{namespace}/pods?{_FROM_CACHE}")
+        return seen
 
     async def _start(self, controller: Controller, deployment: Manifest, pod: Manifest, fingerprint: str) -> None:
         account = pod["spec"].get("serviceAccountName", "default")
@@ -173,6 +191,12 @@ class Reconciler:
         token = self._layout.directory(controller.name) / "token"
         write_private(token, self._api.service_account_token(controller.namespace, account, _TOKEN_SECONDS))
         return token
+
+
+def _pods_of(controller: Controller, pods: list[Manifest]) -> list[Manifest]:
+    """The controller's scheduled pods, the newest first."""
+    alive = [pod for pod in pods if controller.owns(pod) and _is_scheduled(pod)]
+    return sorted(alive, key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True)
 
 
 def _is_scheduled(pod: Manifest) -> bool:
