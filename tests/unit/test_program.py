@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.policy_library import load_library
 from tests.unit.monitor import Recording, record
 from tests.unit.stacks import ENVIRONMENTS, ROOT, pulumi_config, values
 
