@@ -42,6 +42,7 @@ def up(
             reporter.next_steps(plane.state, stack=None)
             return
         program = _stack(stack)
+        program.refuse_beside_another()
         program.prepare()
         program.resume_after_interruption(reporter.say)
         program.run("up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
@@ -210,6 +211,7 @@ def _on_running_plane(stack: str, arguments: list[str]) -> None:
         raise typer.Exit(NOT_RUNNING)
     with reporter.failures(FAILED):
         program = _stack(stack)
+        program.refuse_beside_another()
         program.prepare()
         program.resume_after_interruption(reporter.say)
         program.run(*arguments)

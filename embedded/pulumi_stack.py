@@ -68,28 +68,24 @@ class PulumiStack:
         return pulumi_environment(self.state, self.tools)
 
     def prepare(self) -> None:
-        """Refresh the project directory and create the stack if it is new. Raises ``StackError``.
-
-        Refuses a second stack on this control plane: both would own the same releases and the same paths in Vault.
-        """
+        """Refresh the project directory and create the stack if it is new. Raises ``StackError``."""
         source = CHECKOUT / f"Pulumi.{self.name}.yaml"
         if not source.exists():
             raise StackError(f"--stack {self.name}: there is no {source.name}; there are {', '.join(stack_names())}")
-        if other := self._standing_beside():
-            raise StackError(
-                f"--stack {self.name}: the stack {other} stands on this control plane; "
-                f"remove it first with `make destroy STACK={other}`, or everything with `make clean`"
-            )
         _ensure_passphrase(self.state.passphrase_file)
         write_project(self.project)
         _refresh_stack_file(source, self.project / source.name)
         if not self.checkpoint.exists():
             self.run("stack", "init", self.name, "--no-select", quiet=True)
 
-    def _standing_beside(self) -> str | None:
-        """Another stack that has resources here; None without one."""
-        others = (path for path in self.checkpoint.parent.glob("*.json") if path != self.checkpoint)
-        return next((path.stem for path in sorted(others) if _resources(path)), None)
+    def refuse_beside_another(self) -> None:
+        """Raise ``StackError`` when another stack has resources here: both would own the same releases and paths."""
+        others = (path for path in sorted(self.checkpoint.parent.glob("*.json")) if path != self.checkpoint)
+        if other := next((path.stem for path in others if _resources(path)), None):
+            raise StackError(
+                f"--stack {self.name}: the stack {other} stands on this control plane; "
+                f"remove it first with `make destroy STACK={other}`, or everything with `make clean`"
+            )
 
     def run(self, *arguments: str, quiet: bool = False) -> None:
         """Run the CLI, its output on this terminal. Raises ``StackError`` when it fails."""
