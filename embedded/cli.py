@@ -14,6 +14,7 @@ does not run (status, logs -f, preview, destroy, env); 4 it runs, but not all of
 """
 FAILED, NOT_RUNNING, NOT_READY = 1, 3, 4
 DEFAULT_STACK = "production"
+NEEDED_TOOLS = ("cluster", "controllers", "pulumi")
 
 app = typer.Typer(
     help="Runs the platform's stacks on an embedded control plane: real parts, on loopback, without a cluster.",
@@ -180,7 +181,7 @@ def _boot(reporter, *, postgres: bool) -> "ControlPlane":
     from embedded.toolchain import ensure, stage_charts
 
     plane = _plane()
-    executables = ensure()
+    executables = ensure(NEEDED_TOOLS)
     charts = stage_charts()
     with reporter.boot_progress() as on_progress:
         plane.up(executables, postgres=postgres, on_progress=on_progress)
@@ -193,7 +194,7 @@ def _stack(name: str) -> "PulumiStack":
     from embedded.pulumi_stack import PulumiStack
     from embedded.toolchain import ensure
 
-    return PulumiStack(name, State(), ensure())
+    return PulumiStack(name, State(), ensure(NEEDED_TOOLS))
 
 
 def _stack_names() -> list[str]:
@@ -211,7 +212,6 @@ def _on_running_plane(stack: str, arguments: list[str]) -> None:
         raise typer.Exit(NOT_RUNNING)
     with reporter.failures(FAILED):
         program = _stack(stack)
-        program.refuse_beside_another()
         program.prepare()
         program.resume_after_interruption(reporter.say)
         program.run(*arguments)
