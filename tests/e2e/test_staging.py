@@ -94,11 +94,17 @@ def test_authorization_is_a_dry_run(staging: Plane) -> None:
     assert {item["metadata"]["annotations"]["istio.io/dry-run"] for item in found["items"]} == {"true"}
 
 
-def test_pods_without_kyverno_are_still_admitted_here(staging: Plane) -> None:
-    """Staging only reports: no native policy may deny."""
-    native = staging.admission
-    bindings = native.list_validating_admission_policy_binding().items
-    assert not [item.metadata.name for item in bindings if "Deny" in item.spec.validation_actions]
+def test_no_rule_denies_inside_the_api_server(staging: Plane) -> None:
+    """Staging only reports. The Gateway API's own guard of its definitions is no rule of the library."""
+    bindings = staging.admission.list_validating_admission_policy_binding().items
+    denying = {item.spec.policy_name for item in bindings if "Deny" in item.spec.validation_actions}
+    assert denying <= {"safe-upgrades.gateway.networking.k8s.io"}
+
+
+def test_a_second_stack_is_refused_beside_this_one(staging: Plane) -> None:
+    refused = staging.run("up", "--stack", "dev", check=False)
+    assert refused.returncode == 1
+    assert "the stack staging stands on this control plane" in refused.stdout
 
 
 class TestDestroy:

@@ -1,0 +1,175 @@
+"""What the commands of the embedded stack decide, without any process."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from embedded.paths import State
+from embedded.pulumi_stack import PulumiStack, StackError, pulumi_environment, write_project
+from embedded.supervisor import interrupted_update
+from embedded.supervisor.log_view import UnknownLogError, last_lines, show_logs
+
+pytestmark = pytest.mark.unit
+
+
+# Stacks
+
+
+def test_the_cli_gets_nothing_that_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "VAULT_TOKEN",
+        "PULUMI_ACCESS_TOKEN",
+        "PULUMI_CONFIG_PASSPHRASE",
+        "KUBECONFIG",
+        "AWS_SECRET_ACCESS_KEY",
+    ):
+        monkeypatch.setenv(name, "elsewhere")
+    environment = pulumi_environment(State(tmp_path), Path("/tools"))
+    assert "elsewhere" not in environment.values()
+    assert environment["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/state"
+    assert "/tools" in environment["PATH"].split(os.pathsep)
+
+
+def test_the_project_leads_back_to_the_program(tmp_path: Path) -> None:
+    directory = tmp_path / "project"
+    write_project(directory)
+    project = yaml.safe_load((directory / "Pulumi.yaml").read_text())
+    assert ((directory / project["main"]) / "__main__.py").resolve().exists()
+
+
+def test_the_salt_stays_out_of_the_tracked_stack_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State(tmp_path).create()
+    stack = PulumiStack("dev", state, Path("/tools"))
+    monkeypatch.setattr(PulumiStack, "run", lambda *_arguments, **_options: None)
+    stack.prepare()
+    copy = stack.project / "Pulumi.dev.yaml"
+    copy.write_text(copy.read_text() + "encryptionsalt: v1:salt\n")
+    stack.prepare()
+    assert yaml.safe_load(copy.read_text())["encryptionsalt"] == "v1:salt"
+    assert stat.S_IMODE(state.passphrase_file.stat().st_mode) == 0o600
+
+
+def test_an_unknown_stack_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match=r"--stack nowhere: there is no Pulumi.nowhere.yaml; .*production"):
+        PulumiStack("nowhere", State(tmp_path).create(), Path("/tools")).prepare()
+
+
+# Interrupted updates
+
+
+@pytest.mark.parametrize(
+    ("resource", "expected"),
+    [
+        (
+            {"type": "kubernetes:core/v1:Service", "inputs": {"metadata": {"name": "api", "namespace": "shop"}}},
+            "shop/api",
+        ),
+        ({"type": "kubernetes:core/v1:Namespace", "inputs": {"metadata": {"name": "shop"}}}, "shop"),
+        ({"type": "kubernetes:helm.sh/v3:Release", "inputs": {"name": "kyverno", "namespace": "kyverno"}}, None),
+        ({"type": "vault:index/mount:Mount", "inputs": {"path": "secret"}}, "secret"),
+        (
+            {
+                "type": "vault:kubernetes/authBackendRole:AuthBackendRole",
+                "inputs": {"backend": "kubernetes", "roleName": "shop.api"},
+            },
+            "auth/kubernetes/role/shop.api",
+        ),
+        ({"type": "vault:index/policy:Policy", "inputs": {}}, None),
+        ({"type": "random:index/randomPassword:RandomPassword", "inputs": {"length": 32}}, None),
+    ],
+)
+def test_pending_creations_are_adopted_by_name(resource: dict[str, Any], expected: str | None) -> None:
+    assert interrupted_update.identifier_of(resource) == expected
+
+
+def test_only_creations_are_imported() -> None:
+    resource = {"urn": "urn:x", "type": "kubernetes:core/v1:Namespace", "inputs": {"metadata": {"name": "shop"}}}
+    creating = interrupted_update.refresh_arguments([{"type": "creating", "resource": resource}])
+    assert creating[-4:] == ["--import-pending-creates", "urn:x", "--import-pending-creates", "shop"]
+    updating = interrupted_update.refresh_arguments([{"type": "updating", "resource": resource}])
+    assert "--import-pending-creates" not in updating
+
+
+def test_a_lock_is_removed_only_when_its_owner_is_gone(tmp_path: Path) -> None:
+    locks = tmp_path / ".pulumi" / "locks" / "organization" / "zero-trust" / "dev"
+    locks.mkdir(parents=True)
+    hostname = os.uname().nodename
+    # This test's own process lives, and is no pulumi; the other host cannot be asked.
+    (locks / "gone.json").write_text(json.dumps({"pid": os.getpid(), "hostname": hostname}))
+    (locks / "far.json").write_text(json.dumps({"pid": 1, "hostname": "elsewhere"}))
+    assert interrupted_update.remove_stale_locks(tmp_path, "zero-trust", "dev") == 1
+    assert [lock.name for lock in locks.iterdir()] == ["far.json"]
+    assert interrupted_update.is_locked(tmp_path, "zero-trust", "dev")
+
+
+# Commands
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    monkeypatch.setenv("ZERO_TRUST_EMBEDDED_DIR", str(tmp_path / "state"))
+    return CliRunner()
+
+
+def test_status_of_a_stopped_control_plane(stopped: CliRunner) -> None:
+    from embedded.cli import app
+
+    assert stopped.invoke(app, ["status"]).exit_code == 3
+    asked = stopped.invoke(app, ["status", "--format", "json"])
+    assert (asked.exit_code, json.loads(asked.output)) == (3, None)
+    assert stopped.invoke(app, ["status", "--format", "xml"]).exit_code == 2
+
+
+@pytest.mark.parametrize("verb", ["preview", "destroy", "env"])
+def test_verbs_that_need_a_running_control_plane_say_so(stopped: CliRunner, verb: str) -> None:
+    from embedded.cli import app
+
+    assert stopped.invoke(app, [verb]).exit_code == 3
+
+
+def test_down_of_a_stopped_control_plane_is_no_error(stopped: CliRunner) -> None:
+    from embedded.cli import app
+
+    assert stopped.invoke(app, ["down"]).exit_code == 0
+
+
+def test_help_documents_the_exit_codes(stopped: CliRunner) -> None:
+    from embedded.cli import app
+
+    assert "Exit codes" in stopped.invoke(app, ["--help"]).output
+
+
+def test_an_unknown_log_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    (tmp_path / "etcd.log").write_text("a\nb\nc\n")
+    assert last_lines(tmp_path / "etcd.log", 2) == ["b\n", "c\n"]
+    with pytest.raises(UnknownLogError, match="there are: etcd"):
+        show_logs(tmp_path, "vault", lines=1, follow=False)
+
+
+def test_a_summary_is_printed_as_the_stack_says_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from embedded.supervisor.presentation import Reporter
+
+    service = {
+        "name": "api",
+        "namespace": "shop",
+        "url": "https://api.example.org",
+        "calls": ["redis"],
+        "vault_role": "r",
+    }
+    layers = [{"layer": "mTLS", "state": "STRICT", "enforced": True}]
+    Reporter().summary({"environment": "production", "layers": layers, "services": [service]})
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("production", "mTLS", "STRICT", "yes", "https://api.example.org", "redis"))
+
+
+def test_supervised_phases_are_those_that_have_a_style() -> None:
+    from embedded.supervisor.presentation import _STYLES
+    from embedded.supervisor.process import Phase
+
+    assert set(_STYLES) == {phase.value for phase in Phase}
