@@ -47,8 +47,8 @@ def _name(number: int) -> str:
 
 def _service(number: int) -> dict[str, Any]:
     spec: dict[str, Any] = {
-        "name": _name(number),
         "namespace": NAMESPACE,
+        "team": "bench",
         "image": "registry.example.org/bench/service:v1.0.0",
         "port": 8080,
     }

@@ -21,21 +21,16 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     # Audit devices: all of it is root protected.
     ("sys/audit", ("read", "list", "sudo")),
     ("sys/audit/*", _SUDO),
-    ("sys/audit-hash/*", ("create", "update")),
     # Policies, but not the deployer's own.
     ("sys/policies/acl", ("list",)),
     ("sys/policies/acl/*", _FULL),
-    ("sys/policy", ("read", "list")),
-    ("sys/policy/*", _FULL),
     ("sys/policies/acl/platform-deployer", ("deny",)),
-    ("sys/policy/platform-deployer", ("deny",)),
     # What the provider asks before it acts: seal state, mounts by path, own capabilities.
     ("sys/health", ("read",)),
     ("sys/seal-status", ("read",)),
     ("sys/internal/ui/mounts", ("read",)),
     ("sys/internal/ui/mounts/*", ("read",)),
     ("sys/capabilities-self", ("update",)),
-    ("sys/plugins/catalog/*", ("read", "list")),
     # Configuration and roles of the Kubernetes auth method.
     ("auth/kubernetes/*", _FULL),
     ("auth/kubernetes-*", _FULL),
@@ -47,23 +42,10 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("secret/delete/*", ("create", "update")),
     ("secret/undelete/*", ("create", "update")),
     ("secret/destroy/*", ("create", "update")),
-    # Dynamic database credentials: connections and roles, never the credentials themselves.
-    ("database/config", ("list",)),
-    ("database/config/*", _FULL),
-    ("database/roles", ("list",)),
-    ("database/roles/*", _FULL),
-    ("database/static-roles/*", _FULL),
-    # Identity: entities, groups and their aliases for the roles above.
-    ("identity/entity", ("create", "update")),
-    ("identity/entity/*", _FULL),
-    ("identity/group", ("create", "update")),
-    ("identity/group/*", _FULL),
-    ("identity/lookup/*", ("create", "update")),
-    # Its own token; the provider makes itself a short-lived child when it is asked to.
+    # Its own token.
     ("auth/token/lookup-self", ("read",)),
     ("auth/token/renew-self", ("update",)),
     ("auth/token/revoke-self", ("update",)),
-    ("auth/token/create", ("create", "update")),
 )
 
 

@@ -130,6 +130,16 @@ class Plane:
         where = self.overlay["vault"]
         return hvac.Client(url=where["address"], verify=where["caCertFile"], token=token)
 
+    def vault_as_deployer(self) -> hvac.Client:
+        """A Vault client logged in as `pulumi up` does: with the deployer's client certificate."""
+        login = self.overlay["vault"]["login"]
+        where = self.overlay["vault"]
+        deployer = hvac.Client(
+            url=where["address"], verify=where["caCertFile"], cert=(login["certFile"], login["keyFile"])
+        )
+        deployer.auth.cert.login(name=login["role"])
+        return deployer
+
     def vault_as_service(self, namespace: str, account: str, role: str) -> hvac.Client:
         """A Vault client logged in as the agent of that service would: with the projected token's audience."""
         anonymous = self.vault()

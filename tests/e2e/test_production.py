@@ -135,6 +135,34 @@ class TestVault:
                 assert not [entry.name for entry in container.env or [] if entry.value_from]
 
 
+class TestDeployer:
+    """What the token of a `pulumi up` may do in Vault, and what else it may not."""
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "sys/policies/acl/platform-deployer",
+            "auth/cert/certs/platform-deployer",
+            "auth/token/create",
+            "sys/auth/userpass",
+            "sys/seal",
+            "sys/rotate",
+            "sys/storage/raft/snapshot-force",
+            "database/creds/any",
+            "identity/entity",
+        ],
+    )
+    def test_the_deployer_cannot_raise_itself(self, production: Plane, path: str) -> None:
+        deployer = production.vault_as_deployer()
+        with pytest.raises(hvac.exceptions.Forbidden):
+            deployer.write(path, wrap_ttl=None)
+
+    def test_the_token_of_the_deployer_is_short_lived(self, production: Plane) -> None:
+        found = production.vault_as_deployer().auth.token.lookup_self()["data"]
+        assert 0 < found["ttl"] <= 1200
+        assert "root" not in found["policies"]
+
+
 class TestKubernetesAccess:
     @pytest.mark.parametrize("service", ["api", "postgres", "redis"])
     @pytest.mark.parametrize("namespace", ["default", "kube-system", "kyverno", "vault", SHOP])
