@@ -59,7 +59,10 @@ class SecureService(pulumi.ComponentResource):
             opts=self._after(controls),
         )
         service = Service(
-            name, metadata=_typed(workload.metadata(args)), spec=_typed(workload.service_spec(args)), opts=self._child
+            name,
+            metadata=_typed(workload.service_metadata(args)),
+            spec=_typed(workload.service_spec(args)),
+            opts=self._child,
         )
         self.ready = [deployment, service, *self._availability(), *self._route()]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": network.public_url(args)})

@@ -167,6 +167,15 @@ def _api_token() -> Manifest:
     return {"name": "api-token", "projected": {"defaultMode": _OWNER_AND_GROUP_READ, "sources": sources}}
 
 
+def service_metadata(args: SecureServiceArgs) -> Manifest:
+    """The metadata of the Service. The Deployment is what a run waits for: its pods are all that the Service selects.
+
+    Waiting for both costs ten seconds a service, since the provider lets endpoints settle that long
+    (https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/).
+    """
+    return {**metadata(args), "annotations": {"pulumi.com/skipAwait": "true"}}
+
+
 def service_spec(args: SecureServiceArgs) -> Manifest:
     """The spec of a service's Service."""
     port = {"name": args.protocol, "port": args.port, "targetPort": args.port, "protocol": "TCP"}

@@ -170,6 +170,10 @@ def pulumi_environment(state: State, tools: Path) -> dict[str, str]:
         "PULUMI_BACKEND_URL": state.backend_url,
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(state.passphrase_file),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # A waiting resource holds a place: the default of four a core would make services wait for each other.
+        "PULUMI_PARALLEL": "64",
+        # The backend rewrites the checkpoint after each step; its copy of the one before is never read here.
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     }
 
