@@ -61,20 +61,22 @@ def test_secrets_come_from_vault_here_too(dev: Plane) -> None:
     assert not [item for item in dev.core.list_namespaced_secret(SHOP).items if item.type == "Opaque"]
 
 
+@pytest.fixture(scope="module")
+def before(dev: Plane) -> dict[str, Any]:
+    return {"uids": uids(dev), "password": password(dev)}
+
+
+@pytest.fixture(scope="module")
+def hardened(dev: Plane, before: dict[str, Any]) -> Plane:
+    assert before
+    checkout: Path = dev.checkout
+    (checkout / "Pulumi.dev.yaml").write_text((checkout / "Pulumi.production.yaml").read_text())
+    dev.run("up", "--stack", STACK)
+    return dev
+
+
 class TestBecomesProduction:
     """The stack file takes the posture of production, on a living stack."""
-
-    @pytest.fixture(scope="class")
-    def before(self, dev: Plane) -> dict[str, Any]:
-        return {"uids": uids(dev), "password": password(dev)}
-
-    @pytest.fixture(scope="class")
-    def hardened(self, dev: Plane, before: dict[str, Any]) -> Plane:
-        assert before
-        checkout: Path = dev.checkout
-        (checkout / "Pulumi.dev.yaml").write_text((checkout / "Pulumi.production.yaml").read_text())
-        dev.run("up", "--stack", STACK)
-        return dev
 
     def test_no_deployment_was_replaced(self, hardened: Plane, before: dict[str, Any]) -> None:
         assert uids(hardened) == before["uids"]

@@ -107,13 +107,14 @@ def test_a_second_stack_is_refused_beside_this_one(staging: Plane) -> None:
     assert "the stack staging stands on this control plane" in refused.stdout
 
 
+@pytest.fixture(scope="module")
+def destroyed(staging: Plane) -> Plane:
+    staging.run("destroy", "--stack", STACK)
+    return staging
+
+
 class TestDestroy:
     """Runs last: the stack is gone afterwards."""
-
-    @pytest.fixture(scope="class")
-    def destroyed(self, staging: Plane) -> Plane:
-        staging.run("destroy", "--stack", STACK)
-        return staging
 
     def test_no_webhook_and_no_admission_policy_is_left(self, destroyed: Plane) -> None:
         admission = destroyed.admission
