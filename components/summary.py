@@ -23,7 +23,8 @@ def layers(posture: Posture, vault_mode: str, rules: Library) -> list[Row]:
     vault = f"{servers}, TLS, {_count(posture.audit_devices, 'audit device')}"
     closed = "fails closed" if posture.injection_fail_closed else "fails open"
     count = {tier: len(rules.tier(tier)) for tier in TIERS}
-    important = f"by phase, at most {_ACTION_WORDS[posture.important]}"
+    ceiling = _ACTION_WORDS[posture.important]
+    important = ceiling if posture.important is Action.OFF else f"by phase, at most {ceiling}"
     return [
         _row("vault", vault if posture.vault else "off", posture.vault),
         _row("injection", f"on, {closed}" if posture.injection else "off", posture.injection_fail_closed),
