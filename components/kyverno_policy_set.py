@@ -11,6 +11,7 @@ from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v3 import Release
 
 from components.charts import KYVERNO
+from components.custom_object import custom_object
 from components.policy_library import Library, Manifest, PolicyLibraryError, Rule, load_library, manifest
 from components.posture import Action
 
@@ -225,11 +226,6 @@ class KyvernoPolicySet(pulumi.ComponentResource):
 
     def _policy(self, name: str, made: Manifest, release: Release) -> CustomResource:
         metadata = cast("dict[str, Any]", made["metadata"])
-        return CustomResource(
-            f"{name}-{metadata['name']}",
-            api_version=cast("str", made["apiVersion"]),
-            kind=cast("str", made["kind"]),
-            metadata={**metadata, "annotations": {**metadata["annotations"], **wait_for(made)}},
-            spec=made["spec"],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
-        )
+        waited_for = {**made, "metadata": {**metadata, "annotations": {**metadata["annotations"], **wait_for(made)}}}
+        options = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        return custom_object(f"{name}-{metadata['name']}", waited_for, options)

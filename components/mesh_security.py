@@ -9,6 +9,7 @@ from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v3 import Release
 
 from components.charts import ISTIO_BASE, ISTIO_CNI, ISTIOD, Chart
+from components.custom_object import custom_object
 
 NAMESPACE = "istio-system"
 SECURITY_API = "security.istio.io/v1"
@@ -176,11 +177,5 @@ class MeshSecurity(pulumi.ComponentResource):
         )
 
     def _rule(self, name: str, rule: Manifest, istiod: Release) -> CustomResource:
-        return CustomResource(
-            f"{name}-{rule['metadata']['name']}",
-            api_version=rule["apiVersion"],
-            kind=rule["kind"],
-            metadata=rule["metadata"],
-            spec=rule["spec"],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[istiod]),
-        )
+        options = pulumi.ResourceOptions(parent=self, depends_on=[istiod])
+        return custom_object(f"{name}-{rule['metadata']['name']}", rule, options)

@@ -12,6 +12,7 @@ from pulumi_kubernetes.yaml.v2 import ConfigFile
 
 from components import ingress_issuers as issuers
 from components.charts import CERT_MANAGER, GATEWAY_API_CRDS
+from components.custom_object import custom_object
 from components.mesh_security import SECURITY_API
 
 GATEWAY = "public"
@@ -276,11 +277,5 @@ class SecureIngress(pulumi.ComponentResource):
         )
 
     def _object(self, made: Manifest, after: list[pulumi.Resource]) -> CustomResource:
-        return CustomResource(
-            f"{self._name}-{made['kind'].lower()}-{made['metadata']['name']}",
-            api_version=made["apiVersion"],
-            kind=made["kind"],
-            metadata=made["metadata"],
-            spec=made["spec"],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
-        )
+        name = f"{self._name}-{made['kind'].lower()}-{made['metadata']['name']}"
+        return custom_object(name, made, pulumi.ResourceOptions(parent=self, depends_on=after))

@@ -105,8 +105,8 @@ class PulumiStack:
 
     def resume_after_interruption(self, say: Callable[[str], None]) -> None:
         """Clear what a killed update left behind, so that the next one completes. Raises ``StackError``."""
-        stop_orphaned_plugins(self.state.backend_url)
         self._wait_for_running_update(say)
+        stop_orphaned_plugins(self.state.backend_url)
         if remove_stale_locks(self.state.backend, project_name(), self.name):
             say(f"{self.name}: removed the lock of an update that no longer runs")
         operations = pending_operations(self.checkpoint)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from embedded.supervisor.https_api import ApiError, HttpsApi
+from embedded.supervisor.https_api import HttpsApi
 from embedded.supervisor.kubernetes_api import KubernetesApi
 from embedded.supervisor.pki import CLUSTER, Pki
 
@@ -76,7 +76,7 @@ def forget_unfinished_releases(api_server: str, pki: Pki, operations: list[dict[
     These are the revisions that Helm calls unfinished, and every revision of a release whose creation is pending: an
     installation may have ended well after the engine that asked for it was gone.
     """
-    api = HttpsApi(api_server, pki.ca(CLUSTER), pki.pair("admin"))
+    api = KubernetesApi(HttpsApi(api_server, pki.ca(CLUSTER), pki.pair("admin")))
     selectors = [f"owner%3Dhelm,status+in+({_UNFINISHED})"]
     for operation in operations:
         inputs = operation["resource"].get("inputs") or {}
@@ -85,14 +85,11 @@ def forget_unfinished_releases(api_server: str, pki: Pki, operations: list[dict[
     return sum(_delete_secrets(api, selector) for selector in selectors)
 
 
-def _delete_secrets(api: HttpsApi, selector: str) -> int:
-    secrets = KubernetesApi(api).list(f"/api/v1/secrets?labelSelector={selector}")
+def _delete_secrets(api: KubernetesApi, selector: str) -> int:
+    secrets = api.list(f"/api/v1/secrets?labelSelector={selector}")
     for secret in secrets:
         metadata = secret["metadata"]
-        try:
-            api.call("DELETE", f"/api/v1/namespaces/{metadata['namespace']}/secrets/{metadata['name']}")
-        except ApiError:
-            continue
+        api.delete(f"/api/v1/namespaces/{metadata['namespace']}/secrets/{metadata['name']}")
     return len(secrets)
 
 
