@@ -21,6 +21,8 @@ $(INSTALLED): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
+	@printf '#!%s/python\nimport sys\n\nsys.path.insert(0, "%s")\n\nfrom zt.cli import main\n\nmain()\n' "$(CURDIR)/$(BIN)" "$(CURDIR)" > $(BIN)/zt
+	@chmod +x $(BIN)/zt
 	@touch $@
 
 .PHONY: setup
@@ -61,7 +63,7 @@ lint: $(INSTALLED) ## Run ruff and the import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(INSTALLED) ## Run the type checker: strict on components/
+types: $(INSTALLED) ## Run the type checker: strict on components/ and zt/
 	$(BIN)/basedpyright --level error
 
 test-unit: $(INSTALLED) ## Run the tests that need no process

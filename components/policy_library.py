@@ -21,9 +21,9 @@ Manifest = dict[str, object]
 
 LIBRARY = Path(__file__).resolve().parent.parent / "policies"
 VALIDATING_TIERS = ("critical", "important", "best-practice")
-TIERS = (*VALIDATING_TIERS, "mutate", "generate")
+TIERS = (*VALIDATING_TIERS, "mutate", "generate", "images")
 API_VERSION = "policies.kyverno.io/v1"
-KINDS = {"mutate": "MutatingPolicy", "generate": "GeneratingPolicy"}
+KINDS = {"mutate": "MutatingPolicy", "generate": "GeneratingPolicy", "images": "ImageValidatingPolicy"}
 
 # An empty list fits every list.
 _EMPTY_LIST = ("list",)

@@ -9,6 +9,8 @@ import yaml
 
 from components.policy_library import LIBRARY, Rule
 
+Manifest = dict[str, Any]
+
 NAMESPACE = "shop"
 # A template has no ephemeral containers: they are added to a running pod.
 _POD_ONLY = "ephemeralContainer"
@@ -22,19 +24,27 @@ _CONTROLLERS = {
     "CronJob": "batch/v1",
 }
 KINDS = ("Pod", *_CONTROLLERS)
-_KEYS = {"name", "pod", "container", "initContainer", _POD_ONLY, "injected", "also"}
-_BASELINE = yaml.safe_load((LIBRARY / "baseline.yaml").read_text())
-
-Manifest = dict[str, Any]
+_KEYS = {
+    *("name", "also", "kinds", "invalid"),
+    *("pod", "container", "initContainer", _POD_ONLY, "injected", "labels", "controller"),
+    *("object", "beside"),
+}
+_BASELINE: Manifest = yaml.safe_load((LIBRARY / "baseline.yaml").read_text())
 
 
 @dataclass(frozen=True)
 class Case:
-    """One object, and the rules that have to refuse it (none: it has to be admitted)."""
+    """One object, what is beside it in its namespace, and the rules that have to refuse it (none: it is admitted).
+
+    `invalid` marks an object that the API server itself refuses, before any rule: it can reach a rule in a pull
+    request alone.
+    """
 
     id: str
     manifest: Manifest
     refused_by: frozenset[str]
+    beside: tuple[Manifest, ...]
+    invalid: bool = False
 
 
 def read(rule: Rule) -> dict[str, list[Manifest]]:
@@ -54,19 +64,36 @@ def expand(rule: Rule) -> Iterator[Case]:
     for group in ("good", "bad"):
         for case in groups[group]:
             refused_by = frozenset({rule.name, *case.get("also", [])}) if group == "bad" else frozenset[str]()
-            for kind in ("Pod",) if _POD_ONLY in case else KINDS:
-                name = f"{rule.name}.{case['name']}.{kind.lower()}"
-                yield Case(name, wrap(kind, name, _pod_spec(case)), refused_by)
+            beside = tuple(case.get("beside", _BASELINE["beside"]))
+            for name, made in _objects(f"{rule.name}.{case['name']}", case):
+                yield Case(name, made, refused_by, beside, case.get("invalid", False))
 
 
-def _pod_spec(case: Mapping[str, Any]) -> Manifest:
+def _objects(name: str, case: Manifest) -> Iterator[tuple[str, Manifest]]:
+    if "object" in case:
+        yield name, merge({"metadata": {"namespace": NAMESPACE}}, merge(case["object"], {"metadata": {"name": name}}))
+        return
+    every = ("Pod",) if _POD_ONLY in case else KINDS
+    for kind in case.get("kinds", every):
+        own = f"{name}.{kind.lower()}"
+        made = wrap(kind, own, pod_spec(case), merge(_BASELINE["labels"], case.get("labels", {})))
+        if "controller" in case:
+            made["spec"] = merge(made["spec"], case["controller"])
+        yield own, made
+
+
+def pod_spec(case: Mapping[str, Any]) -> Manifest:
+    """The baseline's pod with what differs in this case."""
     spec = merge(_BASELINE["podSpec"], case.get("pod", {}))
     spec["containers"] = [merge(_BASELINE["container"], case.get("container", {}))]
     if case.get("injected"):
         spec["initContainers"] = deepcopy(_BASELINE["injected"]["initContainers"])
     for key, field in (("initContainer", "initContainers"), (_POD_ONLY, "ephemeralContainers")):
         if key in case:
-            spec[field] = [merge(_BASELINE["container"] | {"name": "second"}, case[key])]
+            # Neither runs beside the application for long: probes are refused there, resources in the second.
+            without = {"name": "second", "livenessProbe": None, "readinessProbe": None}
+            without |= {"resources": None} if key == _POD_ONLY else {}
+            spec[field] = [merge(merge(_BASELINE["container"], without), case[key])]
     return spec
 
 
@@ -83,24 +110,19 @@ def merge(base: Any, patch: Any) -> Any:
     return merged
 
 
-def wrap(kind: str, name: str, pod_spec: Manifest) -> Manifest:
+def wrap(kind: str, name: str, spec: Manifest, labels: Manifest) -> Manifest:
     """A pod spec as an object of this kind."""
-    labels = {"app": "case"}
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
     if kind == "Pod":
-        return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": pod_spec}
+        return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}
     runs_once = kind in ("Job", "CronJob")
-    template = {
-        "metadata": {"labels": labels},
-        "spec": {**pod_spec, "restartPolicy": "Never"} if runs_once else pod_spec,
-    }
-    spec: Manifest = {"template": template}
+    template = {"metadata": {"labels": labels}, "spec": {**spec, "restartPolicy": "Never"} if runs_once else spec}
+    made: Manifest = {"template": template}
     if kind == "CronJob":
-        spec = {"schedule": "0 4 * * *", "jobTemplate": {"spec": spec}}
+        made = {"jobTemplate": {"spec": made}}
     elif kind == "ReplicationController":
-        spec["selector"] = labels
+        made["selector"] = {"app": "case"}
     elif not runs_once:
-        spec["selector"] = {"matchLabels": labels}
-    if kind == "StatefulSet":
-        spec["serviceName"] = "case"
-    return {"apiVersion": _CONTROLLERS[kind], "kind": kind, "metadata": metadata, "spec": spec}
+        made["selector"] = {"matchLabels": {"app": "case"}}
+    made |= deepcopy(_BASELINE["controllers"].get(kind, {}))
+    return {"apiVersion": _CONTROLLERS[kind], "kind": kind, "metadata": metadata, "spec": made}

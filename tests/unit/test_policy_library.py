@@ -22,6 +22,14 @@ pytestmark = pytest.mark.unit
 
 RULES: Library = load_library()
 VALIDATING = [rule for rule in RULES.rules.values() if rule.tier in VALIDATING_TIERS]
+
+
+def matched(rule: Rule) -> set[str]:
+    spec: Any = rule.document["spec"]
+    return {resource for matching in spec["matchConstraints"]["resourceRules"] for resource in matching["resources"]}
+
+
+ON_PODS = [rule for rule in VALIDATING if "pods" in matched(rule)]
 ON = [Action.AUDIT, Action.WARN, Action.DENY]
 
 
@@ -38,20 +46,19 @@ def test_the_library_holds_the_critical_rules_of_the_model() -> None:
         "require-read-only-root-filesystem",
         "disallow-privilege-escalation",
     }
-    assert [rule.name for rule in RULES.tier("generate")] == ["default-deny"]
+    assert "default-deny" in [rule.name for rule in RULES.tier("generate")]
 
 
-@pytest.mark.parametrize("rule", VALIDATING, ids=by_name)
-def test_a_validating_rule_reads_every_kind_in_the_same_way(rule: Rule) -> None:
+@pytest.mark.parametrize("rule", ON_PODS, ids=by_name)
+def test_a_rule_on_pods_reads_every_kind_in_the_same_way(rule: Rule) -> None:
     """The part that all rules share is written in each file, since a file is valid as it stands: it must not drift."""
-    first: Any = VALIDATING[0].document["spec"]
+    first: Any = RULES.rule("disallow-privileged").document["spec"]
     spec: Any = rule.document["spec"]
     for key in ("autogen", "matchConstraints", "matchConditions", "failurePolicy", "validationActions"):
         assert spec[key] == first[key], key
     shared = {v["name"]: v["expression"] for v in first["variables"] if v["name"] in ("podSpec", "allContainers")}
     assert {v["name"]: v["expression"] for v in spec["variables"] if v["name"] in shared} == shared
-    matched = {resource for matching in spec["matchConstraints"]["resourceRules"] for resource in matching["resources"]}
-    assert matched == {
+    assert matched(rule) == {
         *("pods", "pods/ephemeralcontainers", "replicationcontrollers", "deployments", "statefulsets", "daemonsets"),
         *("replicasets", "jobs", "cronjobs"),
     }

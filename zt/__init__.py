@@ -1,0 +1,1 @@
+"""The `zt` command: what a person or a pipeline asks of the platform beside `pulumi up`."""
