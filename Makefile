@@ -77,8 +77,9 @@ test-e2e: $(INSTALLED) ## Prove the promises on the embedded control plane
 
 ##@ Upkeep
 .PHONY: bench format lock
-bench: $(INSTALLED) ## Measure preview, up and destroy against kubectl, as ratios
+bench: $(INSTALLED) ## Measure the stack against kubectl and the rules against none, as ratios
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.admission
 
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix .

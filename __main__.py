@@ -47,9 +47,8 @@ def create(stack: Stack, wanted: Plan) -> None:
     ready = [resource for layer in (policies, vault, mesh, ingress) if layer for resource in layer.ready]
     # Rules, generation and injection work on what comes after them.
     after_platform = pulumi.ResourceOptions(provider=cluster, depends_on=ready)
-    labels = {"istio-injection": "enabled"} if stack.mesh else {}
     namespaces = {
-        name: Namespace(name, metadata={"name": name, "labels": labels}, opts=after_platform)
+        name: Namespace(name, metadata={"name": name, "labels": stack.namespace_labels(name)}, opts=after_platform)
         for name in stack.namespaces
     }
     for args in wanted.services:

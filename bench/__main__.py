@@ -12,8 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,13 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measure import CommandFailedError, Measurement, measure
+from bench.plane import RESULTS, plane
 from bench.workload import PROJECT, STACK, checkout, manifests, write_manifests
-from embedded.paths import STATE_VARIABLE, State
 from embedded.pulumi_stack import pulumi_environment
 from embedded.toolchain import ensure
 
 SIZES = (1, 10, 50, 100)
-RESULTS = PROJECT / "bench" / "results"
 # What each step of Pulumi is compared with.
 PEERS = {"preview": "diff", "up": "apply", "no-change up": "diff", "destroy": "delete"}
 
@@ -42,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console()
     tools = ensure(["pulumi", "cluster", "bench"])
     try:
-        with tempfile.TemporaryDirectory(prefix="zero-trust-bench-") as scratch, _plane(Path(scratch)) as state:
+        with tempfile.TemporaryDirectory(prefix="zero-trust-bench-") as scratch, plane(Path(scratch)) as state:
             environment = pulumi_environment(state, tools)
             rows = {
                 count: _measure(count, Path(scratch), tools, environment, console.print) for count in options.services
@@ -53,20 +51,6 @@ def main(arguments: Sequence[str]) -> int:
     _print(console, rows)
     console.print(f"written to {_write(rows).relative_to(PROJECT)}")
     return 0
-
-
-@contextmanager
-def _plane(scratch: Path) -> Iterator[State]:
-    """A control plane of its own, without any stack on it."""
-    root = scratch / "embedded"
-    own = os.environ | {STATE_VARIABLE: str(root)}
-    subprocess.run([sys.executable, "-m", "embedded", "up", "--no-stack"], cwd=PROJECT, env=own, check=True)
-    state = State(root)
-    state.passphrase_file.write_text("bench")
-    try:
-        yield state
-    finally:
-        subprocess.run([sys.executable, "-m", "embedded", "down"], cwd=PROJECT, env=own, check=True)
 
 
 def _measure(count: int, scratch: Path, tools: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> Row:

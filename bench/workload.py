@@ -23,7 +23,7 @@ _STACK_FILE = {
 }
 
 
-def checkout(directory: Path, copies: int) -> Path:
+def checkout(directory: Path, copies: int, stack_file: Mapping[str, object] = _STACK_FILE) -> Path:
     """Lay out the program in `directory` with `copies` services, each calling the one before it."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -33,7 +33,7 @@ def checkout(directory: Path, copies: int) -> Path:
             shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(source, directory / name)
-    (directory / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump(_STACK_FILE))
+    (directory / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump(dict(stack_file)))
     services = directory / "services"
     services.mkdir()
     for number in range(copies):

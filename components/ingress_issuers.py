@@ -61,8 +61,10 @@ def _acme(issuer: str, email: str | None, solver: Manifest) -> Manifest:
 
 
 def _solver(gateway: tuple[str, str] | None, ingress_class: str | None) -> Manifest:
+    # Left out, it is a NodePort: a door of its own on every node.
+    service = {"serviceType": "ClusterIP"}
     if gateway is None:
-        return {"ingress": {"ingressClassName": ingress_class}}
+        return {"ingress": {"ingressClassName": ingress_class, **service}}
     name, namespace = gateway
     parent = {
         "group": "gateway.networking.k8s.io",
@@ -71,7 +73,7 @@ def _solver(gateway: tuple[str, str] | None, ingress_class: str | None) -> Manif
         "namespace": namespace,
         "sectionName": "http",
     }
-    return {"gatewayHTTPRoute": {"parentRefs": [parent]}}
+    return {"gatewayHTTPRoute": {"parentRefs": [parent], **service}}
 
 
 def _own_ca() -> tuple[Manifest, ...]:

@@ -1,7 +1,7 @@
 """Kyverno and the rule library: the chart, then every rule that the posture switches on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -12,11 +12,19 @@ from pulumi_kubernetes.helm.v3 import Release
 
 from components.charts import KYVERNO
 from components.custom_object import custom_object
-from components.policy_library import Library, Manifest, PolicyLibraryError, Rule, load_library, manifest
+from components.image_signatures import Attestor, signed_by
+from components.policy_exceptions import NAMESPACE
+from components.policy_library import (
+    REGISTRY_RULE,
+    Library,
+    Manifest,
+    PolicyLibraryError,
+    Rule,
+    load_library,
+    manifest,
+)
 from components.posture import Action
 
-NAMESPACE = "kyverno"
-REGISTRY_RULE = "restrict-image-registries"
 # Each important rule starts by reporting; its phase in the stack file moves it on.
 FIRST_PHASE = Action.AUDIT
 
@@ -30,7 +38,8 @@ class KyvernoPolicySetArgs:
 
     `important` is a ceiling over `phases` (by rule name). `approved_registries` and `platform_images` go to the rule
     `restrict-image-registries`; every other parameter goes through `parameters`, by rule and parameter name. No rule
-    looks at `platform_namespaces`. Raises `PolicyLibraryError` for an unknown rule or parameter, `ValueError` for
+    looks at `platform_namespaces`. Images have to be signed, with the action of the critical tier, once there are
+    `image_attestors`. Raises `PolicyLibraryError` for an unknown rule or parameter, `ValueError` for
     fewer than one replica or an empty registry.
     """
 
@@ -46,6 +55,7 @@ class KyvernoPolicySetArgs:
     phases: Mapping[str, Action] = field(default_factory=lambda: _EMPTY)
     replicas: int = 3
     parameters: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: _EMPTY)
+    image_attestors: tuple[Attestor, ...] = ()
 
     def __post_init__(self) -> None:
         if self.replicas < 1:
@@ -78,10 +88,17 @@ def action_of(rule: Rule, args: KyvernoPolicySetArgs) -> Action:
             return min(args.important, args.phases.get(rule.name, FIRST_PHASE), key=_STRENGTH.index)
         case "best-practice":
             return args.best_practice
+        case "images":
+            return args.critical if args.image_attestors else Action.OFF
         case "mutate":
             return Action.AUDIT if args.mutate else Action.OFF
         case _:
             return Action.AUDIT if args.generate else Action.OFF
+
+
+def rules_on(args: KyvernoPolicySetArgs) -> tuple[str, ...]:
+    """The names of the rules that the posture switches on."""
+    return tuple(rule.name for rule in load_library().rules.values() if action_of(rule, args) is not Action.OFF)
 
 
 def policies(args: KyvernoPolicySetArgs, library: Library | None = None) -> tuple[Manifest, ...]:
@@ -91,8 +108,14 @@ def policies(args: KyvernoPolicySetArgs, library: Library | None = None) -> tupl
         action = action_of(rule, args)
         if action is Action.OFF:
             continue
-        made.append(manifest(rule, action, args.platform_namespaces, _parameters(rule, args)))
+        made.append(manifest(_signed(rule, args), action, args.platform_namespaces, _parameters(rule, args)))
     return tuple(made)
+
+
+def _signed(rule: Rule, args: KyvernoPolicySetArgs) -> Rule:
+    if rule.tier != "images":
+        return rule
+    return replace(rule, document=signed_by(rule.document, args.image_attestors, args.approved_registries))
 
 
 def _parameters(rule: Rule, args: KyvernoPolicySetArgs) -> Mapping[str, object]:
@@ -112,7 +135,8 @@ def wait_for(policy: Manifest) -> dict[str, str]:
     https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/#pulumi-kubernetes-annotations
     """
     spec = cast("dict[str, Any]", policy["spec"])
-    field_path = ".status.generated" if spec.get("validationActions") == ["Deny"] else ".status.conditionStatus.ready"
+    native = spec.get("autogen", {}).get("validatingAdmissionPolicy", {}).get("enabled", False)
+    field_path = ".status.generated" if native else ".status.conditionStatus.ready"
     return {"pulumi.com/waitFor": f"jsonpath={{{field_path}}}=true"}
 
 
@@ -128,6 +152,8 @@ def kyverno_values(replicas: int, platform_namespaces: Sequence[str]) -> dict[st
         "config": {
             # Without this the chart's ConfigMap outlives it.
             "preserve": False,
+            # The chart hides ReplicaSets from the rules; one without a Deployment is a workload like any other.
+            "resourceFiltersExclude": ["[ReplicaSet,*,*]", "[ReplicaSet/?*,*,*]"],
             "webhooks": {
                 "namespaceSelector": {
                     "matchExpressions": [
@@ -155,13 +181,13 @@ def kyverno_values(replicas: int, platform_namespaces: Sequence[str]) -> dict[st
         "backgroundController": {
             "replicas": followers,
             "podDisruptionBudget": {"enabled": followers > 1},
-            "rbac": {"coreClusterRole": {"extraResources": [_network_policy_rights()]}},
+            "rbac": {"coreClusterRole": {"extraResources": _generated_kinds()}},
             "resources": _resources("100m", "128Mi", "384Mi"),
         },
         "reportsController": {
             "replicas": followers,
             "podDisruptionBudget": {"enabled": followers > 1},
-            "rbac": {"clusterRole": {"extraResources": [_ephemeral_container_rights()]}},
+            "rbac": {"clusterRole": {"extraResources": _judged_kinds()}},
             "resources": _resources("100m", "128Mi", "384Mi"),
         },
         "cleanupController": {"enabled": False},
@@ -170,18 +196,22 @@ def kyverno_values(replicas: int, platform_namespaces: Sequence[str]) -> dict[st
     }
 
 
-def _network_policy_rights() -> dict[str, Any]:
+def _generated_kinds() -> list[dict[str, Any]]:
     """All that the generating rules write: the chart's own list would also hand out roles and role bindings."""
-    return {
-        "apiGroups": ["networking.k8s.io"],
-        "resources": ["networkpolicies"],
-        "verbs": ["create", "update", "patch", "delete"],
-    }
+    verbs = ["create", "update", "patch", "delete"]
+    return [
+        {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": verbs},
+        {"apiGroups": [""], "resources": ["resourcequotas", "limitranges", "serviceaccounts"], "verbs": verbs},
+    ]
 
 
-def _ephemeral_container_rights() -> dict[str, Any]:
-    """Kyverno calls a rule ready when it may read all that the rule matches; the role `view` lacks this subresource."""
-    return {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["get", "list", "watch"]}
+def _judged_kinds() -> list[dict[str, Any]]:
+    """What the rules match beyond the role `view`: Kyverno calls a rule ready when it may read all that it matches."""
+    verbs = ["get", "list", "watch"]
+    return [
+        {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": verbs},
+        {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["gateways"], "verbs": verbs},
+    ]
 
 
 def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:

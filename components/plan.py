@@ -1,10 +1,12 @@
 """From a stack to the arguments of every component, all of them validated before the first resource is created."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from components.kyverno_policy_set import KyvernoPolicySetArgs
+from components.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
+from components.kyverno_policy_set import KyvernoPolicySetArgs, rules_on
 from components.mesh_security import MeshSecurityArgs
 from components.policy_library import PolicyLibraryError
 from components.posture import Action
@@ -12,10 +14,13 @@ from components.secure_ingress import GATEWAY, GATEWAY_ACCOUNT, SecureIngressArg
 from components.service_args import PlatformArgs, SecureServiceArgs, services_args
 from components.service_spec import PLATFORM_NAMESPACES
 from components.settings import PROJECT, vault_networks
+from components.settings_platform import ImageAttestor
 from components.stack import Stack
 from components.typed_file import ConfigError, Problem
 from components.vault_platform import VaultPlatformArgs
 from components.vault_values import PORT, InjectorArgs, ServerArgs
+
+ALLOW_RULE = "allow-platform"
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,14 @@ class Plan:
 def plan(stack: Stack) -> Plan:
     """The plan of a stack. Raises `ConfigError` for what only a component can judge, such as a rule's name."""
     try:
+        policies = policy_args(stack)
+        platform = platform_args(stack, rules_on(policies) if policies else ())
         return Plan(
             vault=vault_args(stack) if stack.posture.vault else None,
             mesh=mesh_args(stack),
             ingress=ingress_args(stack),
-            policies=policy_args(stack),
-            services=services_args(stack.services, platform_args(stack), stack.settings.services.replicas),
+            policies=policies,
+            services=services_args(stack.services, platform, stack.settings.services.replicas),
         )
     except (PolicyLibraryError, ValueError) as error:
         field, colon, message = str(error).partition(": ")
@@ -142,8 +149,24 @@ def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
         platform_images=(*settings.platform_images, *([f"{hub}/proxyv2"] if hub else [])),
         platform_namespaces=(*PLATFORM_NAMESPACES, *_more_namespaces(stack)),
         replicas=settings.kyverno.replicas,
-        parameters=settings.kyverno.parameters,
+        parameters=_with_vault(stack),
+        image_attestors=tuple(_attestor(signer) for signer in settings.kyverno.image_signatures),
     )
+
+
+def _with_vault(stack: Stack) -> Mapping[str, Mapping[str, object]]:
+    """The parameters of the rules, with where Vault is for the rule that lets every pod reach it."""
+    vault, given = stack.settings.vault, stack.settings.kyverno.parameters
+    if vault.mode != "external" or not stack.posture.vault:
+        return given
+    place = {"vaultPort": _port(vault.address), "vaultNetworks": list(vault_networks(vault))}
+    return {**given, ALLOW_RULE: {**place, **given.get(ALLOW_RULE, {})}}
+
+
+def _attestor(signer: ImageAttestor) -> Attestor:
+    if signer.public_key is not None:
+        return KeyAttestor(signer.name, signer.public_key)
+    return KeylessAttestor(signer.name, signer.issuer or "", signer.subject or "", signer.rekor_url or PUBLIC_REKOR)
 
 
 def _more_namespaces(stack: Stack) -> list[str]:
@@ -152,7 +175,7 @@ def _more_namespaces(stack: Stack) -> list[str]:
     return [] if namespace in PLATFORM_NAMESPACES else [namespace]
 
 
-def platform_args(stack: Stack) -> PlatformArgs:
+def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
     """What every service of the stack is told about the platform."""
     settings, posture = stack.settings, stack.posture
     controller = settings.ingress.controller
@@ -163,6 +186,7 @@ def platform_args(stack: Stack) -> PlatformArgs:
         mesh=stack.mesh,
         authorization=posture.authorization,
         network_policies=posture.network_policies,
+        rules=rules,
         trust_domain=settings.trust_domain,
         vault_port=_port(settings.vault.address) if external else PORT,
         vault_networks=vault_networks(settings.vault) if external else (),

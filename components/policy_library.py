@@ -22,6 +22,7 @@ Manifest = dict[str, object]
 LIBRARY = Path(__file__).resolve().parent.parent / "policies"
 VALIDATING_TIERS = ("critical", "important", "best-practice")
 TIERS = (*VALIDATING_TIERS, "mutate", "generate", "images")
+REGISTRY_RULE = "restrict-image-registries"
 API_VERSION = "policies.kyverno.io/v1"
 KINDS = {"mutate": "MutatingPolicy", "generate": "GeneratingPolicy", "images": "ImageValidatingPolicy"}
 
@@ -130,26 +131,27 @@ def manifest(
 ) -> Manifest:
     """The policy that is applied: the file with its action, its parameters and the namespaces that it leaves alone.
 
-    `action` decides for a validating rule alone; the other kinds have nothing to deny, and are just on. A rule that
-    denies becomes a native ValidatingAdmissionPolicy, so that it holds while Kyverno is down. One that reports runs in
-    Kyverno, which writes the PolicyReport, and fails open: a report is not worth a blocked deployment.
+    `action` decides for rules that validate; the other kinds have nothing to deny, and are just on. A ValidatingPolicy
+    that denies becomes a native ValidatingAdmissionPolicy, so that it holds while Kyverno is down. One that reports
+    runs in Kyverno, which writes the PolicyReport, and fails open: a report is not worth a blocked deployment.
     """
     if action is Action.OFF:
         raise PolicyLibraryError(f"{rule.file}: a rule that is off has no manifest")
     made = deepcopy(rule.document)
     _set_parameters(rule, made, parameters or {})
-    if rule.kind == "ValidatingPolicy":
-        _set_action(made, action)
+    if "validationActions" in _section(made, "spec"):
+        _set_action(rule, made, action)
     _exclude(rule, made, excluded_namespaces)
     _section(made, "metadata")["labels"] = {"zero-trust/tier": rule.tier}
     return made
 
 
-def _set_action(made: Manifest, action: Action) -> None:
+def _set_action(rule: Rule, made: Manifest, action: Action) -> None:
     spec = _section(made, "spec")
     spec["validationActions"] = list(_VALIDATION_ACTIONS[action])
     spec["failurePolicy"] = "Fail" if action is Action.DENY else "Ignore"
-    _section(spec, "autogen")["validatingAdmissionPolicy"] = {"enabled": action is Action.DENY}
+    if rule.kind == "ValidatingPolicy":
+        _section(spec, "autogen")["validatingAdmissionPolicy"] = {"enabled": action is Action.DENY}
 
 
 def _set_parameters(rule: Rule, made: Manifest, parameters: Mapping[str, object]) -> None:
@@ -158,7 +160,7 @@ def _set_parameters(rule: Rule, made: Manifest, parameters: Mapping[str, object]
             legal = ", ".join(rule.parameters) or "none"
             raise PolicyLibraryError(f"{rule.file}: no parameter {name!r}; this rule's parameters are: {legal}")
         default = rule.parameters[name]
-        if _shape(value) not in (_shape(default), _EMPTY_LIST):
+        if not _fits(_shape(value), _shape(default)):
             raise PolicyLibraryError(
                 f"{rule.file}: parameter {name!r} is {value!r}; it has to be like its default, {json.dumps(default)}"
             )
@@ -166,6 +168,13 @@ def _set_parameters(rule: Rule, made: Manifest, parameters: Mapping[str, object]
             if variable["name"] == name:
                 # CEL has no surrogate pairs: characters stay as they are.
                 variable["expression"] = json.dumps(value, ensure_ascii=False)
+
+
+def _fits(shape: object, default: object) -> bool:
+    """Whether a value may take a default's place; of an empty default nothing is known but that it is a list."""
+    if default == _EMPTY_LIST:
+        return isinstance(shape, tuple)
+    return shape in (default, _EMPTY_LIST)
 
 
 def _shape(value: object) -> object:

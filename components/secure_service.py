@@ -1,8 +1,9 @@
 """`SecureService`: an application on the platform, with nothing trusted that its file does not declare."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
@@ -19,14 +20,45 @@ from pulumi_vault.kv import SecretV2
 from components import service_network as network
 from components import service_vault as vault
 from components import service_workload as workload
+from components.custom_object import custom_object
+from components.policy_exceptions import ANNOTATION, exception_manifest
 from components.service_args import SecretArgs, SecureServiceArgs
 
 GENERATED_LENGTH = 32
+# Kyverno writes a new exception into the native policy, and the API server reads that one, each within a second or two.
+_EXCEPTION_SECONDS = 15
 
 
 def _typed(manifest: network.Manifest) -> Any:
     """A manifest as the SDK takes it: its types spell the keys of the same schema in another case."""
     return manifest
+
+
+def _excepted(exceptions: Sequence[pulumi.Resource]) -> dict[str, Any]:
+    """The annotation that names the exceptions a Deployment lives by.
+
+    The ids of new ones are unknown to a preview, which so asks the API server nothing that it would refuse today.
+    """
+    if not exceptions:
+        return {}
+    ids = pulumi.Output.all(*(cast("pulumi.CustomResource", exception).id for exception in exceptions))
+    return {"annotations": {f"{ANNOTATION}/exceptions": ids.apply(", ".join)}}
+
+
+def until_excepted(name: str, exceptions: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions | None:
+    """The option that tries again while a new exception is on its way to the API server; none without exceptions."""
+    if not exceptions:
+        return None
+    hook = pulumi.ErrorHook(f"{name}.exception-on-its-way", exception_on_its_way)
+    return pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(on_error=[hook]))
+
+
+async def exception_on_its_way(failed: pulumi.ErrorHookArgs) -> bool:
+    """Whether a refused operation is worth another try: a rule refused it, and not for long yet."""
+    if "denied the request" not in failed.errors[0] and "denied request" not in failed.errors[0]:
+        return False
+    await asyncio.sleep(1)
+    return len(failed.errors) < _EXCEPTION_SECONDS
 
 
 class SecureService(pulumi.ComponentResource):
@@ -50,13 +82,13 @@ class SecureService(pulumi.ComponentResource):
         self._in_vault = pulumi.ResourceOptions.merge(
             self._child, pulumi.ResourceOptions(deleted_with=opts.deleted_with if opts else None)
         )
-        identity = self._identity()
-        controls = [*identity, *self._secrets(), *self._network()]
+        exceptions = self._exceptions()
+        controls = [*self._identity(), *self._secrets(), *self._network(), *exceptions]
         deployment = Deployment(
             name,
-            metadata=_typed(workload.metadata(args)),
+            metadata=_typed({**workload.metadata(args), **_excepted(exceptions)}),
             spec=_typed(workload.deployment_spec(args)),
-            opts=self._after(controls),
+            opts=pulumi.ResourceOptions.merge(self._after(controls), until_excepted(name, exceptions)),
         )
         service = Service(
             name,
@@ -144,6 +176,17 @@ class SecureService(pulumi.ComponentResource):
             for secret in self._args.secrets
         }
         return Secret(self._name, metadata=metadata, type="Opaque", string_data=files, opts=self._child)
+
+    def _exceptions(self) -> list[pulumi.Resource]:
+        args = self._args
+        return [
+            custom_object(
+                f"{self._name}.{exception.rule}",
+                exception_manifest(args.namespace, args.name, exception),
+                self._child,
+            )
+            for exception in args.exceptions
+        ]
 
     def _network(self) -> list[pulumi.Resource]:
         args, found = self._args, list[pulumi.Resource]()

@@ -6,6 +6,7 @@ An empty string or list stands for "none": the public edge has no optional types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from components.policy_exceptions import ExceptionArgs, exception_args
 from components.service_spec import ServiceSpec
 
 
@@ -47,6 +48,8 @@ class PlatformArgs:
     mesh: bool
     authorization: str
     network_policies: bool
+    rules: Sequence[str] = ()
+    """The rules that are on; an exception from another one has nothing to except from."""
     trust_domain: str = "cluster.local"
     kv_mount: str = "secret"
     auth_path: str = "kubernetes"
@@ -93,6 +96,7 @@ class SecureServiceArgs:
     writable: Sequence[str] = ()
     component: str = "service"
     cost_center: str = ""
+    exceptions: Sequence[ExceptionArgs] = ()
     labels: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -198,4 +202,5 @@ def _service_args(
         writable=spec.writable,
         component=spec.component,
         cost_center=spec.cost_center or "",
+        exceptions=[exception_args(e) for e in spec.exceptions if e.rule in platform.rules],
     )

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from components.policy_exceptions import problem_with
+from components.policy_library import REGISTRY_RULE, load_library
 from components.service_spec import ServiceSpec
 from components.typed_file import ConfigError, Problem, line_finder, problems_of, read_yaml
 
@@ -25,10 +28,14 @@ class ServiceFile:
 
 @dataclass(frozen=True)
 class Admission:
-    """What a service file must keep to on this stack; empty registries admit every image."""
+    """What a service file must keep to on this stack; empty registries admit every image.
+
+    `as_of` gives the day that exceptions are judged on; it is asked only when there is one. `None`: none expires.
+    """
 
     registries: Sequence[str]
     api_server_reachable: bool
+    as_of: Callable[[], date | None] = lambda: None
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -63,6 +70,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *_unknown_calls(files),
         *_claimed_hosts(files),
         *(problem for file in files for problem in _not_admitted(file, admission)),
+        *(problem for file in files if file.spec.exceptions for problem in _exceptions(file, admission.as_of())),
     ]
 
 
@@ -106,9 +114,24 @@ def _claimed_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
 def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
     found: list[Problem] = []
     image = file.spec.image
-    if admission.registries and not any(image.startswith(f"{registry}/") for registry in admission.registries):
+    excepted = any(exception.rule == REGISTRY_RULE for exception in file.spec.exceptions)
+    if (
+        admission.registries
+        and not excepted
+        and not any(image.startswith(f"{registry}/") for registry in admission.registries)
+    ):
         found.append(file.problem("image", "not from an approved registry", repr(image), admission.registries))
     if file.spec.kubernetes_api and not admission.api_server_reachable:
         message = "the stack's apiServerCidrs is empty, so no network policy can let the service reach the API server"
         found.append(file.problem("kubernetesApi", message))
+    return found
+
+
+def _exceptions(file: ServiceFile, as_of: date | None) -> list[Problem]:
+    found: list[Problem] = []
+    for number, exception in enumerate(file.spec.exceptions):
+        if problem := problem_with(exception, load_library(), as_of):
+            key, message, legal = problem
+            line = file.line_of(("exceptions", number, key))
+            found.append(Problem(file.file, f"exceptions[{number}].{key}", message, legal=legal, line=line))
     return found

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
 
+from components.policy_exceptions import ExceptionSpec
 from components.settings_platform import AbsolutePath, Replicas
 from components.typed_file import SECRET_KEY, HostName, Label, Port, Quantity, TypedFile
 
@@ -187,6 +188,8 @@ class ServiceSpec(TypedFile):
     kubernetes_api: tuple[ApiRule, ...] = ()
     component: Label = "service"
     cost_center: Label | None = None
+    exceptions: tuple[ExceptionSpec, ...] = ()
+    """Rules of the library that do not hold for this service, each with its reason and its last day."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -197,6 +200,9 @@ class ServiceSpec(TypedFile):
         files = [secret.file or name for name, secret in self.secrets.items()]
         if twice := sorted({name for name in files if files.count(name) > 1}):
             raise ValueError(f"two secrets write the file {', '.join(twice)}")
+        rules = [exception.rule for exception in self.exceptions]
+        if twice := sorted({rule for rule in rules if rules.count(rule) > 1}):
+            raise ValueError(f"two exceptions from the rule {', '.join(twice)}: keep one")
         return self
 
     def callees(self) -> tuple[tuple[str, str], ...]:

@@ -6,6 +6,7 @@ One config key `zero-trust:<key>` for each top-level field of `Settings`. Secret
 import ipaddress
 import json
 from collections.abc import Mapping
+from datetime import date
 from typing import Literal, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ from components.typed_file import (
 )
 
 PROJECT = "zero-trust"
+_VAULT_RULE = "disallow-secrets-in-environment"
 _PHASES: Mapping[str, Action] = {"audit": Action.AUDIT, "warn": Action.WARN, "enforce": Action.DENY}
 
 
@@ -91,6 +93,8 @@ class Settings(TypedFile):
     services: ServiceDefaults = ServiceDefaults()
     api_server_cidrs: tuple[Cidr, ...] = ()
     """Where the Kubernetes API is, for the services that declare `kubernetesApi`."""
+    as_of: date | None = None
+    """The day that exceptions are judged on; by default that of the checked-out commit."""
     posture: PostureOverrides = PostureOverrides()
     """Cells of the posture table to change, each with `value` and `reason`."""
     phases: dict[StrictStr, Literal["audit", "warn", "enforce"]] = Field(default_factory=dict)
@@ -130,7 +134,7 @@ def decode_config(config: Mapping[str, object], secret_keys: frozenset[str], fil
     """
     values: dict[str, object] = {}
     problems: list[Problem] = []
-    texts = {"environment", "trustDomain"}
+    texts = {"environment", "trustDomain", "asOf"}
     for key in sorted(key for key in config if key.startswith(f"{PROJECT}:")):
         name, value = key.removeprefix(f"{PROJECT}:"), config[key]
         if key in secret_keys:
@@ -186,8 +190,7 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
     def problem(key: str, message: str, value: object = "") -> None:
         found.append(Problem(file, f"{PROJECT}:{key}", message, repr(value) if value else ""))
 
-    if posture.vault:
-        _vault_problems(settings, posture, problem)
+    _vault_problems(settings, posture, problem)
     ingress = settings.ingress
     if posture.issuer.startswith("letsencrypt") and ingress.acme_email is None:
         problem("ingress.acmeEmail", f"required: the issuer {posture.issuer} registers an account with it")
@@ -205,6 +208,10 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
 
 def _vault_problems(settings: Settings, posture: Posture, problem: _ProblemSink) -> None:
     vault = settings.vault
+    if not posture.vault:
+        if posture.important is Action.DENY and settings.phases.get(_VAULT_RULE) == "enforce":
+            problem(f"phases.{_VAULT_RULE}", "this stack has no Vault: its services hold their secrets in Kubernetes")
+        return
     if vault.address is None:
         problem("vault.address", "required while the posture has Vault on: the deployer configures Vault over it")
         return

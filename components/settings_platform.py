@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
 
 from components.typed_file import (
     Cidr,
@@ -105,12 +105,38 @@ class VaultSettings(TypedFile):
     """Whether `pulumi destroy` refuses to remove what holds secrets."""
 
 
+class ImageAttestor(TypedFile):
+    """Who may sign an image: the holder of a key, or an identity that an OpenID issuer vouches for."""
+
+    name: Label
+    public_key: StrictStr | None = None
+    """PEM, as `cosign public-key` prints it."""
+    issuer: HttpsAddress | None = None
+    subject: StrictStr | None = None
+    """The identity in full, such as one workflow of one repository at one branch."""
+    rekor_url: HttpsAddress | None = None
+    """The transparency log of a keyless signature; by default the public one."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        keyless = (self.issuer, self.subject)
+        if (self.public_key is None) == (keyless == (None, None)) or (None in keyless and keyless != (None, None)):
+            raise ValueError("write publicKey, or issuer and subject")
+        if self.public_key is not None and self.rekor_url is not None:
+            raise ValueError("rekorUrl belongs to issuer and subject: a key is checked without a log")
+        return self
+
+
 class KyvernoSettings(TypedFile):
     """Kyverno's controllers and the parameters of the rules."""
 
     replicas: Replicas = 1
     parameters: dict[StrictStr, dict[StrictStr, object]] = Field(default_factory=dict)
     """Values of a rule's variables, by rule and variable."""
+    promotion_threshold: Annotated[StrictInt, Field(ge=1, le=100)] = 90
+    """Percent of workloads that must keep to an important rule before it moves to its next phase."""
+    image_signatures: tuple[ImageAttestor, ...] = ()
+    """Who may sign images; the rule that asks for a signature is off without one."""
 
 
 class MeshSettings(TypedFile):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from components.policy_exceptions import commit_date
 from components.posture import Action, Posture
 from components.service_files import Admission, read_services
 from components.service_spec import ServiceSpec
@@ -43,6 +44,12 @@ class Stack:
         """The namespaces of the services."""
         return tuple(sorted({spec.namespace for spec in self.services}))
 
+    def namespace_labels(self, namespace: str) -> dict[str, str]:
+        """The labels of a service namespace: its team, when there is one alone, and whether its pods join the mesh."""
+        teams = {spec.team for spec in self.services if spec.namespace == namespace}
+        team = {"team": teams.pop()} if len(teams) == 1 else {}
+        return {**team, "istio-injection": "enabled"} if self.mesh else team
+
     @property
     def public(self) -> tuple[ServiceSpec, ...]:
         """The services with a public host."""
@@ -66,6 +73,7 @@ def load_stack(root: Path) -> Stack:
         # A stack whose rules refuse nothing may run any image.
         registries=settings.registries if posture.critical is Action.DENY else (),
         api_server_reachable=bool(settings.api_server_cidrs) or not posture.network_policies,
+        as_of=lambda: settings.as_of or commit_date(root),
     )
     services = read_services(root / "services", admission)
     return Stack(file, settings, posture, overlay.charts if overlay else None, services)

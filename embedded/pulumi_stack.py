@@ -152,7 +152,7 @@ class PulumiStack:
     def replace_process(self, arguments: Sequence[str]) -> None:
         """Become the CLI: the caller's terminal and signals are its own."""
         os.chdir(self.project)
-        os.execve(self._executable(), ["pulumi", *arguments], self.environment())  # noqa: S606
+        os.execve(self._executable(), ["pulumi", *arguments], self.environment())  # noqa: S606 - a fixed program, no shell
 
     def _executable(self) -> str:
         return str(self.tools / "pulumi")

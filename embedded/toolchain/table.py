@@ -13,6 +13,9 @@ _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
 _KUBERNETES_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _KYVERNO = "github.com/kyverno/kyverno/cmd"
 
+# What the API server calls itself, and what charts are told they are rendered for.
+KUBERNETES_VERSION = "v1.36.3"
+
 
 @dataclass(frozen=True, slots=True)
 class Generated:
@@ -76,7 +79,7 @@ CLUSTER = Module(
     "cluster",
     # Without a version the API server calls itself v0.0.0, and every chart with a kubeVersion is refused.
     variables=(
-        (f"{_KUBERNETES}.gitVersion", "v1.36.3"),
+        (f"{_KUBERNETES}.gitVersion", KUBERNETES_VERSION),
         (f"{_KUBERNETES}.gitMajor", "1"),
         (f"{_KUBERNETES}.gitMinor", "36"),
         ("github.com/cert-manager/cert-manager/pkg/util.AppVersion", "v1.21.2"),
@@ -126,6 +129,8 @@ TOOLS: tuple[Tool, ...] = (
             for name in ("schema.json", "terraform-mapping.json")
         ),
     ),
+    # The Kubernetes provider installs releases with this very version.
+    Tool("helm", PULUMI, "helm.sh/helm/v3/cmd/helm", "check"),
     Tool(
         "pulumi-language-python",
         LANGUAGE_PYTHON,

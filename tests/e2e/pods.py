@@ -1,44 +1,14 @@
 """Pods as an application team, or an attacker, would send them. Each bad one is wrong in one thing alone."""
 
-from copy import deepcopy
 from typing import Any
 
-COMPLIANT: dict[str, Any] = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "probe", "labels": {"app": "probe", "sidecar.istio.io/inject": "false"}},
-    "spec": {
-        "automountServiceAccountToken": False,
-        "serviceAccountName": "api",
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 1000,
-            "fsGroup": 2000,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "app",
-                "image": "registry.example.org/shop/api:v1.2.3",
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "resources": {
-                    "requests": {"cpu": "10m", "memory": "16Mi"},
-                    "limits": {"cpu": "100m", "memory": "64Mi"},
-                },
-            }
-        ],
-    },
-}
+from tests.policy import cases
 
 
 def pod(name: str) -> dict[str, Any]:
-    """A pod that every rule admits."""
-    made = deepcopy(COMPLIANT)
-    made["metadata"]["name"] = name
+    """A pod that every rule admits: the baseline of the library's cases, outside the mesh."""
+    made = cases.wrap("Pod", name, cases.pod_spec({}), {**cases.BASELINE["labels"], "app": "probe"})
+    made["metadata"]["labels"]["sidecar.istio.io/inject"] = "false"
     return made
 
 

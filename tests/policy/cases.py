@@ -26,10 +26,10 @@ _CONTROLLERS = {
 KINDS = ("Pod", *_CONTROLLERS)
 _KEYS = {
     *("name", "also", "kinds", "invalid"),
-    *("pod", "container", "initContainer", _POD_ONLY, "injected", "labels", "controller"),
+    *("pod", "container", "initContainer", _POD_ONLY, "injected", "labels", "annotations", "controller"),
     *("object", "beside"),
 }
-_BASELINE: Manifest = yaml.safe_load((LIBRARY / "baseline.yaml").read_text())
+BASELINE: Manifest = yaml.safe_load((LIBRARY / "baseline.yaml").read_text())
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,20 @@ def expand(rule: Rule) -> Iterator[Case]:
     for group in ("good", "bad"):
         for case in groups[group]:
             refused_by = frozenset({rule.name, *case.get("also", [])}) if group == "bad" else frozenset[str]()
-            beside = tuple(case.get("beside", _BASELINE["beside"]))
-            for name, made in _objects(f"{rule.name}.{case['name']}", case):
+            beside = tuple(case.get("beside", BASELINE["beside"]))
+            for name, made in objects(f"{rule.name}.{case['name']}", case):
                 yield Case(name, made, refused_by, beside, case.get("invalid", False))
 
 
-def _objects(name: str, case: Manifest) -> Iterator[tuple[str, Manifest]]:
+def objects(name: str, case: Manifest) -> Iterator[tuple[str, Manifest]]:
     if "object" in case:
         yield name, merge({"metadata": {"namespace": NAMESPACE}}, merge(case["object"], {"metadata": {"name": name}}))
         return
     every = ("Pod",) if _POD_ONLY in case else KINDS
     for kind in case.get("kinds", every):
         own = f"{name}.{kind.lower()}"
-        made = wrap(kind, own, pod_spec(case), merge(_BASELINE["labels"], case.get("labels", {})))
+        labels = merge(BASELINE["labels"], case.get("labels", {}))
+        made = wrap(kind, own, pod_spec(case), labels, case.get("annotations", {}))
         if "controller" in case:
             made["spec"] = merge(made["spec"], case["controller"])
         yield own, made
@@ -84,16 +85,16 @@ def _objects(name: str, case: Manifest) -> Iterator[tuple[str, Manifest]]:
 
 def pod_spec(case: Mapping[str, Any]) -> Manifest:
     """The baseline's pod with what differs in this case."""
-    spec = merge(_BASELINE["podSpec"], case.get("pod", {}))
-    spec["containers"] = [merge(_BASELINE["container"], case.get("container", {}))]
+    spec = merge(BASELINE["podSpec"], case.get("pod", {}))
+    spec["containers"] = [merge(BASELINE["container"], case.get("container", {}))]
     if case.get("injected"):
-        spec["initContainers"] = deepcopy(_BASELINE["injected"]["initContainers"])
+        spec["initContainers"] = deepcopy(BASELINE["injected"]["initContainers"])
     for key, field in (("initContainer", "initContainers"), (_POD_ONLY, "ephemeralContainers")):
         if key in case:
             # Neither runs beside the application for long: probes are refused there, resources in the second.
             without = {"name": "second", "livenessProbe": None, "readinessProbe": None}
             without |= {"resources": None} if key == _POD_ONLY else {}
-            spec[field] = [merge(merge(_BASELINE["container"], without), case[key])]
+            spec[field] = [merge(merge(BASELINE["container"], without), case[key])]
     return spec
 
 
@@ -110,13 +111,17 @@ def merge(base: Any, patch: Any) -> Any:
     return merged
 
 
-def wrap(kind: str, name: str, spec: Manifest, labels: Manifest) -> Manifest:
-    """A pod spec as an object of this kind."""
+def wrap(kind: str, name: str, spec: Manifest, labels: Manifest, annotations: Manifest | None = None) -> Manifest:
+    """A pod spec as an object of this kind, with the annotations on the pod alone."""
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
+    of_pod = {"annotations": annotations} if annotations else {}
     if kind == "Pod":
-        return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}
+        return {"apiVersion": "v1", "kind": kind, "metadata": metadata | of_pod, "spec": spec}
     runs_once = kind in ("Job", "CronJob")
-    template = {"metadata": {"labels": labels}, "spec": {**spec, "restartPolicy": "Never"} if runs_once else spec}
+    template = {
+        "metadata": {"labels": labels} | of_pod,
+        "spec": {**spec, "restartPolicy": "Never"} if runs_once else spec,
+    }
     made: Manifest = {"template": template}
     if kind == "CronJob":
         made = {"jobTemplate": {"spec": made}}
@@ -124,5 +129,5 @@ def wrap(kind: str, name: str, spec: Manifest, labels: Manifest) -> Manifest:
         made["selector"] = {"app": "case"}
     elif not runs_once:
         made["selector"] = {"matchLabels": {"app": "case"}}
-    made |= deepcopy(_BASELINE["controllers"].get(kind, {}))
+    made |= deepcopy(BASELINE["controllers"].get(kind, {}))
     return {"apiVersion": _CONTROLLERS[kind], "kind": kind, "metadata": metadata, "spec": made}

@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.image_signatures import KeylessAttestor
 from components.kyverno_policy_set import (
     KyvernoPolicySet,
     KyvernoPolicySetArgs,
@@ -23,6 +25,8 @@ pytestmark = pytest.mark.unit
 
 PLATFORM = ("kyverno", "istio-system", "kube-system")
 LIBRARY = load_library()
+# Signatures are an option: without somebody who signs, there is nothing to ask for.
+ON = set(LIBRARY.rules) - {"verify-image-signatures"}
 
 
 def args(**changes: Any) -> KyvernoPolicySetArgs:
@@ -67,7 +71,7 @@ class TestActions:
         production = names(policies(of_environment("production")))
         assert production >= names(policies(of_environment("staging")))
         assert production >= names(policies(of_environment("dev")))
-        assert production == set(LIBRARY.rules)
+        assert production == ON
 
     @given(st.sampled_from(Action), st.sampled_from(Action))
     def test_a_stronger_posture_never_has_a_weaker_rule(self, one: Action, other: Action) -> None:
@@ -134,6 +138,18 @@ class TestParameters:
             args(**changes)
 
 
+class TestImages:
+    def test_signatures_are_asked_for_with_the_action_of_the_critical_tier(self) -> None:
+        signed = args(image_attestors=(KeylessAttestor("ci", "https://issuer.example.org", "repo:shop/api"),))
+        made: Any = next(p for p in policies(signed) if names((p,)) == {"verify-image-signatures"})
+        assert made["spec"]["validationActions"] == ["Deny"]
+        assert made["spec"]["failurePolicy"] == "Fail"
+        assert made["spec"]["matchImageReferences"] == [{"glob": "registry.example.org/*"}]
+        assert wait_for(made) == {"pulumi.com/waitFor": "jsonpath={.status.conditionStatus.ready}=true"}
+        audited = replace(signed, critical=Action.AUDIT)
+        assert action_of(LIBRARY.rule("verify-image-signatures"), audited) is Action.AUDIT
+
+
 class TestRelease:
     def test_the_chart_makes_native_policies_and_removes_its_webhooks(self) -> None:
         values = kyverno_values(3, PLATFORM)
@@ -161,15 +177,22 @@ class TestRelease:
             assert values[controller]["replicas"] == followers
             assert values[controller]["podDisruptionBudget"] == {"enabled": budget}
 
-    def test_the_background_controller_writes_network_policies_and_nothing_else(self) -> None:
+    def test_the_background_controller_writes_what_the_rules_generate_and_nothing_else(self) -> None:
         rights = kyverno_values(3, PLATFORM)["backgroundController"]["rbac"]["coreClusterRole"]["extraResources"]
-        assert [right["resources"] for right in rights] == [["networkpolicies"]]
+        generated = {
+            f"{case['expect']['kind'].lower()}s".replace("policys", "policies")
+            for rule in LIBRARY.tier("generate")
+            for case in yaml.safe_load(rule.path.with_name("cases.yaml").read_text())["generates"]
+        }
+        assert {resource for right in rights for resource in right["resources"]} == generated
 
     def test_the_reports_controller_may_read_all_that_the_rules_match(self) -> None:
         rights = kyverno_values(3, PLATFORM)["reportsController"]["rbac"]["clusterRole"]["extraResources"]
-        assert rights == [
-            {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["get", "list", "watch"]}
-        ]
+        assert {resource for right in rights for resource in right["resources"]} == {
+            "pods/ephemeralcontainers",
+            "gateways",
+        }
+        assert {verb for right in rights for verb in right["verbs"]} == {"get", "list", "watch"}
 
 
 class TestWaiting:
@@ -196,7 +219,7 @@ class TestComponent:
         release = recording.one("kubernetes:helm.sh/v3:Release")
         namespace = recording.one("kubernetes:core/v1:Namespace")
         made = [r for r in recording.resources if r.type.startswith("kubernetes:policies.kyverno.io")]
-        assert {r.inputs["metadata"]["name"] for r in made} == set(LIBRARY.rules)
+        assert {r.inputs["metadata"]["name"] for r in made} == ON
         assert all(release.urn in r.dependencies for r in made)
         assert namespace.urn in release.dependencies
         assert {r.parent for r in recording.resources if r.custom} == {component.urn}
@@ -206,7 +229,7 @@ class TestComponent:
     def test_ready_holds_the_release_and_every_policy(self) -> None:
         ready: list[object] = []
         record(lambda: ready.extend(KyvernoPolicySet("policies", args()).ready))
-        assert len(ready) == 1 + len(LIBRARY.rules)
+        assert len(ready) == 1 + len(ON)
 
     def test_a_local_chart_has_no_version_and_no_repository(self) -> None:
         recording = record(lambda: KyvernoPolicySet("policies", args(charts_dir="/charts")))

@@ -51,9 +51,10 @@ def test_namespaces_wait_for_the_platform_and_services_for_them(production: Reco
     assert "shop" in production.behind(production.one("Deployment", "shop.api"))
 
 
-def test_the_mesh_namespace_label_follows_the_mesh(production: Recording) -> None:
-    assert production.one("Namespace", "shop").inputs["metadata"]["labels"] == {"istio-injection": "enabled"}
-    assert not run("local").one("Namespace", "shop").inputs["metadata"].get("labels")
+def test_a_namespace_names_its_team_and_whether_its_pods_join_the_mesh(production: Recording) -> None:
+    labels = {"team": "commerce"}
+    assert production.one("Namespace", "shop").inputs["metadata"]["labels"] == labels | {"istio-injection": "enabled"}
+    assert run("local").one("Namespace", "shop").inputs["metadata"]["labels"] == labels
 
 
 def test_a_postures_change_replaces_nothing_of_a_deployment() -> None:

@@ -75,7 +75,9 @@ class TestIssuers:
 
     def test_without_a_gateway_the_challenge_is_answered_through_an_ingress(self) -> None:
         (made,) = issuers.manifests("letsencrypt-prod", "ops@example.org", None, "haproxy")
-        assert made["spec"]["acme"]["solvers"] == [{"http01": {"ingress": {"ingressClassName": "haproxy"}}}]
+        assert made["spec"]["acme"]["solvers"] == [
+            {"http01": {"ingress": {"ingressClassName": "haproxy", "serviceType": "ClusterIP"}}}
+        ]
 
     def test_the_own_ca_signs_with_a_root_that_signed_itself(self) -> None:
         self_signed, root, ca = issuers.manifests("ca", None, None, None)

@@ -1,7 +1,8 @@
 """The stack file: each key set, unset and wrong, in every posture."""
 
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -93,10 +94,12 @@ def test_what_has_no_default_is_required(key: str) -> None:
 
 
 def nested(model: type[BaseModel], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Every place of the model that holds keys."""
+    """Every place of the model that holds keys, outside lists."""
     places = [path]
     for key in legal_keys(model, ()):
         field = next(f for f in model.model_fields.values() if f.alias == key)
+        if get_origin(field.annotation) is tuple:
+            continue
         inner = next((a for a in _annotations(field.annotation) if issubclass(a, BaseModel)), None)
         if inner is not None:
             places += nested(inner, (*path, key))
@@ -252,3 +255,50 @@ def test_a_wrong_overlay_is_refused(tmp_path: Path, text: str, error: str) -> No
 def test_an_overlay_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ZERO_TRUST_OVERLAY: .*none\.yaml"):
         read_overlay(str(tmp_path / "none.yaml"))
+
+
+SIGNER = {"name": "release", "publicKey": "-----BEGIN PUBLIC KEY-----"}
+WORKFLOW = {"name": "ci", "issuer": "https://issuer.example.org", "subject": "repo:shop/api"}
+
+
+@pytest.mark.parametrize(
+    ("signer", "error"),
+    [
+        ({"name": "a"}, "write publicKey, or issuer and subject"),
+        ({**WORKFLOW, **SIGNER}, "write publicKey, or issuer and subject"),
+        ({**WORKFLOW, "subject": None}, "write publicKey, or issuer and subject"),
+        ({**WORKFLOW, "issuer": None}, "write publicKey, or issuer and subject"),
+        ({**WORKFLOW, "issuer": "http://issuer.example.org"}, "TLS only"),
+        ({**SIGNER, "rekorUrl": "https://rekor.example.org"}, "a key is checked without a log"),
+        ({**SIGNER, "name": "Release"}, "not a DNS label"),
+        ({**SIGNER, "key": "x"}, r"imageSignatures\[0\]\.key: unknown key"),
+    ],
+)
+def test_a_signer_of_images_is_a_key_or_an_identity(signer: dict[str, Any], error: str) -> None:
+    with pytest.raises(ConfigError, match=error):
+        settings("production", kyverno={"imageSignatures": [signer]})
+
+
+@pytest.mark.parametrize("signer", [SIGNER, WORKFLOW, {**WORKFLOW, "rekorUrl": "https://rekor.example.org"}])
+def test_both_kinds_of_signers_are_legal(signer: dict[str, Any]) -> None:
+    assert settings("production", kyverno={"imageSignatures": [signer]}).kyverno.image_signatures
+
+
+def test_the_day_of_exceptions_is_a_date() -> None:
+    assert settings("production", asOf="2026-04-01").as_of == date(2026, 4, 1)
+    with pytest.raises(ConfigError, match="zero-trust:asOf"):
+        settings("production", asOf="soon")
+
+
+@pytest.mark.parametrize("threshold", [0, 101, 90.5, "90"])
+def test_the_promotion_threshold_is_a_percentage(threshold: object) -> None:
+    with pytest.raises(ConfigError, match=r"kyverno\.promotionThreshold"):
+        settings("production", kyverno={"promotionThreshold": threshold})
+
+
+def test_a_stack_without_vault_cannot_forbid_the_secrets_that_it_uses_instead() -> None:
+    without = {"vault": {"value": False, "reason": "no customer data here"}}
+    phases = {"disallow-secrets-in-environment": "enforce"}
+    with pytest.raises(ConfigError, match=r"phases\.disallow-secrets-in-environment: this stack has no Vault"):
+        settings("production", posture=without, phases=phases)
+    assert settings("production", posture=without, phases={"disallow-secrets-in-environment": "warn"})

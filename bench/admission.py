@@ -1,0 +1,179 @@
+"""`python -m bench.admission`: what the rules cost a request, against no rules and against Kyverno's own upstream set.
+
+One run measures the creation of a compliant pod on a bare API server, then under the critical tier alone, under the
+whole library as production has it, and under the restricted set of the chart `kyverno-policies`, which refuses through
+the webhook. Every request is followed by one in a namespace that no rule looks at: both meet the same moment of the
+same machine, and the ratio is between those two. Prints ratios, and writes all that was measured to `bench/results/`.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import yaml
+from kubernetes import client, config
+from rich.console import Console
+from rich.table import Table
+
+from bench.plane import RESULTS, plane
+from bench.workload import PROJECT, STACK, checkout
+from embedded.paths import State
+from embedded.pulumi_stack import pulumi_environment
+from embedded.toolchain import ensure, module_dir
+
+GOVERNED, FREE = "governed", "kube-node-lease"
+_UPSTREAM = "charts/kyverno-policies"
+_SETTLE_SECONDS = 10
+_WARM_UP = 20
+_REASON = "the bench measures policies alone"
+_OFF = {
+    "vault": False,
+    "mtls": "off",
+    "issuer": "none",
+    "networkPolicies": False,
+    "injectionFailClosed": False,
+}
+_REST_OFF = {"important": "off", "bestPractice": "off", "mutate": False, "generate": False}
+
+Latencies = dict[str, list[float]]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print and write; 0 when every step did what it should."""
+    parser = argparse.ArgumentParser(prog="python -m bench.admission", description=__doc__)
+    parser.add_argument("--pods", type=int, default=200, help="pods created under each set of rules")
+    count: int = parser.parse_args(arguments).pods
+    console = Console()
+    tools = ensure(["pulumi", "cluster", "controllers", "check", "bench"])
+    with tempfile.TemporaryDirectory(prefix="zero-trust-bench-") as scratch, plane(Path(scratch)) as state:
+        measured = _measure(Path(scratch), state, tools, count, console)
+    _print(console, measured)
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / f"admission-{time.strftime('%Y%m%dT%H%M%S')}.json"
+    target.write_text(json.dumps({"milliseconds": measured, "cores": os.cpu_count()}, indent=2) + "\n")
+    console.print(f"written to {target.relative_to(PROJECT)}")
+    return 0
+
+
+def _measure(scratch: Path, state: State, tools: Path, count: int, console: Console) -> dict[str, Latencies]:
+    core: Any = client.CoreV1Api(config.new_client_from_config(str(state.kubeconfig)))
+    core.create_namespace({"metadata": {"name": GOVERNED}})
+    for namespace in (GOVERNED, FREE):
+        core.create_namespaced_service_account(namespace, {"metadata": {"name": "bench"}})
+    environment = pulumi_environment(state, tools)
+    found: dict[str, Latencies] = {}
+
+    def measure(name: str) -> None:
+        console.print(f"measuring: {name}")
+        time.sleep(_SETTLE_SECONDS)
+        found[name] = _latencies(core, count)
+
+    measure("no rules")
+    for name, posture in (("critical tier", _OFF | _REST_OFF), ("whole library", _OFF)):
+        _up(scratch / "checkout", posture, tools, environment)
+        measure(name)
+    _replace_by_upstream(tools, environment)
+    measure("upstream restricted set")
+    return found
+
+
+def _up(directory: Path, posture: Mapping[str, object], tools: Path, environment: Mapping[str, str]) -> None:
+    stack = {
+        "zero-trust:environment": "production",
+        "zero-trust:registries": ["registry.example.org"],
+        "zero-trust:posture": {layer: {"value": value, "reason": _REASON} for layer, value in posture.items()},
+    }
+    known = (directory / f"Pulumi.{STACK}.yaml").exists()
+    salt = yaml.safe_load((directory / f"Pulumi.{STACK}.yaml").read_text()).get("encryptionsalt") if known else None
+    checkout(directory, 0, {"config": stack} | ({"encryptionsalt": salt} if salt else {}))
+    commands = [["up", "--yes", "--skip-preview", "--stack", STACK, "--non-interactive"]]
+    for arguments in [*([] if known else [["stack", "init", STACK]]), *commands]:
+        _run([str(tools / "pulumi"), *arguments], environment, directory)
+
+
+def _replace_by_upstream(tools: Path, environment: Mapping[str, str]) -> None:
+    kubectl = str(tools / "kubectl")
+    kinds = "validatingpolicies,mutatingpolicies,generatingpolicies"
+    _run([kubectl, "delete", f"{kinds}", "--all"], environment)
+    chart = module_dir("github.com/kyverno/kyverno") / _UPSTREAM
+    values = "podSecurityStandard=restricted,validationFailureAction=Enforce"
+    rendered = _run([str(tools / "helm"), "template", "upstream", str(chart), "--set", values], environment)
+    _run([kubectl, "apply", "--server-side", "-f", "-"], environment, stdin=rendered)
+    _run(
+        [kubectl, "wait", "--for=jsonpath={.status.conditionStatus.ready}=true", "validatingpolicies", "--all"],
+        environment,
+    )
+
+
+def _run(command: list[str], environment: Mapping[str, str], directory: Path | None = None, stdin: str = "") -> str:
+    ran = subprocess.run(
+        command, cwd=directory, env=dict(environment), input=stdin, capture_output=True, text=True, check=False
+    )
+    if ran.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} exited with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
+    return ran.stdout
+
+
+def _latencies(core: Any, count: int) -> Latencies:
+    """Milliseconds of each creation, in the namespace under rules and in the one without."""
+    found: Latencies = {GOVERNED: [], FREE: []}
+    for number in range(_WARM_UP + count):
+        for namespace, values in found.items():
+            name = f"bench-{number}"
+            started = time.perf_counter()
+            core.create_namespaced_pod(namespace, _pod(name))
+            elapsed = (time.perf_counter() - started) * 1000
+            core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
+            if number >= _WARM_UP:
+                values.append(round(elapsed, 3))
+    return found
+
+
+def _pod(name: str) -> dict[str, Any]:
+    """A pod that every rule admits and no scheduler touches."""
+    return {
+        "metadata": {"name": name, "labels": {"app": "bench", "team": "bench"}},
+        "spec": {
+            "schedulingGates": [{"name": "example.org/bench"}],
+            "serviceAccountName": "bench",
+            "automountServiceAccountToken": False,
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "app",
+                    "image": "registry.example.org/bench/service:v1.0.0",
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+        },
+    }
+
+
+def _print(console: Console, measured: Mapping[str, Latencies]) -> None:
+    table = Table("rules", "p50", "p99", "p50 without", "p99 without", "ratio p50", "ratio p99")
+    for name, found in measured.items():
+        own, free = _percentiles(found[GOVERNED]), _percentiles(found[FREE])
+        shown = [f"{value:.1f} ms" for value in (*own, *free)]
+        table.add_row(name, *shown, *(f"{a / b:.2f}" for a, b in zip(own, free, strict=True)))
+    console.print(table)
+
+
+def _percentiles(values: Sequence[float]) -> tuple[float, float]:
+    cuts = quantiles(values, n=100)
+    return cuts[49], cuts[98]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

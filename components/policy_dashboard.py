@@ -1,0 +1,420 @@
+"""The Grafana dashboard of the rule library: compliance by tier, rule and team, and what admission refused.
+
+Its queries use what Kyverno's controllers and the API server expose of themselves, and one metric of kube-state-metrics
+that says whose a namespace is. `tests/e2e/test_policy_metrics.py` holds every name in them against running controllers.
+The format is Grafana's classic one: https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from components.policy_library import TIERS, VALIDATING_TIERS, Library, Manifest, Rule
+
+NAME = "zero-trust-policies-dashboard"
+UID = "zero-trust-policies"
+
+# Of Grafana 11; a newer one migrates it when it loads it.
+_SCHEMA_VERSION = 39
+_WIDTH = 24
+
+_SCANNED = "kyverno_validating_policy_results_total"
+_RESULTS = {
+    "mutate": "kyverno_mutating_policy_results_total",
+    "generate": "kyverno_generating_policy_results_total",
+    "images": "kyverno_image_validating_policy_results_total",
+}
+_REFUSED = "apiserver_validating_admission_policy_check_total"
+# What Kyverno calls the native policy that it makes of a rule.
+_NATIVE_PREFIX = "vpol-"
+_NO_SCAN = -1
+# kube-state-metrics shows a label of a namespace when it is started with --metric-labels-allowlist=namespaces=[team].
+_TEAM_OF_NAMESPACE = (
+    "max by (resource_namespace, label_team) "
+    '(label_replace(kube_namespace_labels{label_team!=""}, "resource_namespace", "$1", "namespace", "(.+)"))'
+)
+
+_SCAN_NOTE = (
+    "Counts what Kyverno's background scan found in the chosen window: every object once an hour, and again whenever "
+    "it or a rule changes. A result that appears for the first time shows after its second scan."
+)
+_DENY_NOTE = (
+    "A rule that denies has no figure here: the API server enforces it and Kyverno no longer scans it. "
+    "Look at the refusals instead, and at the policy reports for what was there before."
+)
+
+
+def dashboard(library: Library) -> Manifest:
+    """The dashboard as Grafana's JSON model, for the rules of this library."""
+    rows = (
+        (5, (_compliance_now(library), _refusals_now())),
+        (8, (_compliance_over_time(library),)),
+        (10, (_rules_worst_first(), _rules_over_time())),
+        (9, (_teams(), _namespaces())),
+        (9, (_refusals(), _latency())),
+        (8, (_activity(library), _policy_changes(), _controller_errors())),
+    )
+    return {
+        "uid": UID,
+        "title": "Zero trust: policies",
+        "description": "How far the cluster follows the rule library, by tier, rule and team, and what was refused.",
+        "tags": ["zero-trust", "kyverno"],
+        "schemaVersion": _SCHEMA_VERSION,
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "1m",
+        "time": {"from": "now-7d", "to": "now"},
+        "timezone": "browser",
+        "templating": {"list": [_datasource(), _window()]},
+        "panels": _placed(rows),
+    }
+
+
+def dashboard_config_map(namespace: str, library: Library) -> Manifest:
+    """The ConfigMap that Grafana's sidecar loads (https://github.com/grafana/helm-charts, `sidecar.dashboards`)."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": NAME,
+            "namespace": namespace,
+            "labels": {"grafana_dashboard": "1"},
+            "annotations": {"grafana_folder": "Zero trust"},
+        },
+        "data": {f"{UID}.json": json.dumps(dashboard(library), sort_keys=True)},
+    }
+
+
+def _compliance_now(library: Library) -> Manifest:
+    return _panel(
+        "stat",
+        "Compliance now, by tier",
+        f"The share of results that pass, for each tier of rules. {_SCAN_NOTE} {_DENY_NOTE}",
+        [
+            # Grafana leaves out a query without an answer, and a missing tier reads like a tier that is fine.
+            _query(f"{_compliance(matchers=_named(rules))} or vector({_NO_SCAN})", tier, instant=True)
+            for tier, rules in _tiers(library, VALIDATING_TIERS)
+        ],
+        unit="percentunit",
+        mappings=[
+            {"type": "value", "options": {str(_NO_SCAN): {"text": "denied at admission, or off", "color": "text"}}}
+        ],
+        options={"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "background", "textMode": "value_and_name"},
+    )
+
+
+def _refusals_now() -> Manifest:
+    return _panel(
+        "stat",
+        "Refused in the window",
+        "Requests that a rule refused in the chosen window: one for each rule and request, dry runs included.",
+        [_query(f"sum(increase({_refused()}[$window])) or vector(0)", "refused", instant=True)],
+        unit="none",
+        options={"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "none", "graphMode": "none"},
+    )
+
+
+def _compliance_over_time(library: Library) -> Manifest:
+    return _panel(
+        "timeseries",
+        "Compliance over time, by tier",
+        f"The share of results that pass, for each tier of rules. {_DENY_NOTE} "
+        "A line that ends is a tier that moved on to denying, or was switched off.",
+        [_query(_compliance(matchers=_named(rules)), tier) for tier, rules in _tiers(library, VALIDATING_TIERS)],
+        unit="percentunit",
+    )
+
+
+def _rules_worst_first() -> Manifest:
+    return _panel(
+        "table",
+        "Rules, the worst first",
+        f"Each rule's share of results that pass, and how many fail. {_SCAN_NOTE} {_DENY_NOTE}",
+        [
+            _query(_compliance("policy_name"), instant=True),
+            _query(f"{_increase('policy_name', _FAILING)} > 0", instant=True),
+        ],
+        unit="percentunit",
+        **_table("policy_name", "Rule"),
+    )
+
+
+def _rules_over_time() -> Manifest:
+    return _panel(
+        "timeseries",
+        "Compliance over time, the ten worst rules",
+        f"The rules with the lowest share of results that pass at each moment. {_DENY_NOTE}",
+        [_query(f"bottomk(10, {_compliance('policy_name')})", "{{policy_name}}")],
+        unit="percentunit",
+    )
+
+
+def _teams() -> Manifest:
+    return _panel(
+        "timeseries",
+        "Compliance over time, by team",
+        "The share of results that pass in the namespaces of each team. A namespace belongs to the team in its label "
+        "`team`, which kube-state-metrics has to show (`--metric-labels-allowlist=namespaces=[team]`); a namespace "
+        f"without that label is in the table beside this panel alone. {_DENY_NOTE}",
+        [_query(_compliance("label_team", _by_team), "{{label_team}}")],
+        unit="percentunit",
+    )
+
+
+def _namespaces() -> Manifest:
+    return _panel(
+        "table",
+        "Namespaces, the worst first",
+        f"Each namespace's share of results that pass, and how many fail. {_SCAN_NOTE} {_DENY_NOTE}",
+        [
+            _query(_compliance("resource_namespace"), instant=True),
+            _query(f"{_increase('resource_namespace', _FAILING)} > 0", instant=True),
+        ],
+        unit="percentunit",
+        **_table("resource_namespace", "Namespace"),
+    )
+
+
+def _refusals() -> Manifest:
+    return _panel(
+        "timeseries",
+        "Refused at admission",
+        "Requests that were turned away. A rule that denies is enforced by the API server, whose counter names the "
+        "rule and not the namespace; Kyverno's own counter adds what it refuses itself, such as a faulty policy.",
+        [
+            _query(
+                f'sum by (rule) (label_replace(increase({_refused()}[$__rate_interval]), "rule", "$1", "policy", '
+                f'"{_NATIVE_PREFIX}(.+)"))',
+                "{{rule}}",
+            ),
+            _query(
+                "sum by (resource_namespace, resource_kind) "
+                '(increase(kyverno_admission_requests_total{request_allowed="false"}[$__rate_interval]))',
+                "by Kyverno: {{resource_kind}} {{resource_namespace}}",
+            ),
+        ],
+        unit="none",
+        draw="bars",
+    )
+
+
+def _latency() -> Manifest:
+    return _panel(
+        "timeseries",
+        "Time that Kyverno adds to a request",
+        "How long Kyverno took to answer the API server: half of the requests were faster than p50, one in a hundred "
+        "was slower than p99. A rule that denies costs nothing here: the API server evaluates it itself.",
+        [
+            _query(
+                f"histogram_quantile({quantile}, "
+                "sum by (le) (rate(kyverno_admission_review_duration_seconds_bucket[$__rate_interval])))",
+                legend,
+            )
+            for quantile, legend in ((0.5, "p50"), (0.99, "p99"))
+        ],
+        unit="s",
+    )
+
+
+def _activity(library: Library) -> Manifest:
+    others = [tier for tier in TIERS if tier not in VALIDATING_TIERS]
+    return _panel(
+        "timeseries",
+        "What the rules changed, made and verified",
+        "How often a rule that fills in a field, makes an object or verifies an image ran, and how it ended.",
+        [
+            _query(
+                f"sum by (policy_name, result) (increase({_RESULTS[tier]}{{{_named(rules)}}}[$__rate_interval]))",
+                f"{tier}: {{{{policy_name}}}} {{{{result}}}}",
+            )
+            for tier, rules in _tiers(library, others)
+        ],
+        unit="none",
+        draw="bars",
+    )
+
+
+def _policy_changes() -> Manifest:
+    return _panel(
+        "timeseries",
+        "Changes of policies and exceptions",
+        "Writes to the rules and their exceptions that the API server accepted. Kyverno counts changes of its older "
+        "policy kinds alone, so this is the API server's own counter; the audit log says who it was.",
+        [
+            _query(
+                'sum by (resource, verb) (increase(apiserver_request_total{group="policies.kyverno.io",subresource="",'
+                'dry_run="",verb=~"POST|PUT|PATCH|APPLY|DELETE|DELETECOLLECTION",code=~"2.."}[$__rate_interval]))',
+                "{{verb}} {{resource}}",
+            )
+        ],
+        unit="none",
+        draw="bars",
+    )
+
+
+def _controller_errors() -> Manifest:
+    return _panel(
+        "timeseries",
+        "Errors of Kyverno",
+        "Work that a controller had to try again, and rules that could not be evaluated. A few retries while policies "
+        "are being changed are normal; a rule that cannot be evaluated judges nothing.",
+        [
+            _query(
+                "sum by (controller_name) (increase(kyverno_controller_requeue_total[$__rate_interval]))",
+                "retried: {{controller_name}}",
+            ),
+            _query(
+                f'sum by (policy_name) (increase({_SCANNED}{{result="error"}}[$__rate_interval]))',
+                "not evaluated: {{policy_name}}",
+            ),
+        ],
+        unit="none",
+        draw="bars",
+    )
+
+
+# A rule that could not be evaluated is no evidence of compliance.
+_FAILING = 'result=~"fail|error"'
+_JUDGED = 'result=~"pass|fail|error"'
+
+
+def _increase(by: str, matchers: str) -> str:
+    grouping = f" by ({by})" if by else ""
+    return f'sum{grouping} (increase({_SCANNED}{{execution_cause="background_scan",{matchers}}}[$window]))'
+
+
+def _by_team(by: str, matchers: str) -> str:
+    found = _increase("resource_namespace", matchers)
+    return f"sum by ({by}) ({found} * on (resource_namespace) group_left ({by}) {_TEAM_OF_NAMESPACE})"
+
+
+def _compliance(by: str = "", increase: Any = _increase, matchers: str = "") -> str:
+    """The share of results that pass, in [0, 1]; nothing when nothing was scanned.
+
+    Counted from the failures, since a counter that never moved does not exist: all passing and all failing both work.
+    """
+    also = f",{matchers}" if matchers else ""
+    failing, judged = increase(by, _FAILING + also), increase(by, _JUDGED + also)
+    return f"1 - ({failing} or 0 * {judged}) / ({judged} > 0)"
+
+
+def _refused() -> str:
+    return f'{_REFUSED}{{enforcement_action="deny",policy=~"{_NATIVE_PREFIX}.+"}}'
+
+
+def _named(rules: Iterable[Rule]) -> str:
+    return f'policy_name=~"{"|".join(rule.name for rule in rules)}"'
+
+
+def _tiers(library: Library, tiers: Sequence[str]) -> list[tuple[str, tuple[Rule, ...]]]:
+    return [(tier, rules) for tier in tiers if (rules := library.tier(tier))]
+
+
+def _datasource() -> Manifest:
+    return {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
+
+
+def _window() -> Manifest:
+    # Kyverno scans every object once an hour: a shorter window would miss some.
+    choices = ("2h", "6h", "24h", "7d")
+    return {
+        "name": "window",
+        "label": "Scans of the last",
+        "type": "custom",
+        "query": ",".join(choices),
+        "current": {"text": choices[0], "value": choices[0]},
+        "options": [{"text": each, "value": each, "selected": each == choices[0]} for each in choices],
+    }
+
+
+def _query(expression: str, legend: str = "", *, instant: bool = False) -> Manifest:
+    made: Manifest = {"expr": expression, "editorMode": "code", "instant": instant, "range": not instant}
+    if legend:
+        made["legendFormat"] = legend
+    return made
+
+
+def _panel(
+    kind: str,
+    title: str,
+    description: str,
+    queries: Sequence[Manifest],
+    *,
+    unit: str,
+    mappings: Sequence[Manifest] = (),
+    draw: str = "line",
+    **more: object,
+) -> Manifest:
+    datasource = {"type": "prometheus", "uid": "${datasource}"}
+    defaults: Manifest = {"unit": unit, "noValue": "none", "min": 0, "mappings": list(mappings)}
+    if unit == "percentunit":
+        steps = [{"color": "red", "value": None}, {"color": "orange", "value": 0.9}, {"color": "green", "value": 1}]
+        defaults |= {"max": 1, "decimals": 1, "thresholds": {"mode": "absolute", "steps": steps}}
+    if kind == "timeseries":
+        filled = 60 if draw == "bars" else 0
+        defaults["custom"] = {"drawStyle": draw, "fillOpacity": filled, "stacking": {"mode": _stacking(draw)}}
+        more.setdefault("options", {"legend": {"displayMode": "list", "placement": "bottom"}})
+    return {
+        "type": kind,
+        "title": title,
+        "description": description,
+        "datasource": datasource,
+        "targets": [
+            {**query, "refId": ref_id, "datasource": datasource}
+            for ref_id, query in zip("ABCDEFGH", queries, strict=False)
+        ],
+        "fieldConfig": {"defaults": defaults, "overrides": more.pop("overrides", [])},
+        **more,
+    }
+
+
+def _stacking(draw: str) -> str:
+    return "normal" if draw == "bars" else "none"
+
+
+def _table(key: str, heading: str) -> dict[str, Any]:
+    """What makes of two instant queries, the share and the failures, one table with the lowest share on top."""
+    share, failing = "Compliance", "Failing results"
+    return {
+        "transformations": [
+            {"id": "merge", "options": {}},
+            {
+                "id": "organize",
+                "options": {
+                    "excludeByName": {"Time": True},
+                    "renameByName": {key: heading, "Value #A": share, "Value #B": failing},
+                },
+            },
+            {"id": "sortBy", "options": {"sort": [{"field": share, "desc": False}]}},
+        ],
+        "overrides": [
+            {
+                "matcher": {"id": "byName", "options": failing},
+                "properties": [{"id": "unit", "value": "none"}, {"id": "max", "value": None}],
+            },
+            {
+                "matcher": {"id": "byName", "options": share},
+                "properties": [{"id": "custom.cellOptions", "value": {"type": "color-background"}}],
+            },
+        ],
+        "options": {"showHeader": True},
+    }
+
+
+def _placed(rows: Iterable[tuple[int, Sequence[Manifest]]]) -> list[Manifest]:
+    """The panels with their ids and places: each row is a height and the panels that share its width equally.
+
+    A panel without a query is one of tiers without a rule.
+    """
+    placed: list[Manifest] = []
+    top = 0
+    for height, row in rows:
+        panels = [panel for panel in row if panel["targets"]]
+        if not panels:
+            continue
+        width = _WIDTH // len(panels)
+        for column, panel in enumerate(panels):
+            grid = {"x": column * width, "y": top, "w": width, "h": height}
+            placed.append({"id": len(placed) + 1, **panel, "gridPos": grid})
+        top += height
+    return placed

@@ -1,0 +1,123 @@
+"""Cases of the rule library as requests to the API server, and what came of them."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from tests.e2e.plane import Plane
+from tests.policy import cases
+from tests.policy.cases import Case, Manifest, merge
+
+_PARALLEL = 4
+_TARGET = "target"
+# The API server refuses a pod whose service account it does not know.
+_ACCOUNTS = ("api", "default-api")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The rules that refused a request, or that the API server found the object itself invalid, or neither."""
+
+    rules: frozenset[str] = frozenset()
+    invalid: bool = False
+    message: str = ""
+
+
+class RefusedError(Exception):
+    """The API server did not do what it was asked to."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+        self.message = message
+
+
+class Admission:
+    """Asks the API server about objects, each in a namespace with what has to be beside it."""
+
+    def __init__(self, plane: Plane, rules: Iterable[str]) -> None:
+        self.plane = plane
+        self._rule = re.compile(rf"\b(?:vpol-)?({'|'.join(sorted(rules, key=len, reverse=True))})\b")
+        self._places: dict[str, str] = {}
+
+    def judge(self, every: Sequence[Case]) -> dict[str, Outcome]:
+        """What admission says of each case, by its id. The objects themselves are not stored."""
+        for case in every:
+            if str(case.beside) not in self._places:
+                self._places[str(case.beside)] = self._furnish(f"cases-{len(self._places)}", case.beside)
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            outcomes = list(pool.map(self._judge_one, every, (f"case-{number}" for number in range(len(every)))))
+        return {case.id: outcome for case, outcome in zip(every, outcomes, strict=True)}
+
+    def _furnish(self, namespace: str, beside: Sequence[Manifest]) -> str:
+        self.plane.core.create_namespace({"metadata": {"name": namespace}})
+        for account in _ACCOUNTS:
+            self.plane.core.create_namespaced_service_account(namespace, {"metadata": {"name": account}})
+        for manifest in beside:
+            own = manifest["metadata"]["namespace"] == cases.NAMESPACE
+            self.request("POST", manifest, namespace if own else "")
+        self.request("POST", cases.wrap("Pod", _TARGET, cases.pod_spec({}), cases.BASELINE["labels"]), namespace)
+        return namespace
+
+    def _judge_one(self, case: Case, name: str) -> Outcome:
+        manifest = merge(case.manifest, {"metadata": {"name": name}})
+        namespace = manifest["metadata"]["namespace"]
+        if namespace == cases.NAMESPACE:
+            namespace = self._places[str(case.beside)]
+        if "ephemeralContainers" in manifest["spec"]:
+            return self._add_ephemeral_container(manifest, namespace)
+        return self.dry_run("POST", manifest, namespace)
+
+    def _add_ephemeral_container(self, manifest: Manifest, namespace: str) -> Outcome:
+        """An ephemeral container is added to a running pod; the case's own pod has to be the baseline's."""
+        spec = {key: value for key, value in manifest["spec"].items() if key != "ephemeralContainers"}
+        assert spec == cases.pod_spec({}), "a case of an ephemeral container changes nothing else"
+        running = self.plane.core.read_namespaced_pod(_TARGET, namespace)
+        body: Any = self.plane.api.sanitize_for_serialization(running)
+        body["spec"]["ephemeralContainers"] = manifest["spec"]["ephemeralContainers"]
+        return self.dry_run("PUT", {**body, "apiVersion": "v1", "kind": "Pod"}, namespace, "ephemeralcontainers")
+
+    def dry_run(self, verb: str, manifest: Manifest, namespace: str, subresource: str = "") -> Outcome:
+        """What comes of a request that stores nothing."""
+        try:
+            self.request(verb, manifest, namespace, subresource, dry_run=True)
+        except RefusedError as refused:
+            rules = frozenset(self._rule.findall(refused.message))
+            invalid = not rules and refused.status == HTTPStatus.UNPROCESSABLE_ENTITY
+            return Outcome(rules, invalid, refused.message)
+        return Outcome()
+
+    def request(
+        self, verb: str, manifest: Manifest, namespace: str = "", subresource: str = "", dry_run: bool = False
+    ) -> Any:
+        """Send an object of any kind, into `namespace` when that is given."""
+        metadata = manifest["metadata"]
+        namespace = namespace or metadata.get("namespace", "")
+        group = f"/apis/{manifest['apiVersion']}" if "/" in manifest["apiVersion"] else f"/api/{manifest['apiVersion']}"
+        plural = _plural(manifest["kind"].lower())
+        path = f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
+        if verb != "POST":
+            path += f"/{metadata['name']}"
+        if subresource:
+            path += f"/{subresource}"
+        api: Any = self.plane.api
+        response = api.call_api(
+            verb,
+            f"{api.configuration.host}{path}{'?dryRun=All' if dry_run else ''}",
+            header_params={"Content-Type": "application/json", "Accept": "application/json"},
+            body=merge(manifest, {"metadata": {"namespace": namespace or None}}),
+        )
+        answer = json.loads(response.read())
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise RefusedError(response.status, answer["message"])
+        return answer
+
+
+def _plural(kind: str) -> str:
+    if kind.endswith("ss"):
+        return f"{kind}es"
+    return f"{kind[:-1]}ies" if kind.endswith("cy") else f"{kind}s"

@@ -1,0 +1,226 @@
+"""The whole library at real admission: every case of every kind, the standard, exceptions, and a stopped Kyverno."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from kubernetes.client.exceptions import ApiException
+
+from components.policy_library import VALIDATING_TIERS, Rule, load_library, manifest
+from components.posture import Action
+from components.service_spec import PLATFORM_NAMESPACES
+from tests.e2e import pods
+from tests.e2e.admission import Admission, Outcome
+from tests.e2e.plane import Plane, copy_program
+from tests.e2e.waiting import eventually
+from tests.policy import cases
+from tests.policy.cases import Case
+from tests.policy.pod_specs import pod_specs
+
+pytestmark = pytest.mark.e2e
+
+STACK = "production"
+SHOP = "shop"
+VALIDATING = [rule for rule in load_library().rules.values() if rule.tier in VALIDATING_TIERS]
+# A namespace that the rules leave alone and that the stack does not make: here the API server's own admission judges.
+STANDARD = "kube-node-lease"
+LEGACY = {
+    "namespace": SHOP,
+    "team": "commerce",
+    "image": "docker.io/vendor/legacy:4.2",
+    "port": 8080,
+    "exceptions": [
+        {
+            "rule": "restrict-image-registries",
+            "reason": "the vendor publishes nowhere else",
+            "owner": "commerce",
+            "granted": "2026-03-01",
+            "expires": "2026-05-30",
+        }
+    ],
+}
+
+
+def enforce_everything(checkout: Path) -> None:
+    """Production with each important rule in its last phase, and nothing that fills a missing field in."""
+    path = checkout / f"Pulumi.{STACK}.yaml"
+    stack = yaml.safe_load(path.read_text())
+    stack["config"] |= {
+        "zero-trust:phases": {rule.name: "enforce" for rule in VALIDATING if rule.tier == "important"},
+        "zero-trust:posture": {
+            "mutate": {"value": False, "reason": "a filled field would hide what a rule refuses"},
+            "generate": {"value": False, "reason": "a LimitRange would fill in resources"},
+        },
+        "zero-trust:asOf": "2026-04-01",
+    }
+    path.write_text(yaml.safe_dump(stack, sort_keys=False))
+
+
+@pytest.fixture(scope="module")
+def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
+    own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
+    enforce_everything(own.checkout)
+    own.run("up", "--stack", STACK)
+    return own
+
+
+@pytest.fixture(scope="module")
+def admission(production: Plane) -> Admission:
+    """Admission with the tier that never denies denying too, so that its verdicts can be seen."""
+    asked = Admission(production, (rule.name for rule in VALIDATING))
+    for rule in VALIDATING:
+        if rule.tier == "best-practice":
+            production.objects.delete_cluster_custom_object(
+                "policies.kyverno.io", "v1", "validatingpolicies", rule.name
+            )
+            asked.request("POST", in_the_webhook(manifest(rule, Action.DENY, PLATFORM_NAMESPACES)))
+    for rule in VALIDATING:
+        eventually(lambda name=rule.name: in_force(production, name), f"{rule.name} is in force")
+    return asked
+
+
+def in_the_webhook(policy: dict[str, Any]) -> dict[str, Any]:
+    """A rule that looks at other objects cannot be a native policy."""
+    policy["spec"]["autogen"]["validatingAdmissionPolicy"]["enabled"] = False
+    return policy
+
+
+def in_force(plane: Plane, rule: str) -> bool:
+    found = plane.objects.get_cluster_custom_object("policies.kyverno.io", "v1", "validatingpolicies", rule)
+    status = found.get("status", {})
+    return bool(status.get("generated") or status.get("conditionStatus", {}).get("ready"))
+
+
+@pytest.fixture(scope="module")
+def outcomes(admission: Admission) -> dict[str, Outcome]:
+    every = [case for rule in VALIDATING for case in cases.expand(rule)]
+    return admission.judge(every)
+
+
+@pytest.mark.parametrize("rule", VALIDATING, ids=lambda rule: rule.name)
+class TestCases:
+    """What the CLI says of a case (`tests/policy/test_rules.py`) is what admission says of it, as every kind."""
+
+    def test_every_case_has_the_verdict_it_names(self, rule: Rule, outcomes: dict[str, Outcome]) -> None:
+        wrong = {case.id: outcomes[case.id] for case in cases.expand(rule) if not as_named(case, outcomes[case.id])}
+        assert not wrong
+
+    def test_admission_names_the_rule(self, rule: Rule, outcomes: dict[str, Outcome]) -> None:
+        """The API server stops at the first refusal, so only a case of this rule alone shows its own."""
+        alone = [case for case in cases.expand(rule) if case.refused_by == {rule.name} and not case.invalid]
+        assert [outcomes[case.id].rules for case in alone].count(frozenset({rule.name})) >= 1
+
+
+def as_named(case: Case, outcome: Outcome) -> bool:
+    if case.manifest["metadata"]["namespace"] in PLATFORM_NAMESPACES:
+        return outcome == Outcome()
+    if case.invalid:
+        return outcome.invalid
+    if case.refused_by:
+        return bool(outcome.rules) and outcome.rules <= case.refused_by
+    return outcome == Outcome()
+
+
+class TestStandard:
+    """No pod that the restricted Pod Security Standard refuses gets past the critical tier."""
+
+    @pytest.fixture(scope="class")
+    def standard(self, production: Plane) -> Iterator[str]:
+        production.core.patch_namespace(
+            STANDARD, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+        )
+        production.core.create_namespaced_service_account(STANDARD, {"metadata": {"name": "api"}})
+        yield STANDARD
+        production.core.delete_namespaced_service_account("api", STANDARD)
+
+    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(spec=pod_specs())
+    def test_what_the_standard_refuses_is_refused(
+        self, admission: Admission, outcomes: dict[str, Outcome], standard: str, spec: dict[str, Any]
+    ) -> None:
+        assert outcomes
+        pod = cases.wrap("Pod", "generated", spec, cases.BASELINE["labels"])
+        if "violates PodSecurity" in admission.dry_run("POST", pod, standard).message:
+            assert admission.dry_run("POST", pod, "cases-0").rules
+
+
+class TestExceptions:
+    @pytest.fixture(scope="class")
+    def excepted(self, production: Plane) -> Plane:
+        """The exception and the service that needs it come in one change, on a living stack."""
+        (production.checkout / "services/legacy.yaml").write_text(yaml.safe_dump(LEGACY))
+        production.run("pulumi", "preview", "--stack", STACK)
+        production.run("up", "--stack", STACK)
+        return production
+
+    def test_the_workload_runs(self, excepted: Plane) -> None:
+        status = excepted.apps.read_namespaced_deployment("legacy", SHOP).status
+        assert status.ready_replicas == status.replicas == 2
+
+    @pytest.mark.usefixtures("excepted")
+    def test_the_same_image_is_refused_anywhere_else(self, admission: Admission) -> None:
+        pod = pods.pod("other")
+        pod["spec"]["containers"][0]["image"] = LEGACY["image"]
+        for labels in ({"app": "legacy"}, {"app": "other"}):
+            pod["metadata"]["labels"] |= labels
+            assert admission.dry_run("POST", pod, SHOP).rules == {"restrict-image-registries"}
+
+    def test_the_workload_keeps_to_every_other_rule(self, excepted: Plane, admission: Admission) -> None:
+        body: Any = excepted.api.sanitize_for_serialization(excepted.apps.read_namespaced_deployment("legacy", SHOP))
+        body["spec"]["template"]["spec"]["hostNetwork"] = True
+        changed = {**body, "apiVersion": "apps/v1", "kind": "Deployment"}
+        assert admission.dry_run("PUT", changed, SHOP).rules == {"disallow-host-namespaces"}
+
+    def test_an_expired_exception_fails_the_preview(self, excepted: Plane) -> None:
+        stack = excepted.checkout / f"Pulumi.{STACK}.yaml"
+        kept = stack.read_text()
+        stack.write_text(kept.replace("2026-04-01", "2026-05-30"))
+        try:
+            preview = excepted.run("preview", "--stack", STACK, check=False)
+        finally:
+            stack.write_text(kept)
+        assert preview.returncode != 0
+        assert "services/legacy.yaml:" in preview.stdout
+        assert "expired as of 2026-05-30" in preview.stdout
+
+    def test_an_exception_that_is_removed_is_gone(self, excepted: Plane) -> None:
+        (excepted.checkout / "services/legacy.yaml").unlink()
+        excepted.run("up", "--stack", STACK)
+        found = excepted.objects.list_namespaced_custom_object(
+            "policies.kyverno.io", "v1", "kyverno", "policyexceptions"
+        )
+        assert not found["items"]
+
+
+class TestWithoutKyverno:
+    """The critical rules are native policies of the API server: they hold while Kyverno is down."""
+
+    @pytest.fixture(scope="class")
+    def stopped(self, production: Plane, outcomes: dict[str, Outcome]) -> Iterator[Plane]:
+        assert outcomes
+        scale(production, 0)
+        eventually(lambda: "kyverno-admission-controller" not in running(production), "the controller has ended")
+        yield production
+        scale(production, 3)
+        eventually(lambda: "kyverno-admission-controller" in running(production), "the controller is back")
+
+    @pytest.mark.parametrize("rule", pods.BAD)
+    def test_a_bad_pod_is_refused(self, stopped: Plane, rule: str) -> None:
+        with pytest.raises(ApiException) as refused:
+            stopped.core.create_namespaced_pod(SHOP, pods.BAD[rule](f"bad-{rule}"))
+        assert f"vpol-{rule}" in json.loads(str(refused.value.body))["message"]
+
+
+def scale(plane: Plane, replicas: int) -> None:
+    plane.apps.patch_namespaced_deployment_scale(
+        "kyverno-admission-controller", "kyverno", {"spec": {"replicas": replicas}}
+    )
+
+
+def running(plane: Plane) -> set[str]:
+    status = json.loads((plane.state / "status.json").read_text())
+    return {process["name"] for process in status["processes"] if process["ready"]}

@@ -1,0 +1,146 @@
+"""A rule's way from audit to enforce on real reports: refused while somebody violates it, then moved and applied."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+
+from tests.e2e import pods
+from tests.e2e.plane import PROJECT, Plane, copy_program
+from tests.e2e.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+STACK = "production"
+RULE = "disallow-latest-tag"
+PLACE, TEAM = "billing", "payments"
+FIXED, LATEST = "registry.example.org/billing/api:v1", "registry.example.org/billing/old:latest"
+
+
+@pytest.fixture(scope="module")
+def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
+    """The stack of a checkout of its own, whose stack file the command edits; one good and one bad Deployment."""
+    own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
+    own.run("up", "--stack", STACK)
+    own.core.create_namespace({"metadata": {"name": PLACE, "labels": {"team": TEAM}}})
+    own.core.create_namespaced_service_account(PLACE, {"metadata": {"name": "api"}})
+    deploy(own, "good", FIXED)
+    deploy(own, "bad", LATEST)
+    return own
+
+
+def deploy(plane: Plane, name: str, image: str) -> None:
+    template = pods.pod(name)
+    template["spec"]["containers"][0]["image"] = image
+    labels = {"app": name, "sidecar.istio.io/inject": "false"}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": labels}, "spec": template["spec"]},
+        },
+    }
+    plane.apps.create_namespaced_deployment(PLACE, body)
+
+
+def zt(plane: Plane, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m zt promote` on the program's copy and the embedded control plane, as a person would."""
+    project = ("--project", str(plane.checkout))
+    return subprocess.run(
+        [sys.executable, "-m", "zt", "promote", RULE, "--stack", STACK, "--embedded", *project, *arguments],
+        cwd=PROJECT,
+        env={**os.environ, "ZERO_TRUST_EMBEDDED_DIR": str(plane.state), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def measured(plane: Plane) -> Any:
+    done = zt(plane, "--dry-run", "--format", "json")
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)
+
+
+def actions(plane: Plane) -> list[str]:
+    found = plane.objects.get_cluster_custom_object("policies.kyverno.io", "v1", "validatingpolicies", RULE)
+    return found["spec"]["validationActions"]
+
+
+def stack_file(plane: Plane) -> str:
+    return (plane.checkout / f"Pulumi.{STACK}.yaml").read_text()
+
+
+def wait_for_reports(plane: Plane) -> None:
+    """Until Kyverno reports the bad Deployment and all that it made."""
+
+    def failing() -> set[str]:
+        found: Any = plane.objects.list_namespaced_custom_object("wgpolicyk8s.io", "v1alpha2", PLACE, "policyreports")
+        return {
+            report["scope"]["kind"]
+            for report in found["items"]
+            for result in report.get("results", [])
+            if (result["policy"], result["result"]) == (RULE, "fail")
+        }
+
+    eventually(lambda: failing() == {"Deployment", "ReplicaSet", "Pod"}, f"reports on bad, not {failing()}", 240, 2)
+
+
+class TestThePhases:
+    """In order: each test begins where the one before it ended."""
+
+    def test_one_violator_is_listed_once_and_refuses_the_step(self, production: Plane, tmp_path: Path) -> None:
+        wait_for_reports(production)
+        found = measured(production)
+        assert found["compliance"]["measured"] >= 5
+        assert [(v["team"], v["kind"], v["name"]) for v in found["violations"]] == [(TEAM, "Deployment", "bad")]
+        before = stack_file(production)
+        refused = zt(production, "--notify", str(tmp_path))
+        assert refused.returncode == 1, refused.stderr
+        assert f"Deployment {PLACE}/bad" in refused.stdout
+        assert LATEST in refused.stdout
+        assert stack_file(production) == before
+        message = (tmp_path / f"{TEAM}.md").read_text()
+        assert f"Deployment {PLACE}/bad" in message
+        assert "Add a tag other than latest" in message
+
+    def test_without_the_violator_the_file_is_edited_and_nothing_applied(self, production: Plane) -> None:
+        production.apps.delete_namespaced_deployment("bad", PLACE)
+        eventually(lambda: not measured(production)["violations"], "no violation is left", timeout=60)
+        before = stack_file(production)
+        done = zt(production)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert stack_file(production) == before.replace(
+            "zero-trust:phases: {}", f"zero-trust:phases:\n    {RULE}: warn"
+        )
+        assert actions(production) == ["Audit"]
+
+    def test_up_applies_the_phase(self, production: Plane) -> None:
+        production.run("up", "--stack", STACK)
+        assert actions(production) == ["Warn", "Audit"]
+
+    def test_a_violation_is_admitted_and_counted_in_the_warn_phase(self, production: Plane) -> None:
+        deploy(production, "bad", LATEST)
+        wait_for_reports(production)
+        found = measured(production)
+        assert (found["phase"], found["next"], found["decision"]) == ("warn", "enforce", "refused")
+        assert [violation["name"] for violation in found["violations"]] == ["bad"]
+
+    def test_enforced_it_refuses_the_violation(self, production: Plane) -> None:
+        production.apps.delete_namespaced_deployment("bad", PLACE)
+        eventually(lambda: not measured(production)["violations"], "no violation is left", timeout=60)
+        assert zt(production).returncode == 0
+        production.run("up", "--stack", STACK)
+        assert actions(production) == ["Deny"]
+        with pytest.raises(ApiException, match=RULE):
+            deploy(production, "bad", LATEST)
+        assert "nothing to do" in zt(production).stdout
