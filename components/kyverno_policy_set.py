@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import Namespace
+from pulumi_kubernetes.core.v1 import ConfigMap, Namespace
 from pulumi_kubernetes.helm.v3 import Release
 
 from components.charts import KYVERNO
 from components.custom_object import custom_object
 from components.image_signatures import Attestor, signed_by
+from components.policy_dashboard import dashboard_config_map
 from components.policy_exceptions import NAMESPACE
 from components.policy_library import (
     REGISTRY_RULE,
@@ -166,6 +167,12 @@ def kyverno_values(replicas: int, platform_namespaces: Sequence[str]) -> dict[st
                 }
             },
         },
+        # The chart means to drop the namespace of a result, which the dashboard needs.
+        "metricsConfig": {
+            "metricsExposure": {
+                "kyverno_validating_policy_results_total": {"disabledLabelDimensions": ["policy_namespace"]}
+            }
+        },
         "features": {
             "generateValidatingAdmissionPolicy": {"enabled": True},
             "validatingAdmissionPolicyReports": {"enabled": True},
@@ -219,10 +226,10 @@ def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
 
 
 class KyvernoPolicySet(pulumi.ComponentResource):
-    """Kyverno in its own namespace, and one policy for each rule that is on. Creates nothing when all are off.
+    """Kyverno in its own namespace, one policy for each rule that is on, and a Grafana dashboard of their results.
 
-    The policies depend on the release, so that destroy removes them while Kyverno still serves its webhooks.
-    `ready` holds the release and the policies: what is created after them is judged by them.
+    Creates nothing when all are off. The policies depend on the release, so that destroy removes them while Kyverno
+    still serves its webhooks. `ready` holds the release and the policies: what is created after them is judged by them.
     """
 
     ready: list[pulumi.Resource]
@@ -233,6 +240,7 @@ class KyvernoPolicySet(pulumi.ComponentResource):
         manifests = policies(args)
         if manifests:
             release = self._release(name, args)
+            self._dashboard(name, args, release)
             self.ready = [release, *(self._policy(name, made, release) for made in manifests)]
         self.register_outputs({"policies": [cast("dict[str, str]", made["metadata"])["name"] for made in manifests]})
 
@@ -259,3 +267,10 @@ class KyvernoPolicySet(pulumi.ComponentResource):
         waited_for = {**made, "metadata": {**metadata, "annotations": {**metadata["annotations"], **wait_for(made)}}}
         options = pulumi.ResourceOptions(parent=self, depends_on=[release])
         return custom_object(f"{name}-{metadata['name']}", waited_for, options)
+
+    def _dashboard(self, name: str, args: KyvernoPolicySetArgs, release: Release) -> ConfigMap:
+        library = load_library()
+        on = Library({rule: library.rules[rule] for rule in rules_on(args)})
+        made: dict[str, Any] = dashboard_config_map(NAMESPACE, on)
+        options = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        return ConfigMap(f"{name}-dashboard", metadata=made["metadata"], data=made["data"], opts=options)

@@ -26,7 +26,7 @@ from components.service_args import SecretArgs, SecureServiceArgs
 
 GENERATED_LENGTH = 32
 # Kyverno writes a new exception into the native policy, and the API server reads that one, each within a second or two.
-_EXCEPTION_SECONDS = 15
+SETTLE_SECONDS = 5
 
 
 def _typed(manifest: network.Manifest) -> Any:
@@ -45,20 +45,9 @@ def _excepted(exceptions: Sequence[pulumi.Resource]) -> dict[str, Any]:
     return {"annotations": {f"{ANNOTATION}/exceptions": ids.apply(", ".join)}}
 
 
-def until_excepted(name: str, exceptions: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions | None:
-    """The option that tries again while a new exception is on its way to the API server; none without exceptions."""
-    if not exceptions:
-        return None
-    hook = pulumi.ErrorHook(f"{name}.exception-on-its-way", exception_on_its_way)
-    return pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(on_error=[hook]))
-
-
-async def exception_on_its_way(failed: pulumi.ErrorHookArgs) -> bool:
-    """Whether a refused operation is worth another try: a rule refused it, and not for long yet."""
-    if "denied the request" not in failed.errors[0] and "denied request" not in failed.errors[0]:
-        return False
-    await asyncio.sleep(1)
-    return len(failed.errors) < _EXCEPTION_SECONDS
+async def settle(_: pulumi.ResourceHookArgs) -> None:
+    """Wait until a new exception is in force: nothing in the cluster says when it is."""
+    await asyncio.sleep(SETTLE_SECONDS)
 
 
 class SecureService(pulumi.ComponentResource):
@@ -88,7 +77,7 @@ class SecureService(pulumi.ComponentResource):
             name,
             metadata=_typed({**workload.metadata(args), **_excepted(exceptions)}),
             spec=_typed(workload.deployment_spec(args)),
-            opts=pulumi.ResourceOptions.merge(self._after(controls), until_excepted(name, exceptions)),
+            opts=self._after(controls),
         )
         service = Service(
             name,
@@ -179,11 +168,15 @@ class SecureService(pulumi.ComponentResource):
 
     def _exceptions(self) -> list[pulumi.Resource]:
         args = self._args
+        if not args.exceptions:
+            return []
+        hook = pulumi.ResourceHook(f"{self._name}.settle", settle)
+        settled = pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook]))
         return [
             custom_object(
                 f"{self._name}.{exception.rule}",
                 exception_manifest(args.namespace, args.name, exception),
-                self._child,
+                pulumi.ResourceOptions.merge(self._child, settled),
             )
             for exception in args.exceptions
         ]

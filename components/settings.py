@@ -35,7 +35,7 @@ from components.typed_file import (
 
 PROJECT = "zero-trust"
 _VAULT_RULE = "disallow-secrets-in-environment"
-_PHASES: Mapping[str, Action] = {"audit": Action.AUDIT, "warn": Action.WARN, "enforce": Action.DENY}
+PHASES: Mapping[str, Action] = {"audit": Action.AUDIT, "warn": Action.WARN, "enforce": Action.DENY}
 
 
 class _ProblemSink(Protocol):
@@ -106,7 +106,7 @@ class Settings(TypedFile):
 
     def phase_actions(self) -> dict[str, Action]:
         """The phases as actions: `enforce` denies."""
-        return {rule: _PHASES[phase] for rule, phase in self.phases.items()}
+        return {rule: PHASES[phase] for rule, phase in self.phases.items()}
 
 
 def parse_settings(values: Mapping[str, object], file: str, overlay: Overlay | None = None) -> Settings:

@@ -13,7 +13,7 @@ from tests.policy import cases
 from tests.policy.cases import Case, Manifest, merge
 
 _PARALLEL = 4
-_TARGET = "target"
+_EPHEMERAL = "ephemeralContainers"
 # The API server refuses a pod whose service account it does not know.
 _ACCOUNTS = ("api", "default-api")
 
@@ -43,12 +43,15 @@ class Admission:
         self.plane = plane
         self._rule = re.compile(rf"\b(?:vpol-)?({'|'.join(sorted(rules, key=len, reverse=True))})\b")
         self._places: dict[str, str] = {}
+        self._targets: dict[tuple[str, str], str] = {}
 
     def judge(self, every: Sequence[Case]) -> dict[str, Outcome]:
         """What admission says of each case, by its id. The objects themselves are not stored."""
         for case in every:
             if str(case.beside) not in self._places:
                 self._places[str(case.beside)] = self._furnish(f"cases-{len(self._places)}", case.beside)
+            if _EPHEMERAL in case.manifest["spec"]:
+                self._run_target(case.manifest["spec"], self._places[str(case.beside)])
         with ThreadPoolExecutor(_PARALLEL) as pool:
             outcomes = list(pool.map(self._judge_one, every, (f"case-{number}" for number in range(len(every)))))
         return {case.id: outcome for case, outcome in zip(every, outcomes, strict=True)}
@@ -60,25 +63,29 @@ class Admission:
         for manifest in beside:
             own = manifest["metadata"]["namespace"] == cases.NAMESPACE
             self.request("POST", manifest, namespace if own else "")
-        self.request("POST", cases.wrap("Pod", _TARGET, cases.pod_spec({}), cases.BASELINE["labels"]), namespace)
         return namespace
+
+    def _run_target(self, spec: Manifest, namespace: str) -> None:
+        """The pod that an ephemeral container is added to: it cannot be created with one."""
+        target = (namespace, _without_ephemeral(spec))
+        if target not in self._targets:
+            self._targets[target] = f"target-{len(self._targets)}"
+            pod = cases.wrap("Pod", self._targets[target], json.loads(target[1]), cases.BASELINE["labels"])
+            self.request("POST", pod, namespace)
 
     def _judge_one(self, case: Case, name: str) -> Outcome:
         manifest = merge(case.manifest, {"metadata": {"name": name}})
         namespace = manifest["metadata"]["namespace"]
         if namespace == cases.NAMESPACE:
             namespace = self._places[str(case.beside)]
-        if "ephemeralContainers" in manifest["spec"]:
-            return self._add_ephemeral_container(manifest, namespace)
+        if _EPHEMERAL in manifest["spec"]:
+            return self._add_ephemeral_container(manifest["spec"], namespace)
         return self.dry_run("POST", manifest, namespace)
 
-    def _add_ephemeral_container(self, manifest: Manifest, namespace: str) -> Outcome:
-        """An ephemeral container is added to a running pod; the case's own pod has to be the baseline's."""
-        spec = {key: value for key, value in manifest["spec"].items() if key != "ephemeralContainers"}
-        assert spec == cases.pod_spec({}), "a case of an ephemeral container changes nothing else"
-        running = self.plane.core.read_namespaced_pod(_TARGET, namespace)
-        body: Any = self.plane.api.sanitize_for_serialization(running)
-        body["spec"]["ephemeralContainers"] = manifest["spec"]["ephemeralContainers"]
+    def _add_ephemeral_container(self, spec: Manifest, namespace: str) -> Outcome:
+        name = self._targets[namespace, _without_ephemeral(spec)]
+        body: Any = self.plane.api.sanitize_for_serialization(self.plane.core.read_namespaced_pod(name, namespace))
+        body["spec"][_EPHEMERAL] = spec[_EPHEMERAL]
         return self.dry_run("PUT", {**body, "apiVersion": "v1", "kind": "Pod"}, namespace, "ephemeralcontainers")
 
     def dry_run(self, verb: str, manifest: Manifest, namespace: str, subresource: str = "") -> Outcome:
@@ -115,6 +122,10 @@ class Admission:
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise RefusedError(response.status, answer["message"])
         return answer
+
+
+def _without_ephemeral(spec: Manifest) -> str:
+    return json.dumps({key: value for key, value in spec.items() if key != _EPHEMERAL})
 
 
 def _plural(kind: str) -> str:

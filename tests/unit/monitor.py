@@ -32,7 +32,7 @@ class Registered:
     retain_on_delete: bool
     ignore_changes: tuple[str, ...]
     secret_inputs: frozenset[str]
-    error_hooks: tuple[str, ...]
+    hooks: tuple[str, ...]
 
     @property
     def custom(self) -> bool:
@@ -111,7 +111,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     retain_on_delete=request.retainOnDelete,
                     ignore_changes=tuple(request.ignoreChanges),
                     secret_inputs=frozenset(key for key, value in raw.items() if _holds_secret(value)),
-                    error_hooks=tuple(request.hooks.on_error),
+                    hooks=tuple(request.hooks.after_create),
                 )
             )
         return answer

@@ -1,6 +1,5 @@
 """Exceptions: what a service file may ask for, for how long, and the object that it becomes."""
 
-import asyncio
 import subprocess
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.policy_exceptions import commit_date, exception_manifest, workload_expression
-from components.secure_service import SecureService, exception_on_its_way
+from components.secure_service import SecureService
 from components.service_args import services_args
 from components.service_files import Admission, parse_service, read_services
 from components.service_spec import ServiceSpec
@@ -157,38 +156,18 @@ def test_the_object_holds_for_one_workload_and_one_rule() -> None:
     assert 'object.metadata.namespace == "shop"' in condition["expression"]
 
 
-def test_the_deployment_waits_for_its_exceptions_and_tries_again() -> None:
+def test_the_deployment_waits_until_its_exceptions_are_in_force() -> None:
     args = services_args([excepted("disallow-privileged")], stacks.platform(rules=("disallow-privileged",)), 2)[0]
     recording = record(lambda: SecureService(args.key, args))
     made = recording.one("PolicyException")
     deployment = recording.one("Deployment")
     assert made.urn in deployment.dependencies
-    assert deployment.error_hooks == ("shop.x.exception-on-its-way",)
+    assert made.hooks == ("shop.x.settle",)
+    assert deployment.inputs["metadata"]["annotations"]["zero-trust.dev/exceptions"] == f"{made.name}-id"
 
 
-def test_without_exceptions_nothing_is_tried_again() -> None:
+def test_without_exceptions_nothing_waits() -> None:
     args = services_args([parse_service(SMALL, "services/x.yaml").spec], stacks.platform(), 2)[0]
     recording = record(lambda: SecureService(args.key, args))
     assert not recording.of("PolicyException")
-    assert recording.one("Deployment").error_hooks == ()
-
-
-class Failed:
-    def __init__(self, *errors: str) -> None:
-        self.errors = list(errors)
-
-
-DENIED = "ValidatingAdmissionPolicy 'vpol-x' with binding 'vpol-x-binding' denied request: Privileged containers"
-
-
-@pytest.mark.parametrize(
-    ("errors", "again"),
-    [([DENIED], True), (["connection refused"], False), ([DENIED] * 14, True), ([DENIED] * 15, False)],
-)
-def test_a_refusal_is_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatch, errors: list[str], again: bool) -> None:
-    async def at_once(_: float) -> None:
-        return
-
-    monkeypatch.setattr("components.secure_service.asyncio.sleep", at_once)
-    failed: Any = Failed(*errors)
-    assert asyncio.run(exception_on_its_way(failed)) is again
+    assert not [made.name for made in recording.resources if made.hooks]
