@@ -113,7 +113,7 @@ def test_production_enforces_every_layer_that_can_be(production: Recording) -> N
         ({"kyverno": {"replicas": 0}}, "zero-trust:kyverno.replicas"),
         ({"phases": {"no-such-rule": "warn"}}, "no-such-rule"),
         ({"kyverno": {"parameters": {"no-such-rule": {}}}}, "no-such-rule"),
-        ({"registries": ["other.example.org"]}, r"services/api\.yaml:4: image: not from an approved registry"),
+        ({"registries": ["other.example.org"]}, r"services/api\.yaml:5: image: not from an approved registry"),
     ],
 )
 def test_a_wrong_file_creates_nothing(changes: dict[str, object], error: str) -> None:
