@@ -29,12 +29,15 @@ $(INSTALLED): requirements-dev.txt
 setup: $(INSTALLED) ## Create the virtual environment from the locked requirements
 
 ##@ The stack on the embedded control plane
-.PHONY: up preview destroy status logs down clean tools
+.PHONY: up preview check destroy status logs down clean tools
 up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK
 	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres)
 
 preview: $(INSTALLED) ## Show what `pulumi up` of STACK would change
 	@$(EMBEDDED) preview --stack $(STACK)
+
+check: $(INSTALLED) ## Say what admission would refuse of STACK, service by service
+	@$(BIN)/zt check --stack $(STACK) --embedded
 
 destroy: $(INSTALLED) ## Remove STACK: no webhook and no finalizer stays behind
 	@$(EMBEDDED) destroy --stack $(STACK)
@@ -58,10 +61,11 @@ tools: $(INSTALLED) ## Find or build the pinned tools, without starting anything
 .PHONY: test lint types test-unit test-policy test-e2e
 test: lint types test-unit test-policy test-e2e ## Run lint, types and the three suites
 
-lint: $(INSTALLED) ## Run ruff and the import contracts
+lint: $(INSTALLED) ## Run ruff, the import contracts, and see that the reference is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python -m docs.generate --check
 
 types: $(INSTALLED) ## Run the type checker: strict on components/ and zt/
 	$(BIN)/basedpyright --level error
@@ -76,7 +80,7 @@ test-e2e: $(INSTALLED) ## Prove the promises on the embedded control plane
 	$(PYTEST) tests/e2e -m e2e
 
 ##@ Upkeep
-.PHONY: bench format lock
+.PHONY: bench format docs lock
 bench: $(INSTALLED) ## Measure the stack against kubectl and the rules against none, as ratios
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.admission
@@ -84,6 +88,9 @@ bench: $(INSTALLED) ## Measure the stack against kubectl and the rules against n
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## Write docs/reference from the code
+	$(BIN)/python -m docs.generate
 
 lock: $(INSTALLED) ## Lock the requirements again, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes requirements-dev.in --output-file requirements-dev.txt

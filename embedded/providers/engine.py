@@ -143,7 +143,7 @@ def diff(row: Row, state: Values, old_inputs: Values, news: Values, ignored: Col
 def _block_changed(prop: Prop, old: object, new: Values, old_input: object) -> bool:
     state = cast("Values", old) if isinstance(old, dict) else {}
     before = cast("Values", old_input) if isinstance(old_input, dict) else {}
-    mentioned = [inner for inner in prop.inner if inner.name in new or inner.name in before]
+    mentioned = [p for p in prop.inner if not p.write_only and (p.name in new or p.name in before)]
     return any(not same(inner, state.get(inner.name), new.get(inner.name)) for inner in mentioned)
 
 
@@ -157,6 +157,8 @@ def planned(row: Row, inputs: Values, state: Values | None) -> dict[str, object]
     """The outputs to show in a preview: of a creation, or of an update of ``state``."""
     outputs = {name: value for name, value in with_defaults(row, inputs).items() if not _hidden(row, name)}
     for prop in row.props:
+        if prop.inner and isinstance(block := outputs.get(prop.name), dict):
+            outputs[prop.name] = _readable(prop, cast("Values", block))
         if prop.name in outputs or prop.write_only or not (prop.output or prop.computed):
             continue
         kept = state.get(prop.name) if state is not None and not prop.volatile else None
@@ -165,6 +167,11 @@ def planned(row: Row, inputs: Values, state: Values | None) -> dict[str, object]
         elif state is None or prop.volatile:
             outputs[prop.name] = UNKNOWN
     return outputs
+
+
+def _readable(prop: Prop, block: Values) -> dict[str, object]:
+    hidden = {inner.name for inner in prop.inner if inner.write_only}
+    return {name: value for name, value in block.items() if name not in hidden}
 
 
 def _hidden(row: Row, name: str) -> bool:
@@ -193,7 +200,7 @@ def refreshed_inputs(row: Row, state: Values, old_inputs: Values) -> dict[str, o
 
 def _refreshed_block(prop: Prop, said: Values, actual: Values) -> dict[str, object]:
     kept = {
-        p.name: said[p.name] if same(p, said[p.name], actual.get(p.name)) else actual.get(p.name)
+        p.name: said[p.name] if p.write_only or same(p, said[p.name], actual.get(p.name)) else actual.get(p.name)
         for p in prop.inner
         if p.name in said
     }

@@ -9,6 +9,8 @@ Values = Mapping[str, object]
 
 # The ``api`` of a property that repeats the object's id.
 OBJECT_ID = "@id"
+# The ``api`` of a property that is the whole body of a request.
+WHOLE_BODY = "@body"
 
 
 class ProviderError(Exception):
@@ -40,8 +42,9 @@ class Prop:
 
     ``computed`` means that a value left out is the server's to choose, so it never counts as a change.
     ``output`` is never an input, ``volatile`` an output that changes with every update. ``unreadable`` is accepted by
-    the API and never given back, ``write_only`` kept out of the state as well. ``replaces_if`` names the flag that
-    turns a change in place into a replacement. ``also`` places the property at the row's second endpoint.
+    the API and never given back, ``write_only`` kept out of the state as well. ``sent_with`` names the property whose
+    change alone sends this one again. ``replaces_if`` names the flag that turns a change in place into a replacement.
+    ``also`` places the property at the row's second endpoint. ``api`` ``@body`` makes the property the whole request.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Prop:
     volatile: bool = False
     unreadable: bool = False
     write_only: bool = False
+    sent_with: str = ""
     autoname: bool = False
     also: bool = False
     inner: tuple["Prop", ...] = ()
@@ -69,8 +73,8 @@ class Endpoint:
     ``entry``: reading gives a listing, in which this key is the object. ``update``: changes go here, with the last
     part of each dotted field. ``absent``: text of a 400 answer that means "no such object". ``deletes``: false when the
     object only ever disappears with what holds it. ``remount``: prefix under which a change of path moves the object.
-    The others name flags of the resource: ``unread_if`` it isn't to be read, ``overwrites_if`` it may exist already,
-    ``deletes_if`` (of a second endpoint) the deletion happens here.
+    The others name flags of the resource: ``unread_if`` it isn't to be read, ``kept_if`` it isn't to be deleted,
+    ``overwrites_if`` it may exist already, ``deletes_if`` (of a second endpoint) the deletion happens here.
     """
 
     path: str
@@ -81,6 +85,7 @@ class Endpoint:
     deletes: bool = True
     remount: str | None = None
     unread_if: str = ""
+    kept_if: str = ""
     overwrites_if: str = ""
     deletes_if: str = ""
 

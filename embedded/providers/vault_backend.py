@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from . import engine
-from .rows import OBJECT_ID, Endpoint, Prop, ProviderError, Row, Values
+from .rows import OBJECT_ID, WHOLE_BODY, Endpoint, Prop, ProviderError, Row, Values
 from .values import ABSENT, canonical, field, from_api, is_empty, same, to_api
 from .vault_session import Answer, Session
 
@@ -63,7 +63,7 @@ class VaultBackend:
     def delete(self, row: Row, object_id: str, state: Values) -> None:
         """Delete the object, unless it only goes with what holds it."""
         endpoint, keys = _endpoint(row), _keys(row, object_id, state)
-        if not endpoint.deletes:
+        if not endpoint.deletes or (endpoint.kept_if and state.get(endpoint.kept_if)):
             return
         if row.also and row.also.deletes_if and state.get(row.also.deletes_if):
             endpoint = row.also
@@ -184,7 +184,10 @@ def _fill(body: dict[str, object], props: tuple[Prop, ...], wanted: Values, befo
         given = wanted.get(prop.name) is not None
         # The server's own choice is never reset, and write-only values are only sent.
         left = prop.name in before and not (prop.computed or prop.write_only or is_empty(prop, before[prop.name]))
-        if prop.api and (given or left):
+        again = not prop.sent_with or wanted.get(prop.sent_with) != before.get(prop.sent_with)
+        if prop.api == WHOLE_BODY:
+            body.update(cast("dict[str, object]", to_api(prop, wanted.get(prop.name))))
+        elif prop.api and again and (given or left):
             _put(body, prop.api, to_api(prop, wanted.get(prop.name)))
 
 
@@ -247,9 +250,11 @@ def _ignored(prop: Prop, answer: Mapping[str, object]) -> bool:
 def _observed_block(prop: Prop, answer: Mapping[str, object], known: Values) -> dict[str, object]:
     block: dict[str, object] = {}
     for inner in prop.inner:
+        if inner.write_only:
+            continue
         value = from_api(inner, field(answer, inner.api))
         said = known.get(inner.name)
-        if said is not None and same(inner, said, value):
+        if said is not None and (inner.unreadable or not inner.api or same(inner, said, value)):
             block[inner.name] = said
         elif not is_empty(inner, value):
             block[inner.name] = value

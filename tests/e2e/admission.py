@@ -56,10 +56,16 @@ class Admission:
             outcomes = list(pool.map(self._judge_one, every, (f"case-{number}" for number in range(len(every)))))
         return {case.id: outcome for case, outcome in zip(every, outcomes, strict=True)}
 
+    def furnish(self, namespace: str) -> None:
+        """Create what the pods of the cases name, where it is missing."""
+        known = {item.metadata.name for item in self.plane.core.list_namespaced_service_account(namespace).items}
+        for account in _ACCOUNTS:
+            if account not in known:
+                self.plane.core.create_namespaced_service_account(namespace, {"metadata": {"name": account}})
+
     def _furnish(self, namespace: str, beside: Sequence[Manifest]) -> str:
         self.plane.core.create_namespace({"metadata": {"name": namespace}})
-        for account in _ACCOUNTS:
-            self.plane.core.create_namespaced_service_account(namespace, {"metadata": {"name": account}})
+        self.furnish(namespace)
         for manifest in beside:
             own = manifest["metadata"]["namespace"] == cases.NAMESPACE
             self.request("POST", manifest, namespace if own else "")
@@ -101,7 +107,7 @@ class Admission:
     def request(
         self, verb: str, manifest: Manifest, namespace: str = "", subresource: str = "", dry_run: bool = False
     ) -> Any:
-        """Send an object of any kind, into `namespace` when that is given."""
+        """Send an object of any kind, into `namespace` when that is given, or get or delete the one of its name."""
         metadata = manifest["metadata"]
         namespace = namespace or metadata.get("namespace", "")
         group = f"/apis/{manifest['apiVersion']}" if "/" in manifest["apiVersion"] else f"/api/{manifest['apiVersion']}"
@@ -116,7 +122,7 @@ class Admission:
             verb,
             f"{api.configuration.host}{path}{'?dryRun=All' if dry_run else ''}",
             header_params={"Content-Type": "application/json", "Accept": "application/json"},
-            body=merge(manifest, {"metadata": {"namespace": namespace or None}}),
+            body=None if verb in ("GET", "DELETE") else merge(manifest, {"metadata": {"namespace": namespace or None}}),
         )
         answer = json.loads(response.read())
         if response.status >= HTTPStatus.BAD_REQUEST:

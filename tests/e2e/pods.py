@@ -8,6 +8,7 @@ from tests.policy import cases
 def pod(name: str) -> dict[str, Any]:
     """A pod that every rule admits: the baseline of the library's cases, outside the mesh."""
     made = cases.wrap("Pod", name, cases.pod_spec({}), {**cases.BASELINE["labels"], "app": "probe"})
+    del made["metadata"]["namespace"]
     made["metadata"]["labels"]["sidecar.istio.io/inject"] = "false"
     return made
 

@@ -10,6 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from tests.e2e import pods
 from tests.e2e.plane import Plane
 from tests.e2e.waiting import eventually
+from tests.policy import cases
 
 pytestmark = pytest.mark.e2e
 
@@ -45,8 +46,7 @@ class TestAdmission:
 
     def test_a_bad_ephemeral_container_is_refused(self, production: Plane) -> None:
         target = production.core.list_namespaced_pod(SHOP, label_selector="app=api").items[0].metadata.name
-        shell = {**pods.pod("debug")["spec"]["containers"][0], "name": "debug", "image": "docker.io/attacker/shell:1"}
-        del shell["resources"]
+        [shell] = cases.pod_spec({"ephemeralContainer": {"image": "docker.io/attacker/shell:1"}})["ephemeralContainers"]
         with pytest.raises(ApiException, match="restrict-image-registries"):
             production.core.patch_namespaced_pod_ephemeralcontainers(
                 target, SHOP, {"spec": {"ephemeralContainers": [shell]}}

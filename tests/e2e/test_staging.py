@@ -5,20 +5,30 @@ import os
 import signal
 import subprocess
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes.client.exceptions import ApiException
 
+from components.policy_library import Rule, load_library
 from tests.e2e import pods
+from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane
 from tests.e2e.waiting import eventually
+from tests.policy import cases, mutation_cases
+from tests.policy.cases import Manifest
+from tests.policy.mutation_cases import MutationCase
+from tests.policy.test_mutations import lost
 
 pytestmark = pytest.mark.e2e
 
 STACK = "staging"
 SHOP = "shop"
+NEWCOMER = "newcomer"
+LIBRARY = load_library()
+GENERATED = [cases.read(rule)["generates"][0]["expect"] for rule in LIBRARY.tier("generate")]
 NAMESPACES_OF_A_BARE_CLUSTER = {"default", "kube-system", "kube-public", "kube-node-lease"}
 
 
@@ -73,19 +83,67 @@ def test_what_production_refuses_is_admitted_and_reported(staging: Plane, rule: 
         staging.core.delete_namespaced_pod(name, SHOP)
 
 
-def test_a_new_namespace_gets_its_default_deny_network_policy_again_when_somebody_deletes_it(staging: Plane) -> None:
-    staging.core.create_namespace({"metadata": {"name": "newcomer"}})
-    networking = staging.networking
+@pytest.fixture(scope="module")
+def newcomer(staging: Plane) -> Admission:
+    """Admission, and a namespace that nobody prepared."""
+    staging.core.create_namespace({"metadata": {"name": NEWCOMER}})
+    return Admission(staging, LIBRARY.rules)
 
-    def names() -> list[str]:
-        return [item.metadata.name for item in networking.list_namespaced_network_policy("newcomer").items]
 
+def found(admission: Admission, manifest: Manifest) -> Manifest | None:
+    with contextlib.suppress(RefusedError):
+        return admission.request("GET", manifest, NEWCOMER)
+    return None
+
+
+@pytest.mark.parametrize("expected", GENERATED, ids=lambda made: f"{made['kind']}-{made['metadata']['name']}")
+def test_a_new_namespace_gets_it_and_again_when_somebody_deletes_it(newcomer: Admission, expected: Manifest) -> None:
+    what = f"{expected['kind']} {expected['metadata']['name']} in {NEWCOMER}"
+    first = eventually(lambda: found(newcomer, expected), what) or {}
+    newcomer.request("DELETE", expected, NEWCOMER)
+
+    def again() -> bool:
+        made = found(newcomer, expected)
+        return made is not None and made["metadata"]["uid"] != first["metadata"]["uid"]
+
+    eventually(again, f"{what}, made again")
+
+
+class TestDefaults:
+    """What the CLI says that a rule fills in (`tests/policy/test_mutations.py`) is what admission fills in."""
+
+    @pytest.mark.parametrize("rule", LIBRARY.tier("mutate"), ids=lambda rule: rule.name)
+    def test_admission_fills_in_what_the_cases_say(self, newcomer: Admission, rule: Rule) -> None:
+        newcomer.furnish(NEWCOMER)
+        judged = [(case, answer) for case in fillable(rule) if (answer := filled(newcomer, case)) is not None]
+        assert {case.before["kind"] for case, _ in judged} >= {"Deployment", "CronJob", "StatefulSet", "Job"}
+        wrong = {case.id: differences for case, answer in judged if (differences := list(lost(case.after, answer)))}
+        assert not wrong
+
+
+def fillable(rule: Rule) -> list[MutationCase]:
+    """Without what the LimitRange of the namespace fills in first, and ephemeral containers, which need a pod."""
+    return [
+        case
+        for case in mutation_cases.expand(rule)
+        if "ephemeralContainers" not in mutation_cases.template(case.before).get("spec", {})
+        and not (rule.name == "default-resources" and case.before["kind"] == "Pod")
+    ]
+
+
+def filled(admission: Admission, case: MutationCase) -> Manifest | None:
+    """The object as admission stores it; `None` when the API server finds it invalid, which is no rule's doing."""
+    own = case.before["metadata"]["name"]
+    # A StatefulSet's name may have no dot, and a CronJob's 52 characters.
+    name = "stored" if case.before["kind"] in ("StatefulSet", "CronJob") else own
+    names = {"metadata": {"name": name, "namespace": NEWCOMER}}
     try:
-        first = eventually(names, "a NetworkPolicy in newcomer")
-        networking.delete_namespaced_network_policy(first[0], "newcomer")
-        eventually(lambda: names() == first, "the deleted NetworkPolicy made again")
-    finally:
-        staging.core.delete_namespace("newcomer")
+        answer = admission.request("POST", cases.merge(case.before, names), NEWCOMER, dry_run=True)
+    except RefusedError as refused:
+        if refused.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            return None
+        raise
+    return cases.merge(answer, {"metadata": {"name": own, "namespace": case.after["metadata"]["namespace"]}})
 
 
 def test_authorization_is_a_dry_run(staging: Plane) -> None:
@@ -109,6 +167,8 @@ def test_a_second_stack_is_refused_beside_this_one(staging: Plane) -> None:
 
 @pytest.fixture(scope="module")
 def destroyed(staging: Plane) -> Plane:
+    with contextlib.suppress(ApiException):
+        staging.core.delete_namespace(NEWCOMER)
     staging.run("destroy", "--stack", STACK)
     return staging
 
