@@ -56,6 +56,21 @@ def template(manifest: Manifest) -> Manifest:
             return manifest["spec"]["template"]
 
 
+def lost(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """Where a field or a list of the first is missing from, or other in, the second."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name, value in before.items():
+            if name in after:
+                yield from lost(value, after[name], f"{path}/{name}")
+            else:
+                yield f"{path}/{name}"
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, pair in enumerate(zip(before, after, strict=True)):
+            yield from lost(*pair, f"{path}/{number}")
+    elif before != after:
+        yield path
+
+
 def _filled(before: Manifest, fills: Manifest) -> Manifest:
     after = deepcopy(before)
     pod = template(after)

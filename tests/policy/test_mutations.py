@@ -1,7 +1,7 @@
 """Every mutating rule, through the Kyverno CLI: it fills in what is absent and changes nothing else."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ from components.service_args import PlatformArgs, SecureServiceArgs
 from components.service_workload import deployment_spec, metadata
 from tests.policy import cases, mutation_cases
 from tests.policy.kyverno_cli import apply, verdicts
-from tests.policy.mutation_cases import MutationCase, template
+from tests.policy.mutation_cases import MutationCase, lost, template
 
 pytestmark = pytest.mark.policy
 
@@ -69,21 +69,6 @@ def mutated(folder: Path, rules: Iterable[Manifest], objects: Iterable[Manifest]
     apply(folder, rules, objects, "--output", str(made), *options, exit_codes=(0,))
     documents = [document for path in made.iterdir() for document in yaml.safe_load_all(path.read_text()) if document]
     return {key(document): document for document in documents}
-
-
-def lost(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """Where a field or a list of the first is missing from, or other in, the second."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name, value in before.items():
-            if name in after:
-                yield from lost(value, after[name], f"{path}/{name}")
-            else:
-                yield f"{path}/{name}"
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for number, pair in enumerate(zip(before, after, strict=True)):
-            yield from lost(*pair, f"{path}/{number}")
-    elif before != after:
-        yield path
 
 
 @pytest.fixture(scope="module", params=MUTATING, ids=lambda rule: rule.name)
