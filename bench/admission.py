@@ -25,9 +25,11 @@ from rich.table import Table
 
 from bench.plane import RESULTS, plane
 from bench.workload import PROJECT, STACK, checkout
+from components.policy_library import LIBRARY
 from embedded.paths import State
 from embedded.pulumi_stack import pulumi_environment
 from embedded.toolchain import ensure, module_dir
+from embedded.toolchain.table import KUBERNETES_VERSION
 
 GOVERNED, FREE = "governed", "kube-node-lease"
 _UPSTREAM = "charts/kyverno-policies"
@@ -67,7 +69,7 @@ def _measure(scratch: Path, state: State, tools: Path, count: int, console: Cons
     core: Any = client.CoreV1Api(config.new_client_from_config(str(state.kubeconfig)))
     core.create_namespace({"metadata": {"name": GOVERNED}})
     for namespace in (GOVERNED, FREE):
-        core.create_namespaced_service_account(namespace, {"metadata": {"name": "bench"}})
+        core.create_namespaced_service_account(namespace, {"metadata": {"name": "api"}})
     environment = pulumi_environment(state, tools)
     found: dict[str, Latencies] = {}
 
@@ -105,7 +107,8 @@ def _replace_by_upstream(tools: Path, environment: Mapping[str, str]) -> None:
     _run([kubectl, "delete", f"{kinds}", "--all"], environment)
     chart = module_dir("github.com/kyverno/kyverno") / _UPSTREAM
     values = "podSecurityStandard=restricted,validationFailureAction=Enforce"
-    rendered = _run([str(tools / "helm"), "template", "upstream", str(chart), "--set", values], environment)
+    options = ["--kube-version", KUBERNETES_VERSION, "--set", values]
+    rendered = _run([str(tools / "helm"), "template", "upstream", str(chart), *options], environment)
     _run([kubectl, "apply", "--server-side", "-f", "-"], environment, stdin=rendered)
     _run(
         [kubectl, "wait", "--for=jsonpath={.status.conditionStatus.ready}=true", "validatingpolicies", "--all"],
@@ -138,27 +141,11 @@ def _latencies(core: Any, count: int) -> Latencies:
 
 
 def _pod(name: str) -> dict[str, Any]:
-    """A pod that every rule admits and no scheduler touches."""
-    return {
-        "metadata": {"name": name, "labels": {"app": "bench", "team": "bench"}},
-        "spec": {
-            "schedulingGates": [{"name": "example.org/bench"}],
-            "serviceAccountName": "bench",
-            "automountServiceAccountToken": False,
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [
-                {
-                    "name": "app",
-                    "image": "registry.example.org/bench/service:v1.0.0",
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                }
-            ],
-        },
-    }
+    """The pod that every rule admits and none has to fill in, out of the scheduler's reach."""
+    baseline = yaml.safe_load((LIBRARY / "baseline.yaml").read_text())
+    spec = {**baseline["podSpec"], "schedulingGates": [{"name": "example.org/bench"}]}
+    labels = {**baseline["labels"], "app.kubernetes.io/part-of": GOVERNED}
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec}
 
 
 def _print(console: Console, measured: Mapping[str, Latencies]) -> None:

@@ -150,8 +150,23 @@ def _set_action(rule: Rule, made: Manifest, action: Action) -> None:
     spec = _section(made, "spec")
     spec["validationActions"] = list(_VALIDATION_ACTIONS[action])
     spec["failurePolicy"] = "Fail" if action is Action.DENY else "Ignore"
+    if action is not Action.DENY:
+        _report_on_every_change(spec)
     if rule.kind == "ValidatingPolicy":
         _section(spec, "autogen")["validatingAdmissionPolicy"] = {"enabled": action is Action.DENY}
+
+
+def _report_on_every_change(spec: Manifest) -> None:
+    """Drop the conditions that let an unchanged object pass: a report is due on it, too.
+
+    Kyverno serves each policy with conditions by a webhook of its own, and all others by one.
+    """
+    conditions = cast("list[dict[str, str]]", spec.get("matchConditions", []))
+    kept = [condition for condition in conditions if not condition["name"].endswith("spec-changed")]
+    if kept:
+        spec["matchConditions"] = kept
+    else:
+        spec.pop("matchConditions", None)
 
 
 def _set_parameters(rule: Rule, made: Manifest, parameters: Mapping[str, object]) -> None:
