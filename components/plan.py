@@ -12,11 +12,13 @@ from components.policy_library import PolicyLibraryError
 from components.posture import Action
 from components.secure_ingress import GATEWAY, GATEWAY_ACCOUNT, SecureIngressArgs
 from components.service_args import PlatformArgs, SecureServiceArgs, services_args
+from components.service_database import DatabaseServer, seconds
 from components.service_spec import PLATFORM_NAMESPACES
-from components.settings import PROJECT, vault_networks
-from components.settings_platform import ImageAttestor
+from components.settings import PROJECT, SECRETS, vault_networks
+from components.settings_platform import DatabaseSettings, ImageAttestor
 from components.stack import Stack
 from components.typed_file import ConfigError, Problem
+from components.vault_database import DatabaseConnectionArgs
 from components.vault_platform import VaultPlatformArgs
 from components.vault_values import PORT, InjectorArgs, ServerArgs
 
@@ -62,6 +64,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
             tls_secret=settings.tls_secret,
             seal_type=settings.seal.type if settings.seal else "",
             seal_parameters=settings.seal.parameters if settings.seal else {},
+            seal_secret=settings.seal.secret if settings.seal else "",
             data_size=settings.storage.data,
             audit_size=settings.storage.audit,
             storage_class=settings.storage.storage_class,
@@ -84,7 +87,32 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         login_key_file=settings.login.key_file,
         login_role=settings.login.role,
         kubernetes_host=settings.kubernetes_host,
+        kept_versions=settings.secrets.keep_versions,
+        check_and_set=settings.secrets.check_and_set,
+        delete_after=seconds(settings.secrets.delete_after) if settings.secrets.delete_after else 0,
+        databases=[_connection(stack, name, database) for name, database in sorted(stack.settings.databases.items())],
         retain_data=settings.retain_data,
+    )
+
+
+def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> DatabaseConnectionArgs:
+    password = settings.admin_password_file
+    if password is not None and not Path(password).is_file():
+        raise ValueError(f"databases.{name}.adminPasswordFile: no file {password!r}; leave the key out once it is used")
+    users = (spec for spec in stack.services if spec.database and spec.database.connection == name)
+    return DatabaseConnectionArgs(
+        name=name,
+        host=settings.host,
+        port=settings.port,
+        database=settings.database,
+        username=settings.admin_user,
+        roles=[f"{spec.namespace}.{spec.name}" for spec in users],
+        tls=settings.tls,
+        ca_cert_file=settings.ca_cert_file or "",
+        max_open_connections=settings.max_open_connections,
+        password_file=password or "",
+        password_secret=f"{SECRETS}:{settings.admin_secret}" if settings.admin_secret else "",
+        password_version=settings.admin_password_version,
     )
 
 
@@ -188,6 +216,7 @@ def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
         network_policies=posture.network_policies,
         rules=rules,
         trust_domain=settings.trust_domain,
+        databases=[DatabaseServer(n, d.host, d.port, d.database) for n, d in sorted(settings.databases.items())],
         vault_port=_port(settings.vault.address) if external else PORT,
         vault_networks=vault_networks(settings.vault) if external else (),
         api_server_networks=settings.api_server_cidrs,

@@ -14,6 +14,7 @@ from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
 from pulumi_random import RandomPassword
 from pulumi_vault import Policy
+from pulumi_vault.database import SecretBackendRole
 from pulumi_vault.kubernetes import AuthBackendRole
 from pulumi_vault.kv import SecretV2
 
@@ -23,6 +24,7 @@ from components import service_workload as workload
 from components.custom_object import custom_object
 from components.policy_exceptions import ANNOTATION, exception_manifest
 from components.service_args import SecretArgs, SecureServiceArgs
+from components.service_database import creation_statements, revocation_statements
 
 GENERATED_LENGTH = 32
 # Kyverno writes a new exception into the native policy, and the API server reads that one, each within a second or two.
@@ -54,7 +56,8 @@ class SecureService(pulumi.ComponentResource):
     """One application and everything that its declaration implies.
 
     Creates a ServiceAccount without a mounted token, a Deployment and a Service; for secrets a Vault policy and role,
-    the first values and the injector's annotations (a marked Kubernetes Secret on a stack without Vault); for calls a
+    the first values and the injector's annotations (a marked Kubernetes Secret on a stack without Vault); for a
+    database the Vault role that makes its users, and the policy and annotations to get one; for calls a
     NetworkPolicy and an AuthorizationPolicy; for a public host a route; for rights on the API a Role in its namespace.
     The providers of Kubernetes and Vault come with `opts.providers`, the namespace with `opts.depends_on`.
     """
@@ -110,11 +113,9 @@ class SecureService(pulumi.ComponentResource):
 
     def _secrets(self) -> list[pulumi.Resource]:
         args = self._args
-        if not args.secrets:
-            return []
         values = {secret.name: self._first_values(secret) for secret in args.secrets}
-        if not args.platform.vault:
-            return [self._kubernetes_secret(values)]
+        if not vault.uses_vault(args):
+            return [self._kubernetes_secret(values)] if values else []
         policy = Policy(self._name, name=args.key, policy=vault.vault_policy(args), opts=self._in_vault)
         role = AuthBackendRole(
             self._name,
@@ -134,13 +135,31 @@ class SecureService(pulumi.ComponentResource):
                 mount=args.platform.kv_mount,
                 name=args.secret_path(secret.name),
                 data_json=pulumi.Output.secret(values[secret.name]).apply(lambda v: json.dumps(v, sort_keys=True)),
-                # First values only: what rotates them later is not undone by a refresh.
+                # First values only: what rotates them later is undone neither by a refresh nor by a later write.
                 disable_read=True,
+                options={"cas": str(secret.replaces)},
                 opts=self._in_vault,
             )
             for secret in args.secrets
         ]
-        return [policy, role, *stored]
+        return [policy, role, *stored, *self._database()]
+
+    def _database(self) -> list[pulumi.Resource]:
+        args, database = self._args, self._args.database
+        if not database.connection:
+            return []
+        role = SecretBackendRole(
+            self._name,
+            backend=args.platform.database_mount,
+            name=args.key,
+            db_name=database.connection,
+            creation_statements=creation_statements(database),
+            revocation_statements=revocation_statements(),
+            default_ttl=database.ttl,
+            max_ttl=database.max_ttl,
+            opts=self._in_vault,
+        )
+        return [role]
 
     def _first_values(self, secret: SecretArgs) -> pulumi.Output[Mapping[str, str]]:
         generated = {

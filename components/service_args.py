@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.policy_exceptions import ExceptionArgs, exception_args
-from components.service_spec import ServiceSpec
+from components.service_database import DatabaseArgs, DatabaseServer, GrantArgs, default_template, seconds
+from components.service_spec import DatabaseSpec, GrantSpec, ServiceSpec
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class SecretArgs:
     values: Mapping[str, str]
     generate: Sequence[str]
     template: str
+    replaces: int = 0
+    """The version in Vault that the values are written over; 0: there is none yet."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class PlatformArgs:
     """The rules that are on; an exception from another one has nothing to except from."""
     trust_domain: str = "cluster.local"
     kv_mount: str = "secret"
+    database_mount: str = "database"
+    databases: Sequence[DatabaseServer] = ()
     auth_path: str = "kubernetes"
     vault_port: int = 8200
     vault_networks: Sequence[str] = ()
@@ -85,6 +90,7 @@ class SecureServiceArgs:
     calls: Sequence[Peer] = ()
     called_by: Sequence[Peer] = ()
     secrets: Sequence[SecretArgs] = ()
+    database: DatabaseArgs = field(default_factory=DatabaseArgs)
     kubernetes_api: Sequence[ApiRuleArgs] = ()
     replicas: int = 2
     cpu_request: str = "100m"
@@ -123,6 +129,11 @@ class SecureServiceArgs:
     def secret_path(self, secret: str) -> str:
         """The path of a secret below the KV mount."""
         return f"{self.namespace}/{self.name}/{secret}"
+
+    @property
+    def database_path(self) -> str:
+        """The path at which Vault makes a user of the service's database."""
+        return f"{self.platform.database_mount}/creds/{self.key}"
 
     @property
     def public(self) -> bool:
@@ -188,9 +199,13 @@ def _service_args(
                 secret.generate,
                 secret.template
                 or "".join(f"{field.upper()}={{{{ .Data.data.{field} }}}}\n" for field in secret.fields),
+                secret.replaces,
             )
             for name, secret in sorted(spec.secrets.items())
         ],
+        database=_database(f"{spec.namespace}/{spec.name}", spec.database, platform)
+        if spec.database
+        else DatabaseArgs(),
         kubernetes_api=[ApiRuleArgs(r.api_groups, r.resources, r.verbs) for r in spec.kubernetes_api],
         replicas=spec.replicas or replicas,
         cpu_request=spec.resources.requests.cpu,
@@ -203,4 +218,32 @@ def _service_args(
         component=spec.component,
         cost_center=spec.cost_center or "",
         exceptions=[exception_args(e) for e in spec.exceptions if e.rule in platform.rules],
+    )
+
+
+def _database(service: str, wanted: DatabaseSpec, platform: PlatformArgs) -> DatabaseArgs:
+    servers = {server.name: server for server in platform.databases}
+    if wanted.connection not in servers:
+        known = ", ".join(sorted(servers)) or "none"
+        raise ValueError(f"{service}: no database {wanted.connection!r}; known: {known}")
+    server = servers[wanted.connection]
+    return DatabaseArgs(
+        connection=server.name,
+        database=server.database,
+        grants=[_grant(grant) for grant in wanted.grants],
+        ttl=seconds(wanted.ttl),
+        max_ttl=seconds(wanted.max_ttl),
+        file=wanted.file,
+        template=wanted.template or default_template(server),
+    )
+
+
+def _grant(grant: GrantSpec) -> GrantArgs:
+    return GrantArgs(
+        schema=grant.schema_,
+        privileges=grant.privileges,
+        all_tables=grant.tables == "all",
+        tables=() if grant.tables == "all" else grant.tables,
+        all_sequences=grant.sequences == "all",
+        sequences=() if grant.sequences == "all" else grant.sequences,
     )

@@ -1,6 +1,6 @@
 """Reading the service files and what only shows when they are read together: unknown callees, claimed hosts, grants."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -31,11 +31,14 @@ class Admission:
     """What a service file must keep to on this stack; empty registries admit every image.
 
     `as_of` gives the day that exceptions are judged on; it is asked only when there is one. `None`: none expires.
+    `databases` has the host of each database; `None`: they are not judged.
     """
 
     registries: Sequence[str]
     api_server_reachable: bool
     as_of: Callable[[], date | None] = lambda: None
+    vault: bool = True
+    databases: Mapping[str, str] | None = None
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -70,6 +73,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *_unknown_calls(files),
         *_claimed_hosts(files),
         *(problem for file in files for problem in _not_admitted(file, admission)),
+        *_unreachable_databases(files, admission),
         *(problem for file in files if file.spec.exceptions for problem in _exceptions(file, admission.as_of())),
     ]
 
@@ -125,6 +129,39 @@ def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
         message = "the stack's apiServerCidrs is empty, so no network policy can let the service reach the API server"
         found.append(file.problem("kubernetesApi", message))
     return found
+
+
+def _unreachable_databases(files: Sequence[ServiceFile], admission: Admission) -> list[Problem]:
+    services = {(file.spec.namespace, file.spec.name) for file in files}
+    found: list[Problem] = []
+    for file in files:
+        database, known = file.spec.database, admission.databases
+        if database is None or known is None:
+            continue
+        line = file.line_of(("database", "connection"))
+        if not admission.vault:
+            message = "this stack has no Vault to make its users: keep the service's credentials under secrets"
+            found.append(file.problem("database", message))
+        elif database.connection not in known:
+            key, shown = "database.connection", repr(database.connection)
+            message = "no such database in the stack file"
+            found.append(Problem(file.file, key, message, shown, tuple(sorted(known)), line))
+        else:
+            owner = service_of(known[database.connection])
+            if owner in services - {*file.spec.callees(), (file.spec.namespace, file.spec.name)}:
+                call = owner[1] if owner[0] == file.spec.namespace else "/".join(owner)
+                message = f"the database {database.connection} is the service {call}, which only its callers reach"
+                place = file.line_of(("calls",)) if file.spec.calls else line
+                legal = (*file.spec.calls, call)
+                found.append(Problem(file.file, "calls", message, repr(list(file.spec.calls)), legal, place))
+    return found
+
+
+def service_of(host: str) -> tuple[str, str]:
+    """Namespace and name of the service behind a host name of the cluster's own DNS; empty for any other."""
+    name, _, rest = host.partition(".")
+    namespace, _, tail = rest.partition(".")
+    return (namespace, name) if tail in ("svc", "svc.cluster.local") else ("", "")
 
 
 def _exceptions(file: ServiceFile, as_of: date | None) -> list[Problem]:

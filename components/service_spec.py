@@ -1,12 +1,21 @@
 """The service file: what a team writes about one application, and nothing that can be derived from it."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
-from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, model_validator
 
 from components.policy_exceptions import ExceptionSpec
-from components.settings_platform import AbsolutePath, Replicas
+from components.service_database import (
+    DAY_SECONDS,
+    FIELD_OF_CREDENTIALS,
+    SECRET_NAME,
+    Privilege,
+    identifier,
+    schema_name,
+    seconds,
+)
+from components.settings_platform import AbsolutePath, Duration, Replicas
 from components.typed_file import SECRET_KEY, HostName, Label, Port, Quantity, TypedFile
 
 PLATFORM_NAMESPACES = (
@@ -89,9 +98,18 @@ def _port(value: int) -> int:
     return value
 
 
+def _relations(value: object) -> object:
+    if value == "all":
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(n, str) for n in cast("list[object]", value)):
+        raise ValueError("write all, or a list of names")
+    return tuple(identifier(name) for name in cast("list[str]", value))
+
+
 FieldName = Annotated[StrictStr, AfterValidator(_key)]
 FileName = Annotated[StrictStr, AfterValidator(_file_name)]
 HttpPath = Annotated[StrictStr, AfterValidator(_http_path)]
+Relations = Annotated[Literal["all"] | tuple[StrictStr, ...], BeforeValidator(_relations)]
 
 
 class SecretSpec(TypedFile):
@@ -105,6 +123,9 @@ class SecretSpec(TypedFile):
     """The file's text, with `{{ .Data.data.<field> }}` for a field; by default one line `FIELD=value` for each."""
     file: FileName | None = None
     """The file's name; the secret's name by default."""
+    replaces: Annotated[StrictInt, Field(ge=0)] = 0
+    """The version in Vault that these values are written over. Values are first values: Vault refuses to write changed
+    ones over a version that is not named here, since they would undo a rotation."""
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -126,6 +147,58 @@ class SecretSpec(TypedFile):
                     f"the template has {{{{ {placeholder} }}}}; legal: "
                     + ", ".join(f"{{{{ .Data.data.{name} }}}}" for name in self.fields)
                 )
+        return self
+
+
+class GrantSpec(TypedFile):
+    """What the service's users may do in one schema of the database."""
+
+    schema_: Annotated[StrictStr, AfterValidator(schema_name)] = Field(alias="schema")
+    privileges: tuple[Privilege, ...] = Field(min_length=1)
+    """On the tables. Nothing that changes the schema is among them: migrations are another identity's."""
+    tables: Relations
+    """`all` that there are when a user is made, or the names of tables and views."""
+    sequences: Relations = ()
+    """Sequences that may be advanced, which INSERT into a `serial` column needs."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.tables:
+            raise ValueError("tables is empty: write all, or the names of tables")
+        if len(set(self.privileges)) < len(self.privileges):
+            raise ValueError("a privilege stands there twice")
+        return self
+
+
+class DatabaseSpec(TypedFile):
+    """The service's users in a database: each pod gets its own, which ends with its time or its pod."""
+
+    connection: Label
+    """The database, by its name under `databases` in the stack file."""
+    grants: tuple[GrantSpec, ...] = Field(min_length=1)
+    ttl: Duration = "1h"
+    """How long a user lives unless its agent renews it."""
+    max_ttl: Duration = "24h"
+    """How long at most; 24h is the highest that is legal."""
+    file: FileName = SECRET_NAME
+    """The file `/vault/secrets/<file>` that holds the credentials; it is written again with each new user."""
+    template: StrictStr | None = None
+    """The file's text, with `{{ .Data.username }}` and `{{ .Data.password }}`; by default `DB_HOST`, `DB_PORT`,
+    `DB_NAME`, `DB_USER` and `DB_PASS`, a line each."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if seconds(self.max_ttl) > DAY_SECONDS:
+            raise ValueError(f"maxTtl {self.max_ttl} is more than 24h")
+        if seconds(self.ttl) > seconds(self.max_ttl):
+            raise ValueError(f"ttl {self.ttl} is more than maxTtl {self.max_ttl}")
+        schemas = [grant.schema_ for grant in self.grants]
+        if twice := sorted({name for name in schemas if schemas.count(name) > 1}):
+            raise ValueError(f"two grants for the schema {', '.join(twice)}: keep one")
+        for placeholder in _PLACEHOLDER.findall(self.template or ""):
+            if not FIELD_OF_CREDENTIALS.fullmatch(placeholder):
+                legal = "{{ .Data.username }}, {{ .Data.password }}"
+                raise ValueError(f"the template has {{{{ {placeholder} }}}}; legal: {legal}")
         return self
 
 
@@ -178,6 +251,7 @@ class ServiceSpec(TypedFile):
     calls: tuple[Annotated[StrictStr, AfterValidator(_call)], ...] = ()
     """The services it talks to; everything else is closed."""
     secrets: dict[Label, SecretSpec] = Field(default_factory=dict)
+    database: DatabaseSpec | None = None
     replicas: Replicas | None = None
     resources: ResourcesSpec = ResourcesSpec()
     health: HttpPath | None = None
@@ -198,6 +272,12 @@ class ServiceSpec(TypedFile):
         if self.host is not None and self.protocol != "http":
             raise ValueError("host needs protocol: http")
         files = [secret.file or name for name, secret in self.secrets.items()]
+        if self.database is not None:
+            if SECRET_NAME in self.secrets:
+                raise ValueError(
+                    f"secrets has {SECRET_NAME}, the name of the credentials of database: rename the secret"
+                )
+            files.append(self.database.file)
         if twice := sorted({name for name in files if files.count(name) > 1}):
             raise ValueError(f"two secrets write the file {', '.join(twice)}")
         rules = [exception.rule for exception in self.exceptions]

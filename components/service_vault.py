@@ -6,7 +6,8 @@ Annotations: https://developer.hashicorp.com/vault/docs/platform/k8s/injector/an
 import re
 from collections.abc import Mapping
 
-from components.service_args import SecretArgs, SecureServiceArgs
+from components.service_args import SecureServiceArgs
+from components.service_database import SECRET_NAME
 from components.service_spec import FIELD_OF_SECRET
 
 TOKEN_VOLUME = "vault-token"  # noqa: S105 - the name of a volume
@@ -17,14 +18,16 @@ SECRETS_DIRECTORY = "/vault/secrets"
 
 
 def uses_vault(args: SecureServiceArgs) -> bool:
-    """Whether the service has secrets and they are in Vault."""
-    return bool(args.secrets) and args.platform.vault
+    """Whether the service has secrets or a database, and the stack a Vault for them."""
+    return bool(args.secrets or args.database.connection) and args.platform.vault
 
 
 def vault_policy(args: SecureServiceArgs) -> str:
-    """A Vault policy that reads exactly the service's own secrets, path by path."""
+    """A Vault policy that reads exactly the service's own secrets and database users, path by path."""
     mount = args.platform.kv_mount
-    paths = (f"{mount}/data/{args.secret_path(secret.name)}" for secret in args.secrets)
+    paths = [f"{mount}/data/{args.secret_path(secret.name)}" for secret in args.secrets]
+    if args.database.connection:
+        paths.append(args.database_path)
     return "".join(f'path "{path}" {{\n  capabilities = ["read"]\n}}\n' for path in sorted(paths))
 
 
@@ -50,18 +53,25 @@ def injector_annotations(args: SecureServiceArgs) -> dict[str, str]:
     }
     for secret in args.secrets:
         path = f"{args.platform.kv_mount}/data/{args.secret_path(secret.name)}"
-        annotations |= {
-            f"{prefix}/agent-inject-secret-{secret.name}": path,
-            f"{prefix}/agent-inject-file-{secret.name}": secret.file,
-            f"{prefix}/agent-inject-perms-{secret.name}": "0400",
-            f"{prefix}/agent-inject-template-{secret.name}": agent_template(secret, path),
-        }
+        annotations |= _injected(secret.name, path, secret.file, secret.template)
+    if args.database.connection:
+        annotations |= _injected(SECRET_NAME, args.database_path, args.database.file, args.database.template)
     return annotations
 
 
-def agent_template(secret: SecretArgs, path: str) -> str:
-    """The agent's template of a secret's file."""
-    return f'{{{{- with secret "{path}" -}}}}\n{secret.template.rstrip()}\n{{{{- end }}}}\n'
+def _injected(name: str, path: str, file: str, template: str) -> dict[str, str]:
+    prefix = "vault.hashicorp.com/agent-inject"
+    return {
+        f"{prefix}-secret-{name}": path,
+        f"{prefix}-file-{name}": file,
+        f"{prefix}-perms-{name}": "0400",
+        f"{prefix}-template-{name}": agent_template(template, path),
+    }
+
+
+def agent_template(template: str, path: str) -> str:
+    """The agent's template of a file, made of what is at a path of Vault."""
+    return f'{{{{- with secret "{path}" -}}}}\n{template.rstrip()}\n{{{{- end }}}}\n'
 
 
 def render_file(template: str, values: Mapping[str, str]) -> str:

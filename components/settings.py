@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from components.posture import LAYERS, TABLE, Action, Override, Posture, PostureError, posture_for
 from components.settings_platform import (
+    DatabaseSettings,
     IngressSettings,
     KyvernoSettings,
     MeshSettings,
@@ -27,6 +28,7 @@ from components.typed_file import (
     ConfigError,
     HostName,
     ImageReference,
+    Label,
     Problem,
     TypedFile,
     legal_keys,
@@ -34,6 +36,8 @@ from components.typed_file import (
 )
 
 PROJECT = "zero-trust"
+SECRETS = "zero-trust-secrets"
+"""The namespace of the Pulumi config that holds secrets; those of the project's own are never one."""
 _VAULT_RULE = "disallow-secrets-in-environment"
 PHASES: Mapping[str, Action] = {"audit": Action.AUDIT, "warn": Action.WARN, "enforce": Action.DENY}
 
@@ -87,6 +91,8 @@ class Settings(TypedFile):
     platform_images: tuple[ImageReference, ...] = ("registry.istio.io/release/proxyv2", "docker.io/hashicorp/vault")
     """Repositories of what injection adds to a pod: the mesh's proxy, Vault's agent."""
     vault: VaultSettings = VaultSettings()
+    databases: dict[Label, DatabaseSettings] = Field(default_factory=dict)
+    """The databases that services may have users in, by the name that their files call them."""
     kyverno: KyvernoSettings = KyvernoSettings()
     mesh: MeshSettings = MeshSettings()
     ingress: IngressSettings = IngressSettings()
@@ -146,9 +152,32 @@ def decode_config(config: Mapping[str, object], secret_keys: frozenset[str], fil
                 values[name] = json.loads(value)
             except json.JSONDecodeError:
                 problems.append(Problem(file, key, "a mapping or a list is expected", repr(value)))
-    if problems:
+    if problems := [*problems, *_secret_problems(values, config, secret_keys, file)]:
         raise ConfigError(problems)
     return values
+
+
+def _secret_problems(
+    values: Mapping[str, object], config: Mapping[str, object], secret_keys: frozenset[str], file: str
+) -> list[Problem]:
+    """What is wrong with the secrets of the config: in clear text, or asked for and not there."""
+    written = sorted(key for key in config if key.startswith(f"{SECRETS}:"))
+    found = [
+        Problem(
+            file, key, f"in clear text: set it with `pulumi config set --secret {key}`", "a value not repeated here"
+        )
+        for key in written
+        if key not in secret_keys
+    ]
+    databases = values.get("databases")
+    for name, database in cast("Mapping[str, object]", databases if isinstance(databases, dict) else {}).items():
+        wanted = cast("Mapping[str, object]", database).get("adminSecret") if isinstance(database, dict) else None
+        if isinstance(wanted, str) and f"{SECRETS}:{wanted}" not in written:
+            legal = tuple(key.removeprefix(f"{SECRETS}:") for key in written)
+            found.append(
+                Problem(file, f"{PROJECT}:databases.{name}.adminSecret", "no such secret", repr(wanted), legal)
+            )
+    return found
 
 
 def _posture_problems(values: Mapping[str, object], file: str) -> list[Problem]:
@@ -201,14 +230,22 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
             problem("ingress.className", "required when ingress.kind is ingress")
         if ingress.controller is None:
             problem("ingress.controller", "required when ingress.kind is ingress: its identity is what services admit")
-    if posture.vault_replicas > 1 and settings.vault.mode == "helm" and settings.vault.seal is None:
-        problem("vault.seal", "required with several replicas: each one that restarts must unseal itself")
+    _seal_problems(settings.vault, posture, problem)
     return found
+
+
+def _seal_problems(vault: VaultSettings, posture: Posture, problem: _ProblemSink) -> None:
+    if vault.mode == "helm" and vault.seal is None and posture.vault_replicas > 1:
+        problem("vault.seal", "required with several replicas: each one that restarts must unseal itself")
+    if vault.seal and vault.seal.static and vault.distribution == "vault":
+        problem("vault.seal.static", "HashiCorp Vault has no such seal: set vault.distribution to openbao")
 
 
 def _vault_problems(settings: Settings, posture: Posture, problem: _ProblemSink) -> None:
     vault = settings.vault
     if not posture.vault:
+        if settings.databases:
+            problem("databases", "this stack has no Vault to make users in them", sorted(settings.databases))
         if posture.important is Action.DENY and settings.phases.get(_VAULT_RULE) == "enforce":
             problem(f"phases.{_VAULT_RULE}", "this stack has no Vault: its services hold their secrets in Kubernetes")
         return

@@ -1,16 +1,29 @@
 """The sections of the stack config, one for each platform component, and the overlay of a local control plane."""
 
+import ipaddress
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
+from components.service_database import duration, identifier
 from components.typed_file import (
     Cidr,
     ConfigError,
+    HostName,
     HttpsAddress,
     ImageReference,
     Label,
+    Port,
     Quantity,
     TypedFile,
     line_finder,
@@ -19,11 +32,6 @@ from components.typed_file import (
 )
 
 Replicas = Annotated[StrictInt, Field(ge=1, le=9)]
-
-# Parameters of a seal that grant access by themselves: they reach the pods through a Secret or the cloud's identity.
-_SECRET_SEAL_PARAMETERS = frozenset(
-    {"access_key", "secret_key", "session_token", "token", "client_secret", "credentials"}
-)
 
 
 def _absolute(value: str) -> str:
@@ -45,14 +53,17 @@ def _email(value: str) -> str:
     return value
 
 
-def _public_parameters(value: dict[str, str]) -> dict[str, str]:
-    if leaked := sorted(_SECRET_SEAL_PARAMETERS & set(value)):
-        raise ValueError(f"{', '.join(leaked)} is a secret: give the pods a cloud identity, or a Secret of the cluster")
-    return value
+def _database_host(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        return TypeAdapter[str](HostName).validate_python(value)
 
 
 AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
 AuditPath = Annotated[StrictStr, AfterValidator(_audit_path)]
+Identifier = Annotated[StrictStr, AfterValidator(identifier)]
+Duration = Annotated[StrictStr, AfterValidator(duration)]
 
 
 class VaultLogin(TypedFile):
@@ -64,11 +75,93 @@ class VaultLogin(TypedFile):
     role: Label = "platform-deployer"
 
 
-class VaultSeal(TypedFile):
-    """The key that unseals Vault on start (https://developer.hashicorp.com/vault/docs/configuration/seal)."""
+class AwsKmsSeal(TypedFile):
+    """A key of AWS KMS. The pods may use it by their service account's role (IRSA), never by an access key."""
 
-    type: Literal["awskms", "gcpckms", "azurekeyvault", "ocikms", "transit", "static"]
-    parameters: Annotated[dict[StrictStr, StrictStr], AfterValidator(_public_parameters)] = Field(default_factory=dict)
+    region: StrictStr
+    kms_key_id: StrictStr
+    """The key's id, ARN or alias."""
+    endpoint: HttpsAddress | None = None
+
+
+class GcpKmsSeal(TypedFile):
+    """A key of Google Cloud KMS. The pods may use it by Workload Identity, never by a credentials file."""
+
+    project: StrictStr
+    region: StrictStr
+    key_ring: StrictStr
+    crypto_key: StrictStr
+
+
+class AzureKeyVaultSeal(TypedFile):
+    """A key of Azure Key Vault. The pods may use it by their managed identity, never by a client secret."""
+
+    tenant_id: StrictStr
+    vault_name: StrictStr
+    key_name: StrictStr
+    client_id: StrictStr | None = None
+    """The managed identity, when the node has several."""
+
+
+class TransitSeal(TypedFile):
+    """A key of another Vault's transit engine."""
+
+    address: HttpsAddress
+    key_name: StrictStr
+    mount_path: StrictStr = "transit/"
+    tls_ca_cert: AbsolutePath | None = None
+    """PEM file in the pod; a further key of the Secret `vault.tlsSecret` is there as `/vault/tls/<key>`."""
+    token_secret: Label
+    """The Secret in namespace `vault` whose key `token` holds a token that may use the key, and nothing else."""
+
+
+class StaticSeal(TypedFile):
+    """A key of the operator's own, for OpenBao where there is no key service."""
+
+    current_key_id: Label
+    previous_key_id: Label | None = None
+    """The key before, while its data are not yet written again."""
+    key_secret: Label
+    """The Secret in namespace `vault` that holds each key, 32 bytes, under its id."""
+
+
+class VaultSeal(TypedFile):
+    """The key that unseals Vault on start: one of these (https://developer.hashicorp.com/vault/docs/configuration/seal)."""
+
+    awskms: AwsKmsSeal | None = None
+    gcpckms: GcpKmsSeal | None = None
+    azurekeyvault: AzureKeyVaultSeal | None = None
+    transit: TransitSeal | None = None
+    static: StaticSeal | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self._written) != 1:
+            raise ValueError(f"write one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def _written(self) -> dict[str, TypedFile]:
+        given = {name: cast("TypedFile | None", getattr(self, name)) for name in type(self).model_fields}
+        return {name: seal for name, seal in given.items() if seal is not None}
+
+    @property
+    def type(self) -> str:
+        """The seal's name in Vault's own configuration."""
+        return next(iter(self._written))
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What stands in Vault's own configuration; no secret does."""
+        written = self._written[self.type]
+        return written.model_dump(exclude_none=True, exclude={"token_secret", "key_secret"})
+
+    @property
+    def secret(self) -> str:
+        """The Secret that the pods need for it; empty where their cloud's identity is enough."""
+        return next(
+            (s for s in (self.transit and self.transit.token_secret, self.static and self.static.key_secret) if s), ""
+        )
 
 
 class VaultStorage(TypedFile):
@@ -77,6 +170,17 @@ class VaultStorage(TypedFile):
     data: Quantity = "10Gi"
     audit: Quantity = "10Gi"
     storage_class: Label | None = None
+
+
+class VaultSecrets(TypedFile):
+    """The KV v2 engine that holds the services' secrets (https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v2)."""
+
+    keep_versions: Annotated[StrictInt, Field(ge=1, le=100)] = 10
+    check_and_set: StrictBool = True
+    """Whether a write must name the version that it replaces, so that none undoes another unseen."""
+    delete_after: Duration | None = None
+    """After this time each version is deleted, the newest one too: a secret that is not rotated ends. By default
+    never."""
 
 
 class VaultSettings(TypedFile):
@@ -101,8 +205,54 @@ class VaultSettings(TypedFile):
     """The Secret in namespace `vault` with `tls.crt`, `tls.key` and `ca.crt` of the server."""
     seal: VaultSeal | None = None
     storage: VaultStorage = VaultStorage()
+    secrets: VaultSecrets = VaultSecrets()
     retain_data: StrictBool = True
     """Whether `pulumi destroy` refuses to remove what holds secrets."""
+
+
+class DatabaseSettings(TypedFile):
+    """A database in which Vault makes a user for each service that asks for one, and removes it again.
+
+    Vault changes the administrator's password as soon as it has the connection, so that nobody else knows it.
+    https://developer.hashicorp.com/vault/docs/secrets/databases/postgresql
+    """
+
+    plugin: Literal["postgresql"] = "postgresql"
+    host: Annotated[StrictStr, AfterValidator(_database_host)]
+    """Its host as Vault and the services reach it; of a service of this stack `<name>.<namespace>.svc`."""
+    port: Port = 5432
+    database: Identifier
+    admin_user: Identifier
+    """May create roles, and holds the services' rights with the right to grant them. Vault's alone."""
+    admin_password_file: AbsolutePath | None = None
+    """File with the administrator's first password. Vault needs it once: the file, and this key, may go after that."""
+    admin_secret: Label | None = None
+    """The first password as a secret of the Pulumi config: `pulumi config set --secret zero-trust-secrets:<this>`."""
+    admin_password_version: Annotated[StrictInt, Field(ge=1)] = 1
+    """Raised by one with each new first password, for an administrator whose password was reset in the database."""
+    tls: StrictBool = True
+    """Whether Vault verifies the server. False is legal at a loopback address alone."""
+    ca_cert_file: AbsolutePath | None = None
+    """PEM file of the authority behind the server's certificate, on Vault's own machine: a further key of the Secret
+    `vault.tlsSecret` is there as `/vault/tls/<key>`."""
+    max_open_connections: Annotated[StrictInt, Field(ge=1, le=100)] = 4
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.admin_password_file is not None and self.admin_secret is not None:
+            raise ValueError("adminPasswordFile and adminSecret: keep one")
+        if not self.tls and not self._loopback:
+            raise ValueError("tls: false would send credentials over a network in clear text: leave it out")
+        if not self.tls and self.ca_cert_file is not None:
+            raise ValueError("caCertFile needs tls")
+        return self
+
+    @property
+    def _loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 class ImageAttestor(TypedFile):

@@ -74,6 +74,8 @@ def load_stack(root: Path) -> Stack:
         registries=settings.registries if posture.critical is Action.DENY else (),
         api_server_reachable=bool(settings.api_server_cidrs) or not posture.network_policies,
         as_of=lambda: settings.as_of or commit_date(root),
+        vault=posture.vault,
+        databases={name: database.host for name, database in settings.databases.items()},
     )
     services = read_services(root / "services", admission)
     return Stack(file, settings, posture, overlay.charts if overlay else None, services)

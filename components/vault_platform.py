@@ -15,10 +15,10 @@ from pulumi_vault.kubernetes import AuthBackendConfig
 from pulumi_vault.kv import SecretBackendV2
 
 from components.charts import OPENBAO, VAULT
+from components.vault_database import DatabaseConnectionArgs, database_engine
 from components.vault_values import NAMESPACE, RELEASE, InjectorArgs, ServerArgs, chart_values
 
 REVIEWER = "vault-token-reviewer"
-_KEPT_VERSIONS = 10
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,12 @@ class VaultPlatformArgs:
     login_role: str = "platform-deployer"
     kubernetes_host: str = "https://kubernetes.default.svc"
     kv_mount: str = "secret"
+    kept_versions: int = 10
+    check_and_set: bool = True
+    delete_after: int = 0
+    """Seconds after which a version of a secret is deleted; 0: never."""
+    database_mount: str = "database"
+    databases: Sequence[DatabaseConnectionArgs] = ()
     auth_path: str = "kubernetes"
     retain_data: bool = True
 
@@ -73,7 +79,7 @@ def audit_devices(args: VaultPlatformArgs) -> list[tuple[str, dict[str, str]]]:
 
 
 class VaultPlatform(pulumi.ComponentResource):
-    """Vault with a KV v2 engine, Kubernetes authentication and audit devices.
+    """Vault with a KV v2 engine, Kubernetes authentication, audit devices, and a database engine where there are any.
 
     With `server`, a Helm release runs it; a new Vault must be initialised once before its configuration can follow, so
     the first run stops there with Vault's own error and the next one goes on. Without, a service account reviews tokens
@@ -104,8 +110,11 @@ class VaultPlatform(pulumi.ComponentResource):
         )
         audits = self._audits()
         engine = self._engine(audits, keep)
+        databases = database_engine(
+            args.database_mount, args.databases, lambda after: self._in_vault([*audits, *after]), keep
+        )
         auth = self._authentication(name, namespace, audits)
-        self.ready = [*audits, *engine, *auth]
+        self.ready = [*audits, *engine, *databases, *auth]
         self.register_outputs({"address": args.address, "kvMount": args.kv_mount, "authPath": args.auth_path})
 
     def _in_vault(
@@ -161,7 +170,12 @@ class VaultPlatform(pulumi.ComponentResource):
             opts=self._in_vault(audits, protect=keep),
         )
         config = SecretBackendV2(
-            self.kv_mount, mount=self.kv_mount, max_versions=_KEPT_VERSIONS, opts=self._in_vault([mount], protect=keep)
+            self.kv_mount,
+            mount=self.kv_mount,
+            max_versions=self._args.kept_versions,
+            cas_required=self._args.check_and_set,
+            delete_version_after=self._args.delete_after or None,
+            opts=self._in_vault([mount], protect=keep),
         )
         return [mount, config]
 

@@ -13,6 +13,7 @@ PORT = 8200
 _TLS_DIRECTORY = "/vault/tls"
 _DATA_DIRECTORY = "/vault/data"
 _AUDIT_DIRECTORY = "/vault/audit"
+_SEAL_DIRECTORY = "/vault/seal"
 _VAULT_UID, _VAULT_GID = 100, 1000
 # A webhook that fails closed must not stand in the way of the pods that bring it back.
 _UNINJECTED_NAMESPACES = ("kube-system", "kyverno", "istio-system", "cert-manager", NAMESPACE)
@@ -20,12 +21,16 @@ _UNINJECTED_NAMESPACES = ("kube-system", "kyverno", "istio-system", "cert-manage
 
 @dataclass(frozen=True)
 class ServerArgs:
-    """The Vault servers that the chart runs. `seal_type` empty: the operator unseals by hand."""
+    """The Vault servers that the chart runs. `seal_type` empty: the operator unseals by hand.
+
+    `seal_secret` is the Secret with the token of a transit seal, or with the keys of a static one under their ids.
+    """
 
     replicas: int = 1
     tls_secret: str = "vault-server-tls"  # noqa: S105 - the name of a Secret
     seal_type: str = ""
     seal_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    seal_secret: str = ""
     data_size: str = "10Gi"
     audit_size: str = "10Gi"
     storage_class: str | None = None
@@ -63,7 +68,7 @@ def server_values(args: ServerArgs, openbao: bool) -> dict[str, Any]:
     """The `server` section: raft replicas apart from each other, with volumes for data and audit."""
     raft = {"enabled": True, "setNodeId": True, "config": server_config(args, openbao)}
     storage = {"enabled": True, "storageClass": args.storage_class}
-    return {
+    values: dict[str, Any] = {
         "enabled": True,
         "authDelegator": {"enabled": True},
         "standalone": {"enabled": False},
@@ -91,6 +96,14 @@ def server_values(args: ServerArgs, openbao: bool) -> dict[str, Any]:
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
         ],
     }
+    if args.seal_type == "transit":
+        # The only way in that the seal has for a token, beside the configuration itself.
+        token = {"envName": "VAULT_TOKEN", "secretName": args.seal_secret, "secretKey": "token"}
+        values["extraSecretEnvironmentVars"] = [token]
+    if args.seal_type == "static":
+        values["volumes"].append({"name": "seal", "secret": {"secretName": args.seal_secret, "defaultMode": 0o440}})
+        values["volumeMounts"].append({"name": "seal", "mountPath": _SEAL_DIRECTORY, "readOnly": True})
+    return values
 
 
 def server_config(args: ServerArgs, openbao: bool) -> str:
@@ -123,11 +136,22 @@ def server_config(args: ServerArgs, openbao: bool) -> str:
         _block("telemetry", {"prometheus_retention_time": "30s"}, ["disable_hostname = true"]),
     ]
     if args.seal_type:
-        parts.append(_block(f'seal "{args.seal_type}"', args.seal_parameters))
+        parts.append(_block(f'seal "{args.seal_type}"', _seal_parameters(args)))
     if openbao:
         # OpenBao refuses audit devices made over the API, which is how the program makes them.
         parts.append("unsafe_allow_api_audit_creation = true")
     return "\n".join(parts) + "\n"
+
+
+def _seal_parameters(args: ServerArgs) -> dict[str, str]:
+    parameters = dict(args.seal_parameters)
+    if args.seal_type == "static":
+        # https://openbao.org/docs/configuration/seal/static
+        ids = {"current_key": "current_key_id", "previous_key": "previous_key_id"}
+        parameters |= {
+            key: f"file://{_SEAL_DIRECTORY}/{parameters[name]}" for key, name in ids.items() if name in parameters
+        }
+    return parameters
 
 
 def injector_values(args: InjectorArgs) -> dict[str, Any]:

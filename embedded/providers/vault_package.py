@@ -4,6 +4,7 @@ from .rows import Values
 from .server import Backend, Package
 from .vault_backend import VaultBackend
 from .vault_config import CONFIG, connection, decode_config
+from .vault_database_rows import ROWS as DATABASE_ROWS
 from .vault_rows import ROWS
 from .vault_session import Session
 
@@ -12,4 +13,4 @@ def _connect(settings: Values) -> Backend:
     return VaultBackend(Session(lambda: connection(settings)))
 
 
-VAULT = Package("pulumi_vault", ROWS, CONFIG, _connect, decode_config)
+VAULT = Package("pulumi_vault", (*ROWS, *DATABASE_ROWS), CONFIG, _connect, decode_config)

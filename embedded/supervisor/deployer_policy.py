@@ -42,6 +42,10 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("secret/delete/*", ("create", "update")),
     ("secret/undelete/*", ("create", "update")),
     ("secret/destroy/*", ("create", "update")),
+    # Connections and roles of the database engine, but no user of any database.
+    ("database/config/*", _FULL),
+    ("database/roles/*", _FULL),
+    ("database/rotate-root/*", ("create", "update")),
     # Its own token.
     ("auth/token/lookup-self", ("read",)),
     ("auth/token/renew-self", ("update",)),

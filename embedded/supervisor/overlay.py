@@ -27,5 +27,6 @@ def write_overlay(state: State, charts: Path) -> None:
         "caCertFile": str(pki.ca(VAULT)),
         "login": login,
         "kubernetesHost": api_server_url(ports),
+        "auditDirectory": str(state.vault),
     }
     write_private(state.overlay, yaml.safe_dump({"vault": vault, "charts": str(charts)}, sort_keys=False))

@@ -35,7 +35,7 @@ def password_file(layout: Layout) -> Path:
 
 def postgres_program(layout: Layout) -> Program:
     """The server, its data directory initialised on first use. Raises ``PostgresError``."""
-    binaries = _binaries()
+    binaries = postgres_binaries()
     data = layout.state.postgres / "data"
     if not (data / "PG_VERSION").exists():
         _initialise(layout, binaries, data)
@@ -59,7 +59,8 @@ def postgres_program(layout: Layout) -> Program:
     )
 
 
-def _binaries() -> Path:
+def postgres_binaries() -> Path:
+    """The directory of the server and of its clients, such as psql. Raises ``PostgresError``."""
     found = importlib.util.find_spec(_WHEEL)
     if found is None or not found.submodule_search_locations:
         raise PostgresError(f"the package {_WHEEL} is not installed: pip install -r requirements-dev.txt")

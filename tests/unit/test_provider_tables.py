@@ -30,6 +30,9 @@ REPLACING = {
     "vault:kubernetes/authBackendRole:AuthBackendRole": {"backend", "roleName"},
     "vault:kv/secretBackendV2:SecretBackendV2": {"mount"},
     "vault:kv/secretV2:SecretV2": {"mount", "name"},
+    "vault:database/secretBackendConnection:SecretBackendConnection": {"backend", "name"},
+    "vault:database/secretBackendRole:SecretBackendRole": {"backend", "name", "dbName"},
+    "vault:generic/endpoint:Endpoint": {"path"},
 }
 IDS = {
     "vault:index/mount:Mount": ({"path": "kv/"}, "kv"),
@@ -40,6 +43,15 @@ IDS = {
     "vault:kubernetes/authBackendRole:AuthBackendRole": ({"roleName": "api"}, "auth/kubernetes/role/api"),
     "vault:kv/secretBackendV2:SecretBackendV2": ({"mount": "kv"}, "kv/config"),
     "vault:kv/secretV2:SecretV2": ({"mount": "kv", "name": "shop/api"}, "kv/data/shop/api"),
+    "vault:database/secretBackendConnection:SecretBackendConnection": (
+        {"backend": "database", "name": "shop"},
+        "database/config/shop",
+    ),
+    "vault:database/secretBackendRole:SecretBackendRole": (
+        {"backend": "database", "name": "shop.api"},
+        "database/roles/shop.api",
+    ),
+    "vault:generic/endpoint:Endpoint": ({"path": "database/rotate-root/shop"}, "database/rotate-root/shop"),
 }
 
 

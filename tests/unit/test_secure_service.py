@@ -14,12 +14,15 @@ from pulumi_kubernetes.core.v1 import Namespace
 
 from components.secure_service import SecureService
 from components.service_args import ApiRuleArgs, Peer, SecretArgs, SecureServiceArgs, services_args
+from components.service_files import parse_service
 from components.service_network import authorization_policy, ingress_manifest, network_policy_spec, public_url
 from components.service_spec import ServiceSpec
 from components.service_vault import injector_annotations, mesh_annotations, render_file, vault_policy
 from components.service_workload import deployment_spec
+from components.typed_file import ConfigError
 from tests.unit.monitor import Recording, record
 from tests.unit.stacks import platform, service
+from tests.unit.test_service_files import SMALL
 
 LAYERS = list(product((False, True), (False, True), ("off", "dry-run", "enforce"), (False, True)))
 
@@ -307,3 +310,17 @@ def _peers(rules: list[dict[str, Any]], direction: str) -> set[tuple[str, str]]:
         for rule in rules
         for peer in rule[direction]
     }
+
+
+@pytest.mark.parametrize(("tail", "version"), [("", "0"), (", replaces: 3", "3")])
+def test_first_values_are_written_over_the_version_that_the_file_names(tail: str, version: str) -> None:
+    spec = parse_service(f"{SMALL}secrets: {{db: {{generate: [x]{tail}}}}}", "services/x.yaml").spec
+    (args,) = services_args([spec], platform(), 1)
+    stored = run(args).one("SecretV2").inputs
+    assert (stored["options"], stored["disableRead"]) == ({"cas": version}, True)
+
+
+@pytest.mark.parametrize("wrong", ["-1", "latest", "'1'"])
+def test_a_version_is_a_number(wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"secrets\.db\.replaces"):
+        parse_service(f"{SMALL}secrets: {{db: {{generate: [x], replaces: {wrong}}}}}", "services/x.yaml")

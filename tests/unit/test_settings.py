@@ -14,6 +14,12 @@ from components.stack import read_overlay
 from components.typed_file import ConfigError, legal_keys
 from tests.unit.stacks import ENVIRONMENTS, plan_of, settings, values
 
+SHOP = {"host": "db.example.org", "database": "shop", "adminUser": "vault"}
+GCP = {"project": "p", "region": "r", "keyRing": "k", "cryptoKey": "c"}
+AZURE = {"tenantId": "t", "vaultName": "v", "keyName": "k"}
+TRANSIT = {"address": "https://v.example.org", "keyName": "unseal", "tokenSecret": "transit-token"}
+STATIC = {"currentKeyId": "k2", "previousKeyId": "k1", "keySecret": "vault-seal"}
+
 WRONG: list[tuple[str, Any, str]] = [
     ("environment", "prod", "production, staging, dev, local"),
     ("trustDomain", "Cluster_Local", "host name"),
@@ -34,9 +40,39 @@ WRONG: list[tuple[str, Any, str]] = [
     ("vault", {"cidrs": ["169.254.0.0/16"]}, "metadata address"),
     ("vault", {"cidrs": ["10.0.0.1/8"]}, "not a network"),
     ("vault", {"seal": {"type": "shamir"}}, "awskms"),
-    ("vault", {"seal": {"type": "transit", "parameters": {"token": "x"}}}, "is a secret"),
+    ("vault", {"seal": {}}, "write one of awskms, gcpckms, azurekeyvault, transit, static"),
+    ("vault", {"seal": {"awskms": {"region": "r"}}}, "required"),
+    ("vault", {"seal": {"awskms": {"region": "r", "kmsKeyId": "k", "accessKey": "x"}}}, "region, kmsKeyId, endpoint"),
+    ("vault", {"seal": {"gcpckms": {**GCP, "credentials": "/x"}}}, "project, region, keyRing, cryptoKey"),
+    ("vault", {"seal": {"azurekeyvault": {**AZURE, "clientSecret": "x"}}}, "tenantId, vaultName, keyName, clientId"),
+    ("vault", {"seal": {"transit": {**TRANSIT, "token": "x"}}}, "address, keyName, mountPath, tlsCaCert, tokenSecret"),
+    ("vault", {"seal": {"transit": {**TRANSIT, "address": "http://v:8200"}}}, "TLS only"),
+    ("vault", {"seal": {"static": {**STATIC, "currentKey": "x"}}}, "currentKeyId, previousKeyId, keySecret"),
+    ("vault", {"seal": {"gcpckms": GCP, "transit": TRANSIT}}, "write one of"),
     ("vault", {"storage": {"data": "ten"}}, "quantity"),
     ("vault", {"retainData": "yes"}, "boolean"),
+    ("vault", {"secrets": {"keepVersions": 0}}, "greater than or equal"),
+    ("vault", {"secrets": {"keepVersions": "10"}}, "integer"),
+    ("vault", {"secrets": {"checkAndSet": "yes"}}, "boolean"),
+    ("vault", {"secrets": {"deleteAfter": 3600}}, "string"),
+    ("vault", {"secrets": {"deleteAfter": "30d"}}, "not a time such as 1h"),
+    ("databases", {"Shop": SHOP}, "not a DNS label"),
+    ("databases", {"shop": {**SHOP, "plugin": "mysql"}}, "postgresql"),
+    ("databases", {"shop": {**SHOP, "host": "*.example.org"}}, "wildcard host"),
+    ("databases", {"shop": {**SHOP, "host": "db.example.org?x"}}, "host name"),
+    ("databases", {"shop": {**SHOP, "port": 0}}, "greater than or equal"),
+    ("databases", {"shop": {**SHOP, "database": "shop?sslmode=disable"}}, "not a name of a database"),
+    ("databases", {"shop": {**SHOP, "adminUser": "vault:x@"}}, "not a name of a database"),
+    ("databases", {"shop": {**SHOP, "adminPassword": "hunter2"}}, "did you mean adminPasswordFile?"),
+    ("databases", {"shop": {**SHOP, "adminPasswordFile": "secret"}}, "absolute path"),
+    ("databases", {"shop": {**SHOP, "adminPasswordFile": "/x", "adminSecret": "x"}}, "keep one"),
+    ("databases", {"shop": {**SHOP, "adminSecret": "a b"}}, "DNS label"),
+    ("databases", {"shop": {**SHOP, "adminPasswordVersion": 0}}, "greater than or equal"),
+    ("databases", {"shop": {**SHOP, "tls": False}}, "in clear text"),
+    ("databases", {"shop": {**SHOP, "host": "127.0.0.1", "tls": False, "caCertFile": "/x"}}, "caCertFile needs tls"),
+    ("databases", {"shop": {**SHOP, "caCertFile": "ca.pem"}}, "absolute path"),
+    ("databases", {"shop": {**SHOP, "maxOpenConnections": 0}}, "greater than or equal"),
+    ("databases", {"shop": {"host": "db.example.org"}}, "required"),
     ("kyverno", {"replicas": 0}, "greater than or equal"),
     ("kyverno", {"replicas": "3"}, "integer"),
     ("mesh", {"replicas": 10}, "less than or equal"),
@@ -50,6 +86,10 @@ WRONG: list[tuple[str, Any, str]] = [
     ("posture", {"critical": "audit"}, "PostureOverride"),
     ("posture", {"critical": {"reason": "no value"}}, "required"),
 ]
+
+
+VAULT = {"address": "https://v.example.org"}
+NO_VAULT = {"vault": {"value": False, "reason": "no customer data here"}}
 
 
 def problems_with(config: dict[str, Any]) -> list[str]:
@@ -94,11 +134,11 @@ def test_what_has_no_default_is_required(key: str) -> None:
 
 
 def nested(model: type[BaseModel], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Every place of the model that holds keys, outside lists."""
+    """Every place of the model that holds keys, outside lists and mappings of names."""
     places = [path]
     for key in legal_keys(model, ()):
         field = next(f for f in model.model_fields.values() if f.alias == key)
-        if get_origin(field.annotation) is tuple:
+        if get_origin(field.annotation) in (tuple, dict):
             continue
         inner = next((a for a in _annotations(field.annotation) if issubclass(a, BaseModel)), None)
         if inner is not None:
@@ -151,6 +191,8 @@ def test_all_errors_of_a_file_come_at_once() -> None:
             {"vault": {"address": "https://v.example.org", "login": {"method": "cert", "certFile": "/c"}}},
             "vault.login.keyFile",
         ),
+        ("production", {"vault": {**VAULT, "seal": {"static": STATIC}}}, "vault.seal.static"),
+        ("production", {"posture": NO_VAULT, "databases": {"shop": SHOP}}, "databases"),
         ("production", {"ingress": {}}, "ingress.acmeEmail"),
         ("dev", {"ingress": {"kind": "ingress", "className": "nginx"}}, "ingress.controller"),
         ("dev", {"posture": {"mtls": {"value": "off", "reason": "r"}}}, "posture.issuer"),
@@ -193,6 +235,21 @@ def test_decoding() -> None:
     with pytest.raises(ConfigError, match="a secret does not belong here") as caught:
         decode_config({"zero-trust:vault": "hunter2"}, frozenset({"zero-trust:vault"}), "f")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("written", ['{"shop": {"adminSecret": "shop"}}', '{"shop": {}}', "[]", '{"shop": 1}'])
+def test_secrets_of_the_config_are_secret_and_those_asked_for_are_there(written: str) -> None:
+    config = {"zero-trust:databases": written, "zero-trust-secrets:shop": "hunter2"}
+    assert "databases" in decode_config(config, frozenset({"zero-trust-secrets:shop"}), "f")
+    with pytest.raises(ConfigError, match="zero-trust-secrets:shop: in clear text") as caught:
+        decode_config(config, frozenset(), "f")
+    assert "hunter2" not in str(caught.value)
+    if "adminSecret" in written:
+        del config["zero-trust-secrets:shop"]
+        config["zero-trust-secrets:stock"] = "hunter2"
+        told = r"databases\.shop\.adminSecret: no such secret, found 'shop'; legal: stock"
+        with pytest.raises(ConfigError, match=told):
+            decode_config(config, frozenset({"zero-trust-secrets:stock"}), "f")
 
 
 OVERLAY = """

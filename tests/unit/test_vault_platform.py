@@ -1,20 +1,29 @@
 """Vault's chart values, and what VaultPlatform registers for a Vault of its own and for an external one."""
 
 import json
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 from pulumi_kubernetes import Provider
+from syrupy.assertion import SnapshotAssertion
 
 from components.charts import OPENBAO, VAULT
+from components.typed_file import ConfigError
+from components.vault_database import DatabaseConnectionArgs, connection_url
 from components.vault_platform import VaultPlatform, VaultPlatformArgs
 from components.vault_values import InjectorArgs, ServerArgs, chart_values, server_config
 from tests.unit.monitor import Recording, record
-from tests.unit.stacks import plan_of
+from tests.unit.stacks import plan_of, values
 
 MATRIX = list(product((1, 3), (False, True), (False, True)))
+
+
+SHOP = DatabaseConnectionArgs("shop", "postgres.shop.svc", 5432, "shop", "vault", ["shop.web", "shop.api"])
+STACK_SHOP = {"host": "db.example.org", "database": "shop", "adminUser": "vault"}
 
 
 def run(**changes: Any) -> Recording:
@@ -133,7 +142,6 @@ def test_no_secret_before_the_audit_devices() -> None:
     assert [d.inputs["options"]["file_path"] for d in sorted(devices, key=lambda d: d.name)] == ["/a/one.log", "stdout"]
     assert {device.urn for device in devices} <= made.one("Mount").dependencies
     assert made.one("Mount").inputs["type"] == "kv-v2"
-    assert made.one("SecretBackendV2").inputs["maxVersions"] == 10
 
 
 @pytest.mark.parametrize(
@@ -164,3 +172,185 @@ def test_the_posture_reaches_the_arguments(environment: str, replicas: int, devi
 
 def test_local_has_no_vault() -> None:
     assert plan_of("local").vault is None
+
+
+# The values of the release
+
+
+def release_values(environment: str, openbao: bool) -> dict[str, Any]:
+    vault = {**values(environment)["vault"], "distribution": "openbao" if openbao else "vault"}
+    args = plan_of(environment, vault=vault).vault
+    assert args is not None
+    return chart_values(args.server, args.injector, args.openbao, None)
+
+
+@pytest.mark.parametrize("openbao", [False, True], ids=["vault", "openbao"])
+@pytest.mark.parametrize("environment", ["production", "staging", "dev"])
+def test_the_values_of_each_posture(environment: str, openbao: bool, snapshot: SnapshotAssertion) -> None:
+    assert release_values(environment, openbao) == snapshot
+
+
+GCP = {"project": "p", "region": "r", "keyRing": "k", "cryptoKey": "c"}
+AZURE = {"tenantId": "t", "vaultName": "v", "keyName": "k", "clientId": "i"}
+TRANSIT = {"address": "https://v.example.org", "keyName": "unseal", "tokenSecret": "transit-token"}
+STATIC = {"currentKeyId": "k2", "previousKeyId": "k1", "keySecret": "vault-seal"}
+
+
+@pytest.mark.parametrize(
+    ("seal", "written"),
+    [
+        ({"awskms": {"region": "r", "kmsKeyId": "k"}}, ['seal "awskms" {', 'region = "r"', 'kms_key_id = "k"']),
+        ({"gcpckms": GCP}, ['seal "gcpckms" {', 'project = "p"', 'key_ring = "k"', 'crypto_key = "c"']),
+        (
+            {"azurekeyvault": AZURE},
+            ['seal "azurekeyvault" {', 'tenant_id = "t"', 'vault_name = "v"', 'client_id = "i"'],
+        ),
+        ({"transit": TRANSIT}, ['seal "transit" {', 'address = "https://v.example.org"', 'mount_path = "transit/"']),
+        (
+            {"static": STATIC},
+            [
+                'seal "static" {',
+                'current_key_id = "k2"',
+                'current_key = "file:///vault/seal/k2"',
+                'previous_key = "file:///vault/seal/k1"',
+            ],
+        ),
+    ],
+)
+def test_each_seal_is_written_without_a_secret(seal: dict[str, Any], written: list[str]) -> None:
+    vault = {**values("production")["vault"], "seal": seal, "distribution": "openbao"}
+    args = plan_of("production", vault=vault).vault
+    assert args is not None
+    assert args.server is not None
+    config = server_config(args.server, openbao=True)
+    assert all(line in config for line in written)
+    assert "None" not in config
+    assert "ecret" not in config
+    server = chart_values(args.server, None, True, None)["server"]
+    mounted = [volume["secret"]["secretName"] for volume in server["volumes"] if "secret" in volume]
+    assert ("vault-seal" in mounted) == ("static" in seal)
+    token = [{"envName": "VAULT_TOKEN", "secretName": "transit-token", "secretKey": "token"}]
+    assert server.get("extraSecretEnvironmentVars", []) == (token if "transit" in seal else [])
+
+
+# The engine of secrets
+
+
+@pytest.mark.parametrize(
+    ("secrets", "wanted"),
+    [
+        ({}, {"maxVersions": 10, "casRequired": True}),
+        ({"keepVersions": 3}, {"maxVersions": 3, "casRequired": True}),
+        ({"checkAndSet": False}, {"maxVersions": 10, "casRequired": False}),
+        ({"deleteAfter": "720h"}, {"maxVersions": 10, "casRequired": True, "deleteVersionAfter": 2592000}),
+    ],
+)
+def test_the_secrets_engine_is_as_the_stack_says(secrets: dict[str, Any], wanted: dict[str, Any]) -> None:
+    args = plan_of("production", vault={**values("production")["vault"], "secrets": secrets}).vault
+    assert args is not None
+    made = run(kept_versions=args.kept_versions, check_and_set=args.check_and_set, delete_after=args.delete_after)
+    assert made.one("SecretBackendV2").inputs == {"mount": "secret", **wanted}
+
+
+# The database engine
+
+
+@pytest.mark.parametrize(
+    ("changes", "address"),
+    [
+        ({}, "@postgres.shop.svc:5432/shop?sslmode=verify-full"),
+        ({"ca_cert_file": "/vault/tls/db.crt"}, "/shop?sslmode=verify-full&sslrootcert=/vault/tls/db.crt"),
+        ({"ca_cert_file": "/a b&c"}, "&sslrootcert=/a+b%26c"),
+        ({"host": "127.0.0.1", "port": 6432, "tls": False}, "@127.0.0.1:6432/shop?sslmode=disable"),
+        ({"host": "::1"}, "@[::1]:5432/shop"),
+    ],
+)
+def test_the_address_verifies_the_server(changes: dict[str, Any], address: str) -> None:
+    found = connection_url(replace(SHOP, **changes))
+    assert found.startswith("postgresql://{{username}}:{{password}}@")
+    assert address in found
+
+
+def test_a_database_lets_in_its_services_and_rotates_its_administrator(tmp_path: Path) -> None:
+    password = tmp_path / "first"
+    password.write_text("hunter2\n")
+    made = run(databases=[replace(SHOP, password_file=str(password), max_open_connections=7, password_version=2)])
+    mount = made.one("Mount", "database")
+    assert (mount.inputs["type"], mount.inputs["maxLeaseTtlSeconds"]) == ("database", 86400)
+    assert {device.urn for device in made.of("Audit")} <= mount.dependencies
+    connection = made.one("SecretBackendConnection")
+    assert connection.inputs["allowedRoles"] == ["shop.api", "shop.web"]
+    assert connection.inputs["verifyConnection"] is True
+    block = connection.inputs["postgresql"]
+    assert (block["passwordWo"], block["passwordWoVersion"], block["username"]) == ("hunter2", 2, "vault")
+    assert (block["maxOpenConnections"], block["passwordAuthentication"]) == (7, "scram-sha-256")
+    assert "postgresql" in connection.secret_inputs
+    assert "DisplayName" not in block["usernameTemplate"]
+    rotation = made.one("Endpoint")
+    assert rotation.inputs["path"] == "database/rotate-root/shop"
+    assert rotation.inputs["disableRead"] is rotation.inputs["disableDelete"] is True
+    assert connection.urn in rotation.dependencies
+    assert connection.deleted_with == rotation.deleted_with == mount.urn
+
+
+def test_a_database_without_a_first_password_is_one_that_vault_knows() -> None:
+    made = run(databases=[SHOP])
+    assert "passwordWo" not in made.one("SecretBackendConnection").inputs["postgresql"]
+    assert made.one("Endpoint")
+
+
+def test_a_first_password_may_be_a_secret_of_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def secret(self: pulumi.Config, key: str) -> pulumi.Output[str]:
+        asked.append(f"{self.name}:{key}")
+        return pulumi.Output.secret("hunter2")
+
+    monkeypatch.setattr(pulumi.Config, "require_secret", secret)
+    connection = run(databases=[replace(SHOP, password_secret="zero-trust-secrets:shop")]).one(
+        "SecretBackendConnection"
+    )
+    assert asked == ["zero-trust-secrets:shop"]
+    assert connection.inputs["postgresql"]["passwordWo"] == "hunter2"
+    assert "postgresql" in connection.secret_inputs
+
+
+@pytest.mark.parametrize("retain", [False, True])
+def test_what_holds_the_administrators_password_is_kept_while_the_stack_says_so(retain: bool) -> None:
+    made = run(databases=[SHOP], retain_data=retain)
+    for resource in (made.one("Mount", "database"), made.one("SecretBackendConnection")):
+        assert (resource.protect, resource.retain_on_delete) == (retain, retain)
+
+
+def test_without_a_database_there_is_no_engine() -> None:
+    assert [mount.name for mount in run().of("Mount")] == ["secret"]
+
+
+def test_the_databases_of_the_stack_reach_the_arguments(tmp_path: Path) -> None:
+    password = tmp_path / "first"
+    password.write_text("hunter2")
+    given = {
+        "port": 6432,
+        "adminPasswordFile": str(password),
+        "adminPasswordVersion": 3,
+        "caCertFile": "/vault/tls/db.crt",
+        "maxOpenConnections": 9,
+    }
+    args = plan_of(
+        "production", databases={"shop": {**STACK_SHOP, **given}, "books": STACK_SHOP | {"host": "::1"}}
+    ).vault
+    assert args is not None
+    books, shop = args.databases
+    assert shop == DatabaseConnectionArgs(
+        "shop", "db.example.org", 6432, "shop", "vault", [], True, "/vault/tls/db.crt", 9, str(password), "", 3
+    )
+    assert (books.host, books.password_file, books.password_secret) == ("::1", "", "")
+    secret = plan_of("production", databases={"shop": {**STACK_SHOP, "adminSecret": "shop"}}).vault
+    assert secret is not None
+    assert secret.databases[0].password_secret == "zero-trust-secrets:shop"
+
+
+def test_a_missing_password_file_is_named_before_anything_is_created(tmp_path: Path) -> None:
+    database = {**STACK_SHOP, "adminPasswordFile": str(tmp_path / "none")}
+    with pytest.raises(ConfigError, match=r"zero-trust:databases\.shop\.adminPasswordFile: no file .*none"):
+        plan_of("production", databases={"shop": database})

@@ -1,0 +1,138 @@
+"""The table of the vault package, continued: the database engine, and a write to any other endpoint.
+
+Names and types are those of pulumi_vault 7.14; what is sent again, and what replaces, follows
+hashicorp/terraform-provider-vault 5.x; fields are those of openbao.org/api-docs/secret/databases.
+"""
+
+from .rows import WHOLE_BODY, Endpoint, Kind, Prop, Row, Values
+
+_NAMESPACE = {"namespace": "the embedded Vault has only its root namespace"}
+_ENTERPRISE = "it belongs to Vault Enterprise"
+_PLUGIN = "postgresql-database-plugin"
+_OTHER_ENGINES = (
+    "cassandra",
+    "couchbase",
+    "elasticsearch",
+    "hana",
+    "influxdb",
+    "mongodb",
+    "mongodbatlas",
+    "mssql",
+    "mysql",
+    "mysqlAurora",
+    "mysqlLegacy",
+    "mysqlRds",
+    "oracle",
+    "redis",
+    "redisElasticache",
+    "redshift",
+    "snowflake",
+)
+
+
+def _named_as_written(answer: dict[str, object], _: Values) -> dict[str, object]:
+    """What was written as one object is answered in two, one of its fields under another name."""
+    details = answer.get("connection_details")
+    flat = {**answer, **details} if isinstance(details, dict) else answer
+    return {**flat, "root_rotation_statements": answer.get("root_credentials_rotate_statements")}
+
+
+def _only_writes(inputs: Values) -> str | None:
+    if inputs.get("disableRead") and inputs.get("disableDelete"):
+        return None
+    return "the embedded stand-in only writes to an endpoint: set disableRead and disableDelete to true."
+
+
+DATABASE_CONNECTION = Row(
+    "vault:database/secretBackendConnection:SecretBackendConnection",
+    "{backend}/config/{name}",
+    endpoint=Endpoint("{backend}/config/{name}"),
+    props=(
+        Prop("backend", Kind.PATH, required=True, replaces=True),
+        Prop("name", Kind.PATH, required=True, replaces=True, autoname=True),
+        Prop("pluginName", api="plugin_name", default=_PLUGIN),
+        Prop("allowedRoles", Kind.LIST, "allowed_roles"),
+        Prop("verifyConnection", Kind.FLAG, "verify_connection", default=True, unreadable=True),
+        Prop("rootRotationStatements", Kind.LIST, "root_rotation_statements"),
+        Prop("passwordPolicy", api="password_policy"),
+        Prop(
+            "postgresql",
+            Kind.OBJECT,
+            inner=(
+                Prop("connectionUrl", api="connection_url"),
+                Prop("username", api="username"),
+                # The server may have rotated the password since: one that did not change here is never sent again.
+                Prop("password", api="password", secret=True, unreadable=True, sent_with="password"),
+                Prop("passwordWo", api="password", secret=True, write_only=True, sent_with="passwordWoVersion"),
+                Prop("passwordWoVersion", Kind.INTEGER),
+                Prop("passwordAuthentication", api="password_authentication"),
+                Prop("usernameTemplate", api="username_template"),
+                Prop("disableEscaping", Kind.FLAG, "disable_escaping"),
+                Prop("maxOpenConnections", Kind.INTEGER, "max_open_connections"),
+                Prop("maxIdleConnections", Kind.INTEGER, "max_idle_connections"),
+                Prop("maxConnectionLifetime", Kind.SECONDS, "max_connection_lifetime"),
+                Prop("tlsCa", Kind.DOCUMENT, "tls_ca"),
+                Prop("tlsCertificate", Kind.DOCUMENT, "tls_certificate"),
+                Prop("privateKey", Kind.DOCUMENT, "private_key", secret=True, unreadable=True),
+                Prop("authType", api="auth_type"),
+                Prop("serviceAccountJson", api="service_account_json", secret=True, unreadable=True),
+                Prop("selfManaged", Kind.FLAG, "self_managed"),
+            ),
+        ),
+    ),
+    unsupported={
+        **_NAMESPACE,
+        **dict.fromkeys(_OTHER_ENGINES, "the embedded stack runs no database but PostgreSQL"),
+        "data": "give username and password in postgresql",
+        "pluginVersion": "the embedded Vault has built-in plugins only",
+        "disableAutomatedRotation": _ENTERPRISE,
+        "rotationPeriod": _ENTERPRISE,
+        "rotationSchedule": _ENTERPRISE,
+        "rotationWindow": _ENTERPRISE,
+        "skipStaticRoleImportRotation": _ENTERPRISE,
+    },
+    any_of=(("postgresql",),),
+    adapt=_named_as_written,
+)
+
+DATABASE_ROLE = Row(
+    "vault:database/secretBackendRole:SecretBackendRole",
+    "{backend}/roles/{name}",
+    endpoint=Endpoint("{backend}/roles/{name}"),
+    props=(
+        Prop("backend", Kind.PATH, required=True, replaces=True),
+        Prop("name", Kind.PATH, required=True, replaces=True, autoname=True),
+        Prop("dbName", api="db_name", required=True, replaces=True),
+        Prop("creationStatements", Kind.LIST, "creation_statements", required=True),
+        Prop("revocationStatements", Kind.LIST, "revocation_statements"),
+        Prop("rollbackStatements", Kind.LIST, "rollback_statements"),
+        Prop("renewStatements", Kind.LIST, "renew_statements"),
+        Prop("defaultTtl", Kind.SECONDS, "default_ttl"),
+        Prop("maxTtl", Kind.SECONDS, "max_ttl"),
+        Prop("credentialType", api="credential_type", computed=True),
+        Prop("credentialConfig", Kind.MAP, "credential_config"),
+    ),
+    unsupported=_NAMESPACE,
+)
+
+ENDPOINT = Row(
+    "vault:generic/endpoint:Endpoint",
+    "{path}",
+    endpoint=Endpoint("{path}", unread_if="disableRead", kept_if="disableDelete"),
+    props=(
+        Prop("path", Kind.PATH, required=True, replaces=True),
+        Prop("dataJson", Kind.JSON, WHOLE_BODY, required=True, secret=True),
+        Prop("disableRead", Kind.FLAG, default=False),
+        Prop("disableDelete", Kind.FLAG, default=False),
+        Prop("writeData", Kind.MAP, output=True),
+        Prop("writeDataJson", output=True),
+    ),
+    unsupported={
+        **_NAMESPACE,
+        "ignoreAbsentFields": "the stand-in reads nothing back",
+        "writeFields": "the stand-in keeps nothing of the answer",
+    },
+    validate=_only_writes,
+)
+
+ROWS = (DATABASE_CONNECTION, DATABASE_ROLE, ENDPOINT)

@@ -1,0 +1,282 @@
+"""A service's own database users, end to end: real Vault API, real PostgreSQL, one stack with a database."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hvac
+import hvac.exceptions
+import pytest
+import yaml
+
+from tests.e2e.plane import Plane, copy_program
+from tests.e2e.postgres import DENIED, REFUSED, Postgres
+from tests.e2e.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+STACK = "production"
+ADMIN, FIRST, DATABASE = "vault", "bootstrap-password", "shop"
+CREDS = "database/creds/shop.api"
+TTL_SECONDS = 10
+PREPARED = (
+    f"CREATE ROLE {ADMIN} WITH LOGIN CREATEROLE PASSWORD '{FIRST}'",
+    f"CREATE DATABASE {DATABASE}",
+)
+SCHEMA = (
+    "CREATE SCHEMA orders",
+    "CREATE TABLE orders.items (id serial, name text)",
+    "CREATE TABLE orders.prices (cents int)",
+    "CREATE SCHEMA billing",
+    "CREATE TABLE billing.cards (number text)",
+    f"GRANT USAGE ON SCHEMA orders TO {ADMIN} WITH GRANT OPTION",
+    f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA orders TO {ADMIN} WITH GRANT OPTION",
+    f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA orders TO {ADMIN} WITH GRANT OPTION",
+)
+
+
+@dataclass(frozen=True)
+class User:
+    """What Vault hands out."""
+
+    name: str
+    password: str
+    lease: str
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The stack, its services and its database."""
+
+    plane: Plane
+    postgres: Postgres
+
+    def api(self) -> hvac.Client:
+        return self.plane.vault_as_service("shop", "api", "shop.api")
+
+    def user(self, vault: hvac.Client | None = None) -> User:
+        found: Any = (vault or self.api()).read(CREDS)
+        data = found["data"]
+        return User(data["username"], data["password"], found["lease_id"], found["lease_duration"])
+
+    def psql(self, user: User, *statements: str) -> str:
+        return self.postgres.psql(*statements, user=user.name, password=user.password, database=DATABASE)
+
+
+def write_stack(checkout: Path, port: int, password_file: Path, database: dict[str, Any]) -> None:
+    """The production stack with a database, and the service `api` with users in it in place of a fixed password."""
+    path = checkout / f"Pulumi.{STACK}.yaml"
+    stack = yaml.safe_load(path.read_text())
+    stack["config"]["zero-trust:databases"] = {
+        "shop": {
+            "host": "127.0.0.1",
+            "port": port,
+            "database": DATABASE,
+            "adminUser": ADMIN,
+            "adminPasswordFile": str(password_file),
+            "tls": False,
+        }
+    }
+    path.write_text(yaml.safe_dump(stack))
+    service = checkout / "services" / "api.yaml"
+    api = yaml.safe_load(service.read_text())
+    api.pop("secrets", None)
+    api["database"] = database
+    service.write_text(yaml.safe_dump(api))
+
+
+WANTED = {
+    "connection": "shop",
+    "grants": [
+        {"schema": "orders", "privileges": ["SELECT", "INSERT"], "tables": "all", "sequences": "all"},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_program(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def shop(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    plane = Plane(tmp_path_factory.mktemp("plane") / "embedded", checkout)
+    plane.run("up", "--no-stack", "--postgres", timeout=3600)
+    try:
+        port = json.loads((plane.state / "ports.json").read_text())["postgres"]
+        postgres = Postgres(port, (plane.state / "postgres" / "password").read_text())
+        for statements, database in ((PREPARED, "postgres"), (SCHEMA, DATABASE)):
+            for statement in statements:
+                assert "ERROR" not in postgres.psql(statement, database=database)
+        assert postgres.psql("SELECT 1", user=ADMIN, password=FIRST) == "1"
+        first = checkout.parent / "first-password"
+        first.write_text(FIRST)
+        write_stack(checkout, port, first, WANTED)
+        plane.run("up", "--stack", STACK)
+        yield Shop(plane, postgres)
+    finally:
+        plane.run("down", timeout=120)
+
+
+class TestUsers:
+    def test_two_pods_get_different_users(self, shop: Shop) -> None:
+        one, other = shop.user(), shop.user()
+        assert one.name != other.name
+        assert one.password != other.password
+        for user in (one, other):
+            assert shop.psql(user, "SELECT current_user") == user.name
+            assert user.seconds == 3600
+
+    @pytest.mark.parametrize(
+        "statement",
+        ["SELECT count(*) FROM orders.items", "INSERT INTO orders.items (name) VALUES ('tea') RETURNING name"],
+    )
+    def test_a_user_can_do_what_its_service_declares(self, shop: Shop, statement: str) -> None:
+        assert "ERROR" not in shop.psql(shop.user(), statement)
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "DELETE FROM orders.items",
+            "UPDATE orders.items SET name = 'x'",
+            "TRUNCATE orders.items",
+            "CREATE TABLE orders.more (id int)",
+            "CREATE TABLE public.more (id int)",
+            "CREATE SCHEMA more",
+            "CREATE ROLE more",
+            "SELECT * FROM billing.cards",
+            "SELECT rolpassword FROM pg_authid",
+            f"SET ROLE {ADMIN}",
+        ],
+    )
+    def test_a_user_can_do_nothing_else(self, shop: Shop, statement: str) -> None:
+        assert DENIED in shop.psql(shop.user(), statement)
+
+    @pytest.mark.parametrize("statement", ["ALTER TABLE orders.items ADD x int", "DROP TABLE orders.items"])
+    def test_a_user_changes_no_table(self, shop: Shop, statement: str) -> None:
+        assert "must be owner" in shop.psql(shop.user(), statement)
+
+    def test_no_password_reaches_the_server_in_the_clear(self, shop: Shop) -> None:
+        user = shop.user()
+        found = shop.postgres.psql("SELECT rolname, rolpassword FROM pg_authid").splitlines()
+        (stored,) = [line for line in found if line.startswith(f"{user.name}|")]
+        assert "|SCRAM-SHA-256$" in stored
+
+
+class TestTheEnd:
+    def test_a_revoked_user_is_gone_with_its_sessions_and_what_it_made(self, shop: Shop) -> None:
+        vault = shop.api()
+        user = shop.user(vault)
+        shop.psql(user, "SELECT lo_create(0)")
+        session = subprocess.Popen(
+            shop.postgres.command(
+                "CREATE TEMP TABLE mine (id int)", "SELECT pg_sleep(120)", user=user.name, database=DATABASE
+            ),
+            env={"PGPASSWORD": user.password},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        sleeping = "SELECT usename FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
+        eventually(lambda: shop.postgres.psql(sleeping) == user.name, "the session of the user")
+        vault.auth.token.revoke_self()
+        eventually(lambda: user.name not in shop.postgres.roles(), "the user is gone")
+        _, said = session.communicate(timeout=30)
+        assert "terminating connection" in said
+        assert REFUSED in shop.psql(user, "SELECT 1")
+
+    def test_a_user_ends_with_its_time(self, shop: Shop, checkout: Path) -> None:
+        short = {**WANTED, "ttl": f"{TTL_SECONDS}s", "maxTtl": f"{2 * TTL_SECONDS}s"}
+        config = yaml.safe_load((checkout / f"Pulumi.{STACK}.yaml").read_text())["config"]
+        database = config["zero-trust:databases"]["shop"]
+        write_stack(checkout, database["port"], Path(database["adminPasswordFile"]), short)
+        shop.plane.run("up", "--stack", STACK)
+        try:
+            user = shop.user()
+            assert shop.psql(user, "SELECT current_user") == user.name
+            time.sleep(TTL_SECONDS)
+            eventually(lambda: user.name not in shop.postgres.roles(), "the user is gone", timeout=TTL_SECONDS)
+            assert REFUSED in shop.psql(user, "SELECT 1")
+        finally:
+            write_stack(checkout, database["port"], Path(database["adminPasswordFile"]), WANTED)
+            shop.plane.run("up", "--stack", STACK)
+
+
+class TestAccess:
+    @pytest.mark.parametrize("service", ["postgres", "redis"])
+    def test_another_service_gets_no_user(self, shop: Shop, service: str) -> None:
+        other = shop.plane.vault_as_service("shop", service, f"shop.{service}")
+        with pytest.raises(hvac.exceptions.Forbidden):
+            other.read(CREDS)
+
+    @pytest.mark.parametrize(
+        "path", ["database/creds/shop.postgres", "database/config/shop", "database/roles/shop.api", "database/roles"]
+    )
+    def test_the_service_reads_nothing_else_of_the_engine(self, shop: Shop, path: str) -> None:
+        with pytest.raises(hvac.exceptions.Forbidden):
+            shop.api().read(path)
+
+    def test_the_deployer_makes_roles_and_gets_no_user(self, shop: Shop) -> None:
+        deployer = shop.plane.vault_as_deployer()
+        assert deployer.read("database/roles/shop.api")
+        with pytest.raises(hvac.exceptions.Forbidden):
+            deployer.read(CREDS)
+
+    def test_no_other_role_may_use_the_connection(self, shop: Shop) -> None:
+        found: Any = shop.plane.vault_as_deployer().read("database/config/shop")
+        assert found["data"]["allowed_roles"] == ["shop.api"]
+
+    def test_the_agent_is_told_to_write_the_credentials(self, shop: Shop) -> None:
+        notes = shop.plane.apps.read_namespaced_deployment("api", "shop").spec.template.metadata.annotations
+        assert notes["vault.hashicorp.com/agent-inject-secret-database"] == CREDS
+        assert "DB_USER={{ .Data.username }}" in notes["vault.hashicorp.com/agent-inject-template-database"]
+
+
+class TestTheAdministrator:
+    def test_the_first_password_is_of_no_use(self, shop: Shop) -> None:
+        assert REFUSED in shop.postgres.psql("SELECT 1", user=ADMIN, password=FIRST)
+
+    def test_no_password_is_in_the_state_in_the_clear(self, shop: Shop) -> None:
+        assert FIRST not in json.dumps(shop.plane.checkpoint(STACK))
+
+    def test_a_second_up_changes_nothing_and_needs_no_password(self, shop: Shop, checkout: Path) -> None:
+        shop.plane.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes", "--diff")
+        shop.plane.run("pulumi", "refresh", "--stack", STACK, "--yes", "--expect-no-changes")
+        path = checkout / f"Pulumi.{STACK}.yaml"
+        written = path.read_text()
+        stack = yaml.safe_load(written)
+        del stack["config"]["zero-trust:databases"]["shop"]["adminPasswordFile"]
+        path.write_text(yaml.safe_dump(stack))
+        try:
+            shop.plane.run("up", "--stack", STACK)
+            assert shop.psql(shop.user(), "SELECT 1") == "1"
+        finally:
+            path.write_text(written)
+
+
+class TestWrongFiles:
+    def test_an_unknown_database_creates_nothing(self, shop: Shop, checkout: Path) -> None:
+        service = checkout / "services" / "api.yaml"
+        written = service.read_text()
+        service.write_text(written.replace("connection: shop", "connection: shopp"))
+        try:
+            done = shop.plane.run("pulumi", "preview", "--stack", STACK, check=False)
+        finally:
+            service.write_text(written)
+        assert done.returncode != 0
+        assert "database.connection: no such database in the stack file, found 'shopp'; legal: shop" in done.stdout
+
+
+class TestZDestroy:
+    """Last in the file: it ends the stack."""
+
+    def test_destroying_the_stack_leaves_no_user_behind(self, shop: Shop) -> None:
+        user = shop.user()
+        assert user.name in shop.postgres.roles()
+        shop.plane.run("destroy", "--stack", STACK)
+        assert shop.postgres.roles() == {"postgres", ADMIN}

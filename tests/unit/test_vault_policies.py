@@ -1,0 +1,94 @@
+"""What the services' Vault policies allow, judged by Vault's own rules for paths, over generated services.
+
+https://developer.hashicorp.com/vault/docs/concepts/policies: `+` is one segment, `*` at the end is a prefix.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.service_args import PlatformArgs, SecretArgs, SecureServiceArgs
+from components.service_vault import vault_policy
+
+Policy = Mapping[str, frozenset[str]]
+
+PLATFORM = PlatformArgs(vault=True, injection=True, mesh=True, authorization="enforce", network_policies=True)
+ROOTS = ("", "secret", "secret/data", "secret/metadata", "database", "database/creds", "sys", "auth", "identity")
+ADMINISTRATION = (
+    *("sys/mounts", "sys/policies/acl/any", "sys/audit", "sys/seal", "sys/leases/lookup/database/creds"),
+    *("auth/token/create", "auth/token/accessors", "auth/kubernetes/config", "auth/kubernetes/role/any"),
+    *("database/config/any", "database/roles/any", "database/rotate-root/any", "identity/entity"),
+)
+
+
+def parse(text: str) -> Policy:
+    found = re.findall(r'path "([^"]+)" \{\s*capabilities = \[([^]]*)\]\s*\}', text)
+    assert len(found) == text.count("path "), "a policy that this test does not read whole proves nothing"
+    return {path: frozenset(re.findall(r"\w+", capabilities)) for path, capabilities in found}
+
+
+def allowed(policy: Policy, path: str) -> frozenset[str]:
+    """Every capability that some rule gives at a path: more than Vault, which takes the closest rule alone."""
+    return frozenset().union(*(capabilities for rule, capabilities in policy.items() if _matches(rule, path)))
+
+
+def _matches(rule: str, path: str) -> bool:
+    pattern = "[^/]+".join(re.escape(part) for part in rule.removesuffix("*").split("+"))
+    return re.fullmatch(pattern + (".*" if rule.endswith("*") else ""), path) is not None
+
+
+def own_paths(args: SecureServiceArgs) -> set[str]:
+    return {f"secret/data/{args.secret_path(secret.name)}" for secret in args.secrets} | (
+        {args.database_path} if args.database.connection else set()
+    )
+
+
+# Few letters, so that many names begin like another one or are another one's namespace.
+names = st.from_regex(r"[ab](-?[ab]){0,2}", fullmatch=True)
+
+
+@st.composite
+def services(draw: st.DrawFn) -> list[SecureServiceArgs]:
+    keys = draw(st.lists(st.tuples(names, names), min_size=2, max_size=6, unique=True))
+    return [draw(service(namespace, name)) for namespace, name in keys]
+
+
+@st.composite
+def service(draw: st.DrawFn, namespace: str, name: str) -> SecureServiceArgs:
+    secrets = [SecretArgs(secret, secret, {}, ["x"], "") for secret in draw(st.lists(names, max_size=3, unique=True))]
+    bare: dict[str, Any] = {"team": "t", "image": "r.example.org/x:v1", "port": 8000, "secrets": secrets}
+    args = SecureServiceArgs(name=name, namespace=namespace, platform=PLATFORM, **bare)
+    return replace(args, database=replace(args.database, connection="orders" if draw(st.booleans()) else ""))
+
+
+@settings(max_examples=30, deadline=None)
+@given(services())
+def test_a_service_reads_its_own_paths_and_nothing_of_another(made: list[SecureServiceArgs]) -> None:
+    policies = {args.key: parse(vault_policy(args)) for args in made}
+    for args in made:
+        for path in own_paths(args):
+            granted = {key: allowed(policy, path) for key, policy in policies.items()}
+            assert granted.pop(args.key) == {"read"}
+            assert not any(granted.values())
+            metadata = path.replace("secret/data/", "secret/metadata/")
+            assert metadata == path or not any(allowed(policy, metadata) for policy in policies.values())
+
+
+@settings(max_examples=30, deadline=None)
+@given(services())
+def test_none_has_sudo_a_list_or_a_wildcard(made: list[SecureServiceArgs]) -> None:
+    for args in made:
+        policy = parse(vault_policy(args))
+        assert set(policy) == own_paths(args)
+        assert not [rule for rule in policy if "*" in rule or "+" in rule]
+        assert set().union(*policy.values()) <= {"read"}
+        assert not [path for path in (*ROOTS, *ADMINISTRATION) if allowed(policy, path) or allowed(policy, f"{path}/")]
+
+
+def test_the_judge_knows_a_rule_that_is_too_broad() -> None:
+    for rule in ("*", "secret/*", "secret/data/+/api/*", "secret/data/a/+/db", "secret/data/a/b*"):
+        assert allowed({rule: frozenset({"read"})}, "secret/data/a/b/db") == ({"read"} if "api" not in rule else set())
