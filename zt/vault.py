@@ -1,0 +1,235 @@
+"""A login to Vault for an operator's command: a real Vault, or this checkout's embedded control plane.
+
+Nothing here reads a secret: the operator's policy (`zt/vault_policy.py`) does not allow it.
+"""
+
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import hvac
+import hvac.exceptions
+import requests
+
+from components.service_vault import TOKEN_AUDIENCE
+from components.typed_file import ConfigError, Problem
+from components.vault_values import NAMESPACE
+from zt.vault_policy import AUTH_PATH, OPERATOR
+
+Login = Literal["token", "kubernetes"]
+
+_SECONDS = 30
+_TOKEN_SECONDS = 600
+# Every state of a server answers this with 200, so that the body tells which one it is.
+_HEALTH = "sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200"
+_ADDRESS, _CA, _NAMESPACE, _TOKEN = "VAULT_ADDR", "VAULT_CACERT", "VAULT_NAMESPACE", "VAULT_TOKEN"
+
+
+class VaultError(Exception):
+    """Vault cannot be reached, is sealed, or refused. One line: what was asked, and why it was not done."""
+
+
+class ConflictError(VaultError):
+    """Somebody else wrote a secret between reading its version and writing the next one."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """Which Vault, and how to log in. Without `embedded`, VAULT_ADDR, VAULT_CACERT and VAULT_NAMESPACE say which."""
+
+    login: Login = "token"
+    embedded: bool = False
+
+
+@dataclass(frozen=True)
+class Vault:
+    """A Vault that one operator is logged in to. `client` is one of hvac."""
+
+    client: Any
+    where: str
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        """What is at a path; `None` when nothing is. Raises `VaultError`."""
+        return self._call("get", path)
+
+    def list(self, path: str) -> tuple[str, ...]:
+        """The keys below a path. Raises `VaultError`."""
+        found = self._call("list", path)
+        return tuple(found["data"]["keys"]) if found else ()
+
+    def write(self, path: str, body: Mapping[str, object]) -> dict[str, Any] | None:
+        """Write to a path; `None` when it does not exist. Raises `VaultError`."""
+        return self._call("post", path, json=body)
+
+    def patch(self, path: str, body: Mapping[str, object]) -> dict[str, Any] | None:
+        """Change some fields of what is at a path; `None` when nothing is. Raises `VaultError`, `ConflictError`."""
+        return self._call("patch", path, json=body, headers={"Content-Type": "application/merge-patch+json"})
+
+    def delete(self, path: str) -> None:
+        """Delete what is at a path. Raises `VaultError`."""
+        self._call("delete", path)
+
+    def _call(self, method: str, path: str, **more: Any) -> dict[str, Any] | None:
+        with _one_line(f"{method} {path}", self.where):
+            try:
+                answer = self.client.adapter.request(method, f"/v1/{path}", **more)
+            except hvac.exceptions.InvalidPath:
+                return None
+        # The library hands an answer without a body over as it came.
+        return cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
+
+
+@contextmanager
+def connect(access: Access) -> Generator[Vault]:
+    """A logged-in Vault; a login that was made here ends with it.
+
+    Raises `ConfigError` when it is not said which Vault or as whom, `VaultError` when that Vault does not serve.
+    """
+    place = _embedded_place() if access.embedded else _environment_place()
+    # A loopback server is behind no proxy, and nothing of the environment is meant for it.
+    session = requests.Session()
+    session.trust_env = not access.embedded
+    session.verify = place.ca
+    # The library leaves the types of its answers open, and takes more than its annotations say.
+    make: Any = hvac.Client
+    client = make(
+        url=place.address, token="", verify=place.ca, cert=place.certificate, session=session, timeout=_SECONDS
+    )
+    check_serving(client, place.address)
+    client.adapter.namespace = place.namespace
+    if access.login == "token" and not access.embedded:
+        client.token = _token()
+        yield Vault(client, place.address)
+        return
+    client.token = kubernetes_login(client, place.address, access.embedded)
+    try:
+        yield Vault(client, place.address)
+    finally:
+        # It expires by itself, and the command's own error says more than this one would.
+        with suppress(hvac.exceptions.VaultError, requests.RequestException):
+            client.auth.token.revoke_self()
+
+
+@dataclass(frozen=True)
+class _Place:
+    address: str
+    ca: str | bool
+    namespace: str | None = None
+    # Not None: the library would then take the environment's.
+    certificate: tuple[str, ...] = ()
+
+
+def _embedded_place() -> _Place:
+    from components.settings_platform import Overlay
+    from embedded.paths import State
+
+    file = State().overlay
+    here = Overlay.read(file).vault if file.is_file() else None
+    if here is None:
+        raise VaultError(f"there is no {file}: start the control plane with `make up`")
+    return _Place(here.address, here.ca_cert_file or True)
+
+
+def _environment_place() -> _Place:
+    address = os.environ.get(_ADDRESS, "")
+    if not address.startswith("https://"):
+        legal = ("https://vault.example.org:8200", "--embedded for this checkout's control plane")
+        raise ConfigError([Problem("environment", _ADDRESS, "says where Vault is, over TLS", repr(address), legal)])
+    ca = os.environ.get(_CA)
+    if ca and not Path(ca).is_file():
+        raise ConfigError([Problem("environment", _CA, "there is no such file", repr(ca))])
+    pair = tuple(os.environ.get(name, "") for name in ("VAULT_CLIENT_CERT", "VAULT_CLIENT_KEY"))
+    return _Place(address.rstrip("/"), ca or True, os.environ.get(_NAMESPACE) or None, pair if all(pair) else ())
+
+
+def _token() -> str:
+    """The token of the environment or of `vault login`, as Vault's own command looks for it."""
+    if token := os.environ.get(_TOKEN, "").strip():
+        return token
+    with suppress(OSError, UnicodeDecodeError):
+        if token := (Path.home() / ".vault-token").read_text(encoding="utf-8").strip():
+            return token
+    legal = ("run `vault login`", f"set {_TOKEN}", "--login kubernetes")
+    raise ConfigError([Problem("environment", _TOKEN, "no token, and none in ~/.vault-token", "", legal)])
+
+
+def check_serving(client: Any, where: str) -> None:
+    """Raise `VaultError` when a server is sealed, not initialised, or cannot be reached."""
+    answer = Vault(client, where).read(_HEALTH) or {}
+    if "sealed" not in answer:
+        raise VaultError(f"{where} is no Vault: its health is not told as Vault does")
+    if not answer.get("initialized"):
+        raise VaultError(f"Vault at {where} is not initialised: `pulumi up` has not finished there yet")
+    if answer["sealed"]:
+        raise VaultError(f"Vault at {where} is sealed: unseal it first; nothing was changed")
+
+
+def kubernetes_login(client: Any, where: str, embedded: bool) -> str:
+    """A token for whoever may ask the cluster for a token of the operator's service account.
+
+    Raises `VaultError` when the cluster or Vault refuses.
+    """
+    from kubernetes.client import ApiException, CoreV1Api
+
+    from zt.compliance_cluster import Access as ClusterAccess
+    from zt.compliance_cluster import ClusterError
+    from zt.compliance_cluster import connect as connect_to_cluster
+
+    account = f"{NAMESPACE}/{OPERATOR}"
+    request = {"spec": {"audiences": [TOKEN_AUDIENCE], "expirationSeconds": _TOKEN_SECONDS}}
+    try:
+        cluster = connect_to_cluster(ClusterAccess(embedded=embedded))
+        core: Any = CoreV1Api(cluster.api)
+        jwt = core.create_namespaced_service_account_token(OPERATOR, NAMESPACE, request).status.token
+    except ClusterError as error:
+        raise VaultError(str(error)) from error
+    except (ApiException, OSError) as error:
+        why = getattr(error, "reason", None) or error
+        raise VaultError(f"no token of the service account {account}: {why}") from error
+    try:
+        answer = client.auth.kubernetes.login(role=OPERATOR, jwt=jwt, mount_point=AUTH_PATH, use_token=False)
+    except (hvac.exceptions.VaultError, requests.RequestException) as error:
+        raise VaultError(
+            f"Vault at {where} does not log {account} in with role {OPERATOR}: {_reason(error)}"
+        ) from error
+    return answer["auth"]["client_token"]
+
+
+@contextmanager
+def _one_line(asked: str, where: str) -> Generator[None]:
+    """Every error of the library as one `VaultError`; what is not there (404) is the caller's to judge."""
+    try:
+        yield
+    except hvac.exceptions.InvalidPath:
+        raise
+    except hvac.exceptions.Forbidden as error:
+        hint = "the token has expired, or its policy does not allow this"
+        raise VaultError(f"Vault at {where} refused {asked}: permission denied; {hint}") from error
+    except hvac.exceptions.VaultDown as error:
+        raise VaultError(f"Vault at {where} is sealed or has no active server: {_reason(error)}") from error
+    except hvac.exceptions.InvalidRequest as error:
+        kind = ConflictError if "check-and-set" in _reason(error) else VaultError
+        raise kind(f"Vault at {where} refused {asked}: {_reason(error)}") from error
+    except hvac.exceptions.VaultError as error:
+        raise VaultError(f"Vault at {where} failed at {asked}: {_reason(error)}") from error
+    except requests.exceptions.SSLError as error:
+        raise VaultError(f"the certificate of {where} is not trusted: set {_CA} to its authority's file") from error
+    except requests.RequestException as error:
+        raise VaultError(f"Vault at {where} cannot be reached: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong, without the request's own lines."""
+    if isinstance(error, hvac.exceptions.VaultError):
+        said = ", ".join(error.errors or []) or error.text or str(error.args[0] or "") or type(error).__name__
+    else:
+        cause: object = error
+        while (inner := getattr(cause, "reason", None) or (getattr(cause, "args", None) or [None])[0]) is not None:
+            if not isinstance(inner, Exception):
+                break
+            cause = inner
+        said = str(cause)
+    return " ".join(str(said).split()) or type(error).__name__

@@ -1,0 +1,40 @@
+"""The least that an operator needs in Vault for `zt rotate` and `zt revoke`: to change secrets, never to read one.
+
+`zt audit` reads a log, not Vault. Paths and the ones that are "root protected", which need `sudo`:
+https://developer.hashicorp.com/vault/docs/concepts/policies and the API pages of each path.
+"""
+
+from components.service_args import PlatformArgs
+
+OPERATOR = "platform-operator"
+"""The policy, the role of the Kubernetes login, and the service account in Vault's namespace that the role is for."""
+
+KV_MOUNT = PlatformArgs.kv_mount
+AUTH_PATH = PlatformArgs.auth_path
+CREDENTIALS = "database/creds"
+"""Where a service's database credentials are leased, below a role named for the service."""
+
+
+def operator_policy(kv_mount: str = KV_MOUNT, auth_path: str = AUTH_PATH, credentials: str = CREDENTIALS) -> str:
+    """The operator's policy as Vault's HCL."""
+    rules: tuple[tuple[str, tuple[str, ...]], ...] = (
+        # Rotation: the number of the latest version, and a patch of fields that tells no value.
+        (f"{kv_mount}/metadata/+/+/+", ("read",)),
+        (f"{kv_mount}/data/+/+/+", ("patch",)),
+        # Revocation: Vault knows tokens by their accessor alone, not by their role.
+        ("auth/token/accessors", ("list", "sudo")),
+        ("auth/token/lookup-accessor", ("update",)),
+        ("auth/token/revoke-accessor", ("update",)),
+        (f"sys/leases/lookup/{credentials}", ("list", "sudo")),
+        (f"sys/leases/lookup/{credentials}/+", ("list", "sudo")),
+        (f"sys/leases/revoke-prefix/{credentials}/+", ("update", "sudo")),
+        # Its lock: a service whose role is gone cannot log in again.
+        (f"auth/{auth_path}/role/+", ("read", "delete")),
+        ("auth/token/revoke-self", ("update",)),
+    )
+    return "\n".join(_rule(path, capabilities) for path, capabilities in rules)
+
+
+def _rule(path: str, capabilities: tuple[str, ...]) -> str:
+    quoted = ", ".join(f'"{capability}"' for capability in capabilities)
+    return f'path "{path}" {{\n  capabilities = [{quoted}]\n}}\n'
