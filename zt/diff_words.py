@@ -1,0 +1,231 @@
+"""The words of a difference: what it is about, and the sentence that says it."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from zt.diff_facts import (
+    ANYTHING,
+    ApiRight,
+    ApiToken,
+    AuditDevice,
+    DatabaseRight,
+    DatabaseSetting,
+    Egress,
+    Exemption,
+    Fact,
+    Grant,
+    PlatformSetting,
+    Public,
+    Reach,
+    Registry,
+    RuleAction,
+    RuleItem,
+    RuleParameter,
+    RuleText,
+    Service,
+    ServiceSetting,
+    Setting,
+    Side,
+    Signer,
+    Unjudged,
+    VaultAccess,
+    Writable,
+)
+
+PLATFORM = "platform"
+
+Say = Callable[[str], str]
+"""How a sentence names a service."""
+
+_LAYERS: Mapping[str, str] = MappingProxyType(
+    {
+        "reach": "network",
+        "egress": "network",
+        "public": "door",
+        "vault-access": "vault",
+        "database-right": "database",
+        "database-setting": "database",
+        "audit-device": "vault",
+        "api-right": "kubernetes-api",
+        "api-token": "kubernetes-api",
+        "writable": "workload",
+        "registry": "images",
+        "signer": "images",
+        "unjudged": "rules",
+        "rule-item": "rules",
+        "service": "workload",
+        "platform-setting": "platform",
+        "service-setting": "workload",
+        "rule-action": "rules",
+        "rule-text": "rules",
+        "rule-parameter": "rules",
+        "exemption": "exceptions",
+    }
+)
+_SETTING_LAYERS: Mapping[str, str] = MappingProxyType(
+    {
+        "image": "images",
+        "public-scheme": "door",
+        "secrets": "vault",
+        "database": "database",
+        "database-ttl": "database",
+        "database-max-ttl": "database",
+    }
+)
+_ACTIONS: Mapping[str | None, str] = MappingProxyType(
+    {"deny": "Deny", "warn": "Warn", "audit": "Audit", "on": "on", "off": "off"}
+)
+
+
+def layer_of(fact: Fact) -> str:
+    """The layer of the platform that a fact belongs to."""
+    own = _SETTING_LAYERS.get(fact.name) if isinstance(fact, ServiceSetting) else None
+    return own or _LAYERS[fact.kind]
+
+
+def subject_of(fact: Fact) -> str:
+    """Whom a fact is about: a service, a rule, or the platform."""
+    match fact:
+        case AuditDevice() | Registry() | Signer() | Unjudged() | PlatformSetting():
+            return PLATFORM
+        case DatabaseSetting():
+            return fact.database
+        case RuleItem() | RuleAction() | RuleText() | RuleParameter():
+            return fact.rule
+        case Reach() | Egress():
+            return "cluster" if fact.source == ANYTHING else fact.source
+        case _:
+            return fact.service
+
+
+def namer(*sides: Side) -> Say:
+    """How sentences name a service: by its name alone, unless two namespaces have one of that name."""
+    services = {fact.service for side in sides for fact in side.facts if isinstance(fact, Service)}
+    names = [service.rpartition("/")[2] for service in services]
+
+    def say(service: str) -> str:
+        name = service.rpartition("/")[2]
+        return name if service in services and names.count(name) == 1 else service
+
+    return say
+
+
+def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
+    """The sentence of a grant that came or went."""
+    now = "now" if gained else "no longer"
+    match grant:
+        case Reach() | Egress():
+            return f"{_source(grant, say)} may {now} reach {_place(grant, say)}"
+        case Public():
+            path = "" if grant.path == "/" else grant.path
+            return f"port {grant.port} of {say(grant.service)} is {now} public at {grant.host}{path}"
+        case VaultAccess():
+            return f"{say(grant.service)} can {now} {grant.capability} {grant.path}"
+        case DatabaseRight():
+            return (
+                f"{say(grant.service)} may {now} {grant.privilege} on {_relation(grant)} of database {grant.database}"
+            )
+        case ApiRight():
+            namespace = grant.service.partition("/")[0]
+            return f"{say(grant.service)} may {now} {grant.verb} {grant.resource} of the Kubernetes API in {namespace}"
+        case ApiToken():
+            return f"the pods of {say(grant.service)} {now} hold a token of the Kubernetes API"
+        case Writable():
+            return f"{say(grant.service)} may {now} write to {grant.path}"
+        case Service():
+            return f"{say(grant.service)} is {'a new service' if gained else 'gone, a service'} of team {grant.team}"
+        case _:
+            return _platform_sentence(grant, now, gained)
+
+
+def _platform_sentence(grant: AuditDevice | Registry | Signer | Unjudged | RuleItem, now: str, gained: bool) -> str:
+    match grant:
+        case AuditDevice():
+            return f"Vault {now} writes its audit log to {grant.path}"
+        case Registry():
+            return f"images may {now} come from {grant.registry}"
+        case Signer():
+            return f"a signature of {grant.name} ({grant.identity}) {now} lets an image in"
+        case Unjudged() if gained:
+            return f"no rule looks at namespace {grant.namespace} any more"
+        case Unjudged():
+            return f"the rules now look at namespace {grant.namespace}"
+        case RuleItem():
+            return f"{grant.parameter} of {grant.tier} rule {grant.rule} {now} has {grant.item}"
+
+
+def _source(grant: Reach | Egress, say: Say) -> str:
+    everyone = "anything in the cluster" if isinstance(grant, Reach) else "every service"
+    return everyone if grant.source == ANYTHING else say(grant.source)
+
+
+def _place(grant: Reach | Egress, say: Say) -> str:
+    target = "anything outside" if grant.target == ANYTHING else say(grant.target)
+    # A policy that names no port opens them all.
+    port = f":{grant.port}" if grant.port else ", every port"
+    return f"{target}{port}" + ("" if grant.protocol == "TCP" else f" ({grant.protocol})")
+
+
+def _relation(grant: DatabaseRight) -> str:
+    if grant.name == ANYTHING:
+        return f"every {grant.relation} in schema {grant.schema}"
+    return f"{grant.relation} {grant.schema}.{grant.name}"
+
+
+def part(grant: Grant, say: Say) -> str:
+    """How a sentence of a broader grant names one that it covers."""
+    match grant:
+        case Public():
+            return grant.path
+        case Registry():
+            return grant.registry
+        case DatabaseRight():
+            return f"{grant.schema}.{grant.name}"
+        case _:
+            return say(subject_of(grant))
+
+
+def setting_sentence(before: Setting | None, after: Setting | None, label: str, say: Say) -> str:
+    """The sentence of a setting that came, went or changed."""
+    setting = after or before
+    old, new = before.value if before else None, after.value if after else None
+    match setting:
+        case RuleAction():
+            return _action_sentence(setting, before, _ACTIONS.get(old, ""), _ACTIONS.get(new, ""))
+        case RuleText():
+            return f"the text of {setting.tier} rule {setting.rule} changed"
+        case RuleParameter():
+            return _from_to(f"{setting.parameter} of {setting.tier} rule {setting.rule}", old, new)
+        case Exemption():
+            return _exemption_sentence(f"{setting.tier} rule {setting.rule}", say(setting.service), old, new)
+        case ServiceSetting():
+            return _from_to(f"{label} of {say(setting.service)}", old, new)
+        case DatabaseSetting():
+            return _from_to(f"{label} of database {setting.database}", old, new)
+        case _:
+            return _from_to(label, old, new)
+
+
+def _from_to(label: str, old: str | None, new: str | None) -> str:
+    if old is None or new is None:
+        return f"{label} {'was' if new is None else 'is'} {new or old}"
+    return f"{label} goes from {old} to {new}"
+
+
+def _action_sentence(rule: RuleAction, before: Setting | None, old: str, new: str) -> str:
+    name = f"{rule.tier} rule {rule.rule}"
+    if not old:
+        return f"{name} is new, and at {new}"
+    if not new:
+        return f"{name} is gone, and was at {old}"
+    if isinstance(before, RuleAction) and before.tier != rule.tier and old == new:
+        return f"{before.tier} rule {rule.rule} is now {rule.tier}, and stays at {new}"
+    return f"{name} goes from {old} to {new}"
+
+
+def _exemption_sentence(rule: str, who: str, old: str | None, new: str | None) -> str:
+    if new is None:
+        return f"{who} is no longer excepted from {rule}"
+    if old is None:
+        return f"{who} is now excepted from {rule}, until {new}"
+    return f"the exception of {who} from {rule} ends on {new}, and no longer on {old}"
