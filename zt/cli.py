@@ -10,6 +10,8 @@ import typer
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 app = typer.Typer(name="zt", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+new = typer.Typer(no_args_is_help=True)
+app.add_typer(new, name="new", help="Make a file that the program reads.")
 
 
 @app.callback()
@@ -56,6 +58,36 @@ def check(
         raise typer.BadParameter("name a stack with --stack, or hand over a plan with --plan")
     day = (as_of or datetime.now(UTC)).date()
     raise typer.Exit(run(CheckOptions(stack, project, day, plan, embedded, output_format, output, strict)))
+
+
+@app.command()
+def diff(
+    stack: Annotated[str, typer.Option("--stack", "-s", help="The stack whose plans are compared.")],
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="The commit to compare with; without it, where the default branch was left."),
+    ] = None,
+    base_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="A directory to compare with instead.")] = None,
+    accept: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Why production may become weaker; it is printed.")
+    ] = None,
+    output_format: Annotated[Literal["text", "markdown", "json"], typer.Option("--format")] = "text",
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result here.")] = None,
+    project: Annotated[Path, typer.Option(help="The directory with Pulumi.yaml.")] = CHECKOUT,
+) -> None:
+    """Say what a change means for security, in words: who may reach what, what a rule does, what is public.
+
+    Compares the plan of a commit with that of the working tree, each made by its own program, without a cluster.
+    Every line is weaker, stronger or neutral; one whose direction is unknown counts as weaker.
+
+    Exit codes: 0 nothing is weaker, or it is accepted, or the stack is not production; 1 production becomes weaker;
+    2 bad usage or configuration; 3 git or a plan failed.
+    """
+    from zt.diff import DiffOptions, run
+
+    if base is not None and base_dir is not None:
+        raise typer.BadParameter("--base-dir names what to compare with: leave --base out")
+    raise typer.Exit(run(DiffOptions(stack, project, base, base_dir, accept, output_format, output)))
 
 
 @app.command()
@@ -120,6 +152,193 @@ def exceptions(
 
     day = (as_of or datetime.now(UTC)).date()
     raise typer.Exit(run(project, output_format, day, stack))
+
+
+@app.command()
+def audit(
+    service: Annotated[
+        str | None, typer.Argument(help="namespace/name, or a name that one namespace alone has.")
+    ] = None,
+    secret: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Show who asked for this secret: shop/api/database.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="30m, 1h, 7d or an ISO time; all of the log without it.")] = None,
+    file: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="An audit device's log, .gz too; - is the standard input.")
+    ] = None,
+    embedded: Annotated[bool, typer.Option("--embedded", help="The logs of this checkout's control plane.")] = False,
+    path_prefix: Annotated[
+        list[str] | None, typer.Option(help="Paths to show; secret/ and database/creds/ without it, any with --secret.")
+    ] = None,
+    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    project: Annotated[Path, typer.Option(help="The directory with Pulumi.yaml.")] = CHECKOUT,
+) -> None:
+    """Show which service account asked for which secret, when, and whether it got it, by Vault's audit log.
+
+    A real Vault's log comes from its volume or its output: `kubectl -n vault exec vault-0 -- cat
+    /vault/audit/audit.log | zt audit shop/api --file -`. Several logs make one list. No value is ever shown.
+
+    Exit codes: 0 the log is read; 2 wrong argument; 3 a log cannot be read.
+    """
+    from zt.audit import Request, run
+
+    if embedded and file:
+        raise typer.BadParameter("--embedded names the logs: leave --file out")
+    now = datetime.now(UTC)
+    files, prefixes = tuple(file or ()), tuple(path_prefix or ())
+    raise typer.Exit(run(Request(service, project, now, files, embedded, secret, since, prefixes), output_format))
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(help="namespace/name, or a name that one namespace alone has.")],
+    key: Annotated[str | None, typer.Argument(help="A field under `generate` of one of its secrets.")] = None,
+    secret: Annotated[str | None, typer.Option(help="The secret, when several of them have the field.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every generated field, of --secret or of all secrets.")] = False,
+    login: Annotated[
+        Literal["token", "kubernetes"],
+        typer.Option(help="VAULT_TOKEN or ~/.vault-token; or as the operator's service account."),
+    ] = "token",
+    embedded: Annotated[bool, typer.Option("--embedded", help="Vault is this checkout's control plane's.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at the versions, write nothing.")] = False,
+    project: Annotated[Path, typer.Option(help="The directory with Pulumi.yaml.")] = CHECKOUT,
+) -> None:
+    """Give a generated field of a service's secret a new value, as a new version that keeps the other fields.
+
+    Vault is the one of VAULT_ADDR, VAULT_CACERT and VAULT_NAMESPACE. The value is never shown; the pods' agents
+    write it to their files. Each run makes a new version.
+
+    Exit codes: 0 done; 2 wrong argument or file; 3 Vault cannot be reached, is sealed, refuses, or has no such version.
+    """
+    from zt.rotate import Request, run
+    from zt.vault import Access
+
+    if (key is None) != every:
+        raise typer.BadParameter("name the KEY to rotate, or pass --all")
+    request = Request(service, key, project, Access(login, embedded), secret, dry_run)
+    # Whoever calls the command from a program may hand over another way to a Vault.
+    raise typer.Exit(run(request, context.obj))
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(help="namespace/name, or a name that one namespace alone has.")],
+    lock: Annotated[bool, typer.Option("--lock", help="Remove its role as well: nobody logs in again.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    login: Annotated[
+        Literal["token", "kubernetes"],
+        typer.Option(help="VAULT_TOKEN or ~/.vault-token; or as the operator's service account."),
+    ] = "token",
+    embedded: Annotated[bool, typer.Option("--embedded", help="Vault is this checkout's control plane's.")] = False,
+    project: Annotated[Path, typer.Option(help="The directory with Pulumi.yaml.")] = CHECKOUT,
+) -> None:
+    """End every token of a service in Vault at once, and the leases of its dynamic credentials.
+
+    Vault is the one of VAULT_ADDR, VAULT_CACERT and VAULT_NAMESPACE. A pod that runs logs in again unless its role is
+    removed with --lock; `pulumi up --refresh` makes the role again.
+
+    Exit codes: 0 done; 1 not confirmed, or Vault knows no such service; 2 wrong argument; 3 Vault cannot be reached,
+    is sealed or refuses.
+    """
+    from zt.revoke import Request, run
+    from zt.vault import Access
+
+    # Whoever calls the command from a program may hand over another way to a Vault.
+    raise typer.Exit(run(Request(service, project, Access(login, embedded), yes, lock), context.obj))
+
+
+@new.command()
+def service(
+    name: Annotated[str | None, typer.Argument(help="The name of the file and of the service.")] = None,
+    namespace: Annotated[str | None, typer.Option(help="Where it runs.")] = None,
+    team: Annotated[str | None, typer.Option(help="Who answers for it.")] = None,
+    image: Annotated[str | None, typer.Option(help="With its registry and a fixed tag or a digest.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port that it listens on.")] = None,
+    protocol: Annotated[Literal["http", "tcp"] | None, typer.Option(help="http without it.")] = None,
+    host: Annotated[str | None, typer.Option(help="The public name; without it nothing outside reaches it.")] = None,
+    path: Annotated[list[str] | None, typer.Option(help="A path prefix that is public; all without it.")] = None,
+    calls: Annotated[list[str] | None, typer.Option(metavar="A,B", help="The services it talks to.")] = None,
+    secret: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:FIELD[,FIELD]", help="A secret, its fields generated in Vault.")
+    ] = None,
+    replicas: Annotated[int | None, typer.Option(help="The stack's own number without it.")] = None,
+    health: Annotated[str | None, typer.Option(metavar="PATH", help="The path that answers a probe.")] = None,
+    run_as_user: Annotated[int | None, typer.Option(help="The user id in the container.")] = None,
+    writable: Annotated[list[str] | None, typer.Option(help="A directory that it may write to.")] = None,
+    component: Annotated[str | None, typer.Option(help="What part it plays, such as cache.")] = None,
+    cost_center: Annotated[str | None, typer.Option(help="Who pays.")] = None,
+    stack: Annotated[str, typer.Option("--stack", "-s", help="The stack to plan it on.")] = "production",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show everything, write nothing.")] = False,
+    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    project: Annotated[Path, typer.Option(help="The directory with Pulumi.yaml.")] = CHECKOUT,
+) -> None:
+    """Write services/NAME.yaml, and show what it comes to on a stack: objects, Vault paths, who may reach what.
+
+    Asks for what is missing when it runs at a terminal. Nothing is written when the program would refuse the file.
+
+    Exit codes: 0 written, or shown with --dry-run; 1 declined; 2 a flag is missing, or the program refuses a file.
+    """
+    from zt.new import command
+
+    lists = {"paths": path, "calls": calls, "secrets": secret, "writable": writable}
+    words = {"namespace": namespace, "team": team, "image": image, "port": port, "protocol": protocol, "host": host}
+    words |= {"replicas": replicas, "health": health, "runAsUser": run_as_user, "component": component}
+    flags = {**words, "costCenter": cost_center, **lists}
+    raise typer.Exit(command(name, flags, project, stack, yes, dry_run, output_format))
+
+
+@app.command()
+def attack(
+    context: typer.Context,
+    stack: Annotated[str, typer.Option("--stack", "-s", help="The stack that is attacked, as it runs.")],
+    service: Annotated[
+        str, typer.Option(help="Whose pod is compromised: namespace/name, or a name that one namespace alone has.")
+    ] = "api",
+    embedded: Annotated[bool, typer.Option("--embedded", help="It runs on this checkout's control plane.")] = False,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="Where the cluster is; KUBECONFIG or ~/.kube/config without it.")
+    ] = None,
+    cluster_context: Annotated[
+        str | None, typer.Option("--context", help="A context of the kubeconfig; the current one without it.")
+    ] = None,
+    vault_addr: Annotated[str | None, typer.Option(envvar="VAULT_ADDR", help="Where Vault is.")] = None,
+    vault_cacert: Annotated[
+        Path | None, typer.Option(envvar="VAULT_CACERT", help="The file of the authority that Vault is trusted by.")
+    ] = None,
+    audit_log: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="An audit device's log as Vault writes it; one for each.")
+    ] = None,
+    istiod_addr: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="istiod's port 15012, such as one that is forwarded.")
+    ] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An attempt by its name, or an attack by its number.")
+    ] = None,
+    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result here.")] = None,
+    project: Annotated[Path, typer.Option(help="The directory with Pulumi.yaml.")] = CHECKOUT,
+) -> None:
+    """Replay the zero-trust model's six attacks against a running stack, as a compromised pod would try them.
+
+    Uses the tokens, the network identity and the files that the pod has. Says of each attempt what stopped it, or that
+    it cannot be measured here. Nothing that is tried is stored, and no secret is shown.
+
+    Exit codes: 0 no attempt succeeded; 1 one did; 2 wrong argument or file; 3 the stack cannot be reached.
+    """
+    from zt.attack.command import Options, run
+    from zt.compliance_cluster import Access
+
+    if embedded and (kubeconfig or cluster_context):
+        raise typer.BadParameter("--embedded names the cluster: leave --kubeconfig and --context out")
+    access = Access(kubeconfig, cluster_context, embedded)
+    logs, names = tuple(audit_log or ()), tuple(only or ())
+    where = (vault_addr, vault_cacert, logs, istiod_addr)
+    options = Options(stack, project, access, service, *where, names, output_format, output)
+    # Whoever calls the command from a program may hand over other connections.
+    raise typer.Exit(run(options, context.obj))
 
 
 def main() -> NoReturn:

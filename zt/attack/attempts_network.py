@@ -1,0 +1,234 @@
+"""Attack 1: from the compromised pod to the database, by the live rules of the network and of the mesh."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from components.service_spec import ServiceSpec
+from zt.attack.attempt import Attempt
+from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
+from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
+from zt.attack.kubernetes_api import by_rights
+from zt.attack.manifest import Manifest
+from zt.attack.network import Address, Decision, End, Pod, egress, ingress
+from zt.attack.session import MESH_ROOT, NAME, Session
+
+METADATA_SERVICE, INTERNET = Address("169.254.169.254"), Address("203.0.113.10")
+"""The cloud's metadata service, and an address of the documentation's network (RFC 5737) for the internet."""
+
+_NO_PODS = "no pod of another service runs"
+_INTRUDER = "intruder"
+_OTHER_PORT = 22
+_PLATFORM_PORT = 443
+
+
+def _live(session: Session, spec: ServiceSpec) -> Pod | None:
+    found = session.pods_of(spec)
+    return replace(session.end(found[0]), name=spec.name) if found else None
+
+
+def _undeclared(session: Session) -> Iterator[tuple[Pod, Pod, int]]:
+    """Each connection between services that no service file declares, and those of a pod that none declares at all."""
+    live = [(spec, pod) for spec in session.declared.services if (pod := _live(session, spec))]
+    for spec, target in live:
+        yield session.imagined(_INTRUDER), target, spec.port
+        for other, source in live:
+            if other != spec and (spec.namespace, spec.name) not in other.callees():
+                yield source, target, spec.port
+
+
+def _judge(decision: Decision, what: str, rule: str) -> Evidence:
+    if decision.allowed:
+        return succeeded(f"{what}: let through by {decision}")
+    return blocked(f"{what}: no rule of {rule} {decision} allows it")
+
+
+def _connect_in(session: Session) -> Evidence:
+    policies = session.network_policies
+    tries = [
+        _judge(ingress(policies, source, target, port), f"{source} to {target}:{port}", "NetworkPolicy")
+        for source, target, port in _undeclared(session)
+    ]
+    return together(tries, _NO_PODS)
+
+
+def _connect_out(session: Session) -> Evidence:
+    own = _live(session, session.service)
+    if own is None:
+        return not_measured("no pod of the service runs")
+    targets = [*_other_services(session), *_platform_pods(session)]
+    sources = (own, session.imagined(_INTRUDER))
+    policies = session.network_policies
+    tries = [
+        _judge(egress(policies, source, target, port), f"{source} to {target}:{port}", "NetworkPolicy")
+        for source in sources
+        for target, port in targets
+    ]
+    return together(tries, "no other pod runs")
+
+
+def _other_services(session: Session) -> Iterator[tuple[End, int]]:
+    """What the service does not call, at its port; what it calls, at another one."""
+    callees = session.service.callees()
+    for spec in session.declared.others:
+        if target := _live(session, spec):
+            yield target, _OTHER_PORT if (spec.namespace, spec.name) in callees else spec.port
+
+
+def _platform_pods(session: Session) -> Iterator[tuple[End, int]]:
+    """One pod of each account that is no service's."""
+    services = {(spec.namespace, spec.name) for spec in session.declared.services}
+    ends = {(end.namespace, end.account): end for end in map(session.end, session.pods)}
+    for account, end in sorted(ends.items()):
+        if account not in services:
+            yield replace(end, name=end.account), _PLATFORM_PORT
+
+
+def _leave(session: Session) -> Evidence:
+    own = _live(session, session.service)
+    if own is None:
+        return not_measured("no pod of the service runs")
+    policies = session.network_policies
+    tries = [
+        _judge(egress(policies, own, target, port), f"{own} to {target}:{port}", "NetworkPolicy")
+        for target, port in ((METADATA_SERVICE, 80), (INTERNET, 443), (INTERNET, 53))
+    ]
+    return together(tries, _NO_PODS)
+
+
+def _identity(session: Session) -> Evidence:
+    policies = session.authorization_policies
+    tries = [
+        _judge(
+            authorized(policies, MESH_ROOT, target, session.peer(source), port),
+            f"{session.peer(source).principal} to {target}:{port}",
+            "AuthorizationPolicy",
+        )
+        for source, target, port in _undeclared(session)
+    ]
+    return together(tries, _NO_PODS)
+
+
+def _called(session: Session) -> list[tuple[Pod, int]]:
+    callees = session.service.callees()
+    found = [spec for spec in session.declared.others if (spec.namespace, spec.name) in callees]
+    return [(target, spec.port) for spec in found if (target := _live(session, spec))]
+
+
+def _forged_label(session: Session) -> Evidence:
+    """The labels of a declared caller are whatever a pod's author writes; its certificate is not."""
+    own = _live(session, session.service)
+    if own is None:
+        return not_measured("no pod of the service runs")
+    impostor = replace(own, account=_INTRUDER, name=_INTRUDER)
+    tries: list[Evidence] = []
+    for target, port in _called(session):
+        network = ingress(session.network_policies, impostor, target, port)
+        mesh = authorized(session.authorization_policies, MESH_ROOT, target, session.peer(impostor), port)
+        what = f"{session.peer(impostor).principal} to {target}:{port} (by its labels let through: {network})"
+        tries.append(_judge(mesh, what, "AuthorizationPolicy"))
+    return together(tries, "the service calls no other one whose labels would be worth copying")
+
+
+def _without_certificate(session: Session) -> Evidence:
+    tries: list[Evidence] = []
+    for spec in session.declared.services:
+        if (target := _live(session, spec)) is None:
+            continue
+        mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, target, spec.port)
+        what = f"clear text to {target}:{spec.port}: PeerAuthentication {by or 'none'} says {mode}"
+        tries.append(blocked(what) if mode == "STRICT" else succeeded(what))
+    return together(tries, _NO_PODS)
+
+
+def _unlisted(session: Session) -> Evidence:
+    """A workload that nobody wrote a policy for: what holds for it is the mesh's own default."""
+    target = session.imagined("unlisted")
+    own = Peer(session.declared.trust_domain, session.service.namespace, session.service.name)
+    tries = [
+        _judge(
+            authorized(session.authorization_policies, MESH_ROOT, target, peer, session.service.port),
+            f"{peer.principal or 'nobody'} to a workload without a policy",
+            "AuthorizationPolicy",
+        )
+        for peer in (own, NOBODY)
+    ]
+    return together(tries, _NO_PODS)
+
+
+def _over_wide(session: Session) -> Evidence:
+    """A source without a field reads as a restriction and would be none: istiod refuses to take it."""
+    body: Manifest = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": NAME},
+        "spec": {"action": "ALLOW", "rules": [{"from": [{"source": {}}]}]},
+    }
+    path = f"/apis/security.istio.io/v1/namespaces/{session.service.namespace}/authorizationpolicies"
+    answer = session.deployer.call("POST", path, body, dry_run=True)
+    if answer.unauthorized or answer.status == 404:
+        return not_measured(f"{answer.status} {answer.message}")
+    return by_rights(answer, "an AuthorizationPolicy with an empty source")
+
+
+def _packets(_: Session) -> Evidence:
+    return not_measured("packets: none is sent, the live policies are evaluated; what enforces them is not seen here")
+
+
+def _attempt(name: str, tried: str, control: Control, run: Callable[[Session], Evidence]) -> Attempt:
+    return Attempt(name, 1, tried, control, run)
+
+
+_NETWORK = Control("network_policies", "SecureService", ("default-deny",))
+_MESH = Control("authorization", "SecureService: AuthorizationPolicy")
+
+ATTEMPTS = (
+    _attempt(
+        "connect-in",
+        "Connect to each service from pods that are not among its declared callers.",
+        _NETWORK,
+        _connect_in,
+    ),
+    _attempt(
+        "connect-out",
+        "Connect from {service}, and from a pod of its own, to services it does not call and to the platform.",
+        _NETWORK,
+        _connect_out,
+    ),
+    _attempt(
+        "leave-the-cluster",
+        "Connect from {service} to the cloud's metadata service and the internet.",
+        _NETWORK,
+        _leave,
+    ),
+    _attempt(
+        "identity-undeclared",
+        "Call each service with the certificate of an identity that is not among its declared callers.",
+        _MESH,
+        _identity,
+    ),
+    _attempt(
+        "identity-forged-label",
+        "Call what {service} calls from a pod with its labels and another service account.",
+        _MESH,
+        _forged_label,
+    ),
+    _attempt(
+        "identity-unlisted",
+        "Call a workload for which nobody wrote an AuthorizationPolicy.",
+        Control("authorization", "MeshSecurity: deny-by-default"),
+        _unlisted,
+    ),
+    _attempt(
+        "clear-text",
+        "Speak to each service without a certificate.",
+        Control("mtls", "MeshSecurity: PeerAuthentication"),
+        _without_certificate,
+    ),
+    _attempt(
+        "over-wide-policy",
+        "Have istiod take an AuthorizationPolicy whose source names nobody, as a deployer of the namespace.",
+        Control("authorization", "MeshSecurity: istiod's webhook"),
+        _over_wide,
+    ),
+    _attempt("packets", "Send packets to the database.", Control("network_policies", "the cluster's CNI"), _packets),
+)

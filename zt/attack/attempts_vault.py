@@ -1,0 +1,246 @@
+"""Attack 3: Vault by hand from a shell in the compromised pod, without its agent and with its agent's token."""
+
+import base64
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+from components.service_vault import TOKEN_AUDIENCE, TOKEN_MAX_TTL_SECONDS
+from zt.attack.attempt import Attempt
+from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
+from zt.attack.manifest import Manifest, parts, word, words
+from zt.attack.session import Session, key
+from zt.attack.vault_api import Vault, VaultAnswer, by_login, by_policy
+
+# What injection puts beside the application: the token of the agent and of the proxy is theirs.
+_PLATFORM_CONTAINERS = ("istio-proxy", "istio-validation", "istio-init", "vault-agent", "vault-agent-init")
+_NO_VAULT = "this stack has no Vault"
+_NO_SECRET = "the service has no secret in Vault"  # noqa: S105 - a sentence
+_MONTH_SECONDS = 30 * 86400
+# No secret has this version: a write that is allowed is refused by it, and nothing is written.
+_IMPOSSIBLE_VERSION = 2**31 - 1
+
+WithVault = Callable[[Session, Vault], Evidence]
+
+
+def in_vault(run: WithVault) -> Callable[[Session], Evidence]:
+    """An attempt that needs a Vault."""
+    return lambda session: not_measured(_NO_VAULT) if session.vault is None else run(session, session.vault)
+
+
+def own_paths(session: Session) -> list[str]:
+    """The paths of Vault that the service's file declares."""
+    declared, spec = session.declared, session.service
+    paths = [f"{declared.kv_mount}/data/{spec.namespace}/{spec.name}/{name}" for name in sorted(spec.secrets)]
+    return [*paths, f"{declared.database_mount}/creds/{key(spec)}"] if spec.database else paths
+
+
+def foreign_paths(session: Session) -> list[str]:
+    """The paths of every other service, and some that no service has."""
+    mine = session.service.namespace
+    found = [path for other in session.declared.others for path in own_paths(_as(session, other.namespace, other.name))]
+    mounts = session.declared.kv_mount, session.declared.database_mount
+    return [*found, f"{mounts[0]}/data/{mine}/nobody/unknown", f"{mounts[0]}/data/elsewhere/nobody/unknown"]
+
+
+def _as(session: Session, namespace: str, name: str) -> Session:
+    [spec] = [one for one in session.declared.services if (one.namespace, one.name) == (namespace, name)]
+    return Session(replace(session.declared, service=spec), session.admin, session.vault)
+
+
+def _token_in_container(session: Session) -> Evidence:
+    return together([_mounted(pod, session) for pod in session.pods_of(session.service)], "no pod of the service runs")
+
+
+def _mounted(pod: Manifest, session: Session) -> Evidence:
+    tokens = {volume["name"] for volume in parts(pod, "spec", "volumes") if _holds_token(volume, session)}
+    for container in parts(pod, "spec", "containers"):
+        if container["name"] in _PLATFORM_CONTAINERS:
+            continue
+        mounted = sorted(tokens & {mount["name"] for mount in parts(container, "volumeMounts")})
+        if mounted:
+            return succeeded(f"container {container['name']} mounts the token volume {', '.join(mounted)}")
+    return blocked(f"pod {pod['metadata']['name']}: no container of the application mounts a service account's token")
+
+
+def _holds_token(volume: Manifest, session: Session) -> bool:
+    sources = parts(volume, "projected", "sources")
+    audiences = [word(one, "serviceAccountToken", "audience") for one in sources if "serviceAccountToken" in one]
+    # A service that declares rights on the API has a token for it, and for nothing else.
+    return any(audience or not session.service.kubernetes_api for audience in audiences)
+
+
+def _without_token(session: Session, vault: Vault) -> Evidence:
+    paths = own_paths(session)
+    tries = [
+        by_policy(vault.call("GET", path, token), path)
+        for path in paths[:1]
+        for token in ("", f"s.{secrets.token_urlsafe(18)}")
+    ]
+    return together(tries, _NO_SECRET)
+
+
+def _login(session: Session, vault: Vault, role: str, jwt: str) -> Evidence:
+    answer = vault.login(session.declared.auth_path, role, jwt)
+    if answer.auth:
+        token: str = answer.auth["client_token"]
+        session.afterwards(lambda: vault.call("POST", "auth/token/revoke-self", token))
+    return by_login(answer, f"role {role}")
+
+
+def _wrong_audience(session: Session, vault: Vault) -> Evidence:
+    jwt = session.token(session.service.namespace, session.service.name)
+    return _login(session, vault, key(session.service), jwt)
+
+
+def _forged_token(session: Session, vault: Vault) -> Evidence:
+    """The claims of a real token, signed by nobody whom the API server knows."""
+    real = session.token(session.service.namespace, session.service.name, TOKEN_AUDIENCE)
+    header, claims, _ = real.split(".")
+    signature = base64.urlsafe_b64encode(secrets.token_bytes(256)).decode().rstrip("=")
+    unsigned = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "JWT"}).encode()).decode().rstrip("=")
+    forged = (f"{header}.{claims}.{signature}", f"{unsigned}.{claims}.")
+    return together([_login(session, vault, key(session.service), jwt) for jwt in forged], _NO_VAULT)
+
+
+def _other_role(session: Session, vault: Vault) -> Evidence:
+    jwt = session.token(session.service.namespace, session.service.name, TOKEN_AUDIENCE)
+    tries = [_login(session, vault, key(other), jwt) for other in session.declared.others]
+    return together(tries, "the stack has no other service")
+
+
+def capabilities(session: Session, vault: Vault, paths: list[str]) -> VaultAnswer:
+    """What Vault says that the pod's token may do at some paths."""
+    return vault.call("POST", "sys/capabilities-self", session.vault_token, {"paths": paths})
+
+
+def _other_secrets(session: Session, vault: Vault) -> Evidence:
+    paths = foreign_paths(session)
+    # Asking for database credentials would make some, were it allowed.
+    kv = [path for path in paths if path.startswith(f"{session.declared.kv_mount}/")]
+    tries = [by_policy(vault.call("GET", path, session.vault_token), path) for path in kv]
+    credentials = [path for path in paths if path not in kv]
+    return together([*tries, *_denied(session, vault, credentials)], "the stack has no other service")
+
+
+def _denied(session: Session, vault: Vault, paths: list[str], harmless: tuple[str, ...] = ()) -> list[Evidence]:
+    if not paths:
+        return []
+    answer = capabilities(session, vault, paths)
+    if not answer.ok:
+        return [not_measured(f"sys/capabilities-self: {answer.status} {answer.errors}")]
+    return [
+        succeeded(f"{path}: {', '.join(sorted(found))}") if found else blocked(f"Vault says deny for {path}")
+        for path in paths
+        for found in [set(words(answer.data, path)) - {"deny", *harmless}]
+    ]
+
+
+def _list(session: Session, vault: Vault) -> Evidence:
+    mount, mine = session.declared.kv_mount, session.service.namespace
+    paths = (f"{mount}/metadata/", f"{mount}/metadata/{mine}/", f"{mount}/metadata/{mine}/{session.service.name}/")
+    return together([by_policy(vault.call("LIST", path, session.vault_token), path) for path in paths], _NO_VAULT)
+
+
+def _write(session: Session, vault: Vault) -> Evidence:
+    kv = [path for path in own_paths(session) if path.startswith(f"{session.declared.kv_mount}/")]
+    body = {"data": {}, "options": {"cas": _IMPOSSIBLE_VERSION}}
+    return together([by_policy(vault.call("POST", path, session.vault_token, body), path) for path in kv], _NO_SECRET)
+
+
+def _look_around(session: Session, vault: Vault) -> Evidence:
+    auth, own = session.declared.auth_path, key(session.service)
+    reads = (
+        *(f"sys/policies/acl/{own}", "sys/mounts", "sys/auth", "sys/audit"),
+        *(f"auth/{auth}/config", f"auth/{auth}/role/{own}"),
+    )
+    lists = ("sys/policies/acl", f"auth/{auth}/role", "auth/token/accessors")
+    tries = [by_policy(vault.call("GET", path, session.vault_token), path) for path in reads]
+    tries += [by_policy(vault.call("LIST", path, session.vault_token), path) for path in lists]
+    return together(tries, _NO_VAULT)
+
+
+def _take_over(session: Session, vault: Vault) -> Evidence:
+    """What would do harm were it allowed is asked about, not done: Vault tells a token its own rights."""
+    auth, own = session.declared.auth_path, key(session.service)
+    devices = [f"sys/audit/audit-{number}" for number in range(1, session.declared.posture.audit_devices + 1)]
+    paths = [*devices, f"sys/policies/acl/{own}", f"auth/{auth}/config", f"auth/{auth}/role/{own}"]
+    more = ["sys/seal", "sys/mounts/zt-attack", "sys/auth/zt-attack", "sys/leases/revoke-prefix/auth"]
+    # To see them is another attempt.
+    return together(_denied(session, vault, [*paths, *more], ("read", "list")), _NO_VAULT)
+
+
+def _more_tokens(session: Session, vault: Vault) -> Evidence:
+    tries: list[Evidence] = []
+    for path in ("auth/token/create", "auth/token/create-orphan"):
+        answer = vault.call("POST", path, session.vault_token, {"ttl": "1m"})
+        if answer.auth:
+            token: str = answer.auth["client_token"]
+            session.afterwards(lambda token=token: vault.call("POST", "auth/token/revoke-self", token))
+        tries.append(by_policy(answer, path))
+    return together(tries, _NO_VAULT)
+
+
+def _outlive(session: Session, vault: Vault) -> Evidence:
+    answer = vault.call("POST", "auth/token/renew-self", session.vault_token, {"increment": f"{_MONTH_SECONDS}s"})
+    if answer.forbidden:
+        return blocked(f"{answer.status} {answer.errors}")
+    granted = answer.auth.get("lease_duration")
+    if not answer.ok or not isinstance(granted, int):
+        return not_measured(f"auth/token/renew-self: {answer.status} {answer.errors}")
+    said = f"asked for {_MONTH_SECONDS} s, granted {granted} s"
+    return blocked(said) if granted <= TOKEN_MAX_TTL_SECONDS else succeeded(said)
+
+
+_ROLE = Control("vault", "SecureService: a Vault role bound to one service account and audience")
+_POLICY = Control("vault", "SecureService: a Vault policy of exact paths")
+_LOGIN = Control("vault", "VaultPlatform: every login is reviewed by the API server")
+
+
+def _attempt(name: str, tried: str, control: Control, run: WithVault) -> Attempt:
+    return Attempt(name, 3, tried, control, in_vault(run))
+
+
+ATTEMPTS = (
+    Attempt(
+        "vault-token-in-container",
+        3,
+        "Look for a service account's token in the application's container of {service}.",
+        Control("injection", "SecureService: the agent alone mounts the token", ("disallow-token-automount",)),
+        _token_in_container,
+    ),
+    _attempt(
+        "vault-without-token",
+        "Read the secret of {service} without a token, and with an invented one.",
+        Control("vault", "VaultPlatform: no anonymous access"),
+        _without_token,
+    ),
+    _attempt(
+        "vault-wrong-audience",
+        "Log in as {service} with its token for the API server.",
+        _ROLE,
+        _wrong_audience,
+    ),
+    _attempt("vault-forged-token", "Log in as {service} with a token that nobody signed.", _LOGIN, _forged_token),
+    _attempt("vault-other-role", "Log in with the role of each other service.", _ROLE, _other_role),
+    _attempt(
+        "vault-other-secrets",
+        "Read the secrets of other services with the token of {service}.",
+        _POLICY,
+        _other_secrets,
+    ),
+    _attempt("vault-list", "List the secrets of the stack, of the namespace and of {service}.", _POLICY, _list),
+    _attempt("vault-write", "Write to the service's own secrets.", _POLICY, _write),
+    _attempt("vault-look-around", "Read policies, roles, mounts, audit devices and accessors.", _POLICY, _look_around),
+    _attempt(
+        "vault-take-over", "Change policies, roles and mounts, switch an audit device off, seal.", _POLICY, _take_over
+    ),
+    _attempt("vault-more-tokens", "Make further tokens.", _POLICY, _more_tokens),
+    _attempt(
+        "vault-outlive",
+        "Renew the token for a month.",
+        Control("vault", "SecureService: token_max_ttl of its Vault role"),
+        _outlive,
+    ),
+)

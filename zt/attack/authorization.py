@@ -1,0 +1,155 @@
+"""Whether the live rules of the mesh let a request through: AuthorizationPolicies, and the mode of mutual TLS.
+
+https://istio.io/latest/docs/reference/config/security/authorization-policy/ : a DENY that matches denies; without any
+ALLOW for the workload everything is allowed; otherwise one of them has to match. A field that is not judged here
+(a path, a token's claim, a network) counts for the attacker: an ALLOW is taken to match it, a DENY not to.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from zt.attack.manifest import Manifest, part, parts, word, words
+from zt.attack.network import Decision, Pod, selects
+
+DRY_RUN = "istio.io/dry-run"
+_UNSET = ("", "UNSET")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who asks: the identity of its certificate. Empty: it has none, and speaks in clear text."""
+
+    trust_domain: str
+    namespace: str
+    account: str
+
+    @property
+    def principal(self) -> str:
+        """As an AuthorizationPolicy names it."""
+        return f"{self.trust_domain}/ns/{self.namespace}/sa/{self.account}" if self.account else ""
+
+
+NOBODY = Peer("", "", "")
+
+
+def authorized(policies: Iterable[Manifest], root: str, target: Pod, peer: Peer, port: int) -> Decision:
+    """Whether the policies let a peer through to a port of a workload. `root` is the namespace of mesh-wide ones."""
+    applying = [policy for policy in policies if _applies(policy, root, target)]
+    denying = [
+        policy
+        for policy in _of(applying, "DENY")
+        if any(_rule_matches(rule, peer, port, unknown=False) for rule in _rules(policy))
+    ]
+    if denying:
+        return Decision(allowed=False, by=_names(denying))
+    allows = _of(applying, "ALLOW")
+    matching = [
+        policy for policy in allows if any(_rule_matches(rule, peer, port, unknown=True) for rule in _rules(policy))
+    ]
+    return Decision(bool(matching) or not allows, _names(matching or allows))
+
+
+def _applies(policy: Manifest, root: str, target: Pod) -> bool:
+    metadata, spec = policy["metadata"], part(policy, "spec")
+    if word(metadata, "annotations", DRY_RUN) == "true" or spec.get("targetRefs") or spec.get("targetRef"):
+        # A dry run denies nothing; one for a Gateway or a waypoint is not the workload's.
+        return False
+    return metadata["namespace"] in (root, target.namespace) and selects(part(spec, "selector"), target.labels)
+
+
+def _of(policies: Iterable[Manifest], action: str) -> list[Manifest]:
+    return [policy for policy in policies if (word(policy, "spec", "action") or "ALLOW") == action]
+
+
+def _rules(policy: Manifest) -> list[Manifest]:
+    return parts(policy, "spec", "rules")
+
+
+def _names(policies: Iterable[Manifest]) -> tuple[str, ...]:
+    return tuple(sorted(f"{policy['metadata']['namespace']}/{policy['metadata']['name']}" for policy in policies))
+
+
+def _rule_matches(rule: Manifest, peer: Peer, port: int, *, unknown: bool) -> bool:
+    """Whether a rule matches: one of its sources, one of its operations, and every condition."""
+    sources, operations = parts(rule, "from"), parts(rule, "to")
+    facts = _facts(peer, port)
+    return (
+        (not sources or any(_all_match(part(one, "source"), facts, unknown) for one in sources))
+        and (not operations or any(_all_match(part(one, "operation"), facts, unknown) for one in operations))
+        and all(_condition_holds(condition, facts, unknown) for condition in parts(rule, "when"))
+    )
+
+
+def _facts(peer: Peer, port: int) -> dict[str, str]:
+    account = f"{peer.namespace}/{peer.account}" if peer.account else ""
+    return {
+        "principals": peer.principal,
+        "namespaces": peer.namespace,
+        "serviceAccounts": account,
+        "ports": str(port),
+        "source.principal": peer.principal,
+        "source.namespace": peer.namespace,
+        "source.serviceAccount": account,
+        "destination.port": str(port),
+    }
+
+
+def _all_match(fields: Manifest, facts: Mapping[str, str], unknown: bool) -> bool:
+    return all(_field_matches(name, values, facts, unknown) for name, values in fields.items() if values)
+
+
+def _field_matches(name: str, values: Sequence[str], facts: Mapping[str, str], unknown: bool) -> bool:
+    negated = name.startswith("not")
+    key = f"{name[3].lower()}{name[4:]}" if negated else name
+    if key not in facts:
+        return unknown
+    return any(_value_matches(value, facts[key]) for value in values) is not negated
+
+
+def _condition_holds(condition: Manifest, facts: Mapping[str, str], unknown: bool) -> bool:
+    key = condition["key"]
+    if key not in facts:
+        return unknown
+    values, never = words(condition, "values"), words(condition, "notValues")
+    found = facts[key]
+    return (not values or any(_value_matches(value, found) for value in values)) and not any(
+        _value_matches(value, found) for value in never
+    )
+
+
+def _value_matches(pattern: str, value: str) -> bool:
+    """Exact, by prefix (`abc*`), by suffix (`*abc`), or present at all (`*`). Nobody has no value."""
+    if not value:
+        return False
+    if pattern == "*":
+        return True
+    if pattern.endswith("*"):
+        return value.startswith(pattern[:-1])
+    return value.endswith(pattern[1:]) if pattern.startswith("*") else value == pattern
+
+
+def mtls_mode(policies: Sequence[Manifest], root: str, target: Pod, port: int) -> tuple[str, str]:
+    """The mode of mutual TLS at a port of a workload, and the PeerAuthentication that sets it.
+
+    The workload's own comes first, then its namespace's, then the mesh's; of two the older one. Without any it is
+    PERMISSIVE. https://istio.io/latest/docs/reference/config/security/peer_authentication/
+    """
+    older = sorted(policies, key=lambda policy: word(policy, "metadata", "creationTimestamp"))
+    own = [policy for policy in older if policy["metadata"]["namespace"] == target.namespace]
+    of_workload = [policy for policy in own if _selector(policy) and selects(_selector(policy), target.labels)]
+    of_namespace = [policy for policy in own if not _selector(policy)]
+    of_mesh = [policy for policy in older if policy["metadata"]["namespace"] == root and not _selector(policy)]
+    for policy in (*of_workload, *of_namespace, *of_mesh):
+        if (mode := _mode(policy, port)) not in _UNSET:
+            return mode, _names([policy])[0]
+    return "PERMISSIVE", ""
+
+
+def _selector(policy: Manifest) -> Manifest:
+    return part(policy, "spec", "selector")
+
+
+def _mode(policy: Manifest, port: int) -> str:
+    # Only a workload's own policy may have ports of its own.
+    at_port = word(policy, "spec", "portLevelMtls", str(port), "mode") if _selector(policy) else ""
+    return at_port if at_port not in _UNSET else word(policy, "spec", "mtls", "mode")

@@ -1,0 +1,152 @@
+"""Whether the live NetworkPolicies let a connection through, by their own semantics.
+
+https://kubernetes.io/docs/concepts/services-networking/network-policies/ : a pod that a policy selects for a direction
+is isolated there, and only what a rule of any such policy allows gets through. A connection needs its source's egress
+and its target's ingress.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from zt.attack.manifest import Manifest, part, parts, words
+
+INGRESS, EGRESS = "Ingress", "Egress"
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One end of a connection: what policies see of a pod. `ports` are its named ports."""
+
+    namespace: str
+    labels: Mapping[str, str]
+    account: str = "default"
+    name: str = ""
+    ip: str = ""
+    namespace_labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    ports: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def __str__(self) -> str:
+        """As a person reads it."""
+        return f"{self.namespace}/{self.name or self.labels.get('app', 'pod')}"
+
+
+@dataclass(frozen=True)
+class Address:
+    """One end outside the cluster's pods."""
+
+    ip: str
+
+    def __str__(self) -> str:
+        """As a person reads it."""
+        return self.ip
+
+
+End = Pod | Address
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether something is allowed, and by which policies: those that allow it, or those that isolate."""
+
+    allowed: bool
+    by: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The policies by their names."""
+        return ", ".join(self.by) or "no policy"
+
+
+def egress(policies: Iterable[Manifest], source: Pod, target: End, port: int, protocol: str = "TCP") -> Decision:
+    """Whether the policies of the source let a connection out."""
+    return _decide(policies, EGRESS, source, target, port, protocol)
+
+
+def ingress(policies: Iterable[Manifest], source: End, target: Pod, port: int, protocol: str = "TCP") -> Decision:
+    """Whether the policies of the target let a connection in."""
+    return _decide(policies, INGRESS, target, source, port, protocol)
+
+
+def _decide(policies: Iterable[Manifest], direction: str, own: Pod, peer: End, port: int, protocol: str) -> Decision:
+    isolating = [policy for policy in policies if _isolates(policy, direction, own)]
+    # A named port is one of the target's containers.
+    target = own if direction == INGRESS else peer
+    named: Mapping[str, int] = target.ports if isinstance(target, Pod) else {}
+    allowing = [
+        policy
+        for policy in isolating
+        if any(
+            _peers_match(parts(rule, "from" if direction == INGRESS else "to"), policy, peer)
+            and _ports_match(parts(rule, "ports"), port, protocol, named)
+            for rule in parts(policy, "spec", direction.lower())
+        )
+    ]
+    decisive = allowing or isolating
+    names = tuple(sorted(f"{policy['metadata']['namespace']}/{policy['metadata']['name']}" for policy in decisive))
+    return Decision(bool(allowing) or not isolating, names)
+
+
+def _isolates(policy: Manifest, direction: str, pod: Pod) -> bool:
+    spec = part(policy, "spec")
+    # Absent, the types are Ingress, and Egress where the policy has such rules.
+    types = words(spec, "policyTypes") or [INGRESS, *([EGRESS] if parts(spec, "egress") else [])]
+    in_namespace = policy["metadata"]["namespace"] == pod.namespace
+    return direction in types and in_namespace and selects(part(spec, "podSelector"), pod.labels)
+
+
+def _peers_match(peers: Sequence[Manifest], policy: Manifest, end: End) -> bool:
+    return not peers or any(_peer_matches(peer, policy["metadata"]["namespace"], end) for peer in peers)
+
+
+def _peer_matches(peer: Manifest, namespace: str, end: End) -> bool:
+    if "ipBlock" in peer:
+        return _in_block(peer["ipBlock"], end.ip)
+    if isinstance(end, Address):
+        return False
+    if (selector := peer.get("namespaceSelector")) is not None:
+        in_namespace = selects(selector, end.namespace_labels)
+    else:
+        in_namespace = end.namespace == namespace
+    return in_namespace and selects(part(peer, "podSelector"), end.labels)
+
+
+def _in_block(block: Manifest, ip: str) -> bool:
+    if not ip:
+        return False
+    address = ipaddress.ip_address(ip)
+    excepted = any(address in ipaddress.ip_network(cidr) for cidr in words(block, "except"))
+    return address in ipaddress.ip_network(block["cidr"]) and not excepted
+
+
+def _ports_match(ports: Sequence[Manifest], port: int, protocol: str, named: Mapping[str, int]) -> bool:
+    return not ports or any(_port_matches(one, port, protocol, named) for one in ports)
+
+
+def _port_matches(wanted: Manifest, port: int, protocol: str, named: Mapping[str, int]) -> bool:
+    if (wanted.get("protocol") or "TCP") != protocol:
+        return False
+    if (first := wanted.get("port")) is None:
+        return True
+    if isinstance(first, str):
+        return named.get(first) == port
+    return first <= port <= wanted.get("endPort", first)
+
+
+def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector selects; an empty one selects everything."""
+    return all(labels.get(key) == value for key, value in part(selector, "matchLabels").items()) and all(
+        _expression_holds(expression, labels) for expression in parts(selector, "matchExpressions")
+    )
+
+
+def _expression_holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
+    found = labels.get(expression["key"])
+    match expression["operator"]:
+        case "In":
+            return found in expression["values"]
+        case "NotIn":
+            return found not in expression["values"]
+        case "Exists":
+            return found is not None
+        case _:
+            return found is None

@@ -1,0 +1,100 @@
+"""A replay for a person, and as data for `zt report` and pipelines."""
+
+import json
+from collections.abc import Callable
+from io import StringIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from zt.attack.attempt import TITLES
+from zt.attack.evidence import Result
+from zt.attack.replay import Replay, Row, outcome
+
+JSON_VERSION = 1
+_STYLES = {Result.BLOCKED: "green", Result.SUCCEEDED: "bold red", Result.NOT_MEASURED: "yellow"}
+_WIDTH = 110
+_INDENT = 15
+
+
+def text(found: Replay) -> str:
+    """The replay without colours, for a file or a pipe."""
+    buffer = StringIO()
+    print_replay(found, Console(file=buffer, width=_WIDTH, color_system=None, highlight=False))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def print_replay(found: Replay, console: Console) -> None:
+    """Write the replay to a terminal: by attack, each attempt with what stopped it."""
+    for number, title in TITLES.items():
+        rows = [row for row in found.rows if row.attempt.attack == number]
+        if not rows:
+            continue
+        result = outcome(number, rows)
+        console.print(Text.assemble((f"{number} {title}: ", "bold"), (str(result), _STYLES[result] if result else "")))
+        for row in rows:
+            _print_row(row, console)
+        console.print()
+    console.print(Text(summary(found), style="bold red" if found.exit_code else "green"), soft_wrap=True)
+
+
+def _print_row(row: Row, console: Console) -> None:
+    result = row.evidence.result
+    line = Text("  ")
+    line.append(f"{result:<13}", style=_STYLES[result])
+    line.append(row.attempt.name, style="bold")
+    line.append(f"  {row.seconds:.2f} s", style="dim")
+    console.print(line)
+    control = row.attempt.control
+    for said, style in ((row.tried, ""), (row.evidence.answer, "cyan"), (f"control: {control}", "dim")):
+        console.print(Padding(Text(said, style=style), (0, 0, 0, _INDENT)))
+
+
+def summary(found: Replay) -> str:
+    """The replay in one line."""
+    counts = ", ".join(f"{found.count(result)} {result}" for result in Result)
+    return f"{found.stack}: {len(found.rows)} attempts as {found.service}: {counts}"
+
+
+def as_json(found: Replay) -> str:
+    """The replay for scripts. `version` changes when a key changes its meaning or goes; keys may be added.
+
+        {"version": 1, "stack", "service": "namespace/name", "cluster", "vault": text,
+         "summary": {"blocked", "succeeded", "not measured": number},
+         "attacks": [{"number", "title", "result": RESULT,
+           "attempts": [{"name", "tried": text, "result": RESULT, "answer": text,
+             "control": {"layer", "component": text, "rules": [text]}, "seconds": number}]}]}
+
+    RESULT is blocked, succeeded or not measured. An attack of which nothing was tried is left out.
+    """
+    document = {
+        "version": JSON_VERSION,
+        "stack": found.stack,
+        "service": found.service,
+        "cluster": found.cluster,
+        "vault": found.vault,
+        "summary": {result.value: found.count(result) for result in Result},
+        "attacks": [
+            {"number": number, "title": title, "result": result.value, "attempts": [_row(row) for row in rows]}
+            for number, title in TITLES.items()
+            if (rows := [row for row in found.rows if row.attempt.attack == number])
+            and (result := outcome(number, rows))
+        ],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _row(row: Row) -> dict[str, object]:
+    control = row.attempt.control
+    return {
+        "name": row.attempt.name,
+        "tried": row.tried,
+        "result": row.evidence.result.value,
+        "answer": row.evidence.answer,
+        "control": {"layer": control.layer, "component": control.component, "rules": list(control.rules)},
+        "seconds": round(row.seconds, 3),
+    }
+
+
+FORMATS: dict[str, Callable[[Replay], str]] = {"text": text, "json": as_json}

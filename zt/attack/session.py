@@ -1,0 +1,235 @@
+"""One run against one stack: who attacks, what is there, and what has to be removed afterwards."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from components.posture import Posture
+from components.service_args import PlatformArgs
+from components.service_spec import ServiceSpec
+from components.service_vault import TOKEN_AUDIENCE
+from zt.attack.authorization import Peer
+from zt.attack.evidence import Evidence, StackError, UntriedError
+from zt.attack.kubernetes_api import Answer, Kubernetes
+from zt.attack.manifest import Manifest, part, parts, word
+from zt.attack.network import Pod
+from zt.attack.vault_api import Vault, VaultAnswer
+
+NAME = "zt-attack"
+MESH_ROOT = "istio-system"
+_TOKEN_SECONDS = 600
+_SETTLE_SECONDS = 10
+_POLL_SECONDS = 0.05
+_DEPLOYER_RULES: list[Manifest] = [
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["patch"]},
+    {"apiGroups": ["security.istio.io"], "resources": ["authorizationpolicies"], "verbs": ["create"]},
+]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the checkout says of the stack: its posture, its services, and the one whose pod is compromised."""
+
+    stack: str
+    posture: Posture
+    trust_domain: str
+    services: tuple[ServiceSpec, ...]
+    service: ServiceSpec
+    actions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What each rule does on the stack: off, audit, warn or deny."""
+    phased: frozenset[str] = frozenset()
+    """The rules of the important tier, which move to deny phase by phase."""
+    kv_mount: str = PlatformArgs.kv_mount
+    auth_path: str = PlatformArgs.auth_path
+    database_mount: str = PlatformArgs.database_mount
+
+    @property
+    def others(self) -> tuple[ServiceSpec, ...]:
+        """Every other service of the stack."""
+        return tuple(spec for spec in self.services if spec != self.service)
+
+
+def key(spec: ServiceSpec) -> str:
+    """A service's role and policy in Vault, as `SecureServiceArgs.key`."""
+    return f"{spec.namespace}.{spec.name}"
+
+
+class Session:
+    """The compromised pod's credentials, made when they are first used, and the live rules that judge its network."""
+
+    def __init__(
+        self,
+        declared: Declared,
+        admin: Kubernetes,
+        vault: Vault | None,
+        audit_logs: tuple[Path, ...] = (),
+        operator_token: str = "",
+        istiod: str = "",
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.declared = declared
+        self.admin = admin
+        self.vault = vault
+        self.audit_logs = audit_logs
+        self.operator_token = operator_token
+        self.istiod = istiod
+        self.clock = clock
+        self._undo = ExitStack()
+
+    def __enter__(self) -> "Session":
+        """Nothing is made yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove whatever the run made."""
+        self._undo.close()
+
+    def afterwards(self, undo: Callable[[], object]) -> None:
+        """Have something undone when the run ends."""
+        self._undo.callback(undo)
+
+    @property
+    def service(self) -> ServiceSpec:
+        """The service whose pod is compromised."""
+        return self.declared.service
+
+    def token(self, namespace: str, account: str, audience: str = "") -> str:
+        """A fresh token of a service account, as its pod's volume would hold it. Raises `StackError`."""
+        answer = self.token_request(self.admin, namespace, account, audience)
+        if not answer.ok:
+            why = f"{answer.status} {answer.message}"
+            raise StackError(f"no token of the service account {namespace}/{account}: {why}; is the stack up?")
+        return answer.body["status"]["token"]
+
+    def token_request(self, who: Kubernetes, namespace: str, account: str, audience: str = "") -> Answer:
+        """Ask for a token of a service account as somebody."""
+        spec: Manifest = {"expirationSeconds": _TOKEN_SECONDS, **({"audiences": [audience]} if audience else {})}
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        return who.call("POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
+
+    @cached_property
+    def attacker(self) -> Kubernetes:
+        """The API server as the compromised pod's service account."""
+        return self.admin.as_token(self.token(self.service.namespace, self.service.name))
+
+    @cached_property
+    def deployer(self) -> Kubernetes:
+        """The API server as somebody who may create pods in the namespace, and nothing beyond it."""
+        namespace = self.service.namespace
+        group = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+        labels = {"app.kubernetes.io/managed-by": NAME}
+        api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": NAME, "labels": labels}}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME}
+        subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": NAME}
+        made: dict[str, Manifest] = {
+            "roles": {**api, "kind": "Role", "rules": _DEPLOYER_RULES},
+            "rolebindings": {**api, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]},
+        }
+        for plural, body in made.items():
+            # Removed even when it is there already: a run that was killed left it.
+            self.afterwards(lambda plural=plural: self.admin.call("DELETE", f"{group}/{plural}/{NAME}"))
+            self.admin.call("POST", f"{group}/{plural}", body)
+        deployer = self.admin.as_user(NAME)
+        self._wait_for_rights(deployer, namespace)
+        return deployer
+
+    def _wait_for_rights(self, who: Kubernetes, namespace: str) -> None:
+        # The API server sees a new binding a moment after it is stored.
+        wanted = {"namespace": namespace, "verb": "create", "resource": "pods"}
+        review: Manifest = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": wanted},
+        }
+        deadline = self.clock() + _SETTLE_SECONDS
+        while self.clock() < deadline:
+            answer = who.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+            if answer.ok and answer.body.get("status", {}).get("allowed"):
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def login(self, vault: Vault) -> VaultAnswer:
+        """Log in to Vault as the pod's agent does.
+
+        Raises `UntriedError` for a service that has nothing in Vault, `StackError` when Vault does not know another.
+        """
+        if not (self.service.secrets or self.service.database):
+            raise UntriedError(f"{key(self.service)} has nothing in Vault, and so no role there")
+        jwt = self.token(self.service.namespace, self.service.name, TOKEN_AUDIENCE)
+        answer = vault.login(self.declared.auth_path, key(self.service), jwt)
+        if not answer.ok:
+            raise StackError(f"Vault does not log {key(self.service)} in: {answer.status} {answer.errors}")
+        token: str = answer.auth["client_token"]
+        self.afterwards(lambda: vault.call("POST", "auth/token/revoke-self", token))
+        return answer
+
+    @cached_property
+    def vault_token(self) -> str:
+        """The pod's token of Vault. Empty without a Vault."""
+        return self.login(self.vault).auth["client_token"] if self.vault else ""
+
+    @cached_property
+    def namespaces(self) -> Mapping[str, Mapping[str, str]]:
+        """The labels of each namespace."""
+        found = self.admin.read("/api/v1/namespaces").items
+        return {item["metadata"]["name"]: part(item, "metadata", "labels") for item in found}
+
+    @cached_property
+    def pods(self) -> list[Manifest]:
+        """Every pod that has not ended."""
+        ended = ("Succeeded", "Failed")
+        found = self.admin.read("/api/v1/pods").items
+        return [pod for pod in found if word(pod, "status", "phase") not in ended]
+
+    def pods_of(self, spec: ServiceSpec) -> list[Manifest]:
+        """The pods that run as a service."""
+        return [
+            pod
+            for pod in self.pods
+            if (pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName")) == (spec.namespace, spec.name)
+        ]
+
+    def end(self, pod: Manifest) -> Pod:
+        """A live pod as policies see it."""
+        metadata, spec = pod["metadata"], pod["spec"]
+        ports = [port for container in parts(spec, "containers") for port in parts(container, "ports")]
+        return Pod(
+            namespace=metadata["namespace"],
+            labels=part(metadata, "labels"),
+            account=word(spec, "serviceAccountName") or "default",
+            name=metadata["name"],
+            ip=word(pod, "status", "podIP"),
+            namespace_labels=self.namespaces.get(metadata["namespace"], {}),
+            ports={port["name"]: port["containerPort"] for port in ports if "name" in port},
+        )
+
+    def imagined(self, app: str, account: str = "default") -> Pod:
+        """A pod beside the compromised one that nobody declared."""
+        namespace = self.service.namespace
+        return Pod(namespace, {"app": app}, account, app, "", self.namespaces.get(namespace, {}))
+
+    def peer(self, pod: Pod) -> Peer:
+        """A pod's identity in the mesh."""
+        return Peer(self.declared.trust_domain, pod.namespace, pod.account)
+
+    @cached_property
+    def network_policies(self) -> list[Manifest]:
+        """The live NetworkPolicies."""
+        return self.admin.listed("/apis/networking.k8s.io/v1/networkpolicies")
+
+    @cached_property
+    def authorization_policies(self) -> list[Manifest]:
+        """The live AuthorizationPolicies."""
+        return self.admin.listed("/apis/security.istio.io/v1/authorizationpolicies")
+
+    @cached_property
+    def peer_authentications(self) -> list[Manifest]:
+        """The live PeerAuthentications."""
+        return self.admin.listed("/apis/security.istio.io/v1/peerauthentications")
+
+
+Run = Callable[[Session], Evidence]

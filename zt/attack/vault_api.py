@@ -1,0 +1,126 @@
+"""Requests to Vault's HTTP API as an attacker makes them: by hand, with one token or none, refusals being answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+
+import requests
+
+from zt.attack.evidence import Evidence, StackError, blocked, not_measured, succeeded
+from zt.attack.manifest import words
+
+_SECONDS = 30
+_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+@dataclass(frozen=True)
+class VaultAnswer:
+    """What Vault said. `errors` is its own text; values are in `data` and are never shown."""
+
+    status: int
+    errors: str
+    data: Mapping[str, Any]
+    auth: Mapping[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what was asked."""
+        return self.status < HTTPStatus.BAD_REQUEST
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether it refused by who asks."""
+        return self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+@dataclass(frozen=True)
+class VaultCall:
+    """One request to a path below `/v1/`."""
+
+    method: str
+    path: str
+    token: str = ""
+    body: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Vault:
+    """A Vault that answers anybody."""
+
+    send: Callable[[VaultCall], VaultAnswer]
+    where: str
+
+    def call(self, method: str, path: str, token: str = "", body: dict[str, Any] | None = None) -> VaultAnswer:
+        """Make a request with a token, or with none."""
+        return self.send(VaultCall(method, path, token, body))
+
+    def login(self, auth_path: str, role: str, jwt: str) -> VaultAnswer:
+        """Log in with a service account's token."""
+        return self.call("POST", f"auth/{auth_path}/login", body={"role": role, "jwt": jwt})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a Vault is. `ca` is the file of its authority; empty: the system's."""
+
+    address: str
+    ca: str = ""
+    namespace: str = ""
+    direct: bool = False
+    """Leave out the environment's proxies: the server is on loopback."""
+
+
+def connect(place: Place) -> Vault:
+    """A Vault that serves. Raises `StackError` for one that cannot be reached or is sealed."""
+    session = requests.Session()
+    session.verify = place.ca or True
+    session.trust_env = not place.direct
+
+    def send(call: VaultCall) -> VaultAnswer:
+        headers = {"X-Vault-Request": "true"}
+        headers |= {"X-Vault-Token": call.token} if call.token else {}
+        headers |= {"X-Vault-Namespace": place.namespace} if place.namespace else {}
+        url = f"{place.address}/v1/{call.path}"
+        try:
+            answer = session.request(
+                call.method, url, json=call.body, headers=headers, timeout=_SECONDS, verify=place.ca or True
+            )
+        except requests.RequestException as error:
+            raise StackError(f"Vault at {place.address} cannot be reached: {type(error).__name__}") from error
+        return _answer(answer)
+
+    vault = Vault(send, place.address)
+    health = vault.call("GET", "sys/health?standbyok=true&perfstandbyok=true")
+    if not health.ok:
+        raise StackError(f"Vault at {place.address} does not serve: its health is {health.status}")
+    return vault
+
+
+def _answer(answer: requests.Response) -> VaultAnswer:
+    try:
+        read: object = answer.json() if answer.content else {}
+    except ValueError:
+        read = {}
+    body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+    errors = ", ".join(" ".join(str(error).split()) for error in words(body, "errors"))
+    # Some endpoints answer without the envelope.
+    return VaultAnswer(answer.status_code, errors, body.get("data") or body, body.get("auth") or {})
+
+
+def by_policy(answer: VaultAnswer, what: str) -> Evidence:
+    """What came of a request that a token's policies must not allow; what is not there is told to whom may ask."""
+    if answer.forbidden:
+        return blocked(f"{answer.status} {answer.errors}")
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return not_measured(f"{what}: {answer.status} {answer.errors}")
+    return succeeded(f"{what}: allowed ({answer.status})")
+
+
+def by_login(answer: VaultAnswer, what: str) -> Evidence:
+    """What came of a login that Vault must refuse."""
+    if answer.ok and answer.auth:
+        return succeeded(f"{what}: logged in")
+    if answer.status in _REFUSALS or answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return blocked(f"{answer.status} {answer.errors}")
+    return not_measured(f"{what}: {answer.status} {answer.errors}")
