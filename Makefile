@@ -71,7 +71,7 @@ types: $(INSTALLED) ## Run the type checker: strict on components/ and zt/
 	$(BIN)/basedpyright --level error
 
 test-unit: $(INSTALLED) ## Run the tests that need no process
-	$(PYTEST) tests/unit -m unit
+	$(PYTEST) tests/unit -m unit -n auto
 
 test-policy: $(INSTALLED) ## Run every case of the rule library through the Kyverno CLI
 	$(PYTEST) tests/policy -m policy

@@ -102,13 +102,21 @@ def _command_page() -> str:
     """Each command of `zt`, with its arguments and options."""
     group: Any = get_command(app)
     lines = ["# The command `zt`", "", _GENERATED]
-    for name, command in sorted(group.commands.items()):
+    for name, command in _commands(group, "zt"):
         parameters = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
-        lines += [f"## zt {name}", "", _paragraphs(command.help or ""), ""]
+        lines += [f"## {name}", "", _paragraphs(command.help or ""), ""]
         lines += ["| argument or option | default | meaning |", "| --- | --- | --- |"]
         lines += [_parameter_row(parameter) for parameter in parameters]
         lines += [""]
     return "\n".join(lines)
+
+
+def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
 
 
 def _paragraphs(text: str) -> str:

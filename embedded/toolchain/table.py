@@ -86,6 +86,7 @@ CLUSTER = Module(
     ),
     replaced=("cert-manager",),
 )
+ACTIONLINT = Module("actionlint")
 
 
 def _language_script(path: str) -> Tool:
@@ -139,6 +140,8 @@ TOOLS: tuple[Tool, ...] = (
     ),
     _language_script("python/cmd/pulumi-language-python-exec"),
     _language_script("python/dist/pulumi-resource-pulumi-python"),
+    # Only the tests of the workflow files run it.
+    Tool("actionlint", ACTIONLINT, "github.com/rhysd/actionlint/cmd/actionlint", "lint"),
 )
 
 

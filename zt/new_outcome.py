@@ -1,0 +1,117 @@
+"""What a new service file comes to on a stack: objects, Vault paths and access, from the program's own plan."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.plan import plan
+from components.policy_exceptions import NAMESPACE
+from components.policy_library import load_library
+from components.service_args import SecureServiceArgs
+from components.service_files import parse_service
+from components.service_network import authorization_policy
+from components.service_vault import uses_vault
+from components.stack import Stack
+from zt.diff_changes import Change, changes
+from zt.diff_facts import Reach, Side
+from zt.diff_read import facts_of, stack_of
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that is created: its kind, its name or path, and what to know about it."""
+
+    kind: str
+    name: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a file comes to. `closed` says that nobody may reach the service yet."""
+
+    file: str
+    text: str
+    stack: str
+    service: str
+    objects: Sequence[Item]
+    vault: Sequence[Item]
+    access: Sequence[Change]
+    closed: bool
+
+
+def outcome(project: Path, stack: str, file: str, text: str) -> Outcome:
+    """Plan the stack without the file and with it. Raises `ConfigError` for whatever the program would refuse."""
+    before, after = stack_of(project, stack), _stack_with(project, stack, file, text)
+    spec = parse_service(text, file).spec
+    old, new = _side(before), _side(after)
+    made = next(args for args in plan(after).services if (args.namespace, args.name) == (spec.namespace, spec.name))
+    name = f"{spec.namespace}/{spec.name}"
+    return Outcome(
+        file=file,
+        text=text,
+        stack=stack,
+        service=name,
+        objects=tuple(objects(made, new_namespace=spec.namespace not in before.namespaces)),
+        vault=tuple(vault_items(made)),
+        access=changes(old, new),
+        closed=not any(isinstance(fact, Reach) and fact.target == name for fact in new.facts) and not made.public,
+    )
+
+
+def _side(stack: Stack) -> Side:
+    return Side(stack.settings.environment, frozenset(facts_of(stack, plan(stack), load_library())))
+
+
+def _stack_with(project: Path, stack: str, file: str, text: str) -> Stack:
+    """The stack as a run would read it with the file there: a copy of what is read, so that nothing is there yet."""
+    with tempfile.TemporaryDirectory(prefix="zt-new-") as temporary:
+        copy = Path(temporary)
+        for path in project.glob("Pulumi.*.yaml"):
+            shutil.copyfile(path, copy / path.name)
+        (copy / "services").mkdir()
+        for path in (project / "services").glob("*.yaml"):
+            shutil.copyfile(path, copy / "services" / path.name)
+        (copy / file).write_text(text, encoding="utf-8")
+        return stack_of(copy, stack)
+
+
+def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
+    """The Kubernetes objects of a service, in the order of `SecureService`; a unit test holds the two together."""
+    name, platform = f"{args.namespace}/{args.name}", args.platform
+    if new_namespace:
+        yield Item("Namespace", args.namespace, "new")
+    yield Item("ServiceAccount", name, "no token mounted")
+    if args.kubernetes_api:
+        yield Item("Role", name)
+        yield Item("RoleBinding", name)
+    if args.secrets and not uses_vault(args):
+        yield Item("Secret", name, "marked insecure: this stack has no Vault")
+    if platform.network_policies:
+        yield Item("NetworkPolicy", name, "everything else is closed")
+    if policy := authorization_policy(args):
+        dry_run = "istio.io/dry-run" in policy["metadata"].get("annotations", {})
+        yield Item("AuthorizationPolicy", name, "dry run" if dry_run else "")
+    yield from (Item("PolicyException", f"{NAMESPACE}/{args.key}.{e.rule}") for e in args.exceptions)
+    yield Item("Deployment", name, f"{args.replicas} x {args.image}")
+    yield Item("Service", name, f"port {args.port}, {args.protocol}")
+    if args.replicas > 1:
+        yield Item("PodDisruptionBudget", name)
+    if args.public:
+        yield Item("Ingress" if platform.route == "ingress" else "HTTPRoute", name, args.host)
+
+
+def vault_items(args: SecureServiceArgs) -> Iterator[Item]:
+    """What of a service is in Vault; nothing on a stack without one."""
+    if not uses_vault(args):
+        return
+    platform = args.platform
+    yield Item("policy", args.key, "reads its own paths only")
+    yield Item("role", f"auth/{platform.auth_path}/role/{args.key}", f"for the service account {args.name} alone")
+    for secret in args.secrets:
+        path = f"{platform.kv_mount}/data/{args.secret_path(secret.name)}"
+        yield Item("secret", path, f"/vault/secrets/{secret.file} in the pod")
+    if args.database.connection:
+        yield Item("database role", args.database_path, f"/vault/secrets/{args.database.file} in the pod")
