@@ -27,6 +27,7 @@ pytestmark = pytest.mark.e2e
 STACK = "staging"
 SHOP = "shop"
 NEWCOMER = "newcomer"
+CRON_JOB_NAME = 52  # characters
 LIBRARY = load_library()
 GENERATED = [cases.read(rule)["generates"][0]["expect"] for rule in LIBRARY.tier("generate")]
 NAMESPACES_OF_A_BARE_CLUSTER = {"default", "kube-system", "kube-public", "kube-node-lease"}
@@ -133,10 +134,12 @@ def fillable(rule: Rule) -> list[MutationCase]:
 
 
 def filled(admission: Admission, case: MutationCase) -> Manifest | None:
-    """The object as admission stores it; `None` when the API server finds it invalid, which is no rule's doing."""
+    """The object as admission stores it; `None` when the API server finds it invalid, which is no rule's doing.
+
+    A case whose name a StatefulSet (no dots) or a CronJob (52 characters) may not have goes by another one.
+    """
     own = case.before["metadata"]["name"]
-    # A StatefulSet's name may have no dot, and a CronJob's 52 characters.
-    name = "stored" if case.before["kind"] in ("StatefulSet", "CronJob") else own
+    name = "stored" if case.before["kind"] == "StatefulSet" or len(own) > CRON_JOB_NAME else own
     names = {"metadata": {"name": name, "namespace": NEWCOMER}}
     try:
         answer = admission.request("POST", cases.merge(case.before, names), NEWCOMER, dry_run=True)
