@@ -10,12 +10,14 @@ import pulumi_vault
 from pulumi_kubernetes.core.v1 import Namespace, Secret, ServiceAccount
 from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs
 from pulumi_kubernetes.rbac.v1 import ClusterRoleBinding
-from pulumi_vault import Audit, AuthBackend, Mount, ProviderAuthLoginCertArgs
-from pulumi_vault.kubernetes import AuthBackendConfig
+from pulumi_vault import Audit, AuthBackend, Mount, Policy, ProviderAuthLoginCertArgs
+from pulumi_vault.kubernetes import AuthBackendConfig, AuthBackendRole
 from pulumi_vault.kv import SecretBackendV2
 
 from components.charts import OPENBAO, VAULT
+from components.service_vault import TOKEN_AUDIENCE
 from components.vault_database import DatabaseConnectionArgs, database_engine
+from components.vault_operator import OPERATOR, OPERATOR_TOKEN_SECONDS, operator_policy
 from components.vault_values import NAMESPACE, RELEASE, InjectorArgs, ServerArgs, chart_values
 
 REVIEWER = "vault-token-reviewer"
@@ -81,6 +83,8 @@ def audit_devices(args: VaultPlatformArgs) -> list[tuple[str, dict[str, str]]]:
 class VaultPlatform(pulumi.ComponentResource):
     """Vault with a KV v2 engine, Kubernetes authentication, audit devices, and a database engine where there are any.
 
+    The operator has a login of its own: a policy, a role and the service account in Vault's namespace that it is for.
+
     With `server`, a Helm release runs it; a new Vault must be initialised once before its configuration can follow, so
     the first run stops there with Vault's own error and the next one goes on. Without, a service account reviews tokens
     on behalf of the external Vault. What holds secrets is protected and retained while `retain_data` is set.
@@ -114,7 +118,8 @@ class VaultPlatform(pulumi.ComponentResource):
             args.database_mount, args.databases, lambda after: self._in_vault([*audits, *after]), keep
         )
         auth = self._authentication(name, namespace, audits)
-        self.ready = [*audits, *engine, *databases, *auth]
+        operator = self._operator(name, namespace, auth)
+        self.ready = [*audits, *engine, *databases, *auth, *operator]
         self.register_outputs({"address": args.address, "kvMount": args.kv_mount, "authPath": args.auth_path})
 
     def _in_vault(
@@ -200,6 +205,37 @@ class VaultPlatform(pulumi.ComponentResource):
             opts=self._in_vault([backend]),
         )
         return [backend, config]
+
+    def _operator(self, name: str, namespace: Namespace, auth: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        """Whoever the API server lets ask for a token of this account is the operator: it stands on no pod."""
+        args = self._args
+        account = ServiceAccount(
+            f"{name}.operator",
+            metadata={"name": OPERATOR, "namespace": NAMESPACE},
+            automount_service_account_token=False,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
+        )
+        credentials = f"{args.database_mount}/creds"
+        policy = Policy(
+            OPERATOR,
+            name=OPERATOR,
+            policy=operator_policy(args.kv_mount, self.auth_path, credentials),
+            opts=self._in_vault(auth),
+        )
+        role = AuthBackendRole(
+            OPERATOR,
+            backend=self.auth_path,
+            role_name=OPERATOR,
+            bound_service_account_names=[OPERATOR],
+            bound_service_account_namespaces=[NAMESPACE],
+            audience=TOKEN_AUDIENCE,
+            token_policies=[OPERATOR],
+            token_no_default_policy=True,
+            token_ttl=OPERATOR_TOKEN_SECONDS,
+            token_max_ttl=OPERATOR_TOKEN_SECONDS,
+            opts=self._in_vault([policy]),
+        )
+        return [account, policy, role]
 
     def _reviewer(self, name: str, namespace: Namespace) -> Secret:
         """The identity by which an external Vault reviews tokens: a bound token that does not expire under it."""

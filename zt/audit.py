@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from components.typed_file import ConfigError, Problem
+from components.vault_operator import CREDENTIALS, KV_MOUNT
 from zt.audit_log import AuditLogError, Entry, Outcome, Tally, Wanted, accesses, embedded_logs
-from zt.vault_policy import CREDENTIALS, KV_MOUNT
 from zt.vault_service import service_name
 
 DEFAULT_PREFIXES = (f"{KV_MOUNT}/", f"{CREDENTIALS}/")

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 
 from components.typed_file import ConfigError, Problem
+from components.vault_operator import AUTH_PATH, CREDENTIALS
 from zt.vault import Access, Vault, VaultError, connect
-from zt.vault_policy import AUTH_PATH, CREDENTIALS
 from zt.vault_service import ServiceName, service_name
 
 # Logins that were under way when the role went are found in the second round.

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from components.service_spec import ServiceSpec
 from components.typed_file import ConfigError, Problem
+from components.vault_operator import KV_MOUNT
 from zt.vault import Access, ConflictError, Vault, VaultError, connect
-from zt.vault_policy import KV_MOUNT
 from zt.vault_service import ServiceName, service_spec
 
 LENGTH = 32

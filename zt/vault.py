@@ -1,6 +1,6 @@
 """A login to Vault for an operator's command: a real Vault, or this checkout's embedded control plane.
 
-Nothing here reads a secret: the operator's policy (`zt/vault_policy.py`) does not allow it.
+Nothing here reads a secret: the operator's policy (`components/vault_operator.py`) does not allow it.
 """
 
 import os
@@ -16,8 +16,8 @@ import requests
 
 from components.service_vault import TOKEN_AUDIENCE
 from components.typed_file import ConfigError, Problem
+from components.vault_operator import AUTH_PATH, OPERATOR
 from components.vault_values import NAMESPACE
-from zt.vault_policy import AUTH_PATH, OPERATOR
 
 Login = Literal["token", "kubernetes"]
 

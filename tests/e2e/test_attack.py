@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -43,7 +42,6 @@ from tests.e2e.plane import PROJECT, Plane
 from tests.e2e.waiting import eventually
 from zt.attack.replay import ATTEMPTS
 from zt.cli import app
-from zt.vault_policy import OPERATOR, operator_policy
 
 pytestmark = pytest.mark.e2e
 
@@ -219,27 +217,8 @@ def production(plane: Plane) -> Plane:
 
 
 @pytest.fixture(scope="module")
-def operated(production: Plane) -> Plane:
-    """With the operator's identity, whose accessor revokes."""
-    deployer: Any = production.vault_as_deployer()
-    production.core.create_namespaced_service_account("vault", {"metadata": {"name": OPERATOR}})
-    deployer.sys.create_or_update_acl_policy(OPERATOR, operator_policy())
-    deployer.write_data(
-        f"auth/kubernetes/role/{OPERATOR}",
-        data={
-            "bound_service_account_names": [OPERATOR],
-            "bound_service_account_namespaces": ["vault"],
-            "audience": "vault",
-            "token_policies": [OPERATOR],
-            "token_ttl": 600,
-        },
-    )
-    return production
-
-
-@pytest.fixture(scope="module")
 def whole(production: Plane) -> subprocess.CompletedProcess[str]:
-    """One run of everything, without an operator in Vault."""
+    """One run of everything."""
     return zt(production, "--format", "json")
 
 
@@ -250,8 +229,8 @@ class TestProduction:
         assert {name for name, result in found.items() if result == "not measured"} == NOT_MEASURED
         assert set(found) == {attempt.name for attempt in ATTEMPTS}
 
-    def test_revocation_by_the_operator_cuts_access_within_a_second(self, operated: Plane) -> None:
-        code, found, answers = results(operated, "revocation")
+    def test_revocation_by_the_operator_cuts_access_within_a_second(self, production: Plane) -> None:
+        code, found, answers = results(production, "revocation")
         assert (code, found) == (0, {"revocation": "blocked"})
         seconds = re.fullmatch(r"refused ([0-9.]+) s after the operator revoked the token", answers["revocation"])
         assert seconds
@@ -292,13 +271,13 @@ class TestProduction:
 
 class TestWithoutOneControl:
     @pytest.mark.parametrize("weakening", WEAKENINGS, ids=lambda weakening: weakening.name)
-    def test_its_attack_gets_through_and_no_other(self, operated: Plane, weakening: Weakening) -> None:
-        with weakening.off(operated):
-            found = once_in_effect(operated, weakening)
+    def test_its_attack_gets_through_and_no_other(self, production: Plane, weakening: Weakening) -> None:
+        with weakening.off(production):
+            found = once_in_effect(production, weakening)
         assert (found[0], through(found)) == (1, weakening.succeed), found[2]
 
-    def test_afterwards_every_attempt_is_refused_again(self, operated: Plane) -> None:
-        done = zt(operated, "--format", "json")
+    def test_afterwards_every_attempt_is_refused_again(self, production: Plane) -> None:
+        done = zt(production, "--format", "json")
         _, found, answers = read(done.returncode, done.stdout)
         assert set(found.values()) == {"blocked", "not measured"}, answers
 

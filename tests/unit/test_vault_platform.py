@@ -14,6 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 from components.charts import OPENBAO, VAULT
 from components.typed_file import ConfigError
 from components.vault_database import DatabaseConnectionArgs, connection_url
+from components.vault_operator import OPERATOR, operator_policy
 from components.vault_platform import VaultPlatform, VaultPlatformArgs
 from components.vault_values import InjectorArgs, ServerArgs, chart_values, server_config
 from tests.unit.monitor import Recording, record
@@ -134,6 +135,29 @@ def test_everything_in_vault_uses_the_explicit_provider() -> None:
     provider = made.one("pulumi:providers:vault")
     in_vault = [resource for resource in made.resources if resource.type.startswith("vault:")]
     assert all(resource.provider.startswith(provider.urn) for resource in in_vault)
+
+
+@pytest.mark.parametrize("server", [None, ServerArgs(3)])
+def test_the_operator_has_a_login_for_one_service_account(server: ServerArgs | None) -> None:
+    made = run(server=server)
+    account = made.one("ServiceAccount", "vault.operator").inputs
+    assert account["metadata"] == {"name": OPERATOR, "namespace": "vault"}
+    assert account["automountServiceAccountToken"] is False
+    assert not [binding for binding in made.of("ClusterRoleBinding") if OPERATOR in json.dumps(binding.inputs)]
+    assert made.one("vault:index/policy:Policy").inputs == {"name": OPERATOR, "policy": operator_policy()}
+    role = made.one("AuthBackendRole")
+    assert role.inputs == {
+        "backend": "kubernetes",
+        "roleName": OPERATOR,
+        "boundServiceAccountNames": [OPERATOR],
+        "boundServiceAccountNamespaces": ["vault"],
+        "audience": "vault",
+        "tokenPolicies": [OPERATOR],
+        "tokenNoDefaultPolicy": True,
+        "tokenTtl": 600,
+        "tokenMaxTtl": 600,
+    }
+    assert {device.name for device in made.of("Audit")} | {"kubernetes"} <= made.behind(role)
 
 
 def test_no_secret_before_the_audit_devices() -> None:

@@ -12,10 +12,10 @@ import requests
 from components.service_args import PlatformArgs, services_args
 from components.service_spec import ServiceSpec
 from components.typed_file import ConfigError
+from components.vault_operator import operator_policy
 from tests.unit.stacks import ROOT
 from zt import vault as vault_module
 from zt.vault import Access, ConflictError, Vault, VaultError, check_serving, connect
-from zt.vault_policy import operator_policy
 from zt.vault_service import ServiceName, service_name, service_spec
 
 WHERE = "https://vault.example.org:8200"

@@ -15,6 +15,7 @@ from components.service_files import Admission, read_services
 from components.service_spec import ServiceSpec
 from components.service_vault import TOKEN_AUDIENCE
 from components.typed_file import ConfigError, Problem
+from components.vault_operator import OPERATOR
 from components.vault_values import NAMESPACE as VAULT_NAMESPACE
 from zt.attack import kubernetes_api, vault_api
 from zt.attack.evidence import StackError
@@ -25,7 +26,6 @@ from zt.attack.session import Declared, Session
 from zt.attack.vault_api import Place, Vault
 from zt.compliance_cluster import Access
 from zt.stack_file import StackFile, project_library
-from zt.vault_policy import OPERATOR
 from zt.vault_service import service_name
 
 BAD_USAGE, UNREACHABLE = 2, 3

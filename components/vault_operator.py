@@ -1,17 +1,19 @@
-"""The least that an operator needs in Vault for `zt rotate` and `zt revoke`: to change secrets, never to read one.
+"""The operator's login to Vault, by Kubernetes: the least that `zt rotate`, `zt revoke` and `zt attack` need.
 
-`zt audit` reads a log, not Vault. Paths and the ones that are "root protected", which need `sudo`:
-https://developer.hashicorp.com/vault/docs/concepts/policies and the API pages of each path.
+It changes secrets and never reads one; `zt audit` reads a log, not Vault. Paths, and the ones that are "root protected"
+and need `sudo`: https://developer.hashicorp.com/vault/docs/concepts/policies and the API pages of each path.
 """
 
 from components.service_args import PlatformArgs
 
 OPERATOR = "platform-operator"
 """The policy, the role of the Kubernetes login, and the service account in Vault's namespace that the role is for."""
+OPERATOR_TOKEN_SECONDS = 600
+"""How long a login lives, renewed or not: longer than any of its commands."""
 
 KV_MOUNT = PlatformArgs.kv_mount
 AUTH_PATH = PlatformArgs.auth_path
-CREDENTIALS = "database/creds"
+CREDENTIALS = f"{PlatformArgs.database_mount}/creds"
 """Where a service's database credentials are leased, below a role named for the service."""
 
 
