@@ -143,6 +143,7 @@ seal "static" {{
             "certificate": self._layout.pki.ca(VAULT).read_text(),
             "allowed_common_names": [DEPLOYER_ROLE],
             "token_policies": [DEPLOYER_ROLE],
+            "token_no_default_policy": True,
             "token_ttl": _DEPLOYER_TTL,
             "token_max_ttl": _DEPLOYER_MAX_TTL,
         }

@@ -157,10 +157,36 @@ class TestDeployer:
         with pytest.raises(hvac.exceptions.Forbidden):
             deployer.write(path, wrap_ttl=None)
 
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "secret/data/shop/api/database",
+            "secret/data/shop/postgres/superuser",
+            "secret/metadata/shop/api/database",
+            "secret/subkeys/shop/api/database",
+            "secret/metadata",
+            "secret/metadata/shop/api",
+            "sys/policies/acl",
+            "sys/policies/acl/platform-deployer",
+            "auth/kubernetes/role",
+            "auth/token/accessors",
+            "auth/cert/certs",
+            "database/config",
+            "sys/leases/lookup",
+            "sys/storage/raft/snapshot",
+            "identity/entity/id",
+        ],
+    )
+    def test_the_deployer_reads_no_secret_and_no_list_of_them(self, production: Plane, path: str) -> None:
+        deployer = production.vault_as_deployer()
+        for read in (deployer.read, deployer.list):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                read(path)
+
     def test_the_token_of_the_deployer_is_short_lived(self, production: Plane) -> None:
         found = production.vault_as_deployer().auth.token.lookup_self()["data"]
         assert 0 < found["ttl"] <= 1200
-        assert "root" not in found["policies"]
+        assert found["policies"] == ["platform-deployer"]
 
 
 class TestKubernetesAccess:

@@ -25,7 +25,6 @@ from components.service_spec import ServiceSpec
 from components.service_vault import injector_annotations, mesh_annotations, vault_policy
 from components.typed_file import ConfigError
 from components.vault_database import DatabaseConnectionArgs
-from embedded.supervisor.deployer_policy import deployer_policy
 from tests.unit.stacks import platform, service
 from tests.unit.test_secure_service import run
 from tests.unit.test_service_files import SMALL, write
@@ -279,10 +278,3 @@ def test_an_unknown_database_is_no_argument() -> None:
 def test_a_connection_lets_in_services_alone(role: str) -> None:
     with pytest.raises(ValueError, match=r"databases\.shop: .* more than one service"):
         DatabaseConnectionArgs("shop", "h", 5432, "shop", "vault", [role])
-
-
-def test_the_deployer_of_the_embedded_stack_makes_roles_and_no_user() -> None:
-    policy = deployer_policy()
-    assert 'path "database/roles/*"' in policy
-    assert "database/creds" not in policy
-    assert 'path "database/*"' not in policy

@@ -26,7 +26,6 @@ from embedded.supervisor.container import (
     resource_of,
 )
 from embedded.supervisor.controllers import CONTROLLERS, Controller
-from embedded.supervisor.deployer_policy import deployer_policy
 from embedded.supervisor.egress import EgressProxy, parse_connect
 from embedded.supervisor.hook_jobs import HOOK_JOBS
 from embedded.supervisor.kubeconfig import write_token_kubeconfig
@@ -319,14 +318,6 @@ def test_a_service_leads_to_its_host_process(host: str, target: object) -> None:
 
 
 # Vault
-
-
-def test_the_deployer_cannot_touch_its_own_login_or_policy() -> None:
-    policy = deployer_policy()
-    assert 'path "auth/cert' not in policy
-    assert 'path "sys/policies/acl/platform-deployer" {\n  capabilities = ["deny"]' in policy
-    assert 'path "*"' not in policy
-    assert 'path "sys/seal"' not in policy
 
 
 def test_the_overlay_says_only_where_things_are(tmp_path: Path) -> None:

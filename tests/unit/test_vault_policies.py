@@ -1,4 +1,4 @@
-"""What the services' Vault policies allow, judged by Vault's own rules for paths, over generated services.
+"""What the Vault policies of services, operator and deployer allow, judged by Vault's own rules for paths.
 
 https://developer.hashicorp.com/vault/docs/concepts/policies: `+` is one segment, `*` at the end is a prefix.
 """
@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from components.service_args import PlatformArgs, SecretArgs, SecureServiceArgs
 from components.service_vault import vault_policy
+from components.vault_operator import operator_policy
+from embedded.supervisor.deployer_policy import deployer_policy
 
 Policy = Mapping[str, frozenset[str]]
 
@@ -92,3 +94,62 @@ def test_none_has_sudo_a_list_or_a_wildcard(made: list[SecureServiceArgs]) -> No
 def test_the_judge_knows_a_rule_that_is_too_broad() -> None:
     for rule in ("*", "secret/*", "secret/data/+/api/*", "secret/data/a/+/db", "secret/data/a/b*"):
         assert allowed({rule: frozenset({"read"})}, "secret/data/a/b/db") == ({"read"} if "api" not in rule else set())
+
+
+# The deployer
+
+DEPLOYER = parse(deployer_policy())
+SECRETS = (
+    *("secret/data/shop/api/database", "secret/metadata/shop/api/database", "secret/metadata/shop", "secret/subkeys/a"),
+    *("database/creds/shop.api", "database/static-creds/shop.api", "sys/raw/core", "sys/storage/raft/snapshot"),
+    *("cubbyhole/any", "identity/entity/id", "auth/token/accessors", "auth/token/create", "transit/export/key"),
+)
+
+
+def test_the_deployer_reads_no_secret() -> None:
+    for path in SECRETS:
+        assert not {"read", "list", "sudo"} & allowed(DEPLOYER, path), path
+
+
+def test_what_the_deployer_reads_is_configuration_alone() -> None:
+    assert {path for path, capabilities in DEPLOYER.items() if capabilities & {"read", "list"}} == {
+        *("sys/mounts", "sys/mounts/secret", "sys/mounts/secret/tune", "sys/mounts/database"),
+        *("sys/mounts/database/tune", "sys/mounts/auth/kubernetes/tune"),
+        *("sys/auth", "sys/auth/kubernetes", "sys/auth/kubernetes/tune", "sys/audit", "sys/audit/audit-*"),
+        *("auth/kubernetes/config", "auth/kubernetes/role/+", "sys/policies/acl/+", "secret/config"),
+        *("database/config/+", "database/roles/+", "auth/token/lookup-self"),
+    }
+
+
+def test_the_deployer_writes_what_the_program_has_and_nothing_else() -> None:
+    for path in (
+        "secret/data/shop/api/database",
+        "sys/policies/acl/shop.api",
+        "auth/kubernetes/role/platform-operator",
+    ):
+        assert {"create", "update", "delete"} <= allowed(DEPLOYER, path)
+    for path in (
+        *("sys/mounts/transit", "sys/mounts/pki", "sys/auth/userpass", "sys/auth/cert", "sys/remount", "sys/seal"),
+        *("sys/rotate", "sys/raw/any", "sys/generate-root/attempt", "sys/config/auditing/any", "auth/cert/certs/any"),
+        *("auth/kubernetes/login", "auth/other/role/any", "secret/data/shop", "secret/destroy/shop/api/database"),
+    ):
+        assert not allowed(DEPLOYER, path), path
+
+
+def test_the_deployer_cannot_change_its_own_policy() -> None:
+    assert DEPLOYER["sys/policies/acl/platform-deployer"] == {"deny"}
+
+
+def test_only_what_is_root_protected_has_sudo() -> None:
+    sudo = {path for path, capabilities in DEPLOYER.items() if "sudo" in capabilities}
+    assert sudo == {"sys/auth/kubernetes", "sys/auth/kubernetes/tune", "sys/audit", "sys/audit/audit-*"}
+
+
+# The operator
+
+
+def test_the_operator_is_no_deployer() -> None:
+    operator = parse(operator_policy())
+    for path in (*ROOTS, *ADMINISTRATION, "sys/policies/acl/platform-operator", "auth/kubernetes/config"):
+        granted = allowed(operator, path)
+        assert not {"create", "update", "patch"} & granted, path
