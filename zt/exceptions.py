@@ -140,4 +140,4 @@ def show(rows: tuple[Row, ...], as_of: date) -> None:
         table.add_row(*map(Text, (*cells, row.reason)), style="red" if row.expired else "")
     console.print(table)
     expired = sum(row.expired for row in rows)
-    console.print(f"{len(rows)} exceptions, {expired} expired as of {as_of}")
+    console.print(f"exceptions: {len(rows)}, expired as of {as_of}: {expired}")
