@@ -217,6 +217,7 @@ def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
         rules=rules,
         trust_domain=settings.trust_domain,
         databases=[DatabaseServer(n, d.host, d.port, d.database) for n, d in sorted(settings.databases.items())],
+        secret_refresh=settings.vault.secrets.refresh,
         vault_port=_port(settings.vault.address) if external else PORT,
         vault_networks=vault_networks(settings.vault) if external else (),
         api_server_networks=settings.api_server_cidrs,

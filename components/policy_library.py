@@ -28,6 +28,8 @@ KINDS = {"mutate": "MutatingPolicy", "generate": "GeneratingPolicy", "images": "
 
 # An empty list fits every list.
 _EMPTY_LIST = ("list",)
+# The end of the name of a condition that lets an update pass which leaves alone what the rule looks at.
+_CHANGED = "spec-changed"
 _VALIDATION_ACTIONS = {Action.AUDIT: ["Audit"], Action.WARN: ["Warn", "Audit"], Action.DENY: ["Deny"]}
 
 
@@ -151,22 +153,35 @@ def _set_action(rule: Rule, made: Manifest, action: Action) -> None:
     spec["validationActions"] = list(_VALIDATION_ACTIONS[action])
     spec["failurePolicy"] = "Fail" if action is Action.DENY else "Ignore"
     if action is not Action.DENY:
-        _report_on_every_change(spec)
+        _take_change_conditions(spec)
+    elif rule.kind == "ValidatingPolicy":
+        _admit_unchanged(spec, _take_change_conditions(spec))
     if rule.kind == "ValidatingPolicy":
         _section(spec, "autogen")["validatingAdmissionPolicy"] = {"enabled": action is Action.DENY}
 
 
-def _report_on_every_change(spec: Manifest) -> None:
-    """Drop the conditions that let an unchanged object pass: a report is due on it, too.
+def _take_change_conditions(spec: Manifest) -> list[str]:
+    """Take out the conditions that let an unchanged object pass, and return their expressions.
 
-    Kyverno serves each policy with conditions by a webhook of its own, and all others by one.
+    A rule that reports owes a report on an unchanged object too, and Kyverno serves each policy with conditions by a
+    webhook of its own, all others by one.
     """
-    conditions = cast("list[dict[str, str]]", spec.get("matchConditions", []))
-    kept = [condition for condition in conditions if not condition["name"].endswith("spec-changed")]
-    if kept:
+    conditions = cast("list[dict[str, str]]", spec.pop("matchConditions", []))
+    taken = [condition for condition in conditions if condition["name"].endswith(_CHANGED)]
+    if kept := [condition for condition in conditions if condition not in taken]:
         spec["matchConditions"] = kept
-    else:
-        spec.pop("matchConditions", None)
+    return [condition["expression"].strip() for condition in taken]
+
+
+def _admit_unchanged(spec: Manifest, changed: Sequence[str]) -> None:
+    """Let each validation pass where nothing changed.
+
+    The API server converts the whole object once for a policy's conditions and once for its validations: a fourth of
+    what a native rule costs.
+    """
+    for validation in cast("list[dict[str, str]]", spec.get("validations", [])):
+        for expression in changed:
+            validation["expression"] = f"!({expression}) || ({validation['expression'].strip()})"
 
 
 def _set_parameters(rule: Rule, made: Manifest, parameters: Mapping[str, object]) -> None:

@@ -58,6 +58,8 @@ class PlatformArgs:
     database_mount: str = "database"
     databases: Sequence[DatabaseServer] = ()
     auth_path: str = "kubernetes"
+    secret_refresh: str = "5m"  # noqa: S105 - a duration
+    """How often an agent asks for the newest version of a secret."""
     vault_port: int = 8200
     vault_networks: Sequence[str] = ()
     """Networks of an external Vault; empty: Vault's pods are in namespace `vault`."""

@@ -46,6 +46,7 @@ def injector_annotations(args: SecureServiceArgs) -> dict[str, str]:
         f"{prefix}/agent-run-as-same-user": "true",
         f"{prefix}/agent-set-security-context": "true",
         f"{prefix}/agent-service-account-token-volume-name": TOKEN_VOLUME,
+        f"{prefix}/template-static-secret-render-interval": args.platform.secret_refresh,
         f"{prefix}/agent-requests-cpu": "25m",
         f"{prefix}/agent-requests-mem": "32Mi",
         f"{prefix}/agent-limits-cpu": "100m",

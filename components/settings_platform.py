@@ -181,6 +181,8 @@ class VaultSecrets(TypedFile):
     delete_after: Duration | None = None
     """After this time each version is deleted, the newest one too: a secret that is not rotated ends. By default
     never."""
+    refresh: Duration = "5m"
+    """How often a pod's agent asks for the newest version, and so how soon a rotated secret is in its file."""
 
 
 class VaultSettings(TypedFile):

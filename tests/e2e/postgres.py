@@ -1,6 +1,7 @@
 """PostgreSQL as its own client sees it."""
 
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from embedded.supervisor.postgres import SUPERUSER, postgres_binaries
@@ -29,6 +30,11 @@ class Postgres:
             timeout=60,
         )
         return done.stdout.strip() if done.returncode == 0 else done.stderr.strip()
+
+    def logs_in(self, credentials: Mapping[str, str], database: str) -> bool:
+        """Whether the user in the fields of a service's file gets in."""
+        user, password = credentials["DB_USER"], credentials["DB_PASS"]
+        return self.psql("SELECT current_user", user=user, password=password, database=database) == user
 
     def command(self, *statements: str, user: str, database: str) -> list[str]:
         """The command line of psql; the password comes in its environment."""

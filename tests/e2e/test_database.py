@@ -1,6 +1,7 @@
 """A service's own database users, end to end: real Vault API, real PostgreSQL, one stack with a database."""
 
 import json
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import yaml
 
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.postgres import DENIED, REFUSED, Postgres
+from tests.e2e.vault_agent import Agent, running_agent
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -82,6 +84,7 @@ def write_stack(checkout: Path, port: int, password_file: Path, database: dict[s
             "tls": False,
         }
     }
+    stack["config"]["zero-trust:vault"]["secrets"] = {"refresh": "1s"}
     path.write_text(yaml.safe_dump(stack))
     service = checkout / "services" / "api.yaml"
     api = yaml.safe_load(service.read_text())
@@ -190,21 +193,33 @@ class TestTheEnd:
         assert "terminating connection" in said
         assert REFUSED in shop.psql(user, "SELECT 1")
 
-    def test_a_user_ends_with_its_time(self, shop: Shop, checkout: Path) -> None:
-        short = {**WANTED, "ttl": f"{TTL_SECONDS}s", "maxTtl": f"{2 * TTL_SECONDS}s"}
-        config = yaml.safe_load((checkout / f"Pulumi.{STACK}.yaml").read_text())["config"]
-        database = config["zero-trust:databases"]["shop"]
-        write_stack(checkout, database["port"], Path(database["adminPasswordFile"]), short)
+
+class TestShortLives:
+    """A stack whose users live for seconds."""
+
+    @pytest.fixture(scope="class")
+    def short(self, shop: Shop, checkout: Path) -> Iterator[Shop]:
+        database = yaml.safe_load((checkout / f"Pulumi.{STACK}.yaml").read_text())["config"]["zero-trust:databases"]
+        place = (checkout, database["shop"]["port"], Path(database["shop"]["adminPasswordFile"]))
+        write_stack(*place, {**WANTED, "ttl": f"{TTL_SECONDS}s", "maxTtl": f"{2 * TTL_SECONDS}s"})
         shop.plane.run("up", "--stack", STACK)
-        try:
-            user = shop.user()
-            assert shop.psql(user, "SELECT current_user") == user.name
-            time.sleep(TTL_SECONDS)
-            eventually(lambda: user.name not in shop.postgres.roles(), "the user is gone", timeout=TTL_SECONDS)
-            assert REFUSED in shop.psql(user, "SELECT 1")
-        finally:
-            write_stack(checkout, database["port"], Path(database["adminPasswordFile"]), WANTED)
-            shop.plane.run("up", "--stack", STACK)
+        yield shop
+        write_stack(*place, WANTED)
+        shop.plane.run("up", "--stack", STACK)
+
+    def test_a_user_ends_with_its_time(self, short: Shop) -> None:
+        user = short.user()
+        assert short.psql(user, "SELECT current_user") == user.name
+        time.sleep(TTL_SECONDS)
+        eventually(lambda: user.name not in short.postgres.roles(), "the user is gone", timeout=TTL_SECONDS)
+        assert REFUSED in short.psql(user, "SELECT 1")
+
+    def test_the_agent_writes_the_next_user_while_the_old_one_still_works(self, short: Shop, tmp_path: Path) -> None:
+        with running_agent(short.plane, "shop", "api", tmp_path) as agent:
+            first = agent.fields("database")
+            eventually(lambda: agent.fields("database") != first, "the next user", timeout=4 * TTL_SECONDS)
+            assert short.postgres.logs_in(first, DATABASE)
+            assert short.postgres.logs_in(agent.fields("database"), DATABASE)
 
 
 class TestAccess:
@@ -270,6 +285,33 @@ class TestWrongFiles:
             service.write_text(written)
         assert done.returncode != 0
         assert "database.connection: no such database in the stack file, found 'shopp'; legal: shop" in done.stdout
+
+
+class TestAgent:
+    """Vault's agent in the service's pod, as the annotations of the Deployment configure it."""
+
+    @pytest.fixture
+    def api(self, shop: Shop, tmp_path: Path) -> Iterator[Agent]:
+        with running_agent(shop.plane, "shop", "api", tmp_path) as agent:
+            yield agent
+
+    def test_the_file_holds_a_user_that_logs_in(self, shop: Shop, api: Agent) -> None:
+        found = api.fields("database")
+        assert set(found) == {"DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS"}
+        assert shop.postgres.logs_in(found, DATABASE)
+
+    def test_only_the_applications_user_reads_it(self, api: Agent) -> None:
+        api.fields("database")
+        assert stat.S_IMODE(api.file("database").stat().st_mode) == 0o400
+        assert [path.name for path in api.file("").iterdir()] == ["database"]
+
+    def test_a_rotated_secret_is_in_its_file_without_a_restart(self, shop: Shop, tmp_path: Path) -> None:
+        deployer = shop.plane.vault_as_deployer()
+        with running_agent(shop.plane, "shop", "redis", tmp_path) as agent:
+            first = agent.fields("auth")
+            assert len(first["PASSWORD"]) >= 32
+            deployer.secrets.kv.v2.create_or_update_secret("shop/redis/auth", {"password": "rotated"}, cas=1)
+            eventually(lambda: agent.fields("auth") == {"PASSWORD": "rotated"}, "the new password", timeout=15)
 
 
 class TestZDestroy:

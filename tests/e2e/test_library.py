@@ -26,6 +26,7 @@ pytestmark = pytest.mark.e2e
 
 STACK = "production"
 SHOP = "shop"
+OLDER = "older"
 VALIDATING = [rule for rule in load_library().rules.values() if rule.tier in VALIDATING_TIERS]
 # A namespace that the rules leave alone and that the stack does not make: here the API server's own admission judges.
 STANDARD = "kube-node-lease"
@@ -70,9 +71,16 @@ def enforce_everything(checkout: Path) -> None:
 @pytest.fixture(scope="module")
 def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
+    own.core.create_namespace({"metadata": {"name": OLDER}})
+    own.apps.create_namespaced_deployment(OLDER, privileged_deployment())
     enforce_everything(own.checkout)
     own.run("up", "--stack", STACK)
     return own
+
+
+def privileged_deployment() -> dict[str, Any]:
+    spec = pods.privileged("older")["spec"]
+    return cases.wrap("Deployment", "older", spec, cases.BASELINE["labels"]) | {"metadata": {"name": "older"}}
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +173,22 @@ def as_named(case: Case, outcome: Outcome) -> bool:
     if case.refused_by:
         return bool(outcome.rules) and outcome.rules <= case.refused_by
     return outcome == Outcome()
+
+
+class TestWhatStoodBefore:
+    """A workload that is older than the rules: it may be looked after, and not be made anew as it was."""
+
+    @pytest.fixture
+    def older(self, admission: Admission) -> dict[str, Any]:
+        return admission.request("GET", privileged_deployment(), OLDER)
+
+    def test_a_change_beside_its_spec_is_admitted(self, admission: Admission, older: dict[str, Any]) -> None:
+        older["metadata"]["annotations"] = {"example.org/note": "to be replaced"}
+        assert admission.dry_run("PUT", older, OLDER) == Outcome()
+
+    def test_a_change_of_its_spec_is_refused(self, admission: Admission, older: dict[str, Any]) -> None:
+        older["spec"]["revisionHistoryLimit"] = 3
+        assert admission.dry_run("PUT", older, OLDER).rules == {"disallow-privileged"}
 
 
 class TestStandard:
