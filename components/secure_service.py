@@ -19,6 +19,7 @@ from pulumi_vault.kubernetes import AuthBackendRole
 from pulumi_vault.kv import SecretV2
 
 from components import service_network as network
+from components import service_route as route
 from components import service_vault as vault
 from components import service_workload as workload
 from components.custom_object import custom_object
@@ -89,7 +90,7 @@ class SecureService(pulumi.ComponentResource):
             opts=self._child,
         )
         self.ready = [deployment, service, *self._availability(), *self._route()]
-        self.register_outputs({"name": args.name, "namespace": args.namespace, "url": network.public_url(args)})
+        self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
 
     def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(resources)))
@@ -236,7 +237,7 @@ class SecureService(pulumi.ComponentResource):
         if not args.public:
             return []
         if args.platform.route == "ingress":
-            ingress = Ingress(self._name, opts=self._child, **network.ingress_manifest(args))
+            ingress = Ingress(self._name, opts=self._child, **route.ingress_manifest(args))
             return [ingress]
         return [
             CustomResource(
@@ -244,7 +245,7 @@ class SecureService(pulumi.ComponentResource):
                 api_version="gateway.networking.k8s.io/v1",
                 kind="HTTPRoute",
                 metadata=_typed(workload.metadata(args)),
-                spec=network.http_route_spec(args),
+                spec=route.http_route_spec(args),
                 opts=self._child,
             )
         ]

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 from components.policy_library import TIERS, Library
 from components.posture import Action, Posture
 from components.service_args import SecureServiceArgs
-from components.service_network import public_url
+from components.service_route import public_url
 from components.service_vault import uses_vault
 from components.settings_platform import VaultSettings
 

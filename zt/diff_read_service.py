@@ -6,13 +6,8 @@ from typing import Any, cast
 
 from components.policy_library import Library
 from components.service_args import SecureServiceArgs
-from components.service_network import (
-    authorization_policy,
-    http_route_spec,
-    ingress_manifest,
-    network_policy_spec,
-    public_url,
-)
+from components.service_network import authorization_policy, network_policy_spec
+from components.service_route import http_route_spec, ingress_manifest, public_url
 from components.service_spec import PLATFORM_NAMESPACES
 from components.service_vault import TOKEN_AUDIENCE, uses_vault, vault_policy
 from components.service_workload import deployment_spec, role_rules

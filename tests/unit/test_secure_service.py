@@ -15,7 +15,8 @@ from pulumi_kubernetes.core.v1 import Namespace
 from components.secure_service import SecureService
 from components.service_args import ApiRuleArgs, Peer, SecretArgs, SecureServiceArgs, services_args
 from components.service_files import parse_service
-from components.service_network import authorization_policy, ingress_manifest, network_policy_spec, public_url
+from components.service_network import authorization_policy, network_policy_spec
+from components.service_route import ingress_manifest, public_url
 from components.service_spec import ServiceSpec
 from components.service_vault import injector_annotations, mesh_annotations, render_file, vault_policy
 from components.service_workload import deployment_spec
