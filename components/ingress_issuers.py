@@ -1,63 +1,117 @@
-"""The certificate issuers of a posture: Let's Encrypt over HTTP-01, or a CA of the cluster's own."""
+"""The certificate issuers of a posture: Let's Encrypt or another ACME server, a CA in the cluster, or Vault."""
 
+import base64
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 NAMESPACE = "cert-manager"
 API = "cert-manager.io/v1"
 CA = "ca"
+VAULT = "vault"
+VAULT_ACCOUNT = "vault-issuer"
 ACME_SERVERS = MappingProxyType(
     {
         "letsencrypt-prod": "https://acme-v02.api.letsencrypt.org/directory",
         "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
     }
 )
-ISSUERS = (*ACME_SERVERS, CA, "none")
+# cert-manager asks the API server for a token of this audience for a ClusterIssuer of this name.
+VAULT_AUDIENCE = f"vault://{VAULT}"
 
 Manifest = dict[str, Any]
 
 
-def check(issuer: str, acme_email: str | None) -> None:
-    """Raise `ValueError` for an unknown issuer, or for Let's Encrypt without an account's address."""
-    if issuer not in ISSUERS:
-        raise ValueError(f"issuer: {issuer!r}; legal are {', '.join(ISSUERS)}")
-    if is_acme(issuer) and not acme_email:
-        raise ValueError(f"acme_email: {issuer} warns an address before a certificate expires; give one")
+@dataclass(frozen=True)
+class AcmeIssuer:
+    """An issuer that proves the ownership of a host by a challenge over HTTP-01.
+
+    `name` is `letsencrypt-prod` or `letsencrypt-staging`; `directory` replaces Let's Encrypt's own address, and
+    `ca_bundle` is the PEM of the authority behind it (empty: public ones). Raises `ValueError` naming what is wrong.
+    """
+
+    name: str
+    email: str
+    directory: str = ""
+    ca_bundle: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name not in ACME_SERVERS:
+            raise ValueError(f"issuer: {self.name!r}; legal are {', '.join(ACME_SERVERS)}")
+        if not self.email:
+            raise ValueError(f"acme_email: {self.name} warns an address before a certificate expires; give one")
 
 
-def is_acme(issuer: str) -> bool:
-    """Whether the issuer proves the ownership of a host by a challenge."""
-    return issuer in ACME_SERVERS
+@dataclass(frozen=True)
+class CaIssuer:
+    """A CA in the cluster: the key pair of a Secret in namespace `cert-manager`, or without one a root of its own."""
+
+    secret: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its ClusterIssuer."""
+        return CA
 
 
-def manifests(
-    issuer: str, acme_email: str | None, gateway: tuple[str, str] | None, ingress_class: str | None
-) -> tuple[Manifest, ...]:
+@dataclass(frozen=True)
+class VaultIssuer:
+    """A PKI engine of Vault that signs by `role`. cert-manager logs in as the service account `vault-issuer`.
+
+    `ca_bundle` is the PEM of the authority behind `server` (empty: public ones). Raises `ValueError` for an address
+    without TLS.
+    """
+
+    server: str
+    mount: str = "pki"
+    role: str = "public-hosts"
+    auth_mount: str = "kubernetes"
+    auth_role: str = "cert-manager"
+    ca_bundle: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.server.startswith("https://"):
+            raise ValueError(f"vault.server: {self.server!r} is no https address")
+
+    @property
+    def name(self) -> str:
+        """The name of its ClusterIssuer."""
+        return VAULT
+
+
+Issuer: TypeAlias = AcmeIssuer | CaIssuer | VaultIssuer
+
+
+def manifests(issuer: Issuer, gateway: tuple[str, str] | None, ingress_class: str | None) -> tuple[Manifest, ...]:
     """The issuer and what it rests on, in the order of creation.
 
     The challenge of an ACME issuer is answered on the HTTP listener of `gateway` (name, namespace), or through an
     Ingress of `ingress_class`.
     """
-    if issuer == "none":
-        return ()
-    if issuer == CA:
-        return _own_ca()
-    return (_acme(issuer, acme_email, _solver(gateway, ingress_class)),)
+    match issuer:
+        case AcmeIssuer():
+            return (_acme(issuer, _solver(gateway, ingress_class)),)
+        case CaIssuer(secret=""):
+            return _own_ca()
+        case CaIssuer():
+            return (_cluster_issuer(CA, {"ca": {"secretName": issuer.secret}}),)
+        case VaultIssuer():
+            return (_vault(issuer),)
 
 
-def _acme(issuer: str, email: str | None, solver: Manifest) -> Manifest:
+def _acme(issuer: AcmeIssuer, solver: Manifest) -> Manifest:
     """https://cert-manager.io/docs/configuration/acme/."""
-    return _cluster_issuer(
-        issuer,
-        {
-            "acme": {
-                "server": ACME_SERVERS[issuer],
-                "email": email,
-                "privateKeySecretRef": {"name": f"{issuer}-account"},
-                "solvers": [{"http01": solver}],
-            }
-        },
-    )
+    acme: Manifest = {
+        "server": issuer.directory or ACME_SERVERS[issuer.name],
+        "email": issuer.email,
+        "privateKeySecretRef": {"name": f"{issuer.name}-account"},
+        "solvers": [{"http01": solver}],
+    }
+    return _cluster_issuer(issuer.name, {"acme": {**acme, **_ca_bundle(issuer.ca_bundle)}})
+
+
+def _ca_bundle(pem: str) -> Manifest:
+    return {"caBundle": base64.b64encode(pem.encode()).decode()} if pem else {}
 
 
 def _solver(gateway: tuple[str, str] | None, ingress_class: str | None) -> Manifest:
@@ -97,6 +151,29 @@ def _own_ca() -> tuple[Manifest, ...]:
         root,
         _cluster_issuer(CA, {"ca": {"secretName": "root-ca"}}),
     )
+
+
+def _vault(issuer: VaultIssuer) -> Manifest:
+    """https://cert-manager.io/docs/configuration/vault/."""
+    login = {
+        "mountPath": f"/v1/auth/{issuer.auth_mount}",
+        "role": issuer.auth_role,
+        "serviceAccountRef": {"name": VAULT_ACCOUNT},
+    }
+    spec = {"server": issuer.server, "path": f"{issuer.mount}/sign/{issuer.role}", "auth": {"kubernetes": login}}
+    return _cluster_issuer(VAULT, {"vault": {**spec, **_ca_bundle(issuer.ca_bundle)}})
+
+
+def token_rules() -> list[Manifest]:
+    """What cert-manager may do in its namespace to log in to Vault: ask for a token of that one account."""
+    return [
+        {
+            "apiGroups": [""],
+            "resources": ["serviceaccounts/token"],
+            "resourceNames": [VAULT_ACCOUNT],
+            "verbs": ["create"],
+        }
+    ]
 
 
 def _cluster_issuer(name: str, spec: Manifest) -> Manifest:

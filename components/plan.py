@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from components.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
 from components.kyverno_policy_set import KyvernoPolicySetArgs, rules_on
 from components.mesh_security import MeshSecurityArgs
+from components.plan_ingress import door_terms, ingress_args
 from components.policy_library import PolicyLibraryError
 from components.posture import Action
 from components.secure_ingress import GATEWAY, GATEWAY_ACCOUNT, SecureIngressArgs
@@ -41,12 +42,13 @@ def plan(stack: Stack) -> Plan:
     try:
         policies = policy_args(stack)
         platform = platform_args(stack, rules_on(policies) if policies else ())
+        services = services_args(stack.services, platform, stack.settings.services.replicas)
         return Plan(
             vault=vault_args(stack) if stack.posture.vault else None,
             mesh=mesh_args(stack),
-            ingress=ingress_args(stack),
+            ingress=ingress_args(stack, services),
             policies=policies,
-            services=services_args(stack.services, platform, stack.settings.services.replicas),
+            services=services,
         )
     except (PolicyLibraryError, ValueError) as error:
         field, colon, message = str(error).partition(": ")
@@ -140,23 +142,6 @@ def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
     )
 
 
-def ingress_args(stack: Stack) -> SecureIngressArgs:
-    """The arguments of `SecureIngress`, which creates nothing without an issuer."""
-    settings = stack.settings.ingress
-    return SecureIngressArgs(
-        charts_dir=stack.charts_dir,
-        issuer=stack.posture.issuer,
-        acme_email=settings.acme_email,
-        kind=settings.kind,
-        ingress_class=settings.class_name,
-        gateway_namespace=settings.gateway_namespace,
-        hosts=tuple(sorted(spec.host for spec in stack.public if spec.host)),
-        route_namespaces=tuple(sorted({spec.namespace for spec in stack.public})),
-        replicas=settings.replicas,
-        deny_by_default=stack.posture.authorization != "off",
-    )
-
-
 def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
     """The arguments of `KyvernoPolicySet`; `None` when no tier and no mutation is on."""
     settings, posture = stack.settings, stack.posture
@@ -227,6 +212,7 @@ def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
         gateway_name=GATEWAY,
         gateway_namespace=controller.namespace if controller else settings.ingress.gateway_namespace,
         gateway_account=controller.service_account if controller else GATEWAY_ACCOUNT,
+        door=door_terms(stack),
     )
 
 

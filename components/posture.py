@@ -155,7 +155,8 @@ SCALE: Mapping[str, tuple[object, ...]] = MappingProxyType(
         "mtls": (None, "PERMISSIVE", "STRICT"),
         "authorization": ("off", "dry-run", "enforce"),
         "network_policies": (False, True),
-        "issuer": ("none", "ca", "letsencrypt-staging", "letsencrypt-prod"),
+        # Nobody trusts the certificates of letsencrypt-staging; whoever knows the organisation's root trusts Vault's.
+        "issuer": ("none", "ca", "letsencrypt-staging", "vault", "letsencrypt-prod"),
     }
 )
 

@@ -6,13 +6,17 @@ from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import Namespace
+from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
 from pulumi_kubernetes.helm.v3 import Release
+from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
 from pulumi_kubernetes.yaml.v2 import ConfigFile
 
+from components import gateway_hardening as hardening
 from components import ingress_issuers as issuers
 from components.charts import CERT_MANAGER, GATEWAY_API_CRDS
 from components.custom_object import custom_object
+from components.gateway_hardening import FirewallArgs, HostLimits
+from components.ingress_issuers import AcmeIssuer, Issuer, VaultIssuer
 from components.mesh_security import SECURITY_API
 
 GATEWAY = "public"
@@ -37,32 +41,42 @@ Manifest = dict[str, Any]
 class SecureIngressArgs:
     """The decisions of a posture for the door, and what is public behind it.
 
-    `issuer` is `letsencrypt-prod`, `letsencrypt-staging`, `ca` or `none` (nothing is created). `kind` is
-    `gateway-api` (one Gateway of Istio's) or `ingress` (each service brings its own Ingress). `hosts` are the public
+    `issuer` is one of the three kinds, or `None` (nothing is created). `kind` is `gateway-api` (one Gateway of Istio's)
+    or `ingress` (each service brings its own Ingress, with its limits as annotations). `hosts` are the public
     host names; only the namespaces in `route_namespaces` may attach a route to them. `deny_by_default` says that the
-    mesh has a default deny, which the Gateway then needs an allow beside. Raises `ValueError` naming the field that is
-    missing or wrong.
+    mesh has a default deny, which the Gateway then needs an allow beside. `limits` are those of hosts; `enforce` says
+    whether they and the firewall refuse requests, or count them. Raises `ValueError` naming the field that is missing
+    or wrong.
     """
 
     charts_dir: str | None
-    issuer: str
+    issuer: Issuer | None
     kind: str = "gateway-api"
-    acme_email: str | None = None
     ingress_class: str | None = None
     gateway_namespace: str = "istio-ingress"
     hosts: tuple[str, ...] = ()
     route_namespaces: tuple[str, ...] = ()
     replicas: int = 2
     deny_by_default: bool = True
+    tls_version: str = "1.2"
+    cipher_suites: tuple[str, ...] = CIPHER_SUITES
+    limits: tuple[HostLimits, ...] = ()
+    firewall: FirewallArgs | None = None
+    enforce: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in ("gateway-api", "ingress"):
             raise ValueError(f"kind: {self.kind!r}; legal are gateway-api and ingress")
-        issuers.check(self.issuer, self.acme_email)
-        if issuers.is_acme(self.issuer) and self.kind == "ingress" and not self.ingress_class:
-            raise ValueError(f"ingress_class: {self.issuer} answers its challenge through an Ingress; name its class")
+        if isinstance(self.issuer, AcmeIssuer) and self.kind == "ingress" and not self.ingress_class:
+            raise ValueError(
+                f"ingress_class: {self.issuer.name} answers its challenge through an Ingress; name its class"
+            )
         if self.replicas < 1:
             raise ValueError(f"replicas: {self.replicas} cert-managers renew nothing; set 1 or more")
+        if self.tls_version not in ("1.2", "1.3"):
+            raise ValueError(f"tls_version: {self.tls_version!r}; legal are 1.2 and 1.3")
+        if strange := sorted({limit.host for limit in self.limits} - set(self.hosts)):
+            raise ValueError(f"limits: {strange[0]!r} is not among hosts")
         self._check_hosts()
 
     def _check_hosts(self) -> None:
@@ -99,7 +113,7 @@ def cert_manager_values(replicas: int, gateway_api: bool) -> Manifest:
     }
 
 
-def certificate(host: str, args: SecureIngressArgs) -> Manifest:
+def certificate(host: str, issuer: str, args: SecureIngressArgs) -> Manifest:
     """The certificate of one host, renewed a month before it ends (https://cert-manager.io/docs/usage/certificate/)."""
     return {
         "apiVersion": issuers.API,
@@ -112,7 +126,7 @@ def certificate(host: str, args: SecureIngressArgs) -> Manifest:
             "renewBefore": "720h0m0s",
             "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
             "usages": ["digital signature", "server auth"],
-            "issuerRef": {"name": args.issuer, "kind": "ClusterIssuer", "group": "cert-manager.io"},
+            "issuerRef": {"name": issuer, "kind": "ClusterIssuer", "group": "cert-manager.io"},
         },
     }
 
@@ -120,7 +134,7 @@ def certificate(host: str, args: SecureIngressArgs) -> Manifest:
 def gateway(args: SecureIngressArgs) -> Manifest:
     """The Gateway: one HTTP listener that redirects, one HTTPS listener per host (SNI picks the certificate).
 
-    TLS below 1.2 is refused by Istio's own default. https://gateway-api.sigs.k8s.io/api-types/gateway/
+    https://gateway-api.sigs.k8s.io/api-types/gateway/
     """
     return {
         "apiVersion": GATEWAY_API,
@@ -136,13 +150,13 @@ def gateway(args: SecureIngressArgs) -> Manifest:
                     # The redirect and cert-manager's challenge, which are both here; no service is reached in clear.
                     "allowedRoutes": {"namespaces": {"from": "Same"}},
                 },
-                *(_https_listener(host, args.route_namespaces) for host in args.hosts),
+                *(_https_listener(host, args) for host in args.hosts),
             ],
         },
     }
 
 
-def _https_listener(host: str, route_namespaces: tuple[str, ...]) -> Manifest:
+def _https_listener(host: str, args: SecureIngressArgs) -> Manifest:
     return {
         "name": f"https-{host}",
         "hostname": host,
@@ -151,7 +165,7 @@ def _https_listener(host: str, route_namespaces: tuple[str, ...]) -> Manifest:
         "tls": {
             "mode": "Terminate",
             "certificateRefs": [{"group": "", "kind": "Secret", "name": f"{host}-tls"}],
-            "options": {"gateway.istio.io/tls-cipher-suites": ",".join(CIPHER_SUITES)},
+            "options": {"gateway.istio.io/tls-cipher-suites": ",".join(args.cipher_suites)},
         },
         "allowedRoutes": {
             "namespaces": {
@@ -161,13 +175,22 @@ def _https_listener(host: str, route_namespaces: tuple[str, ...]) -> Manifest:
                         {
                             "key": "kubernetes.io/metadata.name",
                             "operator": "In",
-                            "values": sorted(set(route_namespaces)),
+                            "values": sorted(set(args.route_namespaces)),
                         }
                     ]
                 },
             }
         },
     }
+
+
+def gateway_filters(args: SecureIngressArgs) -> tuple[Manifest, ...]:
+    """What the Gateway's Envoy is told beside its routes: TLS versions, limits, the firewall."""
+    door = (GATEWAY, args.gateway_namespace)
+    limits = hardening.limits_filter(door, args.limits, args.enforce)
+    firewall = hardening.firewall(door, args.firewall, args.enforce) if args.firewall else None
+    wanted = (hardening.tls_filter(door, args.tls_version), limits, firewall)
+    return tuple(made for made in wanted if made is not None)
 
 
 def redirect(args: SecureIngressArgs) -> Manifest:
@@ -207,9 +230,9 @@ def gateway_allow(args: SecureIngressArgs) -> Manifest:
 
 
 class SecureIngress(pulumi.ComponentResource):
-    """cert-manager with the posture's issuer and, for the Gateway API, the Gateway, its certificates and its allow.
+    """cert-manager with the posture's issuer and, for the Gateway API, the Gateway, its certificates and its limits.
 
-    Creates nothing when the issuer is `none`. The Gateway needs Istio: pass `depends_on` its `ready`. `gateway` is
+    Creates nothing without an issuer. The Gateway needs Istio: pass `depends_on` its `ready`. `gateway` is
     name and namespace of the Gateway, `None` without one; `issuer_name` is empty without an issuer.
     """
 
@@ -223,10 +246,10 @@ class SecureIngress(pulumi.ComponentResource):
         self.ready = []
         self.gateway = None
         self.issuer_name = ""
-        if args.issuer != "none":
-            self.issuer_name = args.issuer
+        if args.issuer is not None:
+            self.issuer_name = args.issuer.name
             door = self._door_before_issuers(args)
-            self._issuers(args, self._cert_manager(args, door), door)
+            self._issuers(args, args.issuer, self._cert_manager(args, door), door)
             if args.kind == "gateway-api":
                 self.gateway = (GATEWAY, args.gateway_namespace)
         self.register_outputs({"issuer": self.issuer_name, "hosts": list(args.hosts)})
@@ -255,19 +278,40 @@ class SecureIngress(pulumi.ComponentResource):
             **source,
         )
 
-    def _issuers(self, args: SecureIngressArgs, release: Release, door: list[pulumi.Resource]) -> None:
+    def _issuers(self, args: SecureIngressArgs, issuer: Issuer, release: Release, door: list[pulumi.Resource]) -> None:
         after: list[pulumi.Resource] = [release, *door]
+        if isinstance(issuer, VaultIssuer):
+            after += self._vault_account(release)
         parent = (GATEWAY, args.gateway_namespace) if args.kind == "gateway-api" else None
-        for made in issuers.manifests(args.issuer, args.acme_email, parent, args.ingress_class):
+        for made in issuers.manifests(issuer, parent, args.ingress_class):
             after = [*after, self._object(made, after)]
         self.ready = after
         if args.kind != "gateway-api":
             return
-        certificates = [self._object(certificate(host, args), after) for host in args.hosts]
-        public = self._object(gateway(args), [*after, *certificates])
+        certificates = [self._object(certificate(host, issuer.name, args), after) for host in args.hosts]
+        # Before the Gateway: it never serves a request that they would have refused.
+        filters = [self._object(made, after) for made in gateway_filters(args)]
+        public = self._object(gateway(args), [*after, *certificates, *filters])
         allow = [gateway_allow(args)] if args.deny_by_default else []
         beside = [self._object(made, [public]) for made in (redirect(args), *allow)]
-        self.ready = [*after, *certificates, public, *beside]
+        self.ready = [*after, *certificates, *filters, public, *beside]
+
+    def _vault_account(self, release: Release) -> list[pulumi.Resource]:
+        """The account that cert-manager logs in to Vault as, and the right to ask for its tokens."""
+        options = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        name = f"{self._name}-vault-issuer"
+        metadata: Any = {"name": issuers.VAULT_ACCOUNT, "namespace": issuers.NAMESPACE}
+        account = ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=options)
+        rules: Any = issuers.token_rules()
+        role = Role(name, metadata=metadata, rules=rules, opts=options)
+        binding = RoleBinding(
+            name,
+            metadata=metadata,
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": issuers.VAULT_ACCOUNT},
+            subjects=[{"kind": "ServiceAccount", "name": "cert-manager", "namespace": issuers.NAMESPACE}],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+        )
+        return [account, role, binding]
 
     def _namespace(self, namespace: str) -> Namespace:
         return Namespace(

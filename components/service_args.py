@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from components.policy_exceptions import ExceptionArgs, exception_args
 from components.service_database import DatabaseArgs, DatabaseServer, GrantArgs, default_template, seconds
+from components.service_door import DoorArgs, DoorTerms, service_door
 from components.service_spec import DatabaseSpec, GrantSpec, ServiceSpec
 
 
@@ -71,6 +72,7 @@ class PlatformArgs:
     gateway_name: str = ""
     gateway_namespace: str = ""
     gateway_account: str = ""
+    door: DoorTerms = field(default_factory=DoorTerms)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ class SecureServiceArgs:
     platform: PlatformArgs
     protocol: str = "http"
     host: str = ""
+    aliases: Sequence[str] = ()
     paths: Sequence[str] = ("/",)
+    door: DoorArgs = field(default_factory=DoorArgs)
     calls: Sequence[Peer] = ()
     called_by: Sequence[Peer] = ()
     secrets: Sequence[SecretArgs] = ()
@@ -142,6 +146,11 @@ class SecureServiceArgs:
         """Whether something outside the cluster reaches it on this stack."""
         return bool(self.host and self.platform.route)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Its public names."""
+        return (self.host, *self.aliases) if self.host else ()
+
 
 def _labels(args: SecureServiceArgs) -> dict[str, str]:
     version = args.image.partition("@")[0].rpartition("/")[2].partition(":")[2] or "digest"
@@ -190,7 +199,9 @@ def _service_args(
         platform=platform,
         protocol=spec.protocol,
         host=spec.host or "",
+        aliases=spec.aliases,
         paths=spec.paths,
+        door=service_door(spec, platform.door),
         calls=calls,
         called_by=called_by,
         secrets=[

@@ -6,10 +6,12 @@ from datetime import date
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from components.policy_exceptions import problem_with
 from components.policy_library import REGISTRY_RULE, load_library
 from components.service_spec import ServiceSpec
+from components.settings_ingress import ROUTE_SETTINGS
 from components.typed_file import ConfigError, Problem, line_finder, problems_of, read_yaml
 
 
@@ -31,7 +33,8 @@ class Admission:
     """What a service file must keep to on this stack; empty registries admit every image.
 
     `as_of` gives the day that exceptions are judged on; it is asked only when there is one. `None`: none expires.
-    `databases` has the host of each database; `None`: they are not judged.
+    `databases` has the host of each database; `None`: they are not judged. `unsaid` are the settings of a public route
+    that the stack's door has no words for.
     """
 
     registries: Sequence[str]
@@ -39,6 +42,7 @@ class Admission:
     as_of: Callable[[], date | None] = lambda: None
     vault: bool = True
     databases: Mapping[str, str] | None = None
+    unsaid: Sequence[str] = ()
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -72,6 +76,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *_twice(files),
         *_unknown_calls(files),
         *_claimed_hosts(files),
+        *(problem for file in files for problem in _unsaid(file, admission.unsaid)),
         *(problem for file in files for problem in _not_admitted(file, admission)),
         *_unreachable_databases(files, admission),
         *(problem for file in files if file.spec.exceptions for problem in _exceptions(file, admission.as_of())),
@@ -109,9 +114,20 @@ def _claimed_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
     owners: dict[str, str] = {}
     found: list[Problem] = []
     for file in files:
-        host = file.spec.host
-        if host is not None and (owner := owners.setdefault(host, file.file)) != file.file:
-            found.append(file.problem("host", f"{owner} already claims this host", repr(host)))
+        for host in file.spec.hosts:
+            if (owner := owners.setdefault(host, file.file)) != file.file:
+                key = "host" if host == file.spec.host else "aliases"
+                found.append(file.problem(key, f"{owner} already claims this host", repr(host)))
+    return found
+
+
+def _unsaid(file: ServiceFile, unsaid: Sequence[str]) -> list[Problem]:
+    """What the service asks of its route and the stack's class of Ingress has no words for."""
+    found: list[Problem] = []
+    for setting, field in ROUTE_SETTINGS.items():
+        if setting in unsaid and getattr(file.spec, field) not in (None, "none"):
+            message = "the stack's class of Ingress has no words for it: leave it out, or write none"
+            found.append(file.problem(to_camel(field), message))
     return found
 
 

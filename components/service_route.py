@@ -3,6 +3,7 @@
 from typing import Any, TypeAlias
 
 from components.service_args import SecureServiceArgs
+from components.service_door import DoorArgs
 
 # A manifest is open: its schema is the API server's.
 Manifest: TypeAlias = dict[str, Any]
@@ -12,14 +13,20 @@ def http_route_spec(args: SecureServiceArgs) -> Manifest:
     """The HTTPRoute that joins the public host to the service (https://gateway-api.sigs.k8s.io/api-types/httproute/)."""
     return {
         "parentRefs": [{"name": args.platform.gateway_name, "namespace": args.platform.gateway_namespace}],
-        "hostnames": [args.host],
+        "hostnames": list(args.hosts),
         "rules": [
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": path}} for path in args.paths],
+                **({"filters": [_headers(args.door)]} if args.door.headers else {}),
                 "backendRefs": [{"name": args.name, "port": args.port}],
             }
         ],
     }
+
+
+def _headers(door: DoorArgs) -> Manifest:
+    written = [{"name": name, "value": value} for name, value in sorted(door.headers.items())]
+    return {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": written}}
 
 
 def ingress_manifest(args: SecureServiceArgs) -> Manifest:
@@ -29,11 +36,14 @@ def ingress_manifest(args: SecureServiceArgs) -> Manifest:
     paths = [{"path": path, "pathType": "Prefix", "backend": backend} for path in args.paths]
     spec: Manifest = {
         "ingressClassName": args.platform.ingress_class,
-        "rules": [{"host": args.host, "http": {"paths": paths}}],
+        "rules": [{"host": host, "http": {"paths": paths}} for host in args.hosts],
     }
+    annotations = dict(args.door.annotations)
     if args.platform.issuer:
-        metadata["annotations"] = {"cert-manager.io/cluster-issuer": args.platform.issuer}
-        spec["tls"] = [{"hosts": [args.host], "secretName": f"{args.name}-tls"}]
+        annotations["cert-manager.io/cluster-issuer"] = args.platform.issuer
+        spec["tls"] = [{"hosts": list(args.hosts), "secretName": f"{args.name}-tls"}]
+    if annotations:
+        metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": spec}
 
 

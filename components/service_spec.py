@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, model_validator
+from pydantic.alias_generators import to_camel
 
 from components.policy_exceptions import ExceptionSpec
 from components.service_database import (
@@ -15,6 +16,7 @@ from components.service_database import (
     schema_name,
     seconds,
 )
+from components.settings_ingress import Headers, RateLimit, RequestBytes
 from components.settings_platform import AbsolutePath, Duration, Replicas
 from components.typed_file import SECRET_KEY, HostName, Label, Port, Quantity, TypedFile
 
@@ -246,8 +248,18 @@ class ServiceSpec(TypedFile):
     protocol: Literal["http", "tcp"] = "http"
     host: HostName | None = None
     """The public name; without it nothing outside the cluster reaches the service."""
+    aliases: tuple[HostName, ...] = ()
+    """Further public names of it, each with its own certificate."""
     paths: tuple[HttpPath, ...] = Field(default=("/",), min_length=1)
-    """The path prefixes that are public at `host`."""
+    """The path prefixes that are public at `host` and `aliases`."""
+    security_headers: Headers | None = None
+    """Headers of its answers beside or in place of those of the stack's `ingress.headers` and `ingress.hsts`, or `none`
+    of them."""
+    rate_limit: RateLimit | None = None
+    """Requests a public host of it answers in a time, in place of the stack's `ingress.rateLimit`."""
+    max_request_bytes: RequestBytes | None = None
+    """The largest body of a public request, in place of the stack's `ingress.maxRequestBytes`. `none` where requests
+    are streams (WebSocket, gRPC)."""
     calls: tuple[Annotated[StrictStr, AfterValidator(_call)], ...] = ()
     """The services it talks to; everything else is closed."""
     secrets: dict[Label, SecretSpec] = Field(default_factory=dict)
@@ -271,6 +283,7 @@ class ServiceSpec(TypedFile):
             raise ValueError(f"namespace {self.namespace} is the platform's: write one of your own")
         if self.host is not None and self.protocol != "http":
             raise ValueError("host needs protocol: http")
+        self._check_door()
         files = [secret.file or name for name, secret in self.secrets.items()]
         if self.database is not None:
             if SECRET_NAME in self.secrets:
@@ -284,6 +297,19 @@ class ServiceSpec(TypedFile):
         if twice := sorted({rule for rule in rules if rules.count(rule) > 1}):
             raise ValueError(f"two exceptions from the rule {', '.join(twice)}: keep one")
         return self
+
+    def _check_door(self) -> None:
+        if self.host is None:
+            at_the_door = ("aliases", "security_headers", "rate_limit", "max_request_bytes")
+            if lost := [to_camel(name) for name in at_the_door if getattr(self, name)]:
+                raise ValueError(f"{', '.join(lost)} needs host: nothing else is public")
+        if twice := sorted({host for host in self.hosts if self.hosts.count(host) > 1}):
+            raise ValueError(f"{', '.join(twice)} stands under host and aliases twice: keep one")
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every public name."""
+        return (self.host, *self.aliases) if self.host else ()
 
     def callees(self) -> tuple[tuple[str, str], ...]:
         """Namespace and name of each service it calls."""

@@ -7,16 +7,16 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from datetime import date
-from typing import Literal, Protocol, cast
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, StrictStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from components.posture import LAYERS, TABLE, Action, Override, Posture, PostureError, posture_for
+from components.settings_ingress import IngressSettings, ProblemSink, ingress_problems
 from components.settings_platform import (
     DatabaseSettings,
-    IngressSettings,
     KyvernoSettings,
     MeshSettings,
     Overlay,
@@ -40,10 +40,6 @@ SECRETS = "zero-trust-secrets"
 """The namespace of the Pulumi config that holds secrets; those of the project's own are never one."""
 _VAULT_RULE = "disallow-secrets-in-environment"
 PHASES: Mapping[str, Action] = {"audit": Action.AUDIT, "warn": Action.WARN, "enforce": Action.DENY}
-
-
-class _ProblemSink(Protocol):
-    def __call__(self, key: str, message: str, value: object = "") -> None: ...
 
 
 class PostureOverride(TypedFile):
@@ -127,7 +123,8 @@ def parse_settings(values: Mapping[str, object], file: str, overlay: Overlay | N
         problems = problems_of(error, Settings, file, prefix)
         raise ConfigError([*problems, *_posture_problems(values, file)]) from error
     if overlay is not None:
-        settings = settings.model_copy(update={"vault": overlay.place(settings.vault)})
+        places = {"vault": overlay.place(settings.vault), "ingress": settings.ingress.at(overlay.acme)}
+        settings = settings.model_copy(update=places)
     if problems := [*_posture_problems(values, file), *_cross_problems(settings, file)]:
         raise ConfigError(problems)
     return settings
@@ -220,28 +217,19 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
         found.append(Problem(file, f"{PROJECT}:{key}", message, repr(value) if value else ""))
 
     _vault_problems(settings, posture, problem)
-    ingress = settings.ingress
-    if posture.issuer.startswith("letsencrypt") and ingress.acme_email is None:
-        problem("ingress.acmeEmail", f"required: the issuer {posture.issuer} registers an account with it")
-    if posture.issuer != "none" and posture.mtls is None and ingress.kind == "gateway-api":
-        problem("posture.issuer", "the gateway is the mesh's, and mTLS is off: set issuer to none", posture.issuer)
-    if ingress.kind == "ingress":
-        if ingress.class_name is None:
-            problem("ingress.className", "required when ingress.kind is ingress")
-        if ingress.controller is None:
-            problem("ingress.controller", "required when ingress.kind is ingress: its identity is what services admit")
+    ingress_problems(settings.ingress, posture, (*settings.registries, *settings.platform_images), problem)
     _seal_problems(settings.vault, posture, problem)
     return found
 
 
-def _seal_problems(vault: VaultSettings, posture: Posture, problem: _ProblemSink) -> None:
+def _seal_problems(vault: VaultSettings, posture: Posture, problem: ProblemSink) -> None:
     if vault.mode == "helm" and vault.seal is None and posture.vault_replicas > 1:
         problem("vault.seal", "required with several replicas: each one that restarts must unseal itself")
     if vault.seal and vault.seal.static and vault.distribution == "vault":
         problem("vault.seal.static", "HashiCorp Vault has no such seal: set vault.distribution to openbao")
 
 
-def _vault_problems(settings: Settings, posture: Posture, problem: _ProblemSink) -> None:
+def _vault_problems(settings: Settings, posture: Posture, problem: ProblemSink) -> None:
     vault = settings.vault
     if not posture.vault:
         if settings.databases:

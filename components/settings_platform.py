@@ -46,13 +46,6 @@ def _audit_path(value: str) -> str:
     return value
 
 
-def _email(value: str) -> str:
-    user, at, domain = value.partition("@")
-    if not (user and at and "." in domain) or " " in value:
-        raise ValueError("not a mail address")
-    return value
-
-
 def _database_host(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
@@ -299,25 +292,6 @@ class MeshSettings(TypedFile):
     """A mirror of Istio's images."""
 
 
-class IngressController(TypedFile):
-    """The workload that forwards requests when `kind` is `ingress`; it must be in the mesh."""
-
-    namespace: Label
-    service_account: Label
-
-
-class IngressSettings(TypedFile):
-    """The door: Gateway API with Istio, or an Ingress of any class."""
-
-    kind: Literal["gateway-api", "ingress"] = "gateway-api"
-    class_name: Label | None = None
-    acme_email: Annotated[StrictStr, AfterValidator(_email)] | None = None
-    gateway_namespace: Label = "istio-ingress"
-    replicas: Replicas = 1
-    """Replicas of cert-manager."""
-    controller: IngressController | None = None
-
-
 class ServiceDefaults(TypedFile):
     """What a service gets when its file says nothing."""
 
@@ -335,10 +309,18 @@ class OverlayVault(TypedFile):
     cidrs: tuple[Cidr, ...] = ()
 
 
+class OverlayAcme(TypedFile):
+    """Where an ACME server is."""
+
+    directory: StrictStr
+    ca_bundle_file: AbsolutePath
+
+
 class Overlay(TypedFile):
     """Where the parts of a local control plane are. It says nothing of what they enforce."""
 
     vault: OverlayVault | None = None
+    acme: OverlayAcme | None = None
     charts: AbsolutePath | None = None
 
     @classmethod

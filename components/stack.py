@@ -53,7 +53,7 @@ class Stack:
     @property
     def public(self) -> tuple[ServiceSpec, ...]:
         """The services with a public host."""
-        return tuple(spec for spec in self.services if spec.host)
+        return tuple(spec for spec in self.services if spec.hosts)
 
 
 def load_stack(root: Path) -> Stack:
@@ -76,6 +76,7 @@ def load_stack(root: Path) -> Stack:
         as_of=lambda: settings.as_of or commit_date(root),
         vault=posture.vault,
         databases={name: database.host for name, database in settings.databases.items()},
+        unsaid=settings.ingress.unsaid_of_a_service,
     )
     services = read_services(root / "services", admission)
     return Stack(file, settings, posture, overlay.charts if overlay else None, services)

@@ -8,10 +8,27 @@ from dataclasses import dataclass
 from typing import Annotated, cast, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictInt,
+    StrictStr,
+    Tag,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
 METADATA_ADDRESS = ipaddress.ip_address("169.254.169.254")
+
+
+_NOTHING, _SOMETHING = "~none", "~given"
+IS_NONE = Tag(_NOTHING)
+IS_GIVEN = Tag(_SOMETHING)
+# Without it, the problems of a value would be those of both sides of the union.
+NONE_OR_GIVEN = Discriminator(lambda value: _NOTHING if isinstance(value, str) else _SOMETHING)  # pyright: ignore[reportUnknownLambdaType] - any value of a file
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,7 @@ def problems_of(
     """The problems of a failed validation, with the legal keys of the very level an unknown key stands on."""
     found: list[Problem] = []
     for detail in error.errors(include_url=False):
-        loc = tuple(part for part in detail["loc"] if part != "[key]")
+        loc = tuple(part for part in detail["loc"] if part not in ("[key]", _NOTHING, _SOMETHING))
         message, legal, shown = detail["msg"].removeprefix("Value error, "), (), _shown(detail["input"])
         if loc and SECRET_KEY.search(str(loc[-1]).lower()):
             shown = "a value that is not repeated here"

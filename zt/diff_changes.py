@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from zt.diff_directions import MOVED, Class, direction_of, gain_of
+from zt.diff_directions import MOVED, direction_of, gain_of
 from zt.diff_facts import Fact, Grant, Setting, Side, covers, key_of, needs, text_of
+from zt.diff_judges import Class
 from zt.diff_words import Say, grant_sentence, layer_of, namer, part, setting_sentence, subject_of
 
 UNKNOWN = "which way this goes is unknown, so it counts as weaker: "

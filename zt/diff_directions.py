@@ -3,16 +3,12 @@
 A difference that nothing here gives a direction counts as weaker, and says so: it must not pass unread.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from enum import StrEnum
 from types import MappingProxyType
 
 from components.posture import SCALE, Action
 from zt.diff_facts import (
-    COMMIT_DAY,
     DatabaseSetting,
     Exemption,
     Grant,
@@ -24,23 +20,22 @@ from zt.diff_facts import (
     ServiceSetting,
     Setting,
 )
-
-
-class Class(StrEnum):
-    """What a difference means for security: what needs a decision first, what needs none last."""
-
-    WEAKER = "weaker"
-    STRONGER = "stronger"
-    NEUTRAL = "neutral"
-
-    @property
-    def reversed(self) -> "Class":
-        """The class of the same difference the other way round."""
-        return {Class.WEAKER: Class.STRONGER, Class.STRONGER: Class.WEAKER}.get(self, self)
-
-
-Judge = Callable[[str, str], Class | None]
-"""From the value before and the one after to a class; `None` where neither can be called the weaker one."""
+from zt.diff_judges import (
+    Class,
+    Judge,
+    day,
+    image,
+    later_is_weaker,
+    limit,
+    more_is_stronger,
+    more_is_weaker,
+    neutral,
+    not_root,
+    scale,
+    seal,
+    switched,
+    unknown,
+)
 
 
 @dataclass(frozen=True)
@@ -59,108 +54,6 @@ class Gain:
 
     gained: Class | None
     reason: str
-
-
-def scale(*weakest_first: object) -> Judge:
-    """Judge by the place on a scale; a value that is not on it has no direction."""
-    words = [text_of(value) for value in weakest_first]
-
-    def judge(before: str, after: str) -> Class | None:
-        if before not in words or after not in words:
-            return None
-        return _by_order(words.index(before), words.index(after))
-
-    return judge
-
-
-def text_of(value: object) -> str:
-    """A value of the posture as facts hold it."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "off" if value is None else str(value)
-
-
-def _by_order(before: int | Decimal, after: int | Decimal) -> Class:
-    if before == after:
-        return Class.NEUTRAL
-    return Class.WEAKER if after < before else Class.STRONGER
-
-
-def more_is_stronger(before: str, after: str) -> Class | None:
-    """Judge by the amount, in Kubernetes' spelling of quantities."""
-    amounts = [_amount(value) for value in (before, after)]
-    return None if None in amounts else _by_order(*(amount or Decimal(0) for amount in amounts))
-
-
-def more_is_weaker(before: str, after: str) -> Class | None:
-    """Judge by the amount, the other way round."""
-    found = more_is_stronger(before, after)
-    return found.reversed if found else None
-
-
-_UNITS = {"m": Decimal("0.001"), "": Decimal(1)} | {
-    f"{letter}{suffix}": Decimal(base) ** power
-    for power, letters in enumerate(("kK", "M", "G", "T", "P"), start=1)
-    for letter in letters
-    for suffix, base in (("", 1000), ("i", 1024))
-}
-
-
-def _amount(value: str) -> Decimal | None:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([a-zA-Z]*)", value)
-    return Decimal(found[1]) * _UNITS[found[2]] if found and found[2] in _UNITS else None
-
-
-def neutral(_before: str, _after: str) -> Class | None:
-    """Judge nothing: the reason has to say why there is nothing to judge."""
-    return Class.NEUTRAL
-
-
-def unknown(_before: str, _after: str) -> Class | None:
-    """No direction: somebody has to look."""
-    return None
-
-
-def not_root(before: str, after: str) -> Class | None:
-    """Judge a user id: 0 is root, and any other is as good as the next."""
-    return _by_order(int(before != "0"), int(after != "0"))
-
-
-def image(before: str, after: str) -> Class | None:
-    """Judge an image: another repository is other software; a digest names one content, a tag whatever it points to."""
-    if _repository(before) != _repository(after):
-        return None
-    return _by_order(int("@sha256:" in before), int("@sha256:" in after))
-
-
-def _repository(reference: str) -> str:
-    name = reference.partition("@")[0]
-    path, slash, last = name.rpartition("/")
-    return path + slash + last.partition(":")[0]
-
-
-def seal(before: str, after: str) -> Class | None:
-    """Judge the kind of Vault's seal: a static key lies beside the data that it opens."""
-    if "static" in (before, after):
-        return _by_order(int(before != "static"), int(after != "static"))
-    return None
-
-
-def day(before: str, after: str) -> Class | None:
-    """Judge the day that exceptions are held against: a fixed one lets them outlive their end, an early one longer."""
-    if COMMIT_DAY in (before, after):
-        return _by_order(int(before == COMMIT_DAY), int(after == COMMIT_DAY))
-    return earlier_is_weaker(before, after)
-
-
-def earlier_is_weaker(before: str, after: str) -> Class | None:
-    """Judge two ISO dates."""
-    return Class.WEAKER if after < before else Class.STRONGER
-
-
-def later_is_weaker(before: str, after: str) -> Class | None:
-    """Judge two ISO dates the other way round."""
-    return Class.WEAKER if after > before else Class.STRONGER
 
 
 _ACTIONS = (*Action, "on")
@@ -262,6 +155,15 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
             scale("ingress", "gateway-api"),
             "an ingress controller is admitted by its whole namespace, a Gateway by its own pods",
         ),
+        "acme-server": Direction("the server that issues certificates", unknown, _TRUST),
+        "vault-issuer": Direction("the issuer in Vault", unknown, _TRUST),
+        "tls-version": Direction(
+            "the lowest TLS version", scale("1.2", "1.3"), "1.3 has no cipher that a client could be talked into"
+        ),
+        "tls-ciphers": Direction(
+            "the ciphers of TLS 1.2", neutral, "each one that is legal has forward secrecy and authenticates its data"
+        ),
+        "firewall": Direction("the firewall at the door", switched, "what its rules let through is not in a plan"),
         "door-identity": Direction("the identity of the door", unknown, _TRUST),
         "kyverno-replicas": Direction("the number of Kyverno replicas", more_is_stronger, _FALLS),
         "mesh-replicas": Direction("the number of istiod replicas", more_is_stronger, _FALLS),
@@ -289,6 +191,21 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
         "team": Direction("the team", neutral, "who answers for it changes, and not what it may do"),
         "protocol": Direction("the protocol", neutral, "policies hold by identity and port, whatever is spoken there"),
         "public-scheme": Direction("the public address", scale("http", "https"), "clear text can be read", "https"),
+        "door-requests": Direction(
+            "the number of requests in an hour", limit, "what answers without a limit can be exhausted, or guessed at"
+        ),
+        "door-bytes": Direction("the largest request in bytes", limit, "a request without an end fills the memory"),
+        "door-hsts": Direction(
+            "the time in seconds that a browser keeps to TLS",
+            more_is_stronger,
+            "until it has seen the header, and after that time, it can be led to clear text",
+        ),
+        "door-headers": Direction(
+            "the headers at the door", unknown, "what a browser makes of each header is in no plan: read them"
+        ),
+        "door-annotations": Direction(
+            "the annotations at the door", unknown, "what an ingress controller makes of them is in no plan: read them"
+        ),
         "secrets": Direction(
             "the place of the secrets",
             scale("a Kubernetes Secret", "Vault"),

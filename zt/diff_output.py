@@ -14,7 +14,7 @@ from rich.text import Text
 
 from components.typed_file import ConfigError, Problem
 from zt.diff_changes import Change, Diff
-from zt.diff_directions import Class
+from zt.diff_judges import Class
 
 JSON_VERSION = 1
 NOTHING = "no change in security"

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import cast
 
 from components.image_signatures import SIGNATURE_RULE, Attestor, KeyAttestor
+from components.ingress_issuers import AcmeIssuer, VaultIssuer
 from components.kyverno_policy_set import KyvernoPolicySetArgs, action_of, policies
 from components.plan import Plan, plan
 from components.policy_library import REGISTRY_RULE, VALIDATING_TIERS, Library, Manifest, Rule, load_library
 from components.posture import Action
+from components.secure_ingress import SecureIngressArgs
 from components.service_files import Admission, read_services
 from components.stack import Stack
 from components.vault_database import DatabaseConnectionArgs
@@ -57,6 +59,7 @@ def stack_of(project: Path, stack: str) -> Stack:
         api_server_reachable=bool(file.settings.api_server_cidrs) or not posture.network_policies,
         vault=posture.vault,
         databases={name: database.host for name, database in file.settings.databases.items()},
+        unsaid=file.settings.ingress.unsaid_of_a_service,
     )
     return Stack(file.name, file.settings, posture, None, read_services(project / "services", admission))
 
@@ -83,8 +86,7 @@ def _platform(stack: Stack, wanted: Plan) -> Iterator[tuple[str, str]]:
     yield "mtls", mesh.mtls if mesh else "off"
     yield "authorization", mesh.authorization if mesh else "off"
     yield "network-policies", _on(stack.posture.network_policies)
-    yield "issuer", wanted.ingress.issuer
-    yield "door", wanted.ingress.kind
+    yield from _door(wanted.ingress)
     if controller:
         yield "door-identity", f"{controller.namespace}/{controller.service_account}"
     else:
@@ -97,6 +99,18 @@ def _platform(stack: Stack, wanted: Plan) -> Iterator[tuple[str, str]]:
         yield "mesh-images", mesh.hub or "its own registry"
     if wanted.policies:
         yield "kyverno-replicas", str(wanted.policies.replicas)
+
+
+def _door(args: SecureIngressArgs) -> Iterator[tuple[str, str]]:
+    yield "issuer", args.issuer.name if args.issuer else "none"
+    if isinstance(args.issuer, AcmeIssuer):
+        yield "acme-server", args.issuer.directory or "its own"
+    if isinstance(args.issuer, VaultIssuer):
+        yield "vault-issuer", f"{args.issuer.mount}/sign/{args.issuer.role} of {args.issuer.server}"
+    yield "door", args.kind
+    yield "tls-version", args.tls_version
+    yield "tls-ciphers", ", ".join(sorted(args.cipher_suites))
+    yield "firewall", f"{args.firewall.image}: {'; '.join(args.firewall.directives)}" if args.firewall else "off"
 
 
 def _vault(args: VaultPlatformArgs) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from components.policy_library import Library
 from components.service_args import SecureServiceArgs
+from components.service_door import HSTS
 from components.service_network import authorization_policy, network_policy_spec
 from components.service_route import http_route_spec, ingress_manifest, public_url
 from components.service_spec import PLATFORM_NAMESPACES
@@ -176,10 +177,23 @@ def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[s
         yield "database-max-ttl", str(args.database.max_ttl)
     if args.public:
         yield "public-scheme", public_url(args).partition(":")[0]
+        yield from _limits(args)
     if args.secrets:
         yield "secrets", "Vault" if uses_vault(args) else "a Kubernetes Secret"
     for container in deployment["template"]["spec"]["containers"]:
         yield from _hardening(_section(container, "securityContext"))
+
+
+def _limits(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
+    door = args.door
+    yield "door-requests", f"{3600 * door.requests / door.seconds:.0f}" if door.requests else "unlimited"
+    yield "door-bytes", str(door.max_request_bytes or "unlimited")
+    if args.platform.route == "ingress":
+        yield "door-annotations", ", ".join(f"{name}: {text}" for name, text in sorted(door.annotations.items()))
+    else:
+        headers = dict(door.headers)
+        yield "door-hsts", headers.pop(HSTS, "").partition(";")[0].removeprefix("max-age=") or "0"
+        yield "door-headers", ", ".join(f"{name}: {text}" for name, text in sorted(headers.items())) or "none"
 
 
 def _hardening(context: Manifest) -> Iterator[tuple[str, str]]:

@@ -66,6 +66,11 @@ _SETTING_LAYERS: Mapping[str, str] = MappingProxyType(
     {
         "image": "images",
         "public-scheme": "door",
+        "door-requests": "door",
+        "door-bytes": "door",
+        "door-headers": "door",
+        "door-hsts": "door",
+        "door-annotations": "door",
         "secrets": "vault",
         "database": "database",
         "database-ttl": "database",

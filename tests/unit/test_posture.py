@@ -79,7 +79,7 @@ def test_a_blank_reason_is_none(reason: str | None) -> None:
         ("best_practice", "deny"),
         ("mtls", "strict"),
         ("authorization", "on"),
-        ("issuer", "vault"),
+        ("issuer", "venafi"),
         ("generate", None),
     ],
 )

@@ -1,5 +1,7 @@
 """The issuers, the Gateway with its listeners and certificates, and their order."""
 
+import base64
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import ingress_issuers as issuers
+from components.gateway_hardening import FirewallArgs, HostLimits
+from components.ingress_issuers import AcmeIssuer, CaIssuer, Issuer, VaultIssuer
 from components.posture import SCALE
 from components.secure_ingress import (
     SecureIngress,
@@ -22,13 +26,14 @@ from tests.unit.monitor import Recording, record
 pytestmark = pytest.mark.unit
 
 HOSTS = ("api.example.org", "shop.example.org")
+PROD = AcmeIssuer("letsencrypt-prod", "ops@example.org")
+VAULT = VaultIssuer("https://vault.vault.svc:8200")
 
 
 def args(**changes: Any) -> SecureIngressArgs:
     given: dict[str, Any] = {
         "charts_dir": None,
-        "issuer": "letsencrypt-prod",
-        "acme_email": "ops@example.org",
+        "issuer": PROD,
         "hosts": HOSTS,
         "route_namespaces": ("shop",),
     }
@@ -39,8 +44,6 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"issuer": "letsencrypt"}, "issuer: 'letsencrypt'; legal are letsencrypt-prod"),
-            ({"acme_email": None}, "acme_email"),
             ({"kind": "nginx"}, "kind: 'nginx'; legal are gateway-api and ingress"),
             ({"kind": "ingress"}, "ingress_class"),
             ({"replicas": 0}, "replicas"),
@@ -51,21 +54,35 @@ class TestArguments:
             ({"hosts": ("api.example.org\n",)}, "no host name"),
             ({"hosts": (HOSTS[0], HOSTS[0])}, "claimed twice"),
             ({"route_namespaces": ()}, "route_namespaces"),
+            ({"tls_version": "1.1"}, "tls_version: '1.1'; legal are 1.2 and 1.3"),
+            ({"limits": (HostLimits("other.example.org", 5),)}, "limits: 'other.example.org' is not among hosts"),
         ],
     )
     def test_a_wrong_argument_is_refused_by_its_name(self, changes: dict[str, Any], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             args(**changes)
 
-    def test_every_issuer_of_the_posture_table_is_accepted(self) -> None:
-        assert set(SCALE["issuer"]) == set(issuers.ISSUERS)
-        assert all(args(issuer=issuer) for issuer in issuers.ISSUERS)
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda: AcmeIssuer("letsencrypt", "ops@example.org"), "issuer: 'letsencrypt'; legal are letsencrypt-prod"),
+            (lambda: AcmeIssuer("letsencrypt-prod", ""), "acme_email"),
+            (lambda: VaultIssuer("http://vault:8200"), "vault.server: 'http://vault:8200' is no https address"),
+        ],
+    )
+    def test_a_wrong_issuer_is_refused_by_its_field(self, make: Callable[[], Issuer], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            make()
+
+    def test_every_issuer_of_the_posture_table_is_made(self) -> None:
+        acme = [AcmeIssuer(name, "ops@example.org") for name in issuers.ACME_SERVERS]
+        assert set(SCALE["issuer"]) == {"none", *(issuer.name for issuer in (*acme, CaIssuer(), VAULT))}
 
 
 class TestIssuers:
     @pytest.mark.parametrize("issuer", list(issuers.ACME_SERVERS))
     def test_lets_encrypt_answers_its_challenge_on_the_http_listener(self, issuer: str) -> None:
-        (made,) = issuers.manifests(issuer, "ops@example.org", ("public", "istio-ingress"), None)
+        (made,) = issuers.manifests(AcmeIssuer(issuer, "ops@example.org"), ("public", "istio-ingress"), None)
         assert made["metadata"]["name"] == issuer
         acme = made["spec"]["acme"]
         assert ("staging" in acme["server"]) == ("staging" in issuer)
@@ -74,21 +91,47 @@ class TestIssuers:
         assert (parent["name"], parent["namespace"], parent["sectionName"]) == ("public", "istio-ingress", "http")
 
     def test_without_a_gateway_the_challenge_is_answered_through_an_ingress(self) -> None:
-        (made,) = issuers.manifests("letsencrypt-prod", "ops@example.org", None, "haproxy")
+        (made,) = issuers.manifests(PROD, None, "haproxy")
         assert made["spec"]["acme"]["solvers"] == [
             {"http01": {"ingress": {"ingressClassName": "haproxy", "serviceType": "ClusterIP"}}}
         ]
 
     def test_the_own_ca_signs_with_a_root_that_signed_itself(self) -> None:
-        self_signed, root, ca = issuers.manifests("ca", None, None, None)
+        self_signed, root, ca = issuers.manifests(CaIssuer(), None, None)
         assert root["spec"]["issuerRef"]["name"] == self_signed["metadata"]["name"]
         assert root["spec"]["isCA"] is True
         assert root["metadata"]["namespace"] == "cert-manager"
         assert ca["metadata"]["name"] == "ca"
         assert ca["spec"]["ca"]["secretName"] == root["spec"]["secretName"]
 
-    def test_none_is_nothing(self) -> None:
-        assert issuers.manifests("none", None, None, None) == ()
+    def test_a_ca_that_is_there_needs_no_root_of_its_own(self) -> None:
+        (made,) = issuers.manifests(CaIssuer("company-ca"), None, None)
+        assert made["spec"] == {"ca": {"secretName": "company-ca"}}
+
+    def test_another_acme_server_has_its_own_directory_and_authority(self) -> None:
+        own = AcmeIssuer("letsencrypt-prod", "ops@example.org", "https://acme.example.org/dir", "PEM")
+        (made,) = issuers.manifests(own, ("public", "istio-ingress"), None)
+        assert made["metadata"]["name"] == "letsencrypt-prod"
+        acme = made["spec"]["acme"]
+        assert (acme["server"], base64.b64decode(acme["caBundle"])) == ("https://acme.example.org/dir", b"PEM")
+        (public,) = issuers.manifests(PROD, ("public", "istio-ingress"), None)
+        assert "caBundle" not in public["spec"]["acme"]
+
+    def test_vault_signs_by_one_role_for_a_token_of_one_account(self) -> None:
+        (made,) = issuers.manifests(VAULT, ("public", "istio-ingress"), None)
+        assert made["metadata"]["name"] == "vault"
+        assert made["spec"]["vault"] == {
+            "server": "https://vault.vault.svc:8200",
+            "path": "pki/sign/public-hosts",
+            "auth": {
+                "kubernetes": {
+                    "mountPath": "/v1/auth/kubernetes",
+                    "role": "cert-manager",
+                    "serviceAccountRef": {"name": "vault-issuer"},
+                }
+            },
+        }
+        assert issuers.token_rules()[0]["resourceNames"] == ["vault-issuer"]
 
 
 class TestGateway:
@@ -96,7 +139,7 @@ class TestGateway:
         _, *https = gateway(args())["spec"]["listeners"]
         assert [listener["hostname"] for listener in https] == list(HOSTS)
         for listener in https:
-            made = certificate(listener["hostname"], args())
+            made = certificate(listener["hostname"], "letsencrypt-prod", args())
             assert listener["protocol"] == "HTTPS"
             assert listener["tls"]["mode"] == "Terminate"
             assert listener["tls"]["certificateRefs"][0]["name"] == made["spec"]["secretName"]
@@ -105,7 +148,7 @@ class TestGateway:
             assert made["spec"]["issuerRef"]["name"] == "letsencrypt-prod"
 
     def test_a_certificate_is_renewed_a_third_of_its_life_before_it_ends(self) -> None:
-        spec = certificate(HOSTS[0], args())["spec"]
+        spec = certificate(HOSTS[0], "ca", args())["spec"]
         hours = {key: int(spec[key].partition("h")[0]) for key in ("duration", "renewBefore")}
         assert hours["renewBefore"] * 3 >= hours["duration"]
 
@@ -191,7 +234,7 @@ class TestComponent:
         record(lambda: made.append(SecureIngress("ingress", args())))
         assert made[0].gateway == ("public", "istio-ingress")
         assert made[0].issuer_name == "letsencrypt-prod"
-        assert len(made[0].ready) == 9
+        assert len(made[0].ready) == 10
 
     def test_an_ingress_stack_has_an_issuer_and_no_gateway(self) -> None:
         made: list[SecureIngress] = []
@@ -201,13 +244,32 @@ class TestComponent:
         assert made[0].gateway is None
         assert made[0].issuer_name == "letsencrypt-prod"
 
+    def test_limits_and_tls_stand_before_the_gateway(self) -> None:
+        limits = tuple(HostLimits(host, 5) for host in HOSTS)
+        firewall = FirewallArgs(f"registry.example.org/waf@sha256:{'a' * 64}", ("Include @recommended-conf",))
+        recording = record(lambda: SecureIngress("ingress", args(limits=limits, firewall=firewall)))
+        behind = recording.behind(recording.one("kubernetes:gateway.networking.k8s.io/v1:Gateway"))
+        assert behind >= {
+            "ingress-envoyfilter-public-tls",
+            "ingress-envoyfilter-public-limits",
+            "ingress-wasmplugin-firewall",
+        }
+
+    def test_cert_manager_gets_tokens_of_the_account_that_vault_knows_and_of_no_other(self) -> None:
+        recording = record(lambda: SecureIngress("ingress", args(issuer=VAULT)))
+        assert self.kinds(recording).count("ServiceAccount") == 1
+        issuer = recording.one("ClusterIssuer")
+        assert recording.behind(issuer) >= {"ingress-vault-issuer"}
+        subjects = recording.one("RoleBinding").inputs["subjects"]
+        assert subjects == [{"kind": "ServiceAccount", "name": "cert-manager", "namespace": "cert-manager"}]
+
     def test_no_issuer_is_no_door(self) -> None:
         made: list[SecureIngress] = []
-        recording = record(lambda: made.append(SecureIngress("ingress", args(issuer="none"))))
+        recording = record(lambda: made.append(SecureIngress("ingress", args(issuer=None))))
         assert self.kinds(recording) == []
         assert (made[0].ready, made[0].gateway, made[0].issuer_name) == ([], None, "")
 
     def test_everything_belongs_to_the_component(self) -> None:
-        recording = record(lambda: SecureIngress("ingress", args(issuer="ca")))
+        recording = record(lambda: SecureIngress("ingress", args(issuer=CaIssuer())))
         component = recording.one("zero-trust:platform:SecureIngress")
         assert {made.parent for made in recording.resources if made.custom} == {component.urn}

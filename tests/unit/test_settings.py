@@ -20,6 +20,10 @@ AZURE = {"tenantId": "t", "vaultName": "v", "keyName": "k"}
 TRANSIT = {"address": "https://v.example.org", "keyName": "unseal", "tokenSecret": "transit-token"}
 STATIC = {"currentKeyId": "k2", "previousKeyId": "k1", "keySecret": "vault-seal"}
 
+WAF = f"registry.example.org/waf/coraza@sha256:{'a' * 64}"
+INGRESS = {"kind": "ingress", "className": "nginx", "controller": {"namespace": "nginx", "serviceAccount": "nginx"}}
+OUT = {"acmeEmail": "ops@example.org", **INGRESS, "headers": "none", "rateLimit": "none", "maxRequestBytes": "none"}
+
 WRONG: list[tuple[str, Any, str]] = [
     ("environment", "prod", "production, staging, dev, local"),
     ("trustDomain", "Cluster_Local", "host name"),
@@ -79,6 +83,25 @@ WRONG: list[tuple[str, Any, str]] = [
     ("mesh", {"hub": "*"}, "registry or repository"),
     ("ingress", {"kind": "nginx"}, "gateway-api, ingress"),
     ("ingress", {"acmeEmail": "nobody"}, "mail address"),
+    ("ingress", {"acmeServer": {"directory": "http://acme.example.org/dir"}}, "TLS only"),
+    ("ingress", {"acmeServer": {"directory": "https://acme.example.org"}}, "directory of an ACME server"),
+    ("ingress", {"acmeServer": {"directory": "https://a.example.org/d", "caBundleFile": "ca.pem"}}, "absolute path"),
+    ("ingress", {"ca": {"keyPair": "Company CA"}}, "DNS label"),
+    ("ingress", {"vault": {"server": "http://vault:8200"}}, "TLS only"),
+    ("ingress", {"tls": {"minVersion": "1.1"}}, "1.2, 1.3"),
+    ("ingress", {"tls": {"ciphers": ["AES128-SHA"]}}, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+    ("ingress", {"tls": {"ciphers": []}}, "at least 1"),
+    ("ingress", {"hsts": {"maxAge": 300, "preload": True}}, "preload needs maxAge of 31536000"),
+    ("ingress", {"headers": {"X Frame": "DENY"}}, "name of a header"),
+    ("ingress", {"headers": {"X-Frame-Options": "DENY\nX-Other: 1"}}, "printable ASCII"),
+    ("ingress", {"headers": {"A": "1", "a": "2"}}, "stands there twice"),
+    ("ingress", {"headers": {f"X-{number}": "1" for number in range(16)}}, "15 at most"),
+    ("ingress", {"rateLimit": {"requests": 0}}, "greater than or equal"),
+    ("ingress", {"rateLimit": {"requests": 5, "per": "day"}}, "second, minute, hour"),
+    ("ingress", {"maxRequestBytes": 0}, "greater than or equal"),
+    ("ingress", {"maxRequestBytes": "1Mi"}, "legal: none"),
+    ("ingress", {"waf": {"image": "registry.example.org/waf:v1"}}, "sha256"),
+    ("ingress", {"waf": {"image": WAF, "directives": ["SecRuleEngine Off"]}}, "follows from the posture"),
     ("ingress", {"gatewayNamespace": "Ingress"}, "DNS label"),
     ("services", {"replicas": 0}, "greater than or equal"),
     ("apiServerCidrs", ["0.0.0.0/0"], "over-broad"),
@@ -195,6 +218,18 @@ def test_all_errors_of_a_file_come_at_once() -> None:
         ("production", {"posture": NO_VAULT, "databases": {"shop": SHOP}}, "databases"),
         ("production", {"ingress": {}}, "ingress.acmeEmail"),
         ("dev", {"ingress": {"kind": "ingress", "className": "nginx"}}, "ingress.controller"),
+        ("production", {"ingress": INGRESS}, "ingress.headers"),
+        ("production", {"ingress": INGRESS}, "ingress.rateLimit"),
+        ("production", {"ingress": INGRESS}, "ingress.maxRequestBytes"),
+        ("dev", {"ingress": {**INGRESS, "rateLimit": {"requests": 5}}}, "ingress.rateLimit"),
+        ("production", {"ingress": {**OUT, "tls": {"minVersion": "1.3"}}}, "ingress.tls"),
+        ("production", {"ingress": {**OUT, "waf": {"image": WAF}}}, "ingress.waf"),
+        ("production", {"ingress": {**OUT, "hsts": {"maxAge": 300}}}, "ingress.hsts"),
+        ("production", {"ingress": {"annotations": {"tls": {"a": "b"}}}}, "ingress.annotations"),
+        ("production", {"ingress": {"waf": {"image": WAF.replace("registry", "other")}}}, "ingress.waf.image"),
+        ("production", {"ingress": {"ca": {"keyPair": "company-ca"}}}, "ingress.ca"),
+        ("production", {"ingress": {"vault": {}}}, "ingress.vault"),
+        ("production", {"posture": {**NO_VAULT, "issuer": {"value": "vault", "reason": "r"}}}, "posture.issuer"),
         ("dev", {"posture": {"mtls": {"value": "off", "reason": "r"}}}, "posture.issuer"),
         ("production", {"posture": {"injectionFailClosed": {"value": False}}}, "posture.injectionFailClosed"),
         ("production", {"posture": {"critical": {"value": "block"}}}, "posture.critical"),
@@ -204,6 +239,13 @@ def test_keys_that_need_each_other(environment: str, changes: dict[str, Any], ke
     with pytest.raises(ConfigError) as caught:
         settings(environment, **changes)
     assert f"zero-trust:{key}" in {problem.key for problem in caught.value.problems}
+
+
+def test_an_ingress_says_by_annotations_or_leaves_out_what_it_cannot_say() -> None:
+    assert settings("production", ingress=OUT)
+    said = {"headers": {"h": "x"}, "rateLimit": {"r": "{requests}"}, "maxRequestBytes": {"b": "{bytes}"}}
+    assert settings("production", ingress={"acmeEmail": "ops@example.org", **INGRESS, "annotations": said})
+    assert settings("dev", ingress=INGRESS), "dev asks nothing of a service"
 
 
 def test_a_reasoned_override_reaches_the_posture() -> None:
@@ -253,6 +295,7 @@ def test_secrets_of_the_config_are_secret_and_those_asked_for_are_there(written:
 
 
 OVERLAY = """
+acme: {directory: "https://127.0.0.1:14000/dir", caBundleFile: /state/acme.pem}
 vault:
   address: https://127.0.0.1:8200
   caCertFile: /state/ca.pem
@@ -266,7 +309,8 @@ charts: /state/charts
 @pytest.fixture
 def overlay(tmp_path: Path) -> Overlay:
     path = tmp_path / "overlay.yaml"
-    path.write_text(OVERLAY, encoding="utf-8")
+    path.write_text(OVERLAY.replace("/state/acme", f"{tmp_path}/acme"), encoding="utf-8")
+    (tmp_path / "acme.pem").write_text("PEM", encoding="utf-8")
     found = read_overlay(str(path))
     assert found is not None
     return found
@@ -276,7 +320,10 @@ def overlay(tmp_path: Path) -> Overlay:
 def test_an_overlay_says_where_and_never_what(environment: str, overlay: Overlay) -> None:
     placed, plain = settings(environment, overlay), settings(environment)
     assert placed.decisions() == plain.decisions()
-    assert placed.model_copy(update={"vault": plain.vault}) == plain
+    assert placed.model_copy(update={"vault": plain.vault, "ingress": plain.ingress}) == plain
+    assert placed.ingress.model_copy(update={"acme_server": None}) == plain.ingress
+    assert placed.ingress.acme_server is not None
+    assert placed.ingress.acme_server.directory == "https://127.0.0.1:14000/dir"
     assert (placed.vault.mode, placed.vault.address) == ("external", "https://127.0.0.1:8200")
     assert placed.vault.audit_paths[0] == "/state/audit/audit.log"
 
@@ -294,7 +341,7 @@ def test_with_an_overlay_vault_has_no_release(overlay: Overlay) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("posture: {}", r"overlay\.yaml:1: posture: unknown key.*legal: vault, charts"),
+        ("posture: {}", r"overlay\.yaml:1: posture: unknown key.*legal: vault, acme, charts"),
         ("vault:\n  address: https://x\n  mode: helm", r"overlay\.yaml:3: vault\.mode: unknown key"),
         ("vault: {}", r"vault\.address: missing"),
         ("charts: charts", "absolute path"),

@@ -25,13 +25,6 @@ from zt.diff_directions import (
     PLATFORM,
     RULE_TEXT,
     SERVICE,
-    Class,
-    day,
-    image,
-    more_is_stronger,
-    more_is_weaker,
-    scale,
-    seal,
 )
 from zt.diff_facts import (
     COMMIT_DAY,
@@ -44,6 +37,17 @@ from zt.diff_facts import (
     Setting,
     Side,
     key_of,
+)
+from zt.diff_judges import (
+    Class,
+    day,
+    image,
+    limit,
+    more_is_stronger,
+    more_is_weaker,
+    scale,
+    seal,
+    switched,
 )
 
 CASES = [*SERVICE_CASES, *PLATFORM_CASES]
@@ -123,6 +127,19 @@ class TestDirections:
     def test_amounts(self, before: str, after: str, means: str) -> None:
         assert more_is_stronger(before, after) == means
         assert more_is_weaker(after, before) == means
+
+    @pytest.mark.parametrize(
+        ("before", "after", "means"),
+        [("10", "unlimited", "weaker"), ("unlimited", "10", "stronger"), ("10", "20", "weaker")],
+    )
+    def test_limits(self, before: str, after: str, means: str) -> None:
+        assert limit(before, after) == means
+
+    @pytest.mark.parametrize(
+        ("before", "after", "means"), [("a", "off", "weaker"), ("off", "a", "stronger"), ("a", "b", None)]
+    )
+    def test_switches(self, before: str, after: str, means: str | None) -> None:
+        assert switched(before, after) == means
 
     def test_what_is_no_amount_has_no_direction(self) -> None:
         assert more_is_stronger("many", "1") is None

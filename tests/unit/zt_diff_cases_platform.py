@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from components.secure_ingress import CIPHER_SUITES
 from tests.unit.zt_diff_files import SMALL, Case, Files, in_tier, posture, with_text, without
 
 _KEY = """\
@@ -19,6 +20,19 @@ _VAULT: dict[str, Any] = {
     "auditPaths": ["/vault/audit/audit.log", "stdout"],
 }
 _UNKNOWN_TRUST = {"mode": "external", "address": "https://vault.example.net:8200", "cidrs": ["10.0.8.0/24"]}
+_FIREWALL = f"registry.example.org/platform/waf@sha256:{'a' * 64}"
+_SIGNER = "sign/public-hosts of https://vault.vault.svc:8200"
+_INGRESS: dict[str, Any] = {
+    "kind": "ingress",
+    "className": "nginx",
+    "controller": {"namespace": "nginx", "serviceAccount": "nginx"},
+    "headers": "none",
+    "maxRequestBytes": "none",
+}
+
+
+def _door(**keys: Any) -> Files:
+    return Files(stack={"ingress": {"acmeEmail": "platform@example.org", "replicas": 2, **keys}})
 
 
 def _stack(**keys: Any) -> Files:
@@ -145,8 +159,59 @@ PLATFORM_CASES = [
     ),
     Case(
         "the issuer",
-        ["weaker: the TLS issuer goes from letsencrypt-prod to ca"],
+        [
+            "weaker: the time in seconds that a browser keeps to TLS of api goes from 31536000 to 300",
+            "weaker: the TLS issuer goes from letsencrypt-prod to ca",
+        ],
         Files(stack=posture(issuer="ca")),
+    ),
+    Case(
+        "another ACME server",
+        ["weaker: the server that issues certificates goes from its own to https://acme.example.org/dir"],
+        _door(acmeServer={"directory": "https://acme.example.org/dir"}),
+    ),
+    Case(
+        "another role of Vault",
+        [
+            f"weaker: the issuer in Vault goes from pki/{_SIGNER} to inner/{_SIGNER}",
+        ],
+        Files(stack=posture(issuer="vault") | {"ingress": {"vault": {"mount": "inner"}}}),
+        Files(stack=posture(issuer="vault") | {"ingress": {}}),
+    ),
+    Case(
+        "TLS 1.3 alone",
+        [
+            "stronger: the lowest TLS version goes from 1.2 to 1.3",
+            f"neutral: the ciphers of TLS 1.2 goes from {', '.join(CIPHER_SUITES)} to ECDHE-ECDSA-AES256-GCM-SHA384",
+        ],
+        _door(tls={"minVersion": "1.3", "ciphers": ["ECDHE-ECDSA-AES256-GCM-SHA384"]}),
+    ),
+    Case(
+        "a firewall",
+        [f"stronger: the firewall at the door goes from off to {_FIREWALL}: Include @crs-setup-conf"],
+        _door(waf={"image": _FIREWALL, "directives": ["Include @crs-setup-conf"]}),
+    ),
+    Case(
+        "the limits of every host",
+        [
+            "weaker: the largest request in bytes of api goes from 1048576 to unlimited",
+            "stronger: the number of requests in an hour of api goes from 360000 to 600",
+        ],
+        _door(rateLimit={"requests": 10, "per": "minute"}, maxRequestBytes="none"),
+    ),
+    Case(
+        "the headers of every host",
+        [
+            "weaker: the headers at the door of api goes from X-Frame-Options: DENY to none",
+        ],
+        _door(headers="none"),
+        _door(headers={"X-Frame-Options": "DENY"}),
+    ),
+    Case(
+        "an annotation of an Ingress",
+        ["weaker: the annotations at the door of api goes from limit: 360000 to limit: 100"],
+        _door(**_INGRESS, annotations={"rateLimit": {"limit": "{requests}"}}),
+        _door(**_INGRESS, annotations={"rateLimit": {"limit": "360000"}}),
     ),
     Case(
         "another gateway",
@@ -159,18 +224,13 @@ PLATFORM_CASES = [
     Case(
         "another door",
         [
+            "weaker: the largest request in bytes of api goes from 1048576 to unlimited",
+            "weaker: the number of requests in an hour of api goes from 360000 to unlimited",
             "weaker: the identity of the door goes from istio-ingress to nginx/nginx",
             "weaker: the kind of door goes from gateway-api to ingress",
             "weaker: the number of cert-manager replicas goes from 2 to 1",
         ],
-        _stack(
-            ingress={
-                "kind": "ingress",
-                "className": "nginx",
-                "acmeEmail": "platform@example.org",
-                "controller": {"namespace": "nginx", "serviceAccount": "nginx"},
-            }
-        ),
+        _door(**(_INGRESS | {"rateLimit": "none", "replicas": 1})),
     ),
     Case(
         "Kyverno's replicas",
