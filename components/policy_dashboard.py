@@ -255,18 +255,13 @@ def _policy_changes() -> Manifest:
 def _controller_errors() -> Manifest:
     return _panel(
         "timeseries",
-        "Errors of Kyverno",
-        "Work that a controller had to try again, and rules that could not be evaluated. A few retries while policies "
-        "are being changed are normal; a rule that cannot be evaluated judges nothing.",
+        "Rules that could not be evaluated",
+        "A rule that cannot be evaluated judges nothing.",
         [
             _query(
-                "sum by (controller_name) (increase(kyverno_controller_requeue_total[$__rate_interval]))",
-                "retried: {{controller_name}}",
-            ),
-            _query(
                 f'sum by (policy_name) (increase({_SCANNED}{{result="error"}}[$__rate_interval]))',
-                "not evaluated: {{policy_name}}",
-            ),
+                "{{policy_name}}",
+            )
         ],
         unit="none",
         draw="bars",
