@@ -29,7 +29,7 @@ $(INSTALLED): requirements-dev.txt
 setup: $(INSTALLED) ## Create the virtual environment from the locked requirements
 
 ##@ The stack on the embedded control plane
-.PHONY: up preview check destroy status logs down clean tools
+.PHONY: up preview check report destroy status logs down clean tools
 up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK
 	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres)
 
@@ -38,6 +38,9 @@ preview: $(INSTALLED) ## Show what `pulumi up` of STACK would change
 
 check: $(INSTALLED) ## Say what admission would refuse of STACK, service by service
 	@$(BIN)/zt check --stack $(STACK) --embedded
+
+report: $(INSTALLED) ## Write the report on STACK, measured on the running control plane; ATTACKS=file.json adds an attack
+	@$(BIN)/zt report --stack $(STACK) --embedded $(if $(ATTACKS),--attacks $(ATTACKS))
 
 destroy: $(INSTALLED) ## Remove STACK: no webhook and no finalizer stays behind
 	@$(EMBEDDED) destroy --stack $(STACK)
