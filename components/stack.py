@@ -1,7 +1,9 @@
 """What one run works on: the stack's settings, posture, places and services, read and checked before any resource."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pulumi
@@ -68,18 +70,33 @@ def load_stack(root: Path) -> Stack:
     )
     overlay = read_overlay(os.environ.get(OVERLAY_VARIABLE))
     settings = parse_settings(decode_config(config, secret_keys, file), file, overlay)
+    charts = overlay.charts if overlay else None
+    return read_stack(root, file, settings, charts, lambda: settings.as_of or commit_date(root))
+
+
+def read_stack(
+    root: Path,
+    file: str,
+    settings: Settings,
+    charts_dir: str | None = None,
+    as_of: Callable[[], date | None] = lambda: None,
+) -> Stack:
+    """The input of a run with these settings and the services of a project, without Pulumi.
+
+    `as_of` gives the day that exceptions are judged on; without it none is expired. Raises `ConfigError` with every
+    problem of the service files.
+    """
     posture = settings.decisions()
     admission = Admission(
         # A stack whose rules refuse nothing may run any image.
         registries=settings.registries if posture.critical is Action.DENY else (),
         api_server_reachable=bool(settings.api_server_cidrs) or not posture.network_policies,
-        as_of=lambda: settings.as_of or commit_date(root),
+        as_of=as_of,
         vault=posture.vault,
         databases={name: database.host for name, database in settings.databases.items()},
         unsaid=settings.ingress.unsaid_of_a_service,
     )
-    services = read_services(root / "services", admission)
-    return Stack(file, settings, posture, overlay.charts if overlay else None, services)
+    return Stack(file, settings, posture, charts_dir, read_services(root / "services", admission))
 
 
 def read_overlay(path: str | None) -> Overlay | None:

@@ -12,12 +12,12 @@ from rich.console import Console
 
 from components.typed_file import ConfigError, Problem
 from zt.charts import render
+from zt.check_report import BAD_USAGE, TOOL_FAILED, Report
 from zt.kyverno import judge
 from zt.output import FORMATS
 from zt.output_text import print_report, summary
 from zt.plan import Plan, parse_plan
 from zt.plan_source import PlanText, embedded_preview, preview, read_plan
-from zt.report import BAD_USAGE, TOOL_FAILED, Report
 from zt.tool_error import ConfigRefusedError, ToolError
 from zt.verdicts import read_service_texts, verdicts
 

@@ -341,6 +341,50 @@ def attack(
     raise typer.Exit(run(options, context.obj))
 
 
+@app.command()
+def report(
+    context: typer.Context,
+    stack: Annotated[str, typer.Option("--stack", "-s", help="The stack that is reported on.")],
+    embedded: Annotated[bool, typer.Option("--embedded", help="Measure on this checkout's control plane.")] = False,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Measure on the cluster of this kubeconfig.")] = None,
+    cluster_context: Annotated[
+        str | None, typer.Option("--context", help="Measure on this context of the kubeconfig.")
+    ] = None,
+    attacks: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What `zt attack --format json` wrote of this stack.")
+    ] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day to judge exceptions by; today in UTC.")
+    ] = None,
+    output_format: Annotated[Literal["html", "json"], typer.Option("--format")] = "html",
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write; - is the standard output. By default zero-trust-report-STACK.html, replaced if it "
+            "is there; JSON goes to the standard output.",
+        ),
+    ] = None,
+    project: Annotated[Path, typer.Option(help="The directory with Pulumi.yaml.")] = CHECKOUT,
+) -> None:
+    """Write a report on a stack: posture, access, Vault paths, certificates, rules, exceptions, attacks.
+
+    One HTML file that loads nothing. Reads the stack file and the service files; compliance and certificates need a
+    cluster, and are said to be not measured without one.
+
+    Exit codes: 0 written; 2 wrong argument or file; 3 the cluster cannot be read.
+    """
+    from zt.compliance_cluster import Access
+    from zt.report import Options, run
+
+    if embedded and (kubeconfig or cluster_context):
+        raise typer.BadParameter("--embedded names the cluster: leave --kubeconfig and --context out")
+    now = datetime.now(UTC)
+    day, access = (as_of or now).date(), Access(kubeconfig, cluster_context, embedded)
+    # Whoever calls the command from a program may hand over another way to read a cluster.
+    raise typer.Exit(run(Options(stack, project, now, day, access, attacks, output_format, output), context.obj))
+
+
 def main() -> NoReturn:
     """Run the command line; ends the process with its exit code."""
     app()

@@ -15,6 +15,7 @@ from yaml import YAMLError
 from zt.compliance import Metadata, Owner
 
 _REPORTS = "/apis/wgpolicyk8s.io/v1alpha2"
+_CERTIFICATES = "/apis/cert-manager.io/v1/certificates"
 _PAGE = 500
 _SECONDS = (5, 60)
 _JSON = "application/json"
@@ -74,6 +75,10 @@ class LiveCluster:
         """Every report of the cluster; none when it has no PolicyReports. Raises `ClusterError`."""
         for resource in ("policyreports", "clusterpolicyreports"):
             yield from self._list(f"{_REPORTS}/{resource}", _JSON)
+
+    def certificates(self) -> list[dict[str, Any]]:
+        """Every Certificate of cert-manager; none when the cluster does not serve them. Raises `ClusterError`."""
+        return list(self._list(_CERTIFICATES, _JSON))
 
     def metadata(self, api_version: str, kind: str) -> Mapping[str, Metadata]:
         """The live objects of a kind by uid, their metadata alone. Raises `ClusterError`."""

@@ -17,8 +17,7 @@ from components.plan import Plan, plan
 from components.policy_library import REGISTRY_RULE, VALIDATING_TIERS, Library, Manifest, Rule, load_library
 from components.posture import Action
 from components.secure_ingress import SecureIngressArgs
-from components.service_files import Admission, read_services
-from components.stack import Stack
+from components.stack import Stack, read_stack
 from components.vault_database import DatabaseConnectionArgs
 from components.vault_platform import VaultPlatformArgs
 from components.vault_values import ServerArgs
@@ -53,15 +52,7 @@ def stack_of(project: Path, stack: str) -> Stack:
     Whether an exception has expired depends on the day, and is not judged: `zt check` does.
     """
     file = StackFile.read(project, stack)
-    posture = file.settings.decisions()
-    admission = Admission(
-        registries=file.settings.registries if posture.critical is Action.DENY else (),
-        api_server_reachable=bool(file.settings.api_server_cidrs) or not posture.network_policies,
-        vault=posture.vault,
-        databases={name: database.host for name, database in file.settings.databases.items()},
-        unsaid=file.settings.ingress.unsaid_of_a_service,
-    )
-    return Stack(file.name, file.settings, posture, None, read_services(project / "services", admission))
+    return read_stack(project, file.name, file.settings)
 
 
 def facts_of(stack: Stack, wanted: Plan, library: Library) -> Iterator[Fact]:

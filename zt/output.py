@@ -7,9 +7,9 @@ from typing import cast
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from zt.check_report import Report
 from zt.output_sarif import sarif
 from zt.output_text import text_report
-from zt.report import Report
 from zt.verdicts import Outcome, Verdict
 
 JSON_VERSION = 1

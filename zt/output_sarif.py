@@ -5,7 +5,7 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 
 import json
 
-from zt.report import Report
+from zt.check_report import Report
 from zt.verdicts import Outcome, Verdict
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from zt.report import Report
+from zt.check_report import Report
 from zt.verdicts import Outcome, Verdict
 
 _STYLES = {

@@ -1,44 +1,79 @@
-"""What a check found, as every output format gets it, and the exit code that follows from it."""
+"""`zt report`: everything that is known of a stack, as one page for people and as JSON for programs."""
 
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from pathlib import Path
 
-from zt.verdicts import Outcome, Verdict
+from rich.console import Console
 
-CLEAN, REFUSED, BAD_USAGE, TOOL_FAILED = 0, 1, 2, 3
-_BLOCKING = (Outcome.REFUSED, Outcome.EXPIRED)
+from components.policy_library import PolicyLibraryError
+from components.typed_file import ConfigError, Problem
+from zt.atomic_write import write_atomically
+from zt.compliance_cluster import Access, ClusterError, connect
+from zt.report_build import Connect, Request, report
+from zt.report_model import Report
+from zt.report_page import page
+
+DONE, BAD_USAGE, UNREACHABLE = 0, 2, 3
+_STANDARD_OUTPUT = "-"
 
 
 @dataclass(frozen=True)
-class Report:
-    """The verdicts of one plan."""
+class Options:
+    """What was asked for. Without a place in `access` no cluster is looked at; without `output` see `destination`."""
 
     stack: str
+    project: Path
+    now: datetime
     as_of: date
-    verdicts: Sequence[Verdict]
-    warnings: Sequence[str]
-    """What could not be checked, each with its reason."""
-    objects: int
-    """How many objects are planned, those of Helm releases included."""
-    rules: int
-    """How many policies they were held against."""
+    access: Access
+    attacks: Path | None = None
+    output_format: str = "html"
+    output: str | None = None
 
-    def count(self, outcome: Outcome) -> int:
-        """How many verdicts have an outcome."""
-        return sum(1 for verdict in self.verdicts if verdict.outcome is outcome)
 
-    def blocking(self) -> list[Verdict]:
-        """The verdicts that fail the check on any stack."""
-        return [verdict for verdict in self.verdicts if verdict.outcome in _BLOCKING]
+def run(options: Options, connect_to: Connect | None = None) -> int:
+    """Make the report, write it, and return the exit code.
 
-    def by_service(self) -> dict[str, list[Verdict]]:
-        """The verdicts of each service; `platform` comes last."""
-        found: dict[str, list[Verdict]] = {}
-        for verdict in self.verdicts:
-            found.setdefault(verdict.service, []).append(verdict)
-        return found
+    0: written. 2: a wrong argument or file. 3: the cluster cannot be read.
+    """
+    errors = Console(stderr=True, highlight=False)
+    access = options.access if options.access != Access() else None
+    request = Request(options.stack, options.project, options.now, options.as_of, access, options.attacks)
+    try:
+        text = as_text(report(request, connect_to or connect), options.output_format)
+        target = destination(options)
+        if target is None:
+            sys.stdout.write(text)
+        else:
+            _write(target, text)
+            errors.print(f"written to {target}", markup=False, soft_wrap=True)
+    except (ConfigError, PolicyLibraryError) as error:
+        errors.print(f"error: {error}", markup=False, soft_wrap=True)
+        return BAD_USAGE
+    except ClusterError as error:
+        errors.print(f"error: {error}", markup=False, soft_wrap=True)
+        return UNREACHABLE
+    return DONE
 
-    def exit_code(self, strict: bool) -> int:
-        """1 when admission would refuse something or an exception ran out; under `strict` also for what it reports."""
-        return REFUSED if self.blocking() or (strict and self.count(Outcome.WARNED)) else CLEAN
+
+def as_text(found: Report, output_format: str) -> str:
+    """The report in a format: html or json."""
+    if output_format == "json":
+        return f"{found.model_dump_json(by_alias=True, indent=2)}\n"
+    return page(found)
+
+
+def destination(options: Options) -> Path | None:
+    """The file to write; `None` for the standard output, which JSON goes to unless a file is named."""
+    if options.output == _STANDARD_OUTPUT or (options.output is None and options.output_format == "json"):
+        return None
+    return Path(options.output or f"zero-trust-report-{options.stack}.html")
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        write_atomically(target, text.encode())
+    except OSError as error:
+        raise ConfigError([Problem("--output", str(target), f"cannot be written: {error.strerror}")]) from error

@@ -5,8 +5,6 @@ comments. A pull request would show all of that, so the text is edited at the po
 the result is read again to prove that nothing but the phase has another value.
 """
 
-import os
-import tempfile
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -18,6 +16,7 @@ import yaml
 from components.policy_library import Library, load_library
 from components.settings import PROJECT, Settings, decode_config, parse_settings
 from components.typed_file import ConfigError, Problem, read_yaml
+from zt.atomic_write import write_atomically
 
 PHASES = ("audit", "warn", "enforce")
 """The phases of a rule of the important tier, in their order."""
@@ -76,24 +75,9 @@ class StackFile:
     def write(self) -> None:
         """Replace the file on disk in one step: a reader sees the old text or the new one. Raises `ConfigError`."""
         try:
-            _replace_file(self.path.resolve(), self.text.encode())
+            write_atomically(self.path.resolve(), self.text.encode())
         except OSError as error:
             raise ConfigError([Problem(self.name, _KEY, f"cannot be written: {error.strerror or error}")]) from error
-
-
-def _replace_file(target: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # A temporary file is private; the stack file keeps the mode that it has.
-        temporary.chmod(target.stat().st_mode & 0o7777)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _settings(text: str, file: str) -> Settings:
