@@ -60,6 +60,7 @@ def stack_of(project: Path, stack: str) -> Stack:
         vault=posture.vault,
         databases={name: database.host for name, database in file.settings.databases.items()},
         unsaid=file.settings.ingress.unsaid_of_a_service,
+        scraper=file.settings.mesh.scraper is not None or not posture.closed,
     )
     return Stack(file.name, file.settings, posture, None, read_services(project / "services", admission))
 

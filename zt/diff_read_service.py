@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from components.policy_library import Library
 from components.service_args import SecureServiceArgs
+from components.service_calls import authorization_policy
 from components.service_door import HSTS
-from components.service_network import authorization_policy, network_policy_spec
+from components.service_network import network_policy_spec
 from components.service_route import http_route_spec, ingress_manifest, public_url
 from components.service_spec import PLATFORM_NAMESPACES
 from components.service_vault import TOKEN_AUDIENCE, uses_vault, vault_policy

@@ -206,6 +206,7 @@ SERVICE_CASES = [
         "a database",
         [
             "weaker: api may now SELECT on table public.orders of database orders",
+            "weaker: api may now reach 10.0.9.9/32:5432",
             "weaker: api can now read database/creds/shop.api",
         ],
         _database([_GRANT]),
@@ -218,6 +219,8 @@ SERVICE_CASES = [
             "weaker: the place of database orders goes from 10.0.9.9:5432/shop to 10.0.9.8:5432/shop",
             "weaker: the life in seconds without renewal of a database user of api goes from 1800 to 3600",
             "weaker: the longest life in seconds of a database user of api goes from 43200 to 86400",
+            "weaker: api may now reach 10.0.9.8/32:5432",
+            "stronger: api may no longer reach 10.0.9.9/32:5432",
         ],
         _database([_GRANT], {"host": "10.0.9.8", "adminUser": "root", "caCertFile": "/vault/tls/db.crt"}),
         _database([_GRANT], ttl="30m", maxTtl="12h"),
