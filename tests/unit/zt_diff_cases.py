@@ -51,6 +51,7 @@ SERVICE_CASES = [
             "weaker: anything in the cluster may now reach web:9000",
             "weaker: authorization by identity goes from enforce to dry-run",
             "weaker: the network policy of every service goes from on to off",
+            "weaker: what the proxy of a service knows goes from what the service declares to the whole mesh",
         ],
         Files(stack=posture(networkPolicies=False, authorization="dry-run")),
     ),
@@ -61,6 +62,7 @@ SERVICE_CASES = [
             "stronger: anything in the cluster may no longer reach redis:6379, except api",
             "stronger: anything in the cluster may no longer reach web:9000",
             "stronger: the network policy of every service goes from off to on",
+            "stronger: what the proxy of a service knows goes from the whole mesh to what the service declares",
         ],
         Files(stack=posture(authorization="off")),
         Files(stack=posture(networkPolicies=False, authorization="off")),
@@ -207,6 +209,7 @@ SERVICE_CASES = [
         [
             "weaker: api may now SELECT on table public.orders of database orders",
             "weaker: api may now reach 10.0.9.9/32:5432",
+            "weaker: the proxy of api now lets it reach orders.invalid:5432 (TCP) outside the cluster",
             "weaker: api can now read database/creds/shop.api",
         ],
         _database([_GRANT]),
