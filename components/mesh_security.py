@@ -16,16 +16,37 @@ SECURITY_API = "security.istio.io/v1"
 # The dry-run annotation of https://istio.io/latest/docs/tasks/security/authorization/authz-dry-run/
 DRY_RUN = "istio.io/dry-run"
 HUB = "registry.istio.io/release"
+_TRACING = "collector"
 
 Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AutoscalingArgs:
+    """The most istiods that may run, and the percent of the requested CPU above which one more is started."""
+
+    maximum: int
+    cpu: int = 80
+
+
+@dataclass(frozen=True)
+class TracingArgs:
+    """The OpenTelemetry collector that takes the proxies' spans, and the percent of the requests that are traced."""
+
+    namespace: str
+    service: str
+    port: int = 4317
+    sampling: int = 1
 
 
 @dataclass(frozen=True)
 class MeshSecurityArgs:
     """The decisions of a posture for the mesh.
 
-    `mtls` is `STRICT` or `PERMISSIVE`; `authorization` is `enforce`, `dry-run` or `off`. `hub` is the registry path of
-    the Istio images, Istio's own when absent. Raises `ValueError` for any other value, and for no replica.
+    `mtls` is `STRICT` or `PERMISSIVE`; `authorization` is `enforce`, `dry-run` or `off`. `replicas` is the number of
+    istiods, with `autoscaling` the least. `hub` is the registry path of the Istio images, Istio's own when absent.
+    `revision` names the control plane, so that a new one can stand beside it while the services move over. Raises
+    `ValueError` for any other value, and for no replica.
     """
 
     charts_dir: str | None
@@ -34,6 +55,9 @@ class MeshSecurityArgs:
     replicas: int = 2
     trust_domain: str = "cluster.local"
     hub: str | None = None
+    autoscaling: AutoscalingArgs | None = None
+    revision: str = ""
+    tracing: TracingArgs | None = None
 
     def __post_init__(self) -> None:
         if self.mtls not in ("STRICT", "PERMISSIVE"):
@@ -41,6 +65,8 @@ class MeshSecurityArgs:
         check_authorization(self.authorization)
         if self.replicas < 1:
             raise ValueError(f"replicas: {self.replicas} istiod issue no certificate; set 1 or more")
+        if self.autoscaling and self.autoscaling.maximum <= self.replicas:
+            raise ValueError(f"autoscaling: at most {self.autoscaling.maximum} istiods, and {self.replicas} at least")
 
 
 def check_authorization(authorization: str) -> None:
@@ -49,10 +75,15 @@ def check_authorization(authorization: str) -> None:
         raise ValueError(f"authorization: {authorization!r}; legal are enforce, dry-run and off")
 
 
-def base_values() -> Manifest:
+def injection_label(revision: str) -> dict[str, str]:
+    """The label of a namespace whose pods get a proxy of this control plane."""
+    return {"istio.io/rev": revision} if revision else {"istio-injection": "enabled"}
+
+
+def base_values(revision: str = "") -> Manifest:
     """The values of Istio's `base` chart: its CRDs, and a validating webhook that fails closed."""
     return {
-        "defaultRevision": "default",
+        "defaultRevision": revision or "default",
         # istiod sets this field itself once it serves; stating it keeps a chart upgrade from opening it for a moment.
         "base": {"validationFailurePolicy": "Fail"},
     }
@@ -66,13 +97,13 @@ def cni_values(args: MeshSecurityArgs) -> Manifest:
 def istiod_values(args: MeshSecurityArgs) -> Manifest:
     """The values of Istio's `istiod` chart.
 
-    A fixed number of replicas: an autoscaler would rewrite a field that the release states. `REGISTRY_ONLY` closes
-    what no Service and no ServiceEntry names.
+    `REGISTRY_ONLY` closes what no Service and no ServiceEntry names. A path is judged as the application would read
+    it: with escaped and doubled slashes undone, since rules hold by path.
     """
     seccomp = {"type": "RuntimeDefault"}
     return {
-        "autoscaleEnabled": False,
-        "replicaCount": args.replicas,
+        **_replicas(args),
+        "revision": args.revision,
         "pdb": {"minAvailable": 1},
         "cni": {"enabled": True},
         # A native sidecar runs before the init containers that need the network, and after the last container.
@@ -85,7 +116,44 @@ def istiod_values(args: MeshSecurityArgs) -> Manifest:
             "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
             "accessLogFile": "/dev/stdout",
             "accessLogEncoding": "JSON",
+            "pathNormalization": {"normalization": "DECODE_AND_MERGE_SLASHES"},
+            **_tracing_provider(args.tracing),
         },
+    }
+
+
+def _replicas(args: MeshSecurityArgs) -> Manifest:
+    if args.autoscaling is None:
+        return {"autoscaleEnabled": False, "replicaCount": args.replicas}
+    # The chart leaves the number out of its Deployment then, so that only the autoscaler writes it.
+    return {
+        "autoscaleEnabled": True,
+        "autoscaleMin": args.replicas,
+        "autoscaleMax": args.autoscaling.maximum,
+        "cpu": {"targetAverageUtilization": args.autoscaling.cpu},
+    }
+
+
+def _tracing_provider(tracing: TracingArgs | None) -> Manifest:
+    if tracing is None:
+        return {}
+    collector = {"service": f"{tracing.service}.{tracing.namespace}.svc.cluster.local", "port": tracing.port}
+    return {"extensionProviders": [{"name": _TRACING, "opentelemetry": collector}]}
+
+
+def telemetry(tracing: TracingArgs | None) -> Manifest:
+    """What every proxy tells: a log line for each request, and spans where there is a collector.
+
+    https://istio.io/latest/docs/reference/config/telemetry/
+    """
+    spec: Manifest = {"accessLogging": [{"providers": [{"name": "envoy"}]}]}
+    if tracing:
+        spec["tracing"] = [{"providers": [{"name": _TRACING}], "randomSamplingPercentage": tracing.sampling}]
+    return {
+        "apiVersion": "telemetry.istio.io/v1",
+        "kind": "Telemetry",
+        "metadata": {"name": "telemetry", "namespace": NAMESPACE},
+        "spec": spec,
     }
 
 
@@ -135,7 +203,8 @@ def dry_run_annotation(authorization: str) -> Manifest:
 class MeshSecurity(pulumi.ComponentResource):
     """Istio (CRDs, CNI plugin, istiod) in `istio-system`, the mesh-wide mTLS mode and the mesh-wide default deny.
 
-    `ready` holds the releases and both rules: a pod created after them gets its sidecar and is judged by them.
+    `ready` holds the releases and the rules: a pod created after them gets its sidecar and is judged by them. The
+    release of istiod is called after its revision, so that another revision is another release.
     """
 
     ready: list[pulumi.Resource]
@@ -148,10 +217,11 @@ class MeshSecurity(pulumi.ComponentResource):
             metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "privileged"}},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        base = self._release(name, "istio-base", ISTIO_BASE, base_values(), args, [namespace])
+        base = self._release(name, "istio-base", ISTIO_BASE, base_values(args.revision), args, [namespace])
         cni = self._release(name, "istio-cni", ISTIO_CNI, cni_values(args), args, [base])
-        istiod = self._release(name, "istiod", ISTIOD, istiod_values(args), args, [base])
-        rules = [peer_authentication(args.mtls), deny_by_default(args.authorization)]
+        release = f"istiod-{args.revision}" if args.revision else "istiod"
+        istiod = self._release(name, release, ISTIOD, istiod_values(args), args, [base])
+        rules = [peer_authentication(args.mtls), deny_by_default(args.authorization), telemetry(args.tracing)]
         self.ready = [base, cni, istiod, *(self._rule(name, rule, istiod) for rule in rules if rule is not None)]
         self.register_outputs({"mtls": args.mtls, "authorization": args.authorization})
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from components.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
 from components.kyverno_policy_set import KyvernoPolicySetArgs, rules_on
-from components.mesh_security import MeshSecurityArgs
+from components.mesh_security import AutoscalingArgs, MeshSecurityArgs, TracingArgs
 from components.plan_ingress import door_terms, ingress_args
 from components.policy_library import PolicyLibraryError
 from components.posture import Action
@@ -132,13 +132,18 @@ def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
     settings, mtls = stack.settings, stack.posture.mtls
     if mtls is None:
         return None
+    mesh = settings.mesh
+    scaled, tracing = mesh.autoscaling, mesh.tracing
     return MeshSecurityArgs(
         charts_dir=stack.charts_dir,
         mtls=mtls,
         authorization=stack.posture.authorization,
-        replicas=settings.mesh.replicas,
+        replicas=scaled.minimum if scaled else mesh.replicas or 1,
+        autoscaling=AutoscalingArgs(scaled.maximum, scaled.cpu) if scaled else None,
         trust_domain=settings.trust_domain,
-        hub=settings.mesh.hub,
+        hub=mesh.hub,
+        revision=mesh.revision or "",
+        tracing=TracingArgs(tracing.namespace, tracing.service, tracing.port, tracing.sampling) if tracing else None,
     )
 
 
@@ -193,6 +198,7 @@ def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
     settings, posture = stack.settings, stack.posture
     controller = settings.ingress.controller
     external = settings.vault.mode == "external"
+    scraper, tracing = settings.mesh.scraper, settings.mesh.tracing
     return PlatformArgs(
         vault=posture.vault,
         injection=posture.injection,
@@ -201,7 +207,10 @@ def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
         network_policies=posture.network_policies,
         rules=rules,
         trust_domain=settings.trust_domain,
-        databases=[DatabaseServer(n, d.host, d.port, d.database) for n, d in sorted(settings.databases.items())],
+        databases=[
+            DatabaseServer(name, found.host, found.port, found.database, found.networks)
+            for name, found in sorted(settings.databases.items())
+        ],
         secret_refresh=settings.vault.secrets.refresh,
         vault_port=_port(settings.vault.address) if external else PORT,
         vault_networks=vault_networks(settings.vault) if external else (),
@@ -213,6 +222,12 @@ def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
         gateway_namespace=controller.namespace if controller else settings.ingress.gateway_namespace,
         gateway_account=controller.service_account if controller else GATEWAY_ACCOUNT,
         door=door_terms(stack),
+        revision=settings.mesh.revision or "",
+        scraper_namespace=scraper.namespace if scraper else "",
+        scraper_account=scraper.service_account if scraper else "",
+        tracing_namespace=tracing.namespace if tracing else "",
+        tracing_service=tracing.service if tracing else "",
+        tracing_port=tracing.port if tracing else 0,
     )
 
 

@@ -41,6 +41,7 @@ def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureI
         if settings.waf and posture.authorization != "off"
         else None,
         enforce=posture.authorization == "enforce",
+        revision=stack.settings.mesh.revision or "",
     )
 
 

@@ -24,19 +24,18 @@ ANNOTATION = "zero-trust.dev"
 _OWN_KINDS = ("Deployment", "Service", "Ingress", "HTTPRoute")
 
 
-class ExceptionSpec(TypedFile):
-    """A rule that does not hold for this one service, for a while."""
+class TimedException(TypedFile):
+    """What does not hold for one service, for a while."""
 
-    rule: StrictStr
-    """The rule's name, as its folder under `policies/` has it."""
     reason: Annotated[StrictStr, Field(min_length=10)]
-    """Why the service cannot keep to the rule yet, for the person who reviews it."""
+    """Why the service cannot keep to it yet, for the person who reviews it."""
     owner: Annotated[StrictStr, Field(min_length=1)]
     """Who answers for ending it: a person or a team."""
     granted: date
     """The day it was agreed on."""
     expires: date
-    """The first day on which it no longer holds; at most 90 days after `granted` for a critical rule."""
+    """The first day on which it no longer holds; at most 90 days after `granted` where mTLS or a critical rule is
+    concerned."""
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -52,6 +51,21 @@ class ExceptionSpec(TypedFile):
     def expired(self, on: date) -> bool:
         """Whether it no longer holds on a day."""
         return on >= self.expires
+
+    def day_problem(self, as_of: date | None) -> tuple[str, str] | None:
+        """The key and the message of what is wrong with its days on a day; without one nothing is."""
+        if as_of is not None and self.granted > as_of:
+            return "granted", f"{self.granted} is in the future as of {as_of}"
+        if as_of is not None and self.expired(as_of):
+            return "expires", f"expired as of {as_of}: remove it, or agree on it again with new days"
+        return None
+
+
+class ExceptionSpec(TimedException):
+    """A rule that does not hold for this one service, for a while."""
+
+    rule: StrictStr
+    """The rule's name, as its folder under `policies/` has it."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +91,8 @@ def problem_with(spec: ExceptionSpec, library: Library, as_of: date | None) -> t
     if library.rule(spec.rule).tier == "critical" and spec.days > CRITICAL_DAYS:
         message = f"{spec.days} days for a critical rule, {CRITICAL_DAYS} at most after granted {spec.granted}"
         return "expires", message, ()
-    if as_of is not None and spec.granted > as_of:
-        return "granted", f"{spec.granted} is in the future as of {as_of}", ()
-    if as_of is not None and spec.expired(as_of):
-        return "expires", f"expired as of {as_of}: remove it, or agree on it again with new days", ()
-    return None
+    problem = spec.day_problem(as_of)
+    return (*problem, ()) if problem else None
 
 
 def commit_date(root: Path) -> date:

@@ -42,6 +42,11 @@ class Posture:
     network_policies: bool
     issuer: str
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody reaches a service whom no file names: by the network's rules, or by the mesh's."""
+        return self.network_policies or self.authorization == "enforce"
+
 
 @dataclass(frozen=True)
 class Override:

@@ -44,9 +44,9 @@ class SecureIngressArgs:
     `issuer` is one of the three kinds, or `None` (nothing is created). `kind` is `gateway-api` (one Gateway of Istio's)
     or `ingress` (each service brings its own Ingress, with its limits as annotations). `hosts` are the public
     host names; only the namespaces in `route_namespaces` may attach a route to them. `deny_by_default` says that the
-    mesh has a default deny, which the Gateway then needs an allow beside. `limits` are those of hosts; `enforce` says
-    whether they and the firewall refuse requests, or count them. Raises `ValueError` naming the field that is missing
-    or wrong.
+    mesh has a default deny, which the Gateway then needs an allow beside. `revision` is the mesh's, whose istiod makes
+    the Gateway's pods. `limits` are those of hosts; `enforce` says whether they and the firewall refuse requests, or
+    count them. Raises `ValueError` naming the field that is missing or wrong.
     """
 
     charts_dir: str | None
@@ -63,6 +63,7 @@ class SecureIngressArgs:
     limits: tuple[HostLimits, ...] = ()
     firewall: FirewallArgs | None = None
     enforce: bool = True
+    revision: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in ("gateway-api", "ingress"):
@@ -139,7 +140,7 @@ def gateway(args: SecureIngressArgs) -> Manifest:
     return {
         "apiVersion": GATEWAY_API,
         "kind": "Gateway",
-        "metadata": {"name": GATEWAY, "namespace": args.gateway_namespace},
+        "metadata": {"name": GATEWAY, "namespace": args.gateway_namespace, **_revision(args)},
         "spec": {
             "gatewayClassName": "istio",
             "listeners": [
@@ -154,6 +155,10 @@ def gateway(args: SecureIngressArgs) -> Manifest:
             ],
         },
     }
+
+
+def _revision(args: SecureIngressArgs) -> Manifest:
+    return {"labels": {"istio.io/rev": args.revision}} if args.revision else {}
 
 
 def _https_listener(host: str, args: SecureIngressArgs) -> Manifest:

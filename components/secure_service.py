@@ -25,6 +25,7 @@ from components import service_workload as workload
 from components.custom_object import custom_object
 from components.policy_exceptions import ANNOTATION, exception_manifest
 from components.service_args import SecretArgs, SecureServiceArgs
+from components.service_calls import authorization_policy
 from components.service_database import creation_statements, revocation_statements
 
 GENERATED_LENGTH = 32
@@ -59,7 +60,8 @@ class SecureService(pulumi.ComponentResource):
     Creates a ServiceAccount without a mounted token, a Deployment and a Service; for secrets a Vault policy and role,
     the first values and the injector's annotations (a marked Kubernetes Secret on a stack without Vault); for a
     database the Vault role that makes its users, and the policy and annotations to get one; for calls a
-    NetworkPolicy and an AuthorizationPolicy; for a public host a route; for rights on the API a Role in its namespace.
+    NetworkPolicy and an AuthorizationPolicy; for the mesh a Sidecar, and what its outside hosts, its users' tokens and
+    its clear-text ports need; for a public host a route; for rights on the API a Role in its namespace.
     The providers of Kubernetes and Vault come with `opts.providers`, the namespace with `opts.depends_on`.
     """
 
@@ -212,7 +214,10 @@ class SecureService(pulumi.ComponentResource):
                     opts=self._child,
                 )
             )
-        if policy := network.authorization_policy(args):
+        for made in network.mesh_objects(args):
+            suffix = f".{made['spec']['hosts'][0]}" if made["kind"] == "ServiceEntry" else ""
+            found.append(custom_object(f"{self._name}.{made['kind'].lower()}{suffix}", made, self._child))
+        if policy := authorization_policy(args):
             found.append(
                 CustomResource(
                     f"{self._name}.authorization",

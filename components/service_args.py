@@ -6,19 +6,21 @@ An empty string or list stands for "none": the public edge has no optional types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from components.network_args import (
+    EgressArgs,
+    JwtArgs,
+    MetricsArgs,
+    Peer,
+    PlaintextPortArgs,
+    egress_args,
+    jwt_args,
+    metrics_args,
+    plaintext_args,
+)
 from components.policy_exceptions import ExceptionArgs, exception_args
 from components.service_database import DatabaseArgs, DatabaseServer, GrantArgs, default_template, seconds
 from components.service_door import DoorArgs, DoorTerms, service_door
 from components.service_spec import DatabaseSpec, GrantSpec, ServiceSpec
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A service at the other end of a call, and the port that is called."""
-
-    namespace: str
-    name: str
-    port: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,15 @@ class PlatformArgs:
     gateway_namespace: str = ""
     gateway_account: str = ""
     door: DoorTerms = field(default_factory=DoorTerms)
+    revision: str = ""
+    """The revision of the mesh that pods join; empty: its only one."""
+    scraper_namespace: str = ""
+    scraper_account: str = ""
+    """Whose identity may read the services' metrics."""
+    tracing_namespace: str = ""
+    tracing_service: str = ""
+    tracing_port: int = 0
+    """Where the proxies send their spans; without a namespace nowhere."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,10 @@ class SecureServiceArgs:
     door: DoorArgs = field(default_factory=DoorArgs)
     calls: Sequence[Peer] = ()
     called_by: Sequence[Peer] = ()
+    egress: Sequence[EgressArgs] = ()
+    jwt: JwtArgs = field(default_factory=JwtArgs)
+    plaintext_ports: Sequence[PlaintextPortArgs] = ()
+    metrics: MetricsArgs = field(default_factory=MetricsArgs)
     secrets: Sequence[SecretArgs] = ()
     database: DatabaseArgs = field(default_factory=DatabaseArgs)
     kubernetes_api: Sequence[ApiRuleArgs] = ()
@@ -173,14 +188,17 @@ def services_args(specs: Sequence[ServiceSpec], platform: PlatformArgs, replicas
     ports = {(spec.namespace, spec.name): spec.port for spec in specs}
     callers: dict[tuple[str, str], list[Peer]] = {key: [] for key in ports}
     for spec in specs:
-        for callee in dict.fromkeys(spec.callees()):
-            callers[callee].append(Peer(spec.namespace, spec.name, ports[callee]))
+        for callee, call in zip(spec.callees(), spec.calls, strict=True):
+            callers[callee].append(Peer(spec.namespace, spec.name, ports[callee], call.methods, call.paths))
     return [
         _service_args(
             spec,
             platform,
             replicas,
-            [Peer(*callee, ports[callee]) for callee in dict.fromkeys(spec.callees())],
+            [
+                Peer(*callee, ports[callee], call.methods, call.paths)
+                for callee, call in zip(spec.callees(), spec.calls, strict=True)
+            ],
             callers[spec.namespace, spec.name],
         )
         for spec in specs
@@ -204,6 +222,10 @@ def _service_args(
         door=service_door(spec, platform.door),
         calls=calls,
         called_by=called_by,
+        egress=[*map(egress_args, spec.egress), *_database_egress(spec, platform)],
+        jwt=jwt_args(spec.jwt),
+        plaintext_ports=[plaintext_args(clear) for clear in spec.plaintext_ports],
+        metrics=metrics_args(spec.metrics),
         secrets=[
             SecretArgs(
                 name,
@@ -232,6 +254,25 @@ def _service_args(
         cost_center=spec.cost_center or "",
         exceptions=[exception_args(e) for e in spec.exceptions if e.rule in platform.rules],
     )
+
+
+def _database_egress(spec: ServiceSpec, platform: PlatformArgs) -> list[EgressArgs]:
+    """The way to a database outside the cluster; one of its own services is called like any other."""
+    wanted = spec.database.connection if spec.database else ""
+    found: list[EgressArgs] = []
+    for server in platform.databases:
+        if server.name != wanted:
+            continue
+        if server.named and not server.networks and (platform.mesh or platform.network_policies):
+            raise ValueError(
+                f"databases.{server.name}.cidrs: required for {spec.namespace}/{spec.name}: nothing can hold a "
+                f"connection to the name {server.host}, only to its networks"
+            )
+        if server.networks:
+            # An address has no host name, and the mesh wants one: no name below `invalid` is anybody's (RFC 2606).
+            host = server.host if server.named else f"{server.name}.invalid"
+            found.append(EgressArgs(host, server.port, "tcp", server.networks))
+    return found
 
 
 def _database(service: str, wanted: DatabaseSpec, platform: PlatformArgs) -> DatabaseArgs:

@@ -33,6 +33,14 @@ class DatabaseServer:
     host: str
     port: int
     database: str
+    networks: Sequence[str] = ()
+    """Its networks when it is outside the cluster."""
+
+    @property
+    def named(self) -> bool:
+        """Whether its host is a name of the world outside: no address, and none of the cluster's own DNS."""
+        address = ":" in self.host or self.host.rpartition(".")[2].isdigit()
+        return not address and service_of(self.host) == ("", "")
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,13 @@ class DatabaseArgs:
     max_ttl: int = DAY_SECONDS
     file: str = SECRET_NAME
     template: str = ""
+
+
+def service_of(host: str) -> tuple[str, str]:
+    """Namespace and name of the service behind a host name of the cluster's own DNS; empty for any other."""
+    name, _, rest = host.partition(".")
+    namespace, _, tail = rest.partition(".")
+    return (namespace, name) if tail in ("svc", "svc.cluster.local") else ("", "")
 
 
 def default_template(server: DatabaseServer) -> str:

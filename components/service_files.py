@@ -8,8 +8,10 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
+from components.network_spec import EgressSpec
 from components.policy_exceptions import problem_with
 from components.policy_library import REGISTRY_RULE, load_library
+from components.service_database import service_of
 from components.service_spec import ServiceSpec
 from components.settings_ingress import ROUTE_SETTINGS
 from components.typed_file import ConfigError, Problem, line_finder, problems_of, read_yaml
@@ -34,7 +36,7 @@ class Admission:
 
     `as_of` gives the day that exceptions are judged on; it is asked only when there is one. `None`: none expires.
     `databases` has the host of each database; `None`: they are not judged. `unsaid` are the settings of a public route
-    that the stack's door has no words for.
+    that the stack's door has no words for. `scraper` says whether somebody may read metrics.
     """
 
     registries: Sequence[str]
@@ -43,6 +45,7 @@ class Admission:
     vault: bool = True
     databases: Mapping[str, str] | None = None
     unsaid: Sequence[str] = ()
+    scraper: bool = True
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -75,11 +78,13 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
     return [
         *_twice(files),
         *_unknown_calls(files),
+        *_requests_to_tcp(files),
+        *_outside_hosts(files),
         *_claimed_hosts(files),
         *(problem for file in files for problem in _unsaid(file, admission.unsaid)),
         *(problem for file in files for problem in _not_admitted(file, admission)),
         *_unreachable_databases(files, admission),
-        *(problem for file in files if file.spec.exceptions for problem in _exceptions(file, admission.as_of())),
+        *(problem for file in files if file.spec.timed for problem in _timed(file, admission.as_of())),
     ]
 
 
@@ -104,10 +109,45 @@ def _unknown_calls(files: Sequence[ServiceFile]) -> list[Problem]:
         )
         for call, callee in zip(spec.calls, spec.callees(), strict=True):
             if callee == (spec.namespace, spec.name):
-                found.append(file.problem("calls", "a service needs no leave to call itself", repr(call), legal))
+                found.append(
+                    file.problem("calls", "a service needs no leave to call itself", repr(call.service), legal)
+                )
             elif callee not in known:
-                found.append(file.problem("calls", "no such service", repr(call), legal))
+                found.append(file.problem("calls", "no such service", repr(call.service), legal))
     return found
+
+
+def _requests_to_tcp(files: Sequence[ServiceFile]) -> list[Problem]:
+    tcp = {(file.spec.namespace, file.spec.name) for file in files if file.spec.protocol == "tcp"}
+    found: list[Problem] = []
+    for file in files:
+        for number, (call, callee) in enumerate(zip(file.spec.calls, file.spec.callees(), strict=True)):
+            if call.http and callee in tcp:
+                key = "methods" if call.methods else "paths"
+                line = file.line_of(("calls", number, key))
+                message = f"{call.service} speaks tcp, which has neither methods nor paths: leave them out"
+                found.append(Problem(file.file, f"calls[{number}].{key}", message, line=line))
+    return found
+
+
+def _outside_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
+    """A host that two files of a namespace declare in two ways: its proxies would know it in one of them."""
+    first: dict[tuple[object, ...], tuple[str, EgressSpec]] = {}
+    found: list[Problem] = []
+    for file in files:
+        for number, outside in enumerate(file.spec.egress):
+            owner, other = first.setdefault((file.spec.namespace, outside.host), (file.file, outside))
+            _, same_port = first.setdefault((file.spec.namespace, outside.host, outside.port), (file.file, outside))
+            tcp = "tcp" in (outside.protocol, other.protocol)
+            if same_port.protocol != outside.protocol or (tcp and _place(other) != _place(outside)):
+                message = f"{owner} of the same namespace declares {outside.host} with another protocol or other cidrs"
+                line = file.line_of(("egress", number, "host"))
+                found.append(Problem(file.file, f"egress[{number}]", message, line=line))
+    return found
+
+
+def _place(outside: EgressSpec) -> tuple[bool, tuple[str, ...]]:
+    return outside.protocol == "tcp", outside.cidrs
 
 
 def _claimed_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
@@ -144,6 +184,9 @@ def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
     if file.spec.kubernetes_api and not admission.api_server_reachable:
         message = "the stack's apiServerCidrs is empty, so no network policy can let the service reach the API server"
         found.append(file.problem("kubernetesApi", message))
+    if file.spec.metrics and not admission.scraper:
+        message = "the stack's mesh.scraper is not set, so nobody may read them"
+        found.append(file.problem("metrics", message))
     return found
 
 
@@ -168,23 +211,22 @@ def _unreachable_databases(files: Sequence[ServiceFile], admission: Admission) -
                 call = owner[1] if owner[0] == file.spec.namespace else "/".join(owner)
                 message = f"the database {database.connection} is the service {call}, which only its callers reach"
                 place = file.line_of(("calls",)) if file.spec.calls else line
-                legal = (*file.spec.calls, call)
-                found.append(Problem(file.file, "calls", message, repr(list(file.spec.calls)), legal, place))
+                written = [call.service for call in file.spec.calls]
+                found.append(Problem(file.file, "calls", message, repr(written), (*written, call), place))
     return found
 
 
-def service_of(host: str) -> tuple[str, str]:
-    """Namespace and name of the service behind a host name of the cluster's own DNS; empty for any other."""
-    name, _, rest = host.partition(".")
-    namespace, _, tail = rest.partition(".")
-    return (namespace, name) if tail in ("svc", "svc.cluster.local") else ("", "")
-
-
-def _exceptions(file: ServiceFile, as_of: date | None) -> list[Problem]:
+def _timed(file: ServiceFile, as_of: date | None) -> list[Problem]:
+    """What is wrong with what holds for a while: the exceptions from rules, and the ports that take clear text."""
     found: list[Problem] = []
     for number, exception in enumerate(file.spec.exceptions):
         if problem := problem_with(exception, load_library(), as_of):
             key, message, legal = problem
             line = file.line_of(("exceptions", number, key))
             found.append(Problem(file.file, f"exceptions[{number}].{key}", message, legal=legal, line=line))
+    for number, clear in enumerate(file.spec.plaintext_ports):
+        if problem := clear.problem(as_of):
+            key, message = problem
+            line = file.line_of(("plaintextPorts", number, key))
+            found.append(Problem(file.file, f"plaintextPorts[{number}].{key}", message, line=line))
     return found

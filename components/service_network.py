@@ -1,9 +1,11 @@
-"""Who may talk to whom, derived from the calls: network policy and authorization policy."""
+"""Who may talk to whom on the network, derived from what the service's file declares."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from components.service_args import SecureServiceArgs
+from components.service_calls import peer_authentication, request_authentication
+from components.service_egress import egress_rules, service_entries, sidecar
 from components.service_vault import uses_vault
 
 # A manifest is open: its schema is the API server's.
@@ -15,18 +17,29 @@ _API_SERVER_PORTS = (443, 6443)
 
 
 def network_policy_spec(args: SecureServiceArgs) -> Manifest:
-    """The one NetworkPolicy of a service: its callers in, its callees and the platform's own services out."""
+    """The one NetworkPolicy of a service: who may connect to it, and what it may connect to."""
     ingress = [_rule("from", [_pods(peer.namespace, {"app": peer.name})], [args.port]) for peer in args.called_by]
     if args.public:
         ingress.append(_rule("from", [_gateway_pods(args)], [args.port]))
+    if args.metrics.port and args.platform.scraper_namespace:
+        # A network policy knows no account: which of the pods there may scrape is the mesh's to say.
+        ingress.append(_rule("from", [_namespace(args.platform.scraper_namespace)], [args.metrics.port]))
+    ingress += [_rule("from", _blocks(clear.networks), [clear.port]) for clear in args.plaintext_ports]
     egress = [*_platform_egress(args)]
     egress += [_rule("to", [_pods(peer.namespace, {"app": peer.name})], [peer.port]) for peer in args.calls]
+    egress += egress_rules(args)
     spec: Manifest = {
         "podSelector": {"matchLabels": args.selector},
         "policyTypes": ["Ingress", "Egress"],
         "egress": egress,
     }
     return {**spec, "ingress": ingress} if ingress else spec
+
+
+def mesh_objects(args: SecureServiceArgs) -> list[Manifest]:
+    """What a service has in the mesh beside its AuthorizationPolicy."""
+    alone = (sidecar(args), request_authentication(args), peer_authentication(args))
+    return [*(made for made in alone if made), *service_entries(args)]
 
 
 def _platform_egress(args: SecureServiceArgs) -> list[Manifest]:
@@ -36,6 +49,8 @@ def _platform_egress(args: SecureServiceArgs) -> list[Manifest]:
     rules = [dns]
     if platform.mesh:
         rules.append(_rule("to", [_pods("istio-system", {"app": "istiod"})], [_ISTIOD_PORT]))
+    if platform.mesh and platform.tracing_namespace:
+        rules.append(_rule("to", [_namespace(platform.tracing_namespace)], [platform.tracing_port]))
     if uses_vault(args):
         inside = [_pods("vault", {"app.kubernetes.io/name": "vault", "component": "server"})]
         rules.append(_rule("to", _blocks(platform.vault_networks) or inside, [platform.vault_port]))
@@ -50,9 +65,13 @@ def _rule(direction: str, peers: Sequence[Manifest], ports: Sequence[int]) -> Ma
 
 def _pods(namespace: str, labels: dict[str, str]) -> Manifest:
     return {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        **_namespace(namespace),
         "podSelector": {"matchLabels": labels},
     }
+
+
+def _namespace(name: str) -> Manifest:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
 def _blocks(networks: Sequence[str]) -> list[Manifest]:
@@ -64,38 +83,4 @@ def _gateway_pods(args: SecureServiceArgs) -> Manifest:
     if platform.route == "gateway-api":
         return _pods(platform.gateway_namespace, {"gateway.networking.k8s.io/gateway-name": platform.gateway_name})
     # The labels of an ingress controller's pods are its chart's choice; its namespace is the platform's.
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": platform.gateway_namespace}}}
-
-
-def principal(trust_domain: str, namespace: str, account: str) -> str:
-    """A workload's identity in the mesh, as an AuthorizationPolicy names it."""
-    return f"{trust_domain}/ns/{namespace}/sa/{account}"
-
-
-def authorization_policy(args: SecureServiceArgs) -> Manifest | None:
-    """The ALLOW for the service's callers, by identity and port; `None` when nobody may call it.
-
-    Without an ALLOW the mesh's default deny holds. https://istio.io/latest/docs/reference/config/security/authorization-policy/
-    """
-    platform = args.platform
-    principals = [principal(platform.trust_domain, peer.namespace, peer.name) for peer in args.called_by]
-    if args.public:
-        principals.append(principal(platform.trust_domain, platform.gateway_namespace, platform.gateway_account))
-    if platform.authorization == "off" or not principals:
-        return None
-    metadata: Manifest = {"name": args.name, "namespace": args.namespace, "labels": dict(args.labels)}
-    if platform.authorization == "dry-run":
-        metadata["annotations"] = {"istio.io/dry-run": "true"}
-    return {
-        "metadata": metadata,
-        "spec": {
-            "selector": {"matchLabels": args.selector},
-            "action": "ALLOW",
-            "rules": [
-                {
-                    "from": [{"source": {"principals": sorted(principals)}}],
-                    "to": [{"operation": {"ports": [str(args.port)]}}],
-                }
-            ],
-        },
-    }
+    return _namespace(platform.gateway_namespace)

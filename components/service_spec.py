@@ -6,6 +6,15 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, model_validator
 from pydantic.alias_generators import to_camel
 
+from components.network_spec import (
+    AppPort,
+    Call,
+    EgressSpec,
+    HttpPath,
+    JwtSpec,
+    MetricsSpec,
+    PlaintextPortSpec,
+)
 from components.policy_exceptions import ExceptionSpec
 from components.service_database import (
     DAY_SECONDS,
@@ -18,7 +27,7 @@ from components.service_database import (
 )
 from components.settings_ingress import Headers, RateLimit, RequestBytes
 from components.settings_platform import AbsolutePath, Duration, Replicas
-from components.typed_file import SECRET_KEY, HostName, Label, Port, Quantity, TypedFile
+from components.typed_file import SECRET_KEY, HostName, Label, Quantity, TypedFile
 
 PLATFORM_NAMESPACES = (
     "kube-system",
@@ -31,7 +40,6 @@ PLATFORM_NAMESPACES = (
     "istio-ingress",
 )
 _MESH_UID = 1337
-_MESH_PORTS = range(15000, 15100)
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 FIELD_OF_SECRET = re.compile(r"\.Data\.data\.([a-z][a-z0-9_]*)")
 # Verbs and resources that lead from one namespace's rights to all of its secrets, or to more rights.
@@ -75,28 +83,9 @@ def _file_name(value: str) -> str:
     return value
 
 
-def _call(value: str) -> str:
-    parts = value.split("/")
-    if len(parts) > 2 or not all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", part) for part in parts):
-        raise ValueError("not a service: write its name, or namespace/name (wildcards are over-broad)")
-    return value
-
-
-def _http_path(value: str) -> str:
-    if not re.fullmatch(r"/[^\s?#*]*", value):
-        raise ValueError("not an absolute path such as /healthz")
-    return value
-
-
 def _uid(value: int) -> int:
     if value == _MESH_UID:
         raise ValueError("1337 is the mesh proxy's user: its traffic bypasses the proxy")
-    return value
-
-
-def _port(value: int) -> int:
-    if value in _MESH_PORTS:
-        raise ValueError("ports 15000 to 15099 are the mesh proxy's")
     return value
 
 
@@ -110,7 +99,6 @@ def _relations(value: object) -> object:
 
 FieldName = Annotated[StrictStr, AfterValidator(_key)]
 FileName = Annotated[StrictStr, AfterValidator(_file_name)]
-HttpPath = Annotated[StrictStr, AfterValidator(_http_path)]
 Relations = Annotated[Literal["all"] | tuple[StrictStr, ...], BeforeValidator(_relations)]
 
 
@@ -244,7 +232,7 @@ class ServiceSpec(TypedFile):
     team: Label
     """Who answers for it."""
     image: Annotated[StrictStr, AfterValidator(_image)]
-    port: Annotated[Port, AfterValidator(_port)]
+    port: AppPort
     protocol: Literal["http", "tcp"] = "http"
     host: HostName | None = None
     """The public name; without it nothing outside the cluster reaches the service."""
@@ -260,8 +248,16 @@ class ServiceSpec(TypedFile):
     max_request_bytes: RequestBytes | None = None
     """The largest body of a public request, in place of the stack's `ingress.maxRequestBytes`. `none` where requests
     are streams (WebSocket, gRPC)."""
-    calls: tuple[Annotated[StrictStr, AfterValidator(_call)], ...] = ()
-    """The services it talks to; everything else is closed."""
+    calls: tuple[Call, ...] = ()
+    """The services it talks to, each by its name or with the requests that it sends; everything else is closed."""
+    egress: tuple[EgressSpec, ...] = ()
+    """The hosts outside the cluster that it talks to; everything else is closed."""
+    jwt: JwtSpec | None = None
+    """The end user's token that every request from `host` must carry."""
+    plaintext_ports: tuple[PlaintextPortSpec, ...] = ()
+    """Ports that take connections without a certificate, each with its reason and its last day."""
+    metrics: MetricsSpec | None = None
+    """What the stack's `mesh.scraper` may read."""
     secrets: dict[Label, SecretSpec] = Field(default_factory=dict)
     database: DatabaseSpec | None = None
     replicas: Replicas | None = None
@@ -281,8 +277,7 @@ class ServiceSpec(TypedFile):
     def _consistent(self) -> Self:
         if self.namespace in PLATFORM_NAMESPACES or self.namespace.startswith("kube-"):
             raise ValueError(f"namespace {self.namespace} is the platform's: write one of your own")
-        if self.host is not None and self.protocol != "http":
-            raise ValueError("host needs protocol: http")
+        self._consistent_network()
         self._check_door()
         files = [secret.file or name for name, secret in self.secrets.items()]
         if self.database is not None:
@@ -311,7 +306,33 @@ class ServiceSpec(TypedFile):
         """Every public name."""
         return (self.host, *self.aliases) if self.host else ()
 
+    def _consistent_network(self) -> None:
+        if self.host is not None and self.protocol != "http":
+            raise ValueError("host needs protocol: http")
+        if self.jwt is not None and self.host is None:
+            raise ValueError("jwt needs host: it holds for the requests that come from there")
+        repeated = (
+            ("calls", [f"{namespace}/{name}" for namespace, name in self.callees()]),
+            ("egress", [f"{outside.host}:{outside.port}" for outside in self.egress]),
+            ("plaintextPorts", [str(clear.port) for clear in self.plaintext_ports]),
+        )
+        for key, names in repeated:
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{key} has {', '.join(twice)} twice: keep one")
+        kinds = {(outside.host, outside.protocol == "tcp") for outside in self.egress}
+        if mixed := sorted(host for host, tcp in kinds if tcp and (host, False) in kinds):
+            raise ValueError(f"egress has {mixed[0]} with tcp and without: the mesh holds a host to one of the two")
+        own = {self.port, self.metrics.port if self.metrics else self.port}
+        if foreign := sorted({clear.port for clear in self.plaintext_ports} - own):
+            ports = ", ".join(str(port) for port in sorted(own))
+            raise ValueError(f"plaintextPorts has {foreign[0]}, which the service does not listen on; legal: {ports}")
+
+    @property
+    def timed(self) -> bool:
+        """Whether something of it holds for a while alone."""
+        return bool(self.exceptions or self.plaintext_ports)
+
     def callees(self) -> tuple[tuple[str, str], ...]:
         """Namespace and name of each service it calls."""
-        split = (call.rpartition("/") for call in self.calls)
+        split = (call.service.rpartition("/") for call in self.calls)
         return tuple((namespace or self.namespace, name) for namespace, _, name in split)

@@ -17,6 +17,7 @@ from components.service_vault import (
 )
 
 FS_GROUP = 2000
+_METRICS = "http-metrics"
 _SCRATCH_LIMIT = "256Mi"
 _OWNER_AND_GROUP_READ = 0o440
 _OWNER_READ = 0o400
@@ -54,8 +55,8 @@ def container_security_context(args: SecureServiceArgs) -> Manifest:
 
 def deployment_spec(args: SecureServiceArgs) -> Manifest:
     """The spec of a service's Deployment."""
-    template: Manifest = {"labels": dict(args.labels)}
-    if annotations := {**injector_annotations(args), **mesh_annotations(args)}:
+    template: Manifest = {"labels": {**args.labels, **_revision(args)}}
+    if annotations := {**injector_annotations(args), **mesh_annotations(args), **metrics_annotations(args)}:
         template["annotations"] = annotations
     return {
         "replicas": args.replicas,
@@ -64,6 +65,30 @@ def deployment_spec(args: SecureServiceArgs) -> Manifest:
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {"metadata": template, "spec": _pod_spec(args)},
     }
+
+
+def _revision(args: SecureServiceArgs) -> dict[str, str]:
+    """The label that makes another revision of the mesh roll the pods over to its proxies."""
+    platform = args.platform
+    return {"istio.io/rev": platform.revision} if platform.mesh and platform.revision else {}
+
+
+def metrics_annotations(args: SecureServiceArgs) -> dict[str, str]:
+    """What tells the scraper where the metrics are, on the application's own port.
+
+    The mesh would otherwise merge them with its proxy's and show both in clear text to whoever asks
+    (https://istio.io/latest/docs/ops/integrations/prometheus/).
+    """
+    if not args.metrics.port:
+        return {}
+    prefix = "prometheus.io"
+    notes = {f"{prefix}/scrape": "true", f"{prefix}/port": str(args.metrics.port), f"{prefix}/path": args.metrics.path}
+    return {**notes, "prometheus.istio.io/merge-metrics": "false"}
+
+
+def _extra_ports(args: SecureServiceArgs) -> list[int]:
+    """The port of the metrics, where it is not the service's own."""
+    return [args.metrics.port] if args.metrics.port not in (0, args.port) else []
 
 
 def _pod_spec(args: SecureServiceArgs) -> Manifest:
@@ -86,7 +111,10 @@ def _container(args: SecureServiceArgs) -> Manifest:
         "name": args.name,
         "image": args.image,
         "imagePullPolicy": "IfNotPresent",
-        "ports": [{"name": args.protocol, "containerPort": args.port, "protocol": "TCP"}],
+        "ports": [
+            {"name": args.protocol, "containerPort": args.port, "protocol": "TCP"},
+            *({"name": _METRICS, "containerPort": port, "protocol": "TCP"} for port in _extra_ports(args)),
+        ],
         "resources": {
             "requests": {"cpu": args.cpu_request, "memory": args.memory_request},
             "limits": {"cpu": args.cpu_limit, "memory": args.memory_limit},
@@ -179,7 +207,12 @@ def service_metadata(args: SecureServiceArgs) -> Manifest:
 def service_spec(args: SecureServiceArgs) -> Manifest:
     """The spec of a service's Service."""
     port = {"name": args.protocol, "port": args.port, "targetPort": args.port, "protocol": "TCP"}
-    return {"type": "ClusterIP", "selector": args.selector, "ports": [{**port, "appProtocol": args.protocol}]}
+    extra = (
+        {"name": _METRICS, "port": number, "targetPort": number, "protocol": "TCP", "appProtocol": "http"}
+        for number in _extra_ports(args)
+    )
+    ports = [{**port, "appProtocol": args.protocol}, *extra]
+    return {"type": "ClusterIP", "selector": args.selector, "ports": ports}
 
 
 def disruption_budget_spec(args: SecureServiceArgs) -> Manifest:

@@ -15,10 +15,10 @@ from pydantic.alias_generators import to_camel
 
 from components.posture import LAYERS, TABLE, Action, Override, Posture, PostureError, posture_for
 from components.settings_ingress import IngressSettings, ProblemSink, ingress_problems
+from components.settings_mesh import MeshSettings
 from components.settings_platform import (
     DatabaseSettings,
     KyvernoSettings,
-    MeshSettings,
     Overlay,
     ServiceDefaults,
     VaultSettings,

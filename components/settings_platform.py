@@ -21,7 +21,6 @@ from components.typed_file import (
     ConfigError,
     HostName,
     HttpsAddress,
-    ImageReference,
     Label,
     Port,
     Quantity,
@@ -216,6 +215,8 @@ class DatabaseSettings(TypedFile):
     host: Annotated[StrictStr, AfterValidator(_database_host)]
     """Its host as Vault and the services reach it; of a service of this stack `<name>.<namespace>.svc`."""
     port: Port = 5432
+    cidrs: tuple[Cidr, ...] = ()
+    """Its networks when it is outside the cluster and its host is a name: network policies take no names."""
     database: Identifier
     admin_user: Identifier
     """May create roles, and holds the services' rights with the right to grant them. Vault's alone."""
@@ -243,11 +244,23 @@ class DatabaseSettings(TypedFile):
         return self
 
     @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks it is reached in from a service's pod: those written, or its address when its host is one."""
+        address = self._address
+        if self.cidrs or address is None or address.is_loopback:
+            return self.cidrs
+        return (f"{address}/{address.max_prefixlen}",)
+
+    @property
     def _loopback(self) -> bool:
+        return self._address is not None and self._address.is_loopback
+
+    @property
+    def _address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            return ipaddress.ip_address(self.host)
         except ValueError:
-            return False
+            return None
 
 
 class ImageAttestor(TypedFile):
@@ -282,14 +295,6 @@ class KyvernoSettings(TypedFile):
     """Percent of workloads that must keep to an important rule before it moves to its next phase."""
     image_signatures: tuple[ImageAttestor, ...] = ()
     """Who may sign images; the rule that asks for a signature is off without one."""
-
-
-class MeshSettings(TypedFile):
-    """Istio's control plane."""
-
-    replicas: Replicas = 1
-    hub: ImageReference | None = None
-    """A mirror of Istio's images."""
 
 
 class ServiceDefaults(TypedFile):

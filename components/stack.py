@@ -9,6 +9,7 @@ from pathlib import Path
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from components.mesh_security import injection_label
 from components.policy_exceptions import commit_date
 from components.posture import Action, Posture
 from components.service_files import Admission, read_services
@@ -50,7 +51,7 @@ class Stack:
         """The labels of a service namespace: its team, when there is one alone, and whether its pods join the mesh."""
         teams = {spec.team for spec in self.services if spec.namespace == namespace}
         team = {"team": teams.pop()} if len(teams) == 1 else {}
-        return {**team, "istio-injection": "enabled"} if self.mesh else team
+        return {**team, **injection_label(self.settings.mesh.revision or "")} if self.mesh else team
 
     @property
     def public(self) -> tuple[ServiceSpec, ...]:
@@ -95,6 +96,7 @@ def read_stack(
         vault=posture.vault,
         databases={name: database.host for name, database in settings.databases.items()},
         unsaid=settings.ingress.unsaid_of_a_service,
+        scraper=settings.mesh.scraper is not None or not posture.closed,
     )
     return Stack(file, settings, posture, charts_dir, read_services(root / "services", admission))
 

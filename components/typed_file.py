@@ -54,7 +54,7 @@ class Problem:
 
 UNKNOWN_KEY = "unknown key"
 # A key of such a name holds a secret: its value is never written into an error, nor allowed in a file in clear text.
-SECRET_KEY = re.compile(r"pass|pwd|token|secret|credential|private|api_?key")
+SECRET_KEY = re.compile(r"pass|pwd|token|secret|credential|private|api_?key|jwks?$")
 
 
 class ConfigError(ValueError):
@@ -80,7 +80,12 @@ def problems_of(
 ) -> list[Problem]:
     """The problems of a failed validation, with the legal keys of the very level an unknown key stands on."""
     found: list[Problem] = []
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details:
+        # A list counts what is left of it: an element that is wrong itself does not make it too short as well.
+        below = (other["loc"][: len(detail["loc"])] == detail["loc"] for other in details if other is not detail)
+        if detail["type"] == "too_short" and any(below):
+            continue
         loc = tuple(part for part in detail["loc"] if part not in ("[key]", _NOTHING, _SOMETHING))
         message, legal, shown = detail["msg"].removeprefix("Value error, "), (), _shown(detail["input"])
         if loc and SECRET_KEY.search(str(loc[-1]).lower()):

@@ -78,7 +78,7 @@ def _grant(grant: Grant, gained: bool, narrower: Iterable[Grant], say: Say) -> C
     means = gain.gained if gained or gain.gained is None else gain.gained.reversed
     sentence = grant_sentence(grant, gained, say)
     # What a narrower grant holds on the other side has not changed with the broader one.
-    if rest := ", ".join(sorted(part(other, say) for other in narrower)):
+    if rest := ", ".join(sorted(part(other, grant, say) for other in narrower)):
         sentence += f", and not only {rest}" if gained else f", except {rest}"
     values = ("", text_of(grant)) if gained else (text_of(grant), "")
     return _change(grant, means, gain.reason, sentence, values)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from components.posture import SCALE, Action
 from zt.diff_facts import (
+    ClearText,
     DatabaseSetting,
     Exemption,
     Grant,
@@ -23,6 +24,7 @@ from zt.diff_facts import (
 from zt.diff_judges import (
     Class,
     Judge,
+    asked_of_token,
     day,
     image,
     later_is_weaker,
@@ -65,12 +67,14 @@ RULE_TEXT = Direction("", unknown, "what a rule's text lets through cannot be co
 MOVED = Direction("", neutral, "what the rule does is what holds, and that is the same")
 # No day at all is before every other.
 EXEMPTION = Direction("", later_is_weaker, "the rule does not hold for the service until that day", "")
+CLEAR_TEXT = Direction("", later_is_weaker, "without a certificate a caller is known by its address alone", "")
 UNLISTED = Direction("", unknown, "zt/diff_directions.py has no direction for it")
 
 GRANTS: Mapping[str, Gain] = MappingProxyType(
     {
         "reach": Gain(Class.WEAKER, "whoever takes over the caller can attack what it may reach"),
         "egress": Gain(Class.WEAKER, "data can leave by every connection that is open"),
+        "outside-host": Gain(Class.WEAKER, "data can leave by every connection that is open"),
         "public": Gain(Class.WEAKER, "everybody on the internet can send requests to it"),
         "vault-access": Gain(Class.WEAKER, "whoever takes over the service has what it can access"),
         "database-right": Gain(Class.WEAKER, "whoever takes over the service has its rights in the database"),
@@ -167,6 +171,18 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
         "door-identity": Direction("the identity of the door", unknown, _TRUST),
         "kyverno-replicas": Direction("the number of Kyverno replicas", more_is_stronger, _FALLS),
         "mesh-replicas": Direction("the number of istiod replicas", more_is_stronger, _FALLS),
+        "mesh-replicas-maximum": Direction("the most istiods under load", more_is_stronger, _FALLS, "1"),
+        "mesh-revision": Direction(
+            "the revision of the mesh",
+            neutral,
+            "another control plane holds the same rules; its version is no part of it",
+        ),
+        "mesh-spans": Direction("the place of the mesh's spans", unknown, f"spans tell who calls what; {_TRUST}"),
+        "proxy-scope": Direction(
+            "what the proxy of a service knows",
+            scale("the whole mesh", "what the service declares"),
+            "whoever takes over a service can look for others, and use what they declare",
+        ),
         "mesh-images": Direction("the source of the mesh's images", unknown, _TRUST),
         "cert-manager-replicas": Direction("the number of cert-manager replicas", more_is_stronger, _FALLS),
         "exception-day": Direction(
@@ -205,6 +221,14 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
         ),
         "door-annotations": Direction(
             "the annotations at the door", unknown, "what an ingress controller makes of them is in no plan: read them"
+        ),
+        "token": Direction(
+            "the end user's token at the door",
+            switched,
+            f"without one the service alone tells who asks; otherwise {_TRUST}",
+        ),
+        "token-claims": Direction(
+            "the set of claims asked for at the door", asked_of_token, "the fewer tokens are good enough, the better"
         ),
         "secrets": Direction(
             "the place of the secrets",
@@ -312,3 +336,5 @@ def direction_of(setting: Setting) -> Direction:
             return RULE_TEXT
         case Exemption():
             return EXEMPTION
+        case ClearText():
+            return CLEAR_TEXT

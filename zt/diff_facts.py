@@ -10,18 +10,23 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 ANYTHING = "*"
-NETWORK_POLICIES, ANY_RULE = "network-policies", "rules"
+NETWORK_POLICIES, ANY_RULE, STRICT, AUTHORIZATION = "network-policies", "rules", "mtls", "authorization"
 COMMIT_DAY = "the day of the commit"
 
 
 @dataclass(frozen=True)
 class Reach:
-    """A service that another one may open a connection to; `source` is a service, pods of a namespace, or anything."""
+    """A service that another one may open a connection to; `source` is a service, pods of a namespace, or anything.
+
+    With a `method` or a `path` it may send such requests alone.
+    """
 
     source: str
     target: str
     port: int
     protocol: str = "TCP"
+    method: str = ""
+    path: str = ""
     kind: Literal["reach"] = "reach"
 
 
@@ -34,6 +39,17 @@ class Egress:
     port: int
     protocol: str = "TCP"
     kind: Literal["egress"] = "egress"
+
+
+@dataclass(frozen=True)
+class OutsideHost:
+    """A host outside the cluster that the mesh lets a service talk to."""
+
+    service: str
+    host: str
+    port: int
+    protocol: str
+    kind: Literal["outside-host"] = "outside-host"
 
 
 @dataclass(frozen=True)
@@ -226,10 +242,23 @@ class Exemption:
     kind: Literal["exemption"] = "exemption"
 
 
-Setting = PlatformSetting | ServiceSetting | DatabaseSetting | RuleAction | RuleText | RuleParameter | Exemption
+@dataclass(frozen=True)
+class ClearText:
+    """A port that takes connections without a certificate; `value` is the first day on which it no longer does."""
+
+    service: str
+    port: int
+    value: str
+    kind: Literal["clear-text"] = "clear-text"
+
+
+Setting = (
+    ClearText | PlatformSetting | ServiceSetting | DatabaseSetting | RuleAction | RuleText | RuleParameter | Exemption
+)
 Grant = (
     Reach
     | Egress
+    | OutsideHost
     | Public
     | VaultAccess
     | DatabaseRight
@@ -253,7 +282,7 @@ def key_of(setting: Setting) -> tuple[str, ...]:
 
 def text_of(grant: Grant) -> str:
     """A grant as one value of the JSON output."""
-    return " ".join(str(value) for value in astuple(grant)[:-1])
+    return " ".join(str(value) for value in astuple(grant)[:-1] if value != "")
 
 
 def covers(grant: Grant, other: Grant) -> bool:
@@ -261,7 +290,7 @@ def covers(grant: Grant, other: Grant) -> bool:
     match grant, other:
         case Reach(), Reach():
             same = (grant.target, grant.port, grant.protocol) == (other.target, other.port, other.protocol)
-            return same and grant.source in (ANYTHING, other.source)
+            return same and grant.source in (ANYTHING, other.source) and _requests_cover(grant, other)
         case Public(), Public():
             same = (grant.service, grant.port, grant.host) == (other.service, other.port, other.host)
             # A prefix ends at a slash: /v1 holds /v1/users and not /v10.
@@ -272,6 +301,12 @@ def covers(grant: Grant, other: Grant) -> bool:
             return _below(other.registry, grant.registry)
         case _:
             return grant == other
+
+
+def _requests_cover(grant: Reach, other: Reach) -> bool:
+    # A path that ends in a star holds what begins like it.
+    below = grant.path.endswith("*") and other.path.startswith(grant.path[:-1])
+    return grant.method in ("", other.method) and (grant.path in ("", other.path) or below)
 
 
 def _below(path: str, parent: str) -> bool:
@@ -290,6 +325,10 @@ def needs(fact: Fact) -> str:
             return ANY_RULE
         case Egress():
             return NETWORK_POLICIES
+        case ClearText():
+            return STRICT
+        case ServiceSetting() if fact.name.startswith("token"):
+            return AUTHORIZATION
         case _:
             return ""
 
@@ -302,10 +341,11 @@ class Side:
     facts: frozenset[Annotated[Fact, Field(discriminator="kind")]]
 
     def on(self) -> frozenset[str]:
-        """What is on, as `needs` names it: rules, any rule at all, and the network policies."""
+        """What is on, as `needs` names it: rules, any rule at all, and the layers that hold connections."""
         rules = {fact.rule for fact in self.facts if isinstance(fact, RuleAction) and fact.value != "off"}
-        policies = PlatformSetting(NETWORK_POLICIES, "on") in self.facts
-        return frozenset({*rules, *([ANY_RULE] if rules else []), *([NETWORK_POLICIES] if policies else [])})
+        layers = {(NETWORK_POLICIES, "on"), (STRICT, "STRICT"), (AUTHORIZATION, "enforce")}
+        held = {name for name, value in layers if PlatformSetting(name, value) in self.facts}
+        return frozenset({*rules, *([ANY_RULE] if rules else []), *held})
 
 
 SIDE: TypeAdapter[Side] = TypeAdapter(Side)

@@ -139,3 +139,22 @@ def earlier_is_weaker(before: str, after: str) -> Class | None:
 def later_is_weaker(before: str, after: str) -> Class | None:
     """Judge two ISO dates the other way round."""
     return Class.WEAKER if after > before else Class.STRONGER
+
+
+def asked_of_token(before: str, after: str) -> Class | None:
+    """Judge what a token must hold: `claim=value|value; claim=value`. More claims and fewer values ask for more."""
+    asked = [_asked(text) for text in (before, after)]
+    less, more = _within(*asked), _within(*reversed(asked))
+    if less == more:
+        return Class.NEUTRAL if less else None
+    return Class.STRONGER if more else Class.WEAKER
+
+
+def _asked(text: str) -> dict[str, frozenset[str]]:
+    parts = (part.partition("=") for part in text.split("; ") if part)
+    return {claim: frozenset(values.split("|")) for claim, _, values in parts}
+
+
+def _within(narrow: dict[str, frozenset[str]], wide: dict[str, frozenset[str]]) -> bool:
+    """Whether what the first lets through, the second does too."""
+    return all(claim in narrow and narrow[claim] <= values for claim, values in wide.items())

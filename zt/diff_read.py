@@ -13,10 +13,12 @@ from typing import cast
 from components.image_signatures import SIGNATURE_RULE, Attestor, KeyAttestor
 from components.ingress_issuers import AcmeIssuer, VaultIssuer
 from components.kyverno_policy_set import KyvernoPolicySetArgs, action_of, policies
+from components.mesh_security import TracingArgs
 from components.plan import Plan, plan
 from components.policy_library import REGISTRY_RULE, VALIDATING_TIERS, Library, Manifest, Rule, load_library
 from components.posture import Action
 from components.secure_ingress import SecureIngressArgs
+from components.service_egress import sidecar
 from components.stack import Stack, read_stack
 from components.vault_database import DatabaseConnectionArgs
 from components.vault_platform import VaultPlatformArgs
@@ -87,6 +89,12 @@ def _platform(stack: Stack, wanted: Plan) -> Iterator[tuple[str, str]]:
     if mesh:
         yield "trust-domain", mesh.trust_domain
         yield "mesh-replicas", str(mesh.replicas)
+        if mesh.autoscaling:
+            yield "mesh-replicas-maximum", str(mesh.autoscaling.maximum)
+        yield "mesh-revision", mesh.revision or "default"
+        yield "mesh-spans", _spans(mesh.tracing)
+        scoped = all(sidecar(args) for args in wanted.services)
+        yield "proxy-scope", "what the service declares" if scoped else "the whole mesh"
         yield "mesh-images", mesh.hub or "its own registry"
     if wanted.policies:
         yield "kyverno-replicas", str(wanted.policies.replicas)
@@ -102,6 +110,12 @@ def _door(args: SecureIngressArgs) -> Iterator[tuple[str, str]]:
     yield "tls-version", args.tls_version
     yield "tls-ciphers", ", ".join(sorted(args.cipher_suites))
     yield "firewall", f"{args.firewall.image}: {'; '.join(args.firewall.directives)}" if args.firewall else "off"
+
+
+def _spans(tracing: TracingArgs | None) -> str:
+    if tracing is None:
+        return "nowhere"
+    return f"{tracing.namespace}/{tracing.service}:{tracing.port}, {tracing.sampling} % of the requests"
 
 
 def _vault(args: VaultPlatformArgs) -> Iterator[tuple[str, str]]:

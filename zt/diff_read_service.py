@@ -1,15 +1,13 @@
 """The facts of one service, read from the manifests that the program would create for it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, cast
 
 from components.policy_library import Library
 from components.service_args import SecureServiceArgs
 from components.service_door import HSTS
-from components.service_network import authorization_policy, network_policy_spec
 from components.service_route import http_route_spec, ingress_manifest, public_url
-from components.service_spec import PLATFORM_NAMESPACES
 from components.service_vault import TOKEN_AUDIENCE, uses_vault, vault_policy
 from components.service_workload import deployment_spec, role_rules
 from zt.diff_facts import (
@@ -17,20 +15,18 @@ from zt.diff_facts import (
     ApiRight,
     ApiToken,
     DatabaseRight,
-    Egress,
     Exemption,
     Fact,
     Public,
-    Reach,
     Service,
     ServiceSetting,
     VaultAccess,
     Writable,
 )
+from zt.diff_read_network import network_facts, token_settings
 
 Manifest = dict[str, Any]
 
-_NAMESPACE = "kubernetes.io/metadata.name"
 _POLICY = re.compile(r'path "([^"]+)" \{\s*capabilities = \[([^\]]*)\]')
 
 
@@ -39,8 +35,7 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     name = f"{args.namespace}/{args.name}"
     deployment = deployment_spec(args)
     yield Service(name, args.team)
-    yield from _callers(name, args)
-    yield from _egress(name, args)
+    yield from network_facts(name, args)
     yield from _public(name, args)
     yield from _vault(name, args)
     yield from _database(name, args)
@@ -49,73 +44,6 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     yield from (ServiceSetting(name, key, value) for key, value in _settings(args, deployment))
     for exception in args.exceptions:
         yield Exemption(name, exception.rule, library.rule(exception.rule).tier, exception.expires)
-
-
-def _callers(name: str, args: SecureServiceArgs) -> Iterator[Reach]:
-    """Who may reach the service: whom both its network policy and its authorization let through."""
-    found = {(ANYTHING, args.port, "TCP")}
-    if args.platform.network_policies:
-        rules = cast("list[Manifest]", network_policy_spec(args).get("ingress", []))
-        found = {(peer, port, protocol) for peer, port, protocol in _allowed(rules, "from") if not _door(peer, args)}
-    if args.platform.authorization == "enforce":
-        identities = _identities(args)
-        named = {
-            (identity, port, protocol) for peer, port, protocol in found if peer == ANYTHING for identity in identities
-        }
-        found = named | {rule for rule in found if rule[0] in identities or ANYTHING in identities}
-    yield from (Reach(peer, name, port, protocol) for peer, port, protocol in sorted(found))
-
-
-def _door(peer: str, args: SecureServiceArgs) -> bool:
-    """Whether a peer is the public door: what it shows is public, and said as such."""
-    return args.public and peer.partition("/")[0] == args.platform.gateway_namespace
-
-
-def _identities(args: SecureServiceArgs) -> set[str]:
-    policy = authorization_policy(args)
-    rules = cast("list[Manifest]", policy["spec"].get("rules", [])) if policy else []
-    sources: list[Manifest] = [source["source"] for rule in rules for source in rule.get("from", [{"source": {}}])]
-    principals: list[str] = [name for source in sources for name in source.get("principals", [ANYTHING])]
-    # A principal is <trust domain>/ns/<namespace>/sa/<account>, and the account is called like its service.
-    found = {re.sub(r".*/ns/([^/]+)/sa/([^/]+)", r"\1/\2", principal) for principal in principals}
-    return {identity for identity in found if not _door(identity, args)}
-
-
-def _egress(name: str, args: SecureServiceArgs) -> Iterator[Egress]:
-    """Where a service may connect to beside other services; what all services share is said once."""
-    if not args.platform.network_policies:
-        return
-    for peer, port, protocol in _allowed(network_policy_spec(args).get("egress", []), "to"):
-        callee = (*peer.split("/"), port)
-        if callee in {(call.namespace, call.name, call.port) for call in args.calls}:
-            continue
-        shared = peer.partition("/")[0] in PLATFORM_NAMESPACES
-        yield Egress(ANYTHING if shared else name, "anything" if peer == ANYTHING else peer, port, protocol)
-
-
-def _allowed(rules: Sequence[Manifest], side: str) -> Iterator[tuple[str, int, str]]:
-    for rule in rules:
-        peers = [_peer(peer) for peer in rule.get(side, [])] or [ANYTHING]
-        ports: list[Manifest] = rule.get("ports") or [{"port": 0}]
-        for peer in peers:
-            for port in ports:
-                yield peer, port["port"], port.get("protocol", "TCP")
-
-
-def _peer(peer: Manifest) -> str:
-    """A peer of a network policy: a network, a service, pods of a namespace, or anything."""
-    if "ipBlock" in peer:
-        return peer["ipBlock"]["cidr"]
-    namespace = _labels(peer, "namespaceSelector").get(_NAMESPACE, ANYTHING)
-    labels = _labels(peer, "podSelector")
-    if set(labels) == {"app"}:
-        return f"{namespace}/{labels['app']}"
-    pods = ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or ANYTHING
-    return ANYTHING if namespace == pods == ANYTHING else f"{namespace}/{pods}"
-
-
-def _labels(peer: Manifest, selector: str) -> dict[str, str]:
-    return cast("dict[str, str]", _section(_section(peer, selector), "matchLabels"))
 
 
 def _section(manifest: Manifest, key: str) -> Manifest:
@@ -178,6 +106,7 @@ def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[s
     if args.public:
         yield "public-scheme", public_url(args).partition(":")[0]
         yield from _limits(args)
+        yield from token_settings(args)
     if args.secrets:
         yield "secrets", "Vault" if uses_vault(args) else "a Kubernetes Secret"
     for container in deployment["template"]["spec"]["containers"]:

@@ -8,12 +8,14 @@ from zt.diff_facts import (
     ApiRight,
     ApiToken,
     AuditDevice,
+    ClearText,
     DatabaseRight,
     DatabaseSetting,
     Egress,
     Exemption,
     Fact,
     Grant,
+    OutsideHost,
     PlatformSetting,
     Public,
     Reach,
@@ -41,6 +43,8 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
     {
         "reach": "network",
         "egress": "network",
+        "outside-host": "network",
+        "clear-text": "exceptions",
         "public": "door",
         "vault-access": "vault",
         "database-right": "database",
@@ -71,6 +75,8 @@ _SETTING_LAYERS: Mapping[str, str] = MappingProxyType(
         "door-headers": "door",
         "door-hsts": "door",
         "door-annotations": "door",
+        "token": "door",
+        "token-claims": "door",
         "secrets": "vault",
         "database": "database",
         "database-ttl": "database",
@@ -119,8 +125,8 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
     """The sentence of a grant that came or went."""
     now = "now" if gained else "no longer"
     match grant:
-        case Reach() | Egress():
-            return f"{_source(grant, say)} may {now} reach {_place(grant, say)}"
+        case Reach() | Egress() | OutsideHost():
+            return _network_sentence(grant, now, say)
         case Public():
             path = "" if grant.path == "/" else grant.path
             return f"port {grant.port} of {say(grant.service)} is {now} public at {grant.host}{path}"
@@ -143,6 +149,17 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
             return _platform_sentence(grant, now, gained)
 
 
+def _network_sentence(grant: Reach | Egress | OutsideHost, now: str, say: Say) -> str:
+    match grant:
+        case Reach() if requests := _requests(grant):
+            return f"{_source(grant, say)} may {now} send {requests} to {_place(grant, say)}"
+        case Reach() | Egress():
+            return f"{_source(grant, say)} may {now} reach {_place(grant, say)}"
+        case OutsideHost():
+            where = f"{grant.host}:{grant.port} ({grant.protocol})"
+            return f"the proxy of {say(grant.service)} {now} lets it reach {where} outside the cluster"
+
+
 def _platform_sentence(grant: AuditDevice | Registry | Signer | Unjudged | RuleItem, now: str, gained: bool) -> str:
     match grant:
         case AuditDevice():
@@ -157,6 +174,13 @@ def _platform_sentence(grant: AuditDevice | Registry | Signer | Unjudged | RuleI
             return f"the rules now look at namespace {grant.namespace}"
         case RuleItem():
             return f"{grant.parameter} of {grant.tier} rule {grant.rule} {now} has {grant.item}"
+
+
+def _requests(reach: Reach) -> str:
+    """The requests that a connection is for; empty when it is for all of them."""
+    if not (reach.method or reach.path):
+        return ""
+    return " ".join(word for word in (reach.method, "requests", f"for {reach.path}" if reach.path else "") if word)
 
 
 def _source(grant: Reach | Egress, say: Say) -> str:
@@ -177,9 +201,13 @@ def _relation(grant: DatabaseRight) -> str:
     return f"{grant.relation} {grant.schema}.{grant.name}"
 
 
-def part(grant: Grant, say: Say) -> str:
-    """How a sentence of a broader grant names one that it covers."""
+def part(grant: Grant, broader: Grant, say: Say) -> str:
+    """How the sentence of a broader grant names one that it covers."""
     match grant:
+        case Reach() if isinstance(broader, Reach) and broader.source == grant.source:
+            return _requests(grant)
+        case Reach() if requests := _requests(grant):
+            return f"{say(grant.source)} with {requests}"
         case Public():
             return grant.path
         case Registry():
@@ -201,6 +229,8 @@ def setting_sentence(before: Setting | None, after: Setting | None, label: str, 
             return f"the text of {setting.tier} rule {setting.rule} changed"
         case RuleParameter():
             return _from_to(f"{setting.parameter} of {setting.tier} rule {setting.rule}", old, new)
+        case ClearText():
+            return _clear_text_sentence(f"port {setting.port} of {say(setting.service)}", old, new)
         case Exemption():
             return _exemption_sentence(f"{setting.tier} rule {setting.rule}", say(setting.service), old, new)
         case ServiceSetting():
@@ -234,3 +264,11 @@ def _exemption_sentence(rule: str, who: str, old: str | None, new: str | None) -
     if old is None:
         return f"{who} is now excepted from {rule}, until {new}"
     return f"the exception of {who} from {rule} ends on {new}, and no longer on {old}"
+
+
+def _clear_text_sentence(port: str, old: str | None, new: str | None) -> str:
+    if new is None:
+        return f"{port} no longer takes connections without a certificate"
+    if old is None:
+        return f"{port} now takes connections without a certificate, until {new}"
+    return f"{port} takes connections without a certificate until {new}, and not {old}"

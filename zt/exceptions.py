@@ -10,17 +10,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from components.policy_exceptions import TimedException
 from components.policy_library import PolicyLibraryError, Rule
 from components.service_files import Admission, read_services
 from components.typed_file import ConfigError
 from zt.stack_file import StackFile, project_library
 
+MESH = "mesh"
+"""The tier of an exception that no rule of the library is concerned with."""
 _FILE_WIDTH = 200
 
 
 @dataclass(frozen=True)
 class Row:
-    """One exception on a day. `action` is what its rule does on the stack that was asked for."""
+    """One exception on a day: from a rule, or from the mesh's mTLS at one port (`mtls:<port>`).
+
+    `action` is what its rule does on the stack that was asked for.
+    """
 
     service: str
     rule: str
@@ -44,26 +50,25 @@ def exceptions(project: Path, as_of: date, stack: str | None = None) -> tuple[Ro
     library = project_library(project)
     services = read_services(project / "services", Admission(registries=(), api_server_reachable=True))
     action = _actions(project, stack)
-    rows = [
-        Row(
-            f"{service.namespace}/{service.name}",
-            spec.rule,
-            library.rule(spec.rule).tier,
-            " ".join(spec.reason.split()),
-            spec.owner,
-            spec.granted,
-            spec.expires,
-            (spec.expires - as_of).days,
-            spec.expired(as_of),
-            action(library.rule(spec.rule)),
+    rows: list[Row] = []
+    for service in services:
+        name = f"{service.namespace}/{service.name}"
+        for spec in service.exceptions:
+            rule = library.rule(spec.rule)
+            rows.append(_row(name, rule.name, rule.tier, spec, as_of, action(rule)))
+        rows += (
+            _row(name, f"mtls:{clear.port}", MESH, clear, as_of, action(None)) for clear in service.plaintext_ports
         )
-        for service in services
-        for spec in service.exceptions
-    ]
     return tuple(sorted(rows, key=lambda row: (row.expires, row.service, row.rule)))
 
 
-def _actions(project: Path, stack: str | None) -> Callable[[Rule], str]:
+def _row(service: str, rule: str, tier: str, spec: TimedException, as_of: date, action: str) -> Row:
+    reason, left = " ".join(spec.reason.split()), (spec.expires - as_of).days
+    return Row(service, rule, tier, reason, spec.owner, spec.granted, spec.expires, left, spec.expired(as_of), action)
+
+
+def _actions(project: Path, stack: str | None) -> Callable[[Rule | None], str]:
+    """What a rule does on the stack, and what the mesh does with clear text when there is no rule."""
     if stack is None:
         return lambda rule: ""  # noqa: ARG005 - the rule does not matter without a stack
     file = StackFile.read(project, stack)
@@ -72,8 +77,16 @@ def _actions(project: Path, stack: str | None) -> Callable[[Rule], str]:
     from components.stack import Stack
 
     # Which services there are decides nothing about a rule.
-    args = policy_args(Stack(file.name, file.settings, file.settings.decisions(), None, ()))
-    return lambda rule: action_of(rule, args).value if args else "off"
+    posture = file.settings.decisions()
+    args = policy_args(Stack(file.name, file.settings, posture, None, ()))
+    clear_text = "deny" if posture.mtls == "STRICT" else "off"
+
+    def action(rule: Rule | None) -> str:
+        if rule is None:
+            return clear_text
+        return action_of(rule, args).value if args else "off"
+
+    return action
 
 
 def run(project: Path, output_format: str, as_of: date, stack: str | None = None) -> int:

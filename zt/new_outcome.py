@@ -10,8 +10,9 @@ from components.plan import plan
 from components.policy_exceptions import NAMESPACE
 from components.policy_library import load_library
 from components.service_args import SecureServiceArgs
+from components.service_calls import authorization_policy
 from components.service_files import parse_service
-from components.service_network import authorization_policy
+from components.service_network import Manifest, mesh_objects
 from components.service_vault import uses_vault
 from components.stack import Stack
 from zt.diff_changes import Change, changes
@@ -94,6 +95,7 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
     if policy := authorization_policy(args):
         dry_run = "istio.io/dry-run" in policy["metadata"].get("annotations", {})
         yield Item("AuthorizationPolicy", name, "dry run" if dry_run else "")
+    yield from (Item(made["kind"], _named(made)) for made in mesh_objects(args))
     yield from (Item("PolicyException", f"{NAMESPACE}/{args.key}.{e.rule}") for e in args.exceptions)
     yield Item("Deployment", name, f"{args.replicas} x {args.image}")
     yield Item("Service", name, f"port {args.port}, {args.protocol}")
@@ -101,6 +103,10 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
         yield Item("PodDisruptionBudget", name)
     if args.public:
         yield Item("Ingress" if platform.route == "ingress" else "HTTPRoute", name, args.host)
+
+
+def _named(made: Manifest) -> str:
+    return f"{made['metadata']['namespace']}/{made['metadata']['name']}"
 
 
 def vault_items(args: SecureServiceArgs) -> Iterator[Item]:

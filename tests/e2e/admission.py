@@ -137,4 +137,4 @@ def _without_ephemeral(spec: Manifest) -> str:
 def _plural(kind: str) -> str:
     if kind.endswith("ss"):
         return f"{kind}es"
-    return f"{kind[:-1]}ies" if kind.endswith("cy") else f"{kind}s"
+    return f"{kind[:-1]}ies" if kind.endswith(("cy", "ry")) else f"{kind}s"

@@ -7,7 +7,8 @@ import hvac.exceptions
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from tests.e2e import pods
+from tests.e2e import mesh_objects, pods
+from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane
 from tests.e2e.waiting import eventually
 from tests.policy import cases
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.e2e
 
 STACK = "production"
 SHOP = "shop"
+RIGHT, WRONG = mesh_objects.right(), mesh_objects.wrong()
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +235,21 @@ class TestMesh:
             production.objects.create_namespaced_custom_object(
                 "security.istio.io", "v1", SHOP, "authorizationpolicies", wrong
             )
+
+    @pytest.mark.parametrize("name", RIGHT)
+    def test_what_a_service_may_declare_is_admitted(self, production: Plane, name: str) -> None:
+        Admission(production, ()).request("POST", RIGHT[name], dry_run=True)
+
+    @pytest.mark.parametrize("mistake", WRONG)
+    def test_a_mistake_in_it_is_refused(self, production: Plane, mistake: str) -> None:
+        with pytest.raises(RefusedError, match=r"validation\.istio\.io|is invalid"):
+            Admission(production, ()).request("POST", WRONG[mistake], dry_run=True)
+
+    def test_a_proxy_knows_no_more_than_its_callees(self, production: Plane) -> None:
+        scope = production.objects.get_namespaced_custom_object("networking.istio.io", "v1", SHOP, "sidecars", "redis")
+        assert scope["spec"]["outboundTrafficPolicy"] == {"mode": "REGISTRY_ONLY"}
+        (listener,) = scope["spec"]["egress"]
+        assert not [host for host in listener["hosts"] if host.startswith((f"{SHOP}/", "*", "./"))]
 
 
 class TestTheProgram:

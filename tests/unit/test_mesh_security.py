@@ -5,13 +5,17 @@ from typing import Any
 import pytest
 
 from components.mesh_security import (
+    AutoscalingArgs,
     MeshSecurity,
     MeshSecurityArgs,
+    TracingArgs,
     base_values,
     cni_values,
     deny_by_default,
+    injection_label,
     istiod_values,
     peer_authentication,
+    telemetry,
 )
 from components.posture import SCALE, TABLE
 from tests.unit.monitor import record
@@ -31,6 +35,7 @@ class TestArguments:
             ({"mtls": "DISABLE"}, "mtls"),
             ({"authorization": "audit"}, "authorization: 'audit'; legal are enforce, dry-run and off"),
             ({"replicas": 0}, "replicas"),
+            ({"replicas": 3, "autoscaling": AutoscalingArgs(3)}, "autoscaling: at most 3 istiods, and 3 at least"),
         ],
     )
     def test_a_wrong_decision_is_refused_with_what_is_legal(self, changes: dict[str, Any], message: str) -> None:
@@ -71,6 +76,23 @@ class TestRules:
         assert deny_by_default("off") is None
 
 
+class TestTelemetry:
+    def test_every_request_is_logged(self) -> None:
+        made = telemetry(None)
+        # In the root namespace and without a selector: for the whole mesh.
+        assert made["metadata"]["namespace"] == "istio-system"
+        assert made["spec"] == {"accessLogging": [{"providers": [{"name": "envoy"}]}]}
+        assert "extensionProviders" not in istiod_values(args())["meshConfig"]
+
+    def test_spans_go_to_the_collector_of_the_stack(self) -> None:
+        collector = TracingArgs("observability", "otel", 4317, 5)
+        (provider,) = istiod_values(args(tracing=collector))["meshConfig"]["extensionProviders"]
+        assert provider["opentelemetry"] == {"service": "otel.observability.svc.cluster.local", "port": 4317}
+        assert telemetry(collector)["spec"]["tracing"] == [
+            {"providers": [{"name": provider["name"]}], "randomSamplingPercentage": 5}
+        ]
+
+
 class TestReleases:
     def test_the_validating_webhook_fails_closed(self) -> None:
         assert base_values()["base"]["validationFailurePolicy"] == "Fail"
@@ -94,6 +116,27 @@ class TestReleases:
     def test_the_number_of_replicas_is_fixed(self) -> None:
         values = istiod_values(args(replicas=3))
         assert (values["autoscaleEnabled"], values["replicaCount"]) == (False, 3)
+
+    def test_an_autoscaler_writes_the_number_alone(self) -> None:
+        values = istiod_values(args(replicas=2, autoscaling=AutoscalingArgs(5, 70)))
+        assert "replicaCount" not in values
+        assert (values["autoscaleEnabled"], values["autoscaleMin"], values["autoscaleMax"]) == (True, 2, 5)
+        assert values["cpu"] == {"targetAverageUtilization": 70}
+
+    def test_a_path_is_judged_as_an_application_reads_it(self) -> None:
+        mesh = istiod_values(args())["meshConfig"]
+        assert mesh["pathNormalization"] == {"normalization": "DECODE_AND_MERGE_SLASHES"}
+
+    @pytest.mark.parametrize(
+        ("revision", "default", "label"),
+        [("", "default", {"istio-injection": "enabled"}), ("1-31-0", "1-31-0", {"istio.io/rev": "1-31-0"})],
+    )
+    def test_a_revision_is_that_of_the_webhooks_and_the_namespaces(
+        self, revision: str, default: str, label: dict[str, str]
+    ) -> None:
+        assert base_values(revision)["defaultRevision"] == default
+        assert istiod_values(args(revision=revision))["revision"] == revision
+        assert injection_label(revision) == label
 
     def test_images_come_from_the_given_hub_with_the_pinned_version(self) -> None:
         for values in (
@@ -121,7 +164,13 @@ class TestComponent:
         component = recording.one("zero-trust:platform:MeshSecurity")
         assert {made.parent for made in recording.resources if made.custom} == {component.urn}
 
-    @pytest.mark.parametrize(("authorization", "count"), [("enforce", 5), ("dry-run", 5), ("off", 4)])
+    def test_another_revision_is_another_release(self) -> None:
+        recording = record(lambda: MeshSecurity("mesh", args(revision="1-31-0")))
+        releases = {made.inputs["name"] for made in recording.of("kubernetes:helm.sh/v3:Release")}
+        # The old one goes at the end of the run that makes the new one: Pulumi deletes last.
+        assert releases == {"istio-base", "istio-cni", "istiod-1-31-0"}
+
+    @pytest.mark.parametrize(("authorization", "count"), [("enforce", 6), ("dry-run", 6), ("off", 5)])
     def test_ready_holds_everything_that_a_pod_of_the_mesh_needs(self, authorization: str, count: int) -> None:
         ready: list[object] = []
         record(lambda: ready.extend(MeshSecurity("mesh", args(authorization=authorization)).ready))

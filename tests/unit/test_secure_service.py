@@ -14,8 +14,10 @@ from pulumi_kubernetes.core.v1 import Namespace
 
 from components.secure_service import SecureService
 from components.service_args import ApiRuleArgs, Peer, SecretArgs, SecureServiceArgs, services_args
+from components.service_calls import authorization_policy
+from components.service_egress import sidecar
 from components.service_files import parse_service
-from components.service_network import authorization_policy, network_policy_spec
+from components.service_network import network_policy_spec
 from components.service_route import ingress_manifest, public_url
 from components.service_spec import ServiceSpec
 from components.service_vault import injector_annotations, mesh_annotations, render_file, vault_policy
@@ -25,6 +27,7 @@ from tests.unit.monitor import Recording, record
 from tests.unit.stacks import platform, service
 from tests.unit.test_service_files import SMALL
 
+PLATFORM = ("istio-system", "kube-system")
 LAYERS = list(product((False, True), (False, True), ("off", "dry-run", "enforce"), (False, True)))
 
 
@@ -149,7 +152,8 @@ def test_the_order_is_explicit() -> None:
 def test_a_small_service_stays_small() -> None:
     made = run(service(secrets=[], replicas=1))
     own = [resource for resource in made.resources if resource.custom and "SecureService" in resource.parent]
-    assert len(own) == 4
+    # Account, Deployment, Service, NetworkPolicy and Sidecar.
+    assert len(own) == 5
 
 
 @pytest.mark.parametrize(("replicas", "budgets"), [(1, 0), (2, 1), (3, 1)])
@@ -257,7 +261,7 @@ def scenarios(draw: st.DrawFn) -> list[ServiceSpec]:
                     "team": "t",
                     "image": "r.example.org/x:v1",
                     "port": 8000 + number,
-                    "calls": draw(st.lists(st.sampled_from(others), max_size=3)),
+                    "calls": draw(st.lists(st.sampled_from(others), max_size=3, unique=True)),
                     "secrets": {s: {"generate": ["x"]} for s in draw(st.lists(names, max_size=2, unique=True))},
                 }
             )
@@ -287,19 +291,23 @@ def test_no_service_reads_anothers_secret(specs: list[ServiceSpec]) -> None:
 def test_each_edge_has_both_ends_and_nothing_else_is_open(specs: list[ServiceSpec]) -> None:
     made = {(args.namespace, args.name): args for args in services_args(specs, platform(), 1)}
     edges = {((spec.namespace, spec.name), callee) for spec in specs for callee in spec.callees()}
-    opened_out, opened_in, allowed = set[Any](), set[Any](), set[Any]()
+    opened_out, opened_in, allowed, known = set[Any](), set[Any](), set[Any](), set[Any]()
     for key, args in made.items():
         spec = network_policy_spec(args)
         assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
         opened_out |= {(key, peer) for peer in _peers(spec["egress"], "to") if peer in made}
         opened_in |= {(peer, key) for peer in _peers(spec.get("ingress", []), "from")}
+        scope = sidecar(args)
+        hosts = [host.split("/") for host in scope["spec"]["egress"][0]["hosts"]] if scope else []
+        known |= {(key, (namespace, host.split(".")[0])) for namespace, host in hosts if namespace not in PLATFORM}
         policy = authorization_policy(args)
         for rule in policy["spec"]["rules"] if policy else []:
             assert rule["to"] == [{"operation": {"ports": [str(args.port)]}}]
-            for principal in rule["from"][0]["source"]["principals"]:
-                _, _, namespace, _, name = principal.split("/")
-                allowed.add(((namespace, name), key))
-    assert opened_out == opened_in == allowed == edges
+            (principal,) = rule["from"][0]["source"]["principals"]
+            _, _, namespace, _, name = principal.split("/")
+            assert ((namespace, name), key) not in allowed
+            allowed.add(((namespace, name), key))
+    assert opened_out == opened_in == allowed == known == edges
 
 
 def _peers(rules: list[dict[str, Any]], direction: str) -> set[tuple[str, str]]:

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from components.policy_library import REGISTRY_RULE, load_library
 from tests.unit.zt_diff_cases import FACT_CASES, SERVICE_CASES
+from tests.unit.zt_diff_cases_network import NETWORK_CASES
 from tests.unit.zt_diff_cases_platform import PLATFORM_CASES
 from tests.unit.zt_diff_files import SMALL, Case, Files, posture
 from zt.diff_changes import Change, changes
 from zt.diff_directions import (
     ACTION,
+    CLEAR_TEXT,
     DATABASE,
     EXEMPTION,
     GRANTS,
@@ -50,7 +52,7 @@ from zt.diff_judges import (
     switched,
 )
 
-CASES = [*SERVICE_CASES, *PLATFORM_CASES]
+CASES = [*SERVICE_CASES, *NETWORK_CASES, *PLATFORM_CASES]
 
 
 def said(found: tuple[Change, ...]) -> list[tuple[str, str]]:
@@ -99,7 +101,7 @@ class TestTheTables:
 
     def test_every_direction_has_a_reason(self) -> None:
         tables = (PLATFORM, SERVICE, DATABASE, PARAMETERS, GRANTS, LISTS)
-        one_by_one = (ACTION, MOVED, EXEMPTION, RULE_TEXT)
+        one_by_one = (ACTION, CLEAR_TEXT, MOVED, EXEMPTION, RULE_TEXT)
         assert all(direction.reason for table in tables for direction in table.values())
         assert all(direction.reason for direction in one_by_one)
 

@@ -73,6 +73,21 @@ def test_without_an_exception_it_says_so(run: Run) -> None:
     assert (json.loads(done.stdout), done.exit_code) == ({"asOf": "2026-01-01", "exceptions": []}, 0)
 
 
+@pytest.mark.parametrize(
+    ("options", "action"), [((), ""), (("--stack", "production"), "deny"), (("--stack", "dev"), "off")]
+)
+def test_a_port_in_clear_text_is_an_exception_too(
+    project: Path, run: Run, options: tuple[str, ...], action: str
+) -> None:
+    text = SERVICE.format(name="till").replace("exceptions:", "plaintextPorts:")
+    text += EXCEPTION.format(rule="x", granted="2026-01-01", expires="2026-02-01").replace("rule: x", "port: 8080")
+    (project / "services" / "till.yaml").write_text(text + "    cidrs: [10.0.0.0/24]\n")
+    done = run("--format", "json", "--as-of", "2026-02-01", *options)
+    (row,) = json.loads(done.stdout)["exceptions"]
+    assert (row["service"], row["rule"], row["tier"]) == ("shop/till", "mtls:8080", "mesh")
+    assert (row["state"], row["action"], done.exit_code) == ("expired", action, 1)
+
+
 @pytest.mark.usefixtures("two")
 class TestTheRegister:
     def test_the_first_to_end_is_first(self, run: Run) -> None:

@@ -9,6 +9,7 @@ import pulumi_vault
 import pytest
 from pulumi_kubernetes import Provider
 
+from components.network_args import EgressArgs, JwtArgs, MetricsArgs, PlaintextPortArgs
 from components.policy_exceptions import ExceptionArgs
 from components.secure_service import SecureService
 from components.service_args import ApiRuleArgs, Peer, SecureServiceArgs
@@ -28,6 +29,13 @@ FULL: dict[str, Any] = {
 }
 SHAPES: dict[str, dict[str, Any]] = {
     "full": FULL,
+    "network": {
+        "host": "api.example.org",
+        "egress": [EgressArgs("pay.example.org", 443)],
+        "jwt": JwtArgs("https://l.example.org", "https://l.example.org/keys", "", ["shop"]),
+        "plaintext_ports": [PlaintextPortArgs(8080, ["10.0.0.0/24"], "no certificate yet", "ann", "2026-02-01")],
+        "metrics": MetricsArgs(9090, "/metrics"),
+    },
     "small": {"secrets": [], "replicas": 1},
     "database": {
         "database": DatabaseArgs(

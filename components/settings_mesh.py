@@ -1,0 +1,62 @@
+"""The section of the stack config for the mesh."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, StrictInt, model_validator
+
+from components.settings_platform import Replicas
+from components.typed_file import ImageReference, Label, Port, TypedFile
+
+
+class MeshScraper(TypedFile):
+    """The workload that reads the services' metrics; it must be in the mesh."""
+
+    namespace: Label
+    service_account: Label
+
+
+class MeshTracing(TypedFile):
+    """The collector that the proxies send their spans to (OpenTelemetry over gRPC)."""
+
+    namespace: Label
+    service: Label
+    port: Port = 4317
+    """The port of its Service and of its pods."""
+    sampling: Annotated[StrictInt, Field(ge=0, le=100)] = 1
+    """Percent of the requests that are traced."""
+
+
+class MeshAutoscaling(TypedFile):
+    """The number of istiods by their load, in place of a fixed one."""
+
+    minimum: Replicas = 2
+    maximum: Replicas = 5
+    cpu: Annotated[StrictInt, Field(ge=10, le=100)] = 80
+    """Percent of the requested CPU above which one more is started."""
+
+    @model_validator(mode="after")
+    def _grows(self) -> Self:
+        if self.maximum <= self.minimum:
+            raise ValueError(f"maximum {self.maximum} is not above minimum {self.minimum}: write mesh.replicas instead")
+        return self
+
+
+class MeshSettings(TypedFile):
+    """Istio's control plane."""
+
+    replicas: Replicas | None = None
+    """A fixed number of istiods; 1 by default."""
+    autoscaling: MeshAutoscaling | None = None
+    hub: ImageReference | None = None
+    """A mirror of Istio's images."""
+    revision: Label | None = None
+    """The name of this control plane. A new one, as `1-31-0`, has every service join the new control plane in the same
+    run, before the old one goes."""
+    scraper: MeshScraper | None = None
+    tracing: MeshTracing | None = None
+
+    @model_validator(mode="after")
+    def _one_number(self) -> Self:
+        if self.replicas is not None and self.autoscaling is not None:
+            raise ValueError("replicas and autoscaling: keep one")
+        return self

@@ -1,0 +1,137 @@
+"""The facts of one service's network, read from the manifests that the program would create for it."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from components.service_args import SecureServiceArgs
+from components.service_calls import authorization_policy, peer_authentication, request_authentication
+from components.service_egress import service_entries
+from components.service_network import network_policy_spec
+from components.service_spec import PLATFORM_NAMESPACES
+from components.service_workload import service_spec
+from zt.diff_facts import ANYTHING, ClearText, Egress, Fact, OutsideHost, Reach
+
+Manifest = dict[str, Any]
+Connection = tuple[str, int, str]
+"""Who connects, at which port, and by which protocol."""
+
+INTERNET = "the internet"
+_NAMESPACE = "kubernetes.io/metadata.name"
+
+
+def network_facts(name: str, args: SecureServiceArgs) -> Iterator[Fact]:
+    """Who may reach the service, what it may reach, and which of its ports take clear text."""
+    yield from _callers(name, args)
+    yield from _egress(name, args)
+    for entry in service_entries(args):
+        for port in entry["spec"]["ports"]:
+            yield from (OutsideHost(name, host, port["number"], port["protocol"]) for host in entry["spec"]["hosts"])
+    if authentication := peer_authentication(args):
+        days = {clear.port: clear.expires for clear in args.plaintext_ports}
+        yield from (ClearText(name, int(port), days[int(port)]) for port in authentication["spec"]["portLevelMtls"])
+
+
+def token_settings(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
+    """Whose token a request from outside must carry, and what must be in it."""
+    made = request_authentication(args)
+    if made is None:
+        yield "token", "off"
+        return
+    (rule,) = made["spec"]["jwtRules"]
+    yield "token", f"{rule['issuer']} ({rule.get('jwksUri', 'keys of the file')})"
+    claims = {"aud": rule["audiences"], **args.jwt.required_claims}
+    yield "token-claims", "; ".join(f"{claim}={'|'.join(sorted(values))}" for claim, values in sorted(claims.items()))
+
+
+def _callers(name: str, args: SecureServiceArgs) -> Iterator[Reach]:
+    """Who may reach the service: whom both its network policy and its authorization let through."""
+    everybody = [(ANYTHING, port["port"], "TCP") for port in service_spec(args)["ports"]]
+    network = everybody
+    if args.platform.network_policies:
+        network = list(_allowed(network_policy_spec(args).get("ingress", []), "from"))
+    rules = [Reach(peer, name, port, protocol) for peer, port, protocol in everybody]
+    if args.platform.authorization == "enforce":
+        rules = list(_rules(name, args))
+    for connection in network:
+        for rule in rules:
+            source = _both(connection[0], rule.source)
+            if source and connection[1:] == (rule.port, rule.protocol) and not _door(source, args):
+                yield Reach(source, name, rule.port, rule.protocol, rule.method, rule.path)
+
+
+def _both(network: str, identity: str) -> str:
+    """Who is left of a peer of the network and one of the mesh; empty for nobody."""
+    if ANYTHING in (network, identity):
+        return identity if network == ANYTHING else network
+    whole_namespace = network.endswith(f"/{ANYTHING}") and identity.startswith(network[:-1])
+    return identity if whole_namespace or network == identity else ""
+
+
+def _door(peer: str, args: SecureServiceArgs) -> bool:
+    """Whether a peer is the public door: what it shows is public, and said as such."""
+    return args.public and peer.partition("/")[0] == args.platform.gateway_namespace
+
+
+def _rules(name: str, args: SecureServiceArgs) -> Iterator[Reach]:
+    """The connections that the mesh allows, one for each source, port, method and path."""
+    policy = authorization_policy(args)
+    rules = cast("list[Manifest]", policy["spec"].get("rules", [])) if policy else []
+    for rule in rules:
+        sources = [one for source in rule.get("from", [{"source": {}}]) for one in _sources(source["source"])]
+        for to in cast("list[Manifest]", rule["to"]):
+            operation: Manifest = to["operation"]
+            for source in sources:
+                for port in operation["ports"]:
+                    for method in operation.get("methods", [""]):
+                        for path in operation.get("paths", [""]):
+                            yield Reach(source, name, int(port), "TCP", method, path)
+
+
+def _sources(source: Manifest) -> list[str]:
+    """A source by its identities or its networks."""
+    # A principal is <trust domain>/ns/<namespace>/sa/<account>, and the account is called like its service.
+    principals = [re.sub(r".*/ns/([^/]+)/sa/([^/]+)", r"\1/\2", one) for one in source.get("principals", [])]
+    return principals or source.get("ipBlocks", [ANYTHING])
+
+
+def _egress(name: str, args: SecureServiceArgs) -> Iterator[Egress]:
+    """Where a service may connect to beside other services; what all services share is said once."""
+    if not args.platform.network_policies:
+        return
+    shared = {*PLATFORM_NAMESPACES, args.platform.tracing_namespace}
+    for peer, port, protocol in _allowed(network_policy_spec(args).get("egress", []), "to"):
+        callee = (*peer.split("/"), port)
+        if callee in {(call.namespace, call.name, call.port) for call in args.calls}:
+            continue
+        everybody = peer.partition("/")[0] in shared
+        yield Egress(ANYTHING if everybody else name, "anything" if peer == ANYTHING else peer, port, protocol)
+
+
+def _allowed(rules: Sequence[Manifest], side: str) -> Iterator[Connection]:
+    for rule in rules:
+        peers = [_peer(peer) for peer in rule.get(side, [])] or [ANYTHING]
+        ports: list[Manifest] = rule.get("ports") or [{"port": 0}]
+        for peer in peers:
+            for port in ports:
+                yield peer, port["port"], port.get("protocol", "TCP")
+
+
+def _peer(peer: Manifest) -> str:
+    """A peer of a network policy: a network, the internet, a service, pods of a namespace, or anything."""
+    if "ipBlock" in peer:
+        block: Manifest = peer["ipBlock"]
+        everything = ipaddress.ip_network(block["cidr"]).prefixlen == 0
+        return INTERNET if everything and block.get("except") else block["cidr"]
+    namespace = _labels(peer, "namespaceSelector").get(_NAMESPACE, ANYTHING)
+    labels = _labels(peer, "podSelector")
+    if set(labels) == {"app"}:
+        return f"{namespace}/{labels['app']}"
+    pods = ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or ANYTHING
+    return ANYTHING if namespace == pods == ANYTHING else f"{namespace}/{pods}"
+
+
+def _labels(peer: Manifest, selector: str) -> dict[str, str]:
+    chosen = cast("Manifest", peer.get(selector) or {})
+    return cast("dict[str, str]", chosen.get("matchLabels") or {})
