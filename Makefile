@@ -31,7 +31,7 @@ setup: $(INSTALLED) ## Create the virtual environment from the locked requiremen
 ##@ The stack on the embedded control plane
 .PHONY: up preview check destroy status logs down clean tools
 up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK
-	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres)
+	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres) $(if $(DATA_PLANE),--data-plane)
 
 preview: $(INSTALLED) ## Show what `pulumi up` of STACK would change
 	@$(EMBEDDED) preview --stack $(STACK)
