@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import ssl
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,13 @@ _TIMEOUT = 5
 
 
 @dataclass(frozen=True)
+class Answer:
+    status: int
+    location: str
+    body: str
+
+
+@dataclass(frozen=True)
 class Workload:
     """One network namespace of the data plane, by the process that lives in it."""
 
@@ -22,20 +31,22 @@ class Workload:
 
     def admin(self, path: str) -> str:
         """What the proxy's own interface answers."""
-        status, body = self.get("127.0.0.1", _ADMIN_PORT, path)
-        assert status == 200, body
-        return body
+        answer = self.get("127.0.0.1", _ADMIN_PORT, path)
+        assert answer.status == 200, answer
+        return answer.body
 
-    def get(self, host: str, port: int, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
-        """Status and body of a GET in plain HTTP from here."""
+    def get(self, address: str, port: int, path: str, host: str = "", tls: ssl.SSLContext | None = None) -> Answer:
+        """The answer to a GET from here, over TLS with a context. Raises `OSError`, `ssl.SSLError` among them."""
+        with self.connect(address, port) as plain:
+            connection = http.client.HTTPConnection(host or address)
+            connection.sock = tls.wrap_socket(plain, server_hostname=host) if tls else plain
+            connection.request("GET", path)
+            found = connection.getresponse()
+            return Answer(found.status, found.getheader("location", ""), found.read().decode())
 
-        def request() -> tuple[int, str]:
-            connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
-            connection.request("GET", path, headers=headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-
-        return self.network.call(request)
+    def connect(self, address: str, port: int) -> socket.socket:
+        """A TCP connection from here."""
+        return self.network.call(lambda: socket.create_connection((address, port), timeout=_TIMEOUT))
 
     def certificate(self) -> dict[str, Any]:
         """The certificate that the proxy shows: its serial number and its identity."""

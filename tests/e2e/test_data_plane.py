@@ -1,11 +1,14 @@
 """Connections between real proxies: the production stack's rules, held by Envoy and by certificates of istiod."""
 
-import socket
+import base64
+import json
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,7 +17,7 @@ from embedded.data_plane.network import OUTSIDE_ADDRESS
 from embedded.data_plane.pods import OUTSIDE, OUTSIDE_PORT
 from tests.e2e import pods
 from tests.e2e.mesh_pods import Mesh, Workload
-from tests.e2e.plane import Plane
+from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -24,15 +27,23 @@ INTRUDER = "intruder"
 TTL = "20s"
 ANSWER = "42"
 POSTGRES_PORT = 5432
+GATEWAY_NAMESPACE = "istio-ingress"
+HOST = "api.example.org"
 DENIED = r"rbac\.denied$"
 
 
 @pytest.fixture(scope="module")
-def mesh(plane: Plane) -> Mesh:
-    plane.run("up", "--stack", "production", "--data-plane", timeout=3600)
-    plane.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
-    plane.core.create_namespaced_pod(SHOP, intruder())
-    running = Mesh(plane)
+def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+    """Production, with certificates of the platform's own CA: Let's Encrypt cannot be reached from here."""
+    own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
+    stack = own.checkout / "Pulumi.production.yaml"
+    content = yaml.safe_load(stack.read_text())
+    content["config"]["zero-trust:posture"] = {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}}
+    stack.write_text(yaml.safe_dump(content))
+    own.run("up", "--stack", "production", "--data-plane", timeout=3600)
+    own.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
+    own.core.create_namespaced_pod(SHOP, intruder())
+    running = Mesh(own)
     eventually(lambda: is_ready(running, f"{SHOP}.{INTRUDER}"), "the intruder's proxy is ready")
     return running
 
@@ -91,8 +102,7 @@ def test_plaintext_to_postgres_is_refused(mesh: Mesh) -> None:
 def test_a_self_made_certificate_fails_the_handshake(mesh: Mesh, tmp_path: Path) -> None:
     outside = mesh.workload(OUTSIDE)
     context = self_made(tmp_path, f"spiffe://cluster.local/ns/{SHOP}/sa/api")
-    target = (mesh.address_of_pod("app=postgres"), POSTGRES_PORT)
-    connection = outside.network.call(lambda: socket.create_connection(target, timeout=5))
+    connection = outside.connect(mesh.address_of_pod("app=postgres"), POSTGRES_PORT)
     with connection, pytest.raises(ssl.SSLError, match="alert unknown ca"), context.wrap_socket(connection) as secured:
         # In TLS 1.3 the server's verdict on a client certificate comes after the client's side of the handshake.
         secured.recv(1)
@@ -113,6 +123,63 @@ def test_the_certificate_rotates(mesh: Mesh) -> None:
     first = caller.certificate()
     eventually(lambda: caller.certificate()["serial"] != first["serial"], "another certificate", timeout=30)
     assert caller.certificate()["identity"] == first["identity"]
+
+
+@pytest.fixture(scope="module")
+def door(mesh: Mesh) -> ssl.SSLContext:
+    """What a client trusts that knows the platform's root certificate, once the public host has its own."""
+
+    def issued() -> str:
+        found = mesh.plane.core.list_namespaced_secret(GATEWAY_NAMESPACE).items
+        secrets = {item.metadata.name: item.data for item in found}
+        return base64.b64decode(secrets.get(f"{HOST}-tls", {}).get("ca.crt", "")).decode()
+
+    return ssl.create_default_context(cadata=eventually(issued, f"cert-manager issues a certificate for {HOST}"))
+
+
+def gateway(mesh: Mesh) -> str:
+    return mesh.address_of_pod("gateway.networking.k8s.io/gateway-name=public", GATEWAY_NAMESPACE)
+
+
+def test_a_request_from_outside_reaches_api_as_the_gateways_identity(mesh: Mesh, door: ssl.SSLContext) -> None:
+    outside = mesh.workload(OUTSIDE)
+
+    def served() -> str:
+        try:
+            answer = outside.get(gateway(mesh), 443, "/healthz", HOST, door)
+        except OSError:
+            return ""
+        return answer.body if answer.status == 200 else ""
+
+    identities = eventually(served, "the gateway serves the certificate and the route", timeout=20)
+    assert f"By=spiffe://cluster.local/ns/{SHOP}/sa/api;" in identities
+    assert f"URI=spiffe://cluster.local/ns/{GATEWAY_NAMESPACE}/sa/public-istio" in identities
+
+
+def test_plain_http_is_redirected(mesh: Mesh) -> None:
+    answer = mesh.workload(OUTSIDE).get(gateway(mesh), 80, "/orders", HOST)
+    assert (answer.status, answer.location) == (301, f"https://{HOST}/orders")
+
+
+def test_an_unknown_host_is_refused(mesh: Mesh, door: ssl.SSLContext) -> None:
+    with pytest.raises(OSError, match=r"EOF|reset"):
+        mesh.workload(OUTSIDE).get(gateway(mesh), 443, "/", "other.example.org", door)
+
+
+def test_a_killed_supervisor_leaves_no_process_behind(mesh: Mesh) -> None:
+    """The last test of the plane: nothing runs after it. A namespace without a process is gone as well."""
+    supervisor = psutil.Process(json.loads((mesh.plane.state / "status.json").read_text())["pid"])
+    family = supervisor.children(recursive=True)
+    assert {"envoy", "pilot-agent", "postgres"} <= {process.name() for process in family}
+    supervisor.kill()
+    eventually(lambda: not any(alive(process) for process in family), "every process has ended", timeout=20)
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def self_made(directory: Path, identity: str) -> ssl.SSLContext:
