@@ -30,8 +30,8 @@ setup: $(INSTALLED) ## Create the virtual environment from the locked requiremen
 
 ##@ The stack on the embedded control plane
 .PHONY: up preview check report destroy status logs down clean tools
-up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK
-	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres)
+up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK; POSTGRES=1 DATA_PLANE=1 for more
+	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres) $(if $(DATA_PLANE),--data-plane)
 
 preview: $(INSTALLED) ## Show what `pulumi up` of STACK would change
 	@$(EMBEDDED) preview --stack $(STACK)
@@ -87,9 +87,10 @@ test-e2e: $(INSTALLED) ## Prove the promises on the embedded control plane
 
 ##@ Upkeep
 .PHONY: bench format docs lock
-bench: $(INSTALLED) ## Measure the stack against kubectl and the rules against none, as ratios
+bench: $(INSTALLED) ## Measure the stack against kubectl, the rules against none, mutual TLS against plaintext
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.admission
+	$(BIN)/python -m bench.mtls
 
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -31,6 +31,9 @@ StackOption = Annotated[str, typer.Option("--stack", "-s", help="Stack: producti
 def up(
     stack: StackOption = DEFAULT_STACK,
     postgres: Annotated[bool, typer.Option("--postgres", help="Start PostgreSQL as well.")] = False,
+    data_plane: Annotated[
+        bool, typer.Option("--data-plane", help="Run each pod of the mesh behind a real proxy; needs root.")
+    ] = False,
     no_stack: Annotated[bool, typer.Option("--no-stack", help="Start the control plane only.")] = False,
 ) -> None:
     """Boot the control plane and bring a stack up on it. What runs already is left as it is."""
@@ -38,7 +41,7 @@ def up(
 
     reporter = Reporter()
     with reporter.failures(FAILED):
-        plane = _boot(reporter, postgres=postgres)
+        plane = _boot(reporter, postgres=postgres, data_plane=data_plane)
         if no_stack:
             reporter.next_steps(plane.state, stack=None)
             return
@@ -47,6 +50,8 @@ def up(
         program.prepare()
         program.resume_after_interruption(reporter.say)
         program.run("up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
+        if data_plane:
+            plane.wait_data_plane()
         reporter.summary(program.summary())
         reporter.next_steps(plane.state, stack=stack)
 
@@ -176,15 +181,18 @@ def _plane() -> "ControlPlane":
     return ControlPlane(State())
 
 
-def _boot(reporter, *, postgres: bool) -> "ControlPlane":
+def _boot(reporter, *, postgres: bool, data_plane: bool) -> "ControlPlane":
+    from embedded.data_plane.machine import check_machine
     from embedded.supervisor.overlay import write_overlay
     from embedded.toolchain import ensure, stage_charts
 
+    if data_plane:
+        check_machine()
     plane = _plane()
-    executables = ensure(NEEDED_TOOLS)
+    executables = ensure((*NEEDED_TOOLS, "data-plane") if data_plane else NEEDED_TOOLS)
     charts = stage_charts()
     with reporter.boot_progress() as on_progress:
-        plane.up(executables, postgres=postgres, on_progress=on_progress)
+        plane.up(executables, postgres=postgres, data_plane=data_plane, on_progress=on_progress)
     write_overlay(plane.state, charts)
     return plane
 

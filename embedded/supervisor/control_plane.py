@@ -65,6 +65,7 @@ class ControlPlane:
         tools: Path,
         *,
         postgres: bool = False,
+        data_plane: bool = False,
         on_progress: Callable[[Status], None] = lambda _status: None,
     ) -> Status:
         """Start the control plane unless it runs, and wait until all of it is ready.
@@ -72,8 +73,7 @@ class ControlPlane:
         One that runs with other tools is restarted with these. Raises ``ControlPlaneError``.
         """
         self.state.create()
-        if postgres:
-            write_private_json(self.state.run / WANTED, {"postgres": True})
+        self._wish(postgres=postgres, dataPlane=data_plane)
         status = self.status()
         if status and status["tools"] != str(tools):
             self.down()
@@ -99,8 +99,30 @@ class ControlPlane:
                 raise ControlPlaneError(f"supervisor {pid} does not end: read {self.log}")
         return True
 
+    def wait_data_plane(self) -> None:
+        """Wait until each pod of the mesh has its proxy and application. Raises ``ControlPlaneError``."""
+        asked, deadline = time.time(), time.monotonic() + _UP_SECONDS
+        while True:
+            status = self.status()
+            if status is None:
+                raise ControlPlaneError(f"the supervisor ended: read {self.log}")
+            pods = status["data_plane"]
+            if status["ready"] and pods and pods["seen"] > asked and not pods["waiting"]:
+                return
+            if time.monotonic() > deadline:
+                waiting = "; ".join(pods["waiting"]) if pods else ""
+                raise ControlPlaneError(
+                    f"data plane: not ready within {_UP_SECONDS:.0f} s: {waiting or _what_is_missing(status)}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _wish(self, **wishes: bool) -> None:
+        path = self.state.run / WANTED
+        known = json.loads(path.read_text()) if path.exists() else {}
+        write_private_json(path, known | {name: True for name, wished in wishes.items() if wished})
+
     def forget_wishes(self) -> None:
-        """Start without PostgreSQL next time, unless it is asked for again."""
+        """Start without PostgreSQL and the data plane next time, unless they are asked for again."""
         (self.state.run / WANTED).unlink(missing_ok=True)
 
     def _spawn(self, tools: Path) -> None:

@@ -5,7 +5,7 @@ and free ports in place of the container's.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 READY_ANNOTATION = "embedded.zero-trust.dev/ready"
@@ -26,11 +26,22 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class StockEnvoy:
+    """What a controller needs beside its own settings to configure an Envoy without Istio's filters."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Controller:
     """One known Deployment.
 
     ``labels`` must all be on its pod template. ``arguments`` and ``environment`` follow those of its container, and
     win; ``{port}`` in them is a port of ``ports``, ``{kubeconfig}`` the client configuration of its service account.
+    ``files`` are written to its working directory, ``{directory}``. ``stock_envoy`` counts only while the data plane
+    runs.
     ``serves`` maps a container port, by name or number, to the port of ``ports`` that implements it.
     """
 
@@ -44,11 +55,25 @@ class Controller:
     health: HealthCheck
     serves: Mapping[str | int, str] = field(default_factory=dict[str | int, str])
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    stock_envoy: StockEnvoy | None = None
 
     @property
     def port_names(self) -> tuple[str, ...]:
         """The names of its ports among all ports of the checkout."""
         return tuple(f"{self.name}.{port}" for port in self.ports)
+
+    def for_stock_envoy(self) -> "Controller":
+        """This row while the data plane runs."""
+        added = self.stock_envoy
+        if added is None:
+            return self
+        return replace(
+            self,
+            arguments=(*self.arguments, *added.arguments),
+            environment={**self.environment, **added.environment},
+            files={**self.files, **added.files},
+        )
 
     def deploys(self, deployment: Mapping[str, Any]) -> bool:
         """Whether this Deployment is the one that deploys the controller."""
@@ -150,6 +175,16 @@ CONTROLLERS: tuple[Controller, ...] = (
         # The chart points at an optional Secret with a remote cluster's kubeconfig.
         environment={"KUBECONFIG": "{kubeconfig}"},
         health=HealthCheck("http", "http", "/ready"),
+        # The file comes after the release's own mesh configuration, which is then the "shared" one: it adds to it.
+        stock_envoy=StockEnvoy(
+            arguments=("--meshConfig={directory}/mesh.yaml",),
+            environment={
+                "SHARED_MESH_CONFIG": "istio",
+                "PILOT_ENABLE_METADATA_EXCHANGE": "false",
+                "PILOT_ENABLE_ALPN_FILTER": "false",
+            },
+            files={"mesh.yaml": "defaultProviders: {metrics: []}\nenablePrometheusMerge: false\n"},
+        ),
         serves={15017: "https", 15012: "secure-grpc", 15010: "grpc", 15014: "monitoring"},
     ),
     _cert_manager("controller", "cert-manager-controller"),

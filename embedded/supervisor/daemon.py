@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from embedded.data_plane.pods import DataPlane
 from embedded.paths import State
 from embedded.supervisor import core_programs, simulation
 from embedded.supervisor.control_plane import LOCK, PID, WANTED
@@ -54,6 +55,7 @@ class Supervisor:
         self._vault = VaultServer(self._layout)
         self._processes: list[Process] = []
         self._reconciler = Reconciler(self._layout, kubernetes, self.write_status)
+        self._data_plane: DataPlane | None = None
         self._message = "starting"
         self._started = False
 
@@ -90,10 +92,12 @@ class Supervisor:
         ]
         await asyncio.gather(self._initialise_vault(), *(self._ready(process) for process in [vault, *components]))
         await self._ready_nodes()
+        if self._wished("dataPlane"):
+            self._reconciler.configure_stock_envoy()
         await self._reconciler.reconcile()
         self._started, self._message = True, ""
         self.write_status()
-        await asyncio.gather(self._reconciler.run(), self._follow_wishes())
+        await asyncio.gather(self._reconciler.run(), self._follow_wishes(), self._run_data_plane())
 
     async def _start(self, program: Program) -> None:
         await self._ready(self._launch(program))
@@ -132,25 +136,37 @@ class Supervisor:
                 raise TimeoutError(f"the nodes were not Ready within {_READY_SECONDS:.0f} s: read kwok's log")
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _follow_wishes(self) -> None:
+    def _wished(self, name: str) -> bool:
         wanted = self._layout.state.run / WANTED
+        return wanted.exists() and json.loads(wanted.read_text()).get(name, False)
+
+    async def _follow_wishes(self) -> None:
         while True:
             running = {process.program.name for process in self._processes}
-            if "postgres" not in running and wanted.exists() and json.loads(wanted.read_text()).get("postgres"):
-                await self._launch_postgres(wanted)
+            if "postgres" not in running and self._wished("postgres"):
+                await self._launch_postgres()
             self.write_status()
             await asyncio.sleep(1)
 
-    async def _launch_postgres(self, wanted: Path) -> None:
+    async def _launch_postgres(self) -> None:
         try:
             self._launch(await asyncio.to_thread(postgres_program, self._layout))
         except PostgresError as error:
             self._message = f"postgres: {error}"
             _LOG.exception("postgres")
-            wanted.unlink()
+            (self._layout.state.run / WANTED).unlink()
+
+    async def _run_data_plane(self) -> None:
+        while not self._wished("dataPlane"):
+            await asyncio.sleep(1)
+        self._reconciler.configure_stock_envoy()
+        self._data_plane = DataPlane(self._layout, self._kubernetes, self.write_status)
+        await self._data_plane.run()
 
     async def _stop(self) -> None:
         self._started, self._message = False, "stopping"
+        if self._data_plane:
+            await self._data_plane.stop()
         await self._reconciler.stop()
         for process in reversed(self._processes):
             await process.stop()
@@ -159,7 +175,8 @@ class Supervisor:
 
     def write_status(self) -> None:
         """Write what runs and whether it is ready to the status file."""
-        processes = [*self._processes, *self._reconciler.processes]
+        pods = self._data_plane.processes if self._data_plane else []
+        processes = [*self._processes, *self._reconciler.processes, *pods]
         content = {
             "pid": os.getpid(),
             "tools": str(self._layout.tools),
@@ -168,6 +185,7 @@ class Supervisor:
             "message": self._message,
             "api_server": self._layout.api_server_url,
             "vault": self._layout.vault_url,
+            "data_plane": self._data_plane.status if self._data_plane else None,
             "processes": [_describe(process) for process in processes],
         }
         write_private_json(self._layout.state.status, content)

@@ -20,6 +20,7 @@ _PATIENCE_SECONDS = 8.0
 _RETRY_SECONDS = 0.1
 
 Resolve = Callable[[str, int], int | None]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class EgressProxy:
@@ -47,7 +48,7 @@ class EgressProxy:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
             _LOG.debug("egress connection ended: %s", error)
         finally:
-            await _close(writer)
+            await close(writer)
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = parse_connect(await reader.readuntil(b"\r\n\r\n"))
@@ -63,10 +64,15 @@ class EgressProxy:
             writer.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             return
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        try:
-            await asyncio.gather(_copy(reader, upstream_writer), _copy(upstream_reader, writer))
-        finally:
-            await _close(upstream_writer)
+        await join((reader, writer), (upstream_reader, upstream_writer))
+
+
+async def join(client: Streams, upstream: Streams) -> None:
+    """Copy between two connections until both sides have ended; the upstream one is closed."""
+    try:
+        await asyncio.gather(_copy(client[0], upstream[1]), _copy(upstream[0], client[1]))
+    finally:
+        await close(upstream[1])
 
 
 def parse_connect(request: bytes) -> tuple[str, int]:
@@ -99,7 +105,8 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write_eof()
 
 
-async def _close(writer: asyncio.StreamWriter) -> None:
+async def close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, whatever state it is in."""
     with contextlib.suppress(OSError):
         writer.close()
         await writer.wait_closed()

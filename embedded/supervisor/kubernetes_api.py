@@ -67,9 +67,18 @@ class KubernetesApi:
             if error.status != NOT_FOUND:
                 raise
 
-    def service_account_token(self, namespace: str, name: str, seconds: int) -> str:
-        """A token of the service account for the API server itself (TokenRequest API)."""
-        spec = {"expirationSeconds": seconds}
+    def service_account_token(
+        self, namespace: str, name: str, seconds: int, audience: str | None = None, bound: Manifest | None = None
+    ) -> str:
+        """A token of the service account (TokenRequest API): for the API server itself, or for another audience.
+
+        ``bound`` refers to the object with which the token ends.
+        """
+        spec: Manifest = {"expirationSeconds": seconds}
+        if audience:
+            spec["audiences"] = [audience]
+        if bound:
+            spec["boundObjectRef"] = bound
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         answer: Manifest = self._api.call("POST", path, body)

@@ -1,4 +1,4 @@
-"""PostgreSQL, started only when asked for: loopback, passwords by SCRAM, data kept between starts.
+"""PostgreSQL, started only when asked for: passwords by SCRAM, data kept between starts.
 
 Without TLS: the build in the wheel has none ("SSL is not supported by this build").
 """
@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.supervisor.layout import Layout
@@ -28,32 +29,66 @@ class PostgresError(Exception):
     """PostgreSQL cannot be started on this machine; the message says what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """One server: its process name, the directory of its data and password, and where it listens.
+
+    ``enter`` starts each of its command lines, for a server in a namespace. ``everyone`` lets clients of every address
+    log in; otherwise loopback alone.
+    """
+
+    name: str
+    directory: Path
+    addresses: str
+    port: int
+    enter: tuple[str, ...] = ()
+    everyone: bool = False
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.directory / "data"
+
+    @property
+    def password_file(self) -> Path:
+        """The file with the superuser's generated password."""
+        return self.directory / "password"
+
+
 def password_file(layout: Layout) -> Path:
-    """The file with the superuser's generated password."""
-    return layout.state.postgres / "password"
+    """The file with the superuser's generated password, of the server on loopback."""
+    return _loopback_server(layout).password_file
 
 
 def postgres_program(layout: Layout) -> Program:
-    """The server, its data directory initialised on first use. Raises ``PostgresError``."""
+    """The server on loopback, its data directory initialised on first use. Raises ``PostgresError``."""
+    return server_program(layout, _loopback_server(layout))
+
+
+def _loopback_server(layout: Layout) -> PostgresServer:
+    return PostgresServer("postgres", layout.state.postgres, LOOPBACK, layout.ports["postgres"])
+
+
+def server_program(layout: Layout, server: PostgresServer) -> Program:
+    """A server, its data directory initialised on first use. Raises ``PostgresError``."""
     binaries = postgres_binaries()
-    data = layout.state.postgres / "data"
-    if not (data / "PG_VERSION").exists():
-        _initialise(layout, binaries, data)
-    port = layout.ports["postgres"]
+    if not (server.data / "PG_VERSION").exists():
+        _initialise(layout, binaries, server)
     settings = {
-        "listen_addresses": LOOPBACK,
-        "port": str(port),
+        "listen_addresses": server.addresses,
+        "port": str(server.port),
         "unix_socket_directories": "",
         "password_encryption": "scram-sha-256",
     }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    executable = str(binaries / "postgres")
     return Program(
-        name="postgres",
-        arguments=(*_user_namespace(), str(binaries / "postgres"), "-D", str(data), *options),
-        directory=layout.directory("postgres"),
-        log=layout.log("postgres"),
-        ready=lambda _started: _accepts_connections(binaries, port),
-        environment=layout.environment("postgres"),
+        name=server.name,
+        arguments=(*server.enter, *_user_namespace(), executable, "-D", str(server.data), *options),
+        directory=layout.directory(server.name),
+        log=layout.log(server.name),
+        ready=lambda _started: _accepts_connections(binaries, server),
+        environment=layout.environment(server.name),
         # "Fast shutdown" of the PostgreSQL documentation: open sessions are ended, data are flushed.
         stop_signal=signal.SIGINT,
     )
@@ -74,35 +109,41 @@ def _user_namespace() -> tuple[str, ...]:
     return _NOT_AS_ROOT if os.geteuid() == 0 else ()
 
 
-def _initialise(layout: Layout, binaries: Path, data: Path) -> None:
-    password = password_file(layout)
-    if not password.exists():
-        write_private(password, secrets.token_urlsafe(24))
+def _initialise(layout: Layout, binaries: Path, server: PostgresServer) -> None:
+    server.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not server.password_file.exists():
+        write_private(server.password_file, secrets.token_urlsafe(24))
     arguments = [
         *_user_namespace(),
         str(binaries / "initdb"),
-        f"--pgdata={data}",
+        f"--pgdata={server.data}",
         f"--username={SUPERUSER}",
-        f"--pwfile={password}",
+        f"--pwfile={server.password_file}",
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--locale=C",
     ]
-    with layout.log("postgres").open("ab") as log:
-        environment = layout.environment("postgres")
+    log = layout.log(server.name)
+    with log.open("ab") as output:
+        environment = layout.environment(server.name)
         made = subprocess.run(
-            arguments, env=environment, stdout=log, stderr=log, timeout=_INITIALISE_SECONDS, check=False
+            arguments, env=environment, stdout=output, stderr=output, timeout=_INITIALISE_SECONDS, check=False
         )
     if made.returncode:
         raise PostgresError(
-            f"initdb ended with status {made.returncode}: read {layout.log('postgres')}. As root it needs user "
+            f"initdb ended with status {made.returncode}: read {log}. As root it needs user "
             "namespaces (unshare); where they are switched off, run as an ordinary user"
         )
+    if server.everyone:
+        with (server.data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all all scram-sha-256\n")
 
 
-def _accepts_connections(binaries: Path, port: int) -> bool:
-    arguments = [str(binaries / "pg_isready"), "--quiet", f"--host={LOOPBACK}", f"--port={port}"]
+def _accepts_connections(binaries: Path, server: PostgresServer) -> bool:
+    client = str(binaries / "pg_isready")
+    arguments = [*server.enter, client, "--quiet", f"--host={LOOPBACK}", f"--port={server.port}"]
+    environment = {"PATH": os.defpath}
     try:
-        return subprocess.run(arguments, timeout=_PROBE_SECONDS, check=False, env={}).returncode == 0
+        return subprocess.run(arguments, timeout=_PROBE_SECONDS, check=False, env=environment).returncode == 0
     except subprocess.TimeoutExpired:
         return False

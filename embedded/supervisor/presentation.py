@@ -43,6 +43,7 @@ class Reporter:
     @contextlib.contextmanager
     def failures(self, code: int) -> Iterator[None]:
         """Print the errors that the embedded stack expects as one message, and exit with ``code``."""
+        from embedded.data_plane.errors import DataPlaneError
         from embedded.pulumi_stack import StackError
         from embedded.supervisor.control_plane import ControlPlaneError
         from embedded.supervisor.https_api import ApiError
@@ -51,7 +52,7 @@ class Reporter:
 
         try:
             yield
-        except (StackError, ControlPlaneError, ToolchainError, ApiError, UnknownLogError) as error:
+        except (StackError, ControlPlaneError, DataPlaneError, ToolchainError, ApiError, UnknownLogError) as error:
             self.complain(str(error))
             sys.exit(code)
         except KeyboardInterrupt:

@@ -59,12 +59,17 @@ class Reconciler:
         self._on_change = on_change
         self._running: dict[str, _Running] = {}
         self._reported: dict[str, str] = {}
+        self._controllers = CONTROLLERS
         self._hooks = HookRunner(layout, api, self._running_namespaces)
 
     @property
     def processes(self) -> list[Process]:
         """The processes of the controllers that are deployed now."""
         return [running.process for running in self._running.values()]
+
+    def configure_stock_envoy(self) -> None:
+        """From now on a controller configures proxies that lack Istio's own filters; what runs is restarted for it."""
+        self._controllers = tuple(controller.for_stock_envoy() for controller in CONTROLLERS)
 
     async def run(self) -> None:
         """Reconcile until cancelled. An API server that does not answer is waited for."""
@@ -80,7 +85,7 @@ class Reconciler:
             self._report("API server", error)
             return
         self._reported.pop("API server", None)
-        controllers = (self._reconcile_and_report(controller, seen) for controller in CONTROLLERS)
+        controllers = (self._reconcile_and_report(controller, seen) for controller in self._controllers)
         await asyncio.gather(*controllers, self._hooks.run_due(seen.pods))
 
     async def stop(self) -> None:
@@ -107,7 +112,7 @@ class Reconciler:
         deployment = next((item for item in seen.deployments if controller.deploys(item)), None)
         pods = _pods_of(controller, seen.pods) if deployment else []
         running = self._running.get(controller.name)
-        fingerprint = _fingerprint(deployment) if deployment else ""
+        fingerprint = _fingerprint(controller, deployment) if deployment else ""
         if running and (not pods or running.fingerprint != fingerprint):
             _LOG.info("%s: stopping, its Deployment %s", controller.name, "changed" if pods else "has no pods")
             await asyncio.to_thread(self._announce, pods, ready=False)
@@ -159,7 +164,9 @@ class Reconciler:
         authority = layout.pki.ca(CLUSTER)
         write_token_kubeconfig(kubeconfig, layout.api_server_url, authority, token, controller.namespace)
         values: dict[str, object] = {name: layout.ports[f"{controller.name}.{name}"] for name in controller.ports}
-        values["kubeconfig"] = kubeconfig
+        values |= {"kubeconfig": kubeconfig, "directory": directory}
+        for name, content in controller.files.items():
+            write_private(directory / name, content)
         container = container_named(deployment, controller.container)
         environment = layout.environment(controller.name) | environment_of(container, pod, self._api)
         arguments = arguments_of(container, environment)
@@ -203,7 +210,8 @@ def _is_scheduled(pod: Manifest) -> bool:
     return bool(pod["spec"].get("nodeName")) and not pod["metadata"].get("deletionTimestamp")
 
 
-def _fingerprint(deployment: Manifest) -> str:
-    """What a new rollout changes: the pod template of this very Deployment."""
-    content = json.dumps([deployment["metadata"]["uid"], deployment["spec"]["template"]], sort_keys=True)
+def _fingerprint(controller: Controller, deployment: Manifest) -> str:
+    """What a new rollout changes: the pod template of this very Deployment; and what is added to it here."""
+    template = deployment["spec"]["template"]
+    content = json.dumps([deployment["metadata"]["uid"], template, repr(controller)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

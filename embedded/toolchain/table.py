@@ -112,6 +112,8 @@ TOOLS: tuple[Tool, ...] = (
         "controllers",
         sources=("cert-manager/*.go",),
     ),
+    # The proxies of the data plane, which is there on request.
+    Tool("pilot-agent", CLUSTER, "istio.io/istio/pilot/cmd/pilot-agent", "data-plane"),
     # Only what the program is measured against: nothing of the stack needs it.
     Tool("kubectl", CLUSTER, "k8s.io/kubernetes/cmd/kubectl", "bench"),
     Tool("pulumi", PULUMI, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "pulumi"),

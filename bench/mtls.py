@@ -1,0 +1,146 @@
+"""`python -m bench.mtls`: what two proxies and mutual TLS between them add to a round trip, against plaintext.
+
+`api` calls `redis` on the production stack, both behind their sidecars. Each round trip is followed by one between two
+namespaces on a bridge of the same kind, without a proxy: both meet the same moment of the same machine. Prints
+milliseconds, and writes all that was measured to `bench/results/`. Needs root.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from kubernetes import client, config
+from rich.console import Console
+from rich.table import Table
+
+from bench.plane import RESULTS, plane
+from bench.workload import PROJECT
+from embedded.data_plane.namespaces import NetworkNamespace
+from embedded.data_plane.network import PodNetwork
+from embedded.paths import STATE_VARIABLE, State
+
+GOAL_MS = 0.5
+NAMESPACE, CALLER, CALLEE, PORT = "shop", "api", "redis", 6379
+PROXIED, PLAIN = "two sidecars, mutual TLS", "plaintext, no proxy"
+_MESSAGE = b"x" * 64
+_WARM_UP = 500
+_TIMEOUT = 10
+
+Latencies = dict[str, list[float]]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print and write; 0 when the added latency is within the goal."""
+    parser = argparse.ArgumentParser(prog="python -m bench.mtls", description=__doc__)
+    parser.add_argument("--requests", type=int, default=5000, help="round trips on each of the two paths")
+    count: int = parser.parse_args(arguments).requests
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="zero-trust-bench-") as scratch, plane(Path(scratch)) as state:
+        _up(state)
+        with _proxied(state) as through, _plain() as past:
+            measured = _latencies({PROXIED: through, PLAIN: past}, count)
+    added = _print(console, measured)
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / f"mtls-{time.strftime('%Y%m%dT%H%M%S')}.json"
+    target.write_text(json.dumps({"milliseconds": measured, "cores": os.cpu_count()}, indent=2) + "\n")
+    console.print(f"written to {target.relative_to(PROJECT)}")
+    return 0 if added < GOAL_MS else 1
+
+
+def _up(state: State) -> None:
+    environment = os.environ | {STATE_VARIABLE: str(state.root)}
+    command = [sys.executable, "-m", "embedded", "up", "--stack", "production", "--data-plane"]
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True)
+
+
+@contextmanager
+def _proxied(state: State) -> Iterator[socket.socket]:
+    """A connection of `api` to the Service `redis`, which its sidecar takes over."""
+    core: Any = client.CoreV1Api(config.new_client_from_config(str(state.kubeconfig)))
+    address = core.read_namespaced_service(CALLEE, NAMESPACE).spec.cluster_ip
+    processes = json.loads(state.status.read_text())["processes"]
+    pid = next(process["pid"] for process in processes if process["name"].startswith(f"{NAMESPACE}.{CALLER}-"))
+    with _connected(NetworkNamespace.of_process(pid), address) as connection:
+        yield connection
+
+
+@contextmanager
+def _plain() -> Iterator[socket.socket]:
+    """A connection between two namespaces that have no proxy."""
+    network = PodNetwork()
+    caller, callee = network.attach("10.244.0.2"), network.attach("10.244.0.3")
+    server = [*callee.enter, sys.executable, "-m", "embedded.data_plane.servers", "tcp", str(PORT), "1000"]
+    with subprocess.Popen(server, cwd=PROJECT) as process:
+        try:
+            with _connected(caller, "10.244.0.3") as connection:
+                yield connection
+        finally:
+            process.kill()
+
+
+def _connected(namespace: NetworkNamespace, address: str) -> socket.socket:
+    deadline = time.monotonic() + _TIMEOUT
+    while True:
+        try:
+            made = namespace.call(lambda: socket.create_connection((address, PORT), timeout=_TIMEOUT))
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return made
+
+
+def _latencies(connections: Mapping[str, socket.socket], count: int) -> Latencies:
+    """Milliseconds of each round trip, one path after the other."""
+    found: Latencies = {name: [] for name in connections}
+    for number in range(_WARM_UP + count):
+        for name, connection in connections.items():
+            started = time.perf_counter()
+            _round_trip(connection)
+            elapsed = (time.perf_counter() - started) * 1000
+            if number >= _WARM_UP:
+                found[name].append(round(elapsed, 4))
+    return found
+
+
+def _round_trip(connection: socket.socket) -> None:
+    connection.sendall(_MESSAGE)
+    left = len(_MESSAGE)
+    while left:
+        chunk = connection.recv(left)
+        if not chunk:
+            raise SystemExit(f"the connection of {CALLER} to {CALLEE} was closed: is the call allowed?")
+        left -= len(chunk)
+
+
+def _print(console: Console, measured: Latencies) -> float:
+    """Print the percentiles of both paths; the median that is added, in milliseconds."""
+    table = Table("path", "p50", "p99")
+    for name, values in measured.items():
+        table.add_row(name, *(f"{value:.3f} ms" for value in _percentiles(values)))
+    pairs = zip(_percentiles(measured[PROXIED]), _percentiles(measured[PLAIN]), strict=True)
+    added = [proxied - plain for proxied, plain in pairs]
+    table.add_row(f"added (goal: p50 below {GOAL_MS} ms)", *(f"{value:.3f} ms" for value in added))
+    console.print(table)
+    return added[0]
+
+
+def _percentiles(values: Sequence[float]) -> tuple[float, float]:
+    cuts = quantiles(values, n=100)
+    return cuts[49], cuts[98]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,67 @@
+"""``python -m embedded.data_plane.servers``: what an application container would run, as small as it can be.
+
+``http`` answers every request with who asked, as the proxy told it; ``tcp`` sends back what it gets.
+"""
+
+import argparse
+import os
+import signal
+import socketserver
+import sys
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from embedded.supervisor.process import end_with_parent
+
+_CHUNK = 65536
+
+
+class _Http(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer with the client certificate's identity that the proxy passes on, if any."""
+        content = f"{self.headers.get('x-forwarded-client-cert', 'no client certificate')}\n".encode()
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+class _Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        """Send back what comes, until the client has ended."""
+        while chunk := self.request.recv(_CHUNK):
+            self.request.sendall(chunk)
+
+
+class _EchoServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until killed, as the given user."""
+    parser = argparse.ArgumentParser(prog="python -m embedded.data_plane.servers", description=__doc__)
+    parser.add_argument("protocol", choices=("http", "tcp"))
+    parser.add_argument("port", type=int)
+    parser.add_argument("user", type=int, help="user id to run as")
+    options = parser.parse_args(arguments)
+    _become(options.user)
+    address = ("", options.port)
+    server = ThreadingHTTPServer(address, _Http) if options.protocol == "http" else _EchoServer(address, _Echo)
+    server.serve_forever()
+    return 0
+
+
+def _become(user: int) -> None:
+    """Drop root once everything is imported: the interpreter may lie where no other user can read."""
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+    # Linux forgets it when a process changes its user (prctl(2)).
+    end_with_parent(signal.SIGKILL)()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

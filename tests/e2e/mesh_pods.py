@@ -1,0 +1,94 @@
+"""Pods of the data plane as somebody in their network sees them."""
+
+import http.client
+import json
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+from embedded.data_plane.namespaces import NetworkNamespace
+from embedded.supervisor.postgres import SUPERUSER, postgres_binaries
+from tests.e2e.plane import Plane
+
+_ADMIN_PORT = 15000
+_TIMEOUT = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    location: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One network namespace of the data plane, by the process that lives in it."""
+
+    name: str
+    network: NetworkNamespace
+
+    def admin(self, path: str) -> str:
+        """What the proxy's own interface answers."""
+        answer = self.get("127.0.0.1", _ADMIN_PORT, path)
+        assert answer.status == 200, answer
+        return answer.body
+
+    def get(self, address: str, port: int, path: str, host: str = "", tls: ssl.SSLContext | None = None) -> Answer:
+        """The answer to a GET from here, over TLS with a context. Raises `OSError`, `ssl.SSLError` among them."""
+        with self.connect(address, port) as plain:
+            connection = http.client.HTTPConnection(host or address)
+            connection.sock = tls.wrap_socket(plain, server_hostname=host) if tls else plain
+            connection.request("GET", path)
+            found = connection.getresponse()
+            return Answer(found.status, found.getheader("location", ""), found.read().decode())
+
+    def connect(self, address: str, port: int) -> socket.socket:
+        """A TCP connection from here."""
+        return self.network.call(lambda: socket.create_connection((address, port), timeout=_TIMEOUT))
+
+    def certificate(self) -> dict[str, Any]:
+        """The certificate that the proxy shows: its serial number and its identity."""
+        found = [
+            item["cert_chain"][0] for item in json.loads(self.admin("/certs"))["certificates"] if item["cert_chain"]
+        ]
+        return {"serial": found[0]["serial_number"], "identity": found[0]["subject_alt_names"][0]["uri"]}
+
+    def counter(self, pattern: str) -> int:
+        """The sum of the proxy's counters whose names match."""
+        stats = json.loads(self.admin(f"/stats?format=json&filter={pattern}"))["stats"]
+        return sum(item.get("value", 0) for item in stats)
+
+    def psql(self, host: str, password: str) -> str:
+        """What PostgreSQL at this address answers to a query from here, or the client's error."""
+        client = str(postgres_binaries() / "psql")
+        where = f"host={host} user={SUPERUSER} dbname=postgres sslmode=disable connect_timeout={_TIMEOUT}"
+        command = (client, "--no-psqlrc", "-At", where, "-c", "SELECT 6 * 7")
+        return self.network.output(command, {"PGPASSWORD": password}).strip()
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The data plane of a running control plane."""
+
+    plane: Plane
+
+    def workload(self, name: str) -> Workload:
+        """The first workload whose process name starts so and is ready; an `AssertionError` without one."""
+        processes = json.loads(self.plane.run("status", "--format", "json", check=False).stdout)["processes"]
+        found = [item for item in processes if item["name"].startswith(name)]
+        assert found, f"no process {name}"
+        assert all(item["ready"] for item in found), found
+        return Workload(name, NetworkNamespace.of_process(found[0]["pid"]))
+
+    def address_of_service(self, name: str, namespace: str = "shop") -> str:
+        return self.plane.core.read_namespaced_service(name, namespace).spec.cluster_ip
+
+    def address_of_pod(self, selector: str, namespace: str = "shop") -> str:
+        found = self.plane.core.list_namespaced_pod(namespace, label_selector=selector).items
+        return found[0].status.pod_ip
+
+    @property
+    def database_password(self) -> str:
+        return (self.plane.state / "postgres" / "pod-shop" / "password").read_text()

@@ -1,0 +1,205 @@
+"""Connections between real proxies: the production stack's rules, held by Envoy and by certificates of istiod."""
+
+import base64
+import json
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from embedded.data_plane.network import OUTSIDE_ADDRESS
+from embedded.data_plane.pods import OUTSIDE, OUTSIDE_PORT
+from tests.e2e import pods
+from tests.e2e.mesh_pods import Mesh, Workload
+from tests.e2e.plane import Plane, copy_program
+from tests.e2e.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+SHOP = "shop"
+INTRUDER = "intruder"
+TTL = "20s"
+ANSWER = "42"
+POSTGRES_PORT = 5432
+GATEWAY_NAMESPACE = "istio-ingress"
+HOST = "api.example.org"
+DENIED = r"rbac\.denied$"
+
+
+@pytest.fixture(scope="module")
+def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+    """Production, with certificates of the platform's own CA: Let's Encrypt cannot be reached from here."""
+    own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
+    stack = own.checkout / "Pulumi.production.yaml"
+    content = yaml.safe_load(stack.read_text())
+    content["config"]["zero-trust:posture"] = {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}}
+    stack.write_text(yaml.safe_dump(content))
+    own.run("up", "--stack", "production", "--data-plane", timeout=3600)
+    own.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
+    own.core.create_namespaced_pod(SHOP, intruder())
+    running = Mesh(own)
+    eventually(lambda: is_ready(running, f"{SHOP}.{INTRUDER}"), "the intruder's proxy is ready")
+    return running
+
+
+def intruder() -> dict[str, object]:
+    """A pod that every rule admits, in the mesh, with an identity of its own and certificates that end soon."""
+    made = pods.pod(INTRUDER)
+    made["metadata"]["labels"] |= {"app": INTRUDER, "sidecar.istio.io/inject": "true"}
+    made["metadata"]["annotations"] = {"proxy.istio.io/config": f'{{"proxyMetadata": {{"SECRET_TTL": "{TTL}"}}}}'}
+    made["spec"]["serviceAccountName"] = INTRUDER
+    return made
+
+
+def is_ready(mesh: Mesh, name: str) -> bool:
+    try:
+        mesh.workload(name)
+    except AssertionError:
+        return False
+    return True
+
+
+def refused_by_policy(mesh: Mesh, caller: Workload) -> None:
+    """The caller's own, valid certificate is accepted, and its connection is then ended by the policy."""
+    postgres = mesh.workload(f"{SHOP}.postgres")
+    before = postgres.counter(DENIED)
+    answer = caller.psql(mesh.address_of_service("postgres"), mesh.database_password)
+    assert "server closed the connection" in answer
+    assert postgres.counter(DENIED) == before + 1
+
+
+def test_each_service_has_a_certificate_for_its_own_account(mesh: Mesh) -> None:
+    for name in ("api", "postgres", "redis", INTRUDER):
+        identity = mesh.workload(f"{SHOP}.{name}").certificate()["identity"]
+        assert identity == f"spiffe://cluster.local/ns/{SHOP}/sa/{name}"
+
+
+def test_api_reaches_postgres(mesh: Mesh) -> None:
+    api = mesh.workload(f"{SHOP}.api")
+    assert api.psql(mesh.address_of_service("postgres"), mesh.database_password) == ANSWER
+
+
+def test_an_intruder_with_a_valid_certificate_is_refused_by_the_policy(mesh: Mesh) -> None:
+    refused_by_policy(mesh, mesh.workload(f"{SHOP}.{INTRUDER}"))
+
+
+def test_redis_cannot_reach_postgres(mesh: Mesh) -> None:
+    refused_by_policy(mesh, mesh.workload(f"{SHOP}.redis"))
+
+
+def test_plaintext_to_postgres_is_refused(mesh: Mesh) -> None:
+    outside = mesh.workload(OUTSIDE)
+    answer = outside.psql(mesh.address_of_pod("app=postgres"), mesh.database_password)
+    assert "server closed the connection" in answer or "reset by peer" in answer
+
+
+def test_a_self_made_certificate_fails_the_handshake(mesh: Mesh, tmp_path: Path) -> None:
+    outside = mesh.workload(OUTSIDE)
+    context = self_made(tmp_path, f"spiffe://cluster.local/ns/{SHOP}/sa/api")
+    connection = outside.connect(mesh.address_of_pod("app=postgres"), POSTGRES_PORT)
+    with connection, pytest.raises(ssl.SSLError, match="alert unknown ca"), context.wrap_socket(connection) as secured:
+        # In TLS 1.3 the server's verdict on a client certificate comes after the client's side of the handshake.
+        secured.recv(1)
+
+
+def test_api_cannot_reach_an_undeclared_external_host(mesh: Mesh) -> None:
+    api = mesh.workload(f"{SHOP}.api")
+    request = (
+        f'exec 3<>/dev/tcp/{OUTSIDE_ADDRESS}/{OUTSIDE_PORT}; printf "GET / HTTP/1.0\\r\\n\\r\\n" >&3; head -n 1 <&3'
+    )
+    past_the_proxy = ("setpriv", "--reuid=1337", "--regid=1337", "--clear-groups", "bash", "-c", request)
+    assert "200" in api.network.output(past_the_proxy), "the host answers, so that it is the proxy that refuses"
+    assert "200" not in api.network.output(("bash", "-c", request))
+
+
+def test_the_certificate_rotates(mesh: Mesh) -> None:
+    caller = mesh.workload(f"{SHOP}.{INTRUDER}")
+    first = caller.certificate()
+    eventually(lambda: caller.certificate()["serial"] != first["serial"], "another certificate", timeout=30)
+    assert caller.certificate()["identity"] == first["identity"]
+
+
+@pytest.fixture(scope="module")
+def door(mesh: Mesh) -> ssl.SSLContext:
+    """What a client trusts that knows the platform's root certificate, once the public host has its own."""
+
+    def issued() -> str:
+        found = mesh.plane.core.list_namespaced_secret(GATEWAY_NAMESPACE).items
+        secrets = {item.metadata.name: item.data for item in found}
+        return base64.b64decode(secrets.get(f"{HOST}-tls", {}).get("ca.crt", "")).decode()
+
+    return ssl.create_default_context(cadata=eventually(issued, f"cert-manager issues a certificate for {HOST}"))
+
+
+def gateway(mesh: Mesh) -> str:
+    return mesh.address_of_pod("gateway.networking.k8s.io/gateway-name=public", GATEWAY_NAMESPACE)
+
+
+def test_a_request_from_outside_reaches_api_as_the_gateways_identity(mesh: Mesh, door: ssl.SSLContext) -> None:
+    outside = mesh.workload(OUTSIDE)
+
+    def served() -> str:
+        try:
+            answer = outside.get(gateway(mesh), 443, "/healthz", HOST, door)
+        except OSError:
+            return ""
+        return answer.body if answer.status == 200 else ""
+
+    identities = eventually(served, "the gateway serves the certificate and the route", timeout=20)
+    assert f"By=spiffe://cluster.local/ns/{SHOP}/sa/api;" in identities
+    assert f"URI=spiffe://cluster.local/ns/{GATEWAY_NAMESPACE}/sa/public-istio" in identities
+
+
+def test_plain_http_is_redirected(mesh: Mesh) -> None:
+    answer = mesh.workload(OUTSIDE).get(gateway(mesh), 80, "/orders", HOST)
+    assert (answer.status, answer.location) == (301, f"https://{HOST}/orders")
+
+
+def test_an_unknown_host_is_refused(mesh: Mesh, door: ssl.SSLContext) -> None:
+    with pytest.raises(OSError, match=r"EOF|reset"):
+        mesh.workload(OUTSIDE).get(gateway(mesh), 443, "/", "other.example.org", door)
+
+
+def test_a_killed_supervisor_leaves_no_process_behind(mesh: Mesh) -> None:
+    """The last test of the plane: nothing runs after it. A namespace without a process is gone as well."""
+    supervisor = psutil.Process(json.loads((mesh.plane.state / "status.json").read_text())["pid"])
+    family = supervisor.children(recursive=True)
+    assert {"envoy", "pilot-agent", "postgres"} <= {process.name() for process in family}
+    supervisor.kill()
+    eventually(lambda: not any(alive(process) for process in family), "every process has ended", timeout=20)
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def self_made(directory: Path, identity: str) -> ssl.SSLContext:
+    """A client with a certificate that names another's identity and that nobody but itself has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = directory / "self-made.pem"
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(key.private_bytes(*plain) + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["istio"])
+    context.load_cert_chain(file)
+    return context
