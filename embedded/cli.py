@@ -34,6 +34,7 @@ def up(
     data_plane: Annotated[
         bool, typer.Option("--data-plane", help="Run each pod of the mesh behind a real proxy; needs root.")
     ] = False,
+    acme: Annotated[bool, typer.Option("--acme", help="Start an ACME server, and issue from it.")] = False,
     no_stack: Annotated[bool, typer.Option("--no-stack", help="Start the control plane only.")] = False,
 ) -> None:
     """Boot the control plane and bring a stack up on it. What runs already is left as it is."""
@@ -41,7 +42,7 @@ def up(
 
     reporter = Reporter()
     with reporter.failures(FAILED):
-        plane = _boot(reporter, postgres=postgres, data_plane=data_plane)
+        plane = _boot(reporter, postgres=postgres, data_plane=data_plane, acme=acme)
         if no_stack:
             reporter.next_steps(plane.state, stack=None)
             return
@@ -181,7 +182,7 @@ def _plane() -> "ControlPlane":
     return ControlPlane(State())
 
 
-def _boot(reporter, *, postgres: bool, data_plane: bool) -> "ControlPlane":
+def _boot(reporter, *, postgres: bool, data_plane: bool, acme: bool) -> "ControlPlane":
     from embedded.data_plane.machine import check_machine
     from embedded.supervisor.overlay import write_overlay
     from embedded.toolchain import ensure, stage_charts
@@ -189,11 +190,14 @@ def _boot(reporter, *, postgres: bool, data_plane: bool) -> "ControlPlane":
     if data_plane:
         check_machine()
     plane = _plane()
-    executables = ensure((*NEEDED_TOOLS, "data-plane") if data_plane else NEEDED_TOOLS)
+    # What runs already goes on.
+    acme = acme or plane.wished("acme")
+    more = {"data-plane": data_plane, "acme": acme}
+    executables = ensure((*NEEDED_TOOLS, *(group for group, wanted in more.items() if wanted)))
     charts = stage_charts()
     with reporter.boot_progress() as on_progress:
-        plane.up(executables, postgres=postgres, data_plane=data_plane, on_progress=on_progress)
-    write_overlay(plane.state, charts)
+        plane.up(executables, postgres=postgres, data_plane=data_plane, acme=acme, on_progress=on_progress)
+    write_overlay(plane.state, charts, acme=acme)
     return plane
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class ControlPlane:
         *,
         postgres: bool = False,
         data_plane: bool = False,
+        acme: bool = False,
         on_progress: Callable[[Status], None] = lambda _status: None,
     ) -> Status:
         """Start the control plane unless it runs, and wait until all of it is ready.
@@ -73,14 +74,15 @@ class ControlPlane:
         One that runs with other tools is restarted with these. Raises ``ControlPlaneError``.
         """
         self.state.create()
-        self._wish(postgres=postgres, dataPlane=data_plane)
+        self._wish(postgres=postgres, dataPlane=data_plane, acme=acme)
         status = self.status()
         if status and status["tools"] != str(tools):
             self.down()
         if not self.running:
             self.state.status.unlink(missing_ok=True)
             self._spawn(tools)
-        return self._wait_ready(on_progress, wanted="postgres" if postgres else None)
+        further = {"postgres": postgres, "pebble": acme}
+        return self._wait_ready(on_progress, [name for name, wanted in further.items() if wanted])
 
     def down(self) -> bool:
         """Stop everything, in reverse order, and wait until it is gone; False when nothing ran.
@@ -116,13 +118,18 @@ class ControlPlane:
                 )
             time.sleep(_POLL_SECONDS)
 
+    def wished(self, name: str) -> bool:
+        """Whether this further part was asked for, now or before."""
+        path = self.state.run / WANTED
+        return path.exists() and json.loads(path.read_text()).get(name, False)
+
     def _wish(self, **wishes: bool) -> None:
         path = self.state.run / WANTED
         known = json.loads(path.read_text()) if path.exists() else {}
         write_private_json(path, known | {name: True for name, wished in wishes.items() if wished})
 
     def forget_wishes(self) -> None:
-        """Start without PostgreSQL and the data plane next time, unless they are asked for again."""
+        """Start without PostgreSQL, the data plane and the ACME server next time, unless they are asked for again."""
         (self.state.run / WANTED).unlink(missing_ok=True)
 
     def _spawn(self, tools: Path) -> None:
@@ -140,7 +147,7 @@ class ControlPlane:
         while not self.running and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
 
-    def _wait_ready(self, on_progress: Callable[[Status], None], wanted: str | None) -> Status:
+    def _wait_ready(self, on_progress: Callable[[Status], None], further: Sequence[str]) -> Status:
         deadline = time.monotonic() + _UP_SECONDS
         while True:
             status = self.status()
@@ -148,7 +155,7 @@ class ControlPlane:
                 on_progress(status)
                 if status["message"].startswith("failed"):
                     raise ControlPlaneError(f"{status['message']} (all of it in {self.log})")
-                if status["ready"] and (wanted is None or _lists(status, wanted)):
+                if status["ready"] and all(_lists(status, name) for name in further):
                     return status
             elif not self.running:
                 raise ControlPlaneError(f"the supervisor ended while it started: read {self.log}")

@@ -39,10 +39,10 @@ class Controller:
     """One known Deployment.
 
     ``labels`` must all be on its pod template. ``arguments`` and ``environment`` follow those of its container, and
-    win; ``{port}`` in them is a port of ``ports``, ``{kubeconfig}`` the client configuration of its service account.
-    ``files`` are written to its working directory, ``{directory}``. ``stock_envoy`` counts only while the data plane
-    runs.
-    ``serves`` maps a container port, by name or number, to the port of ``ports`` that implements it.
+    win; ``{port}`` in them is a port of ``ports``, ``{door}`` that of ``challenge_door``, ``{kubeconfig}`` the client
+    configuration of its service account. ``files`` are written to its working directory, ``{directory}``.
+    ``stock_envoy`` counts only while the data plane runs. ``serves`` maps a container port, by name or number, to the
+    port of ``ports`` that implements it.
     """
 
     name: str
@@ -187,7 +187,12 @@ CONTROLLERS: tuple[Controller, ...] = (
         ),
         serves={15017: "https", 15012: "secure-grpc", 15010: "grpc", 15014: "monitoring"},
     ),
-    _cert_manager("controller", "cert-manager-controller"),
+    _cert_manager(
+        "controller",
+        "cert-manager-controller",
+        # Its check of its own challenge finds the host there: no DNS of this machine has the name.
+        environment={"HTTP_PROXY": "http://127.0.0.1:{door}"},
+    ),
     _cert_manager("cainjector", "cert-manager-cainjector"),
     _cert_manager(
         "webhook",

@@ -15,6 +15,8 @@ from pathlib import Path
 from embedded.data_plane.pods import DataPlane
 from embedded.paths import State
 from embedded.supervisor import core_programs, simulation
+from embedded.supervisor.acme import PEBBLE, dns_program, pebble_program
+from embedded.supervisor.challenge_door import ChallengeDoor
 from embedded.supervisor.control_plane import LOCK, PID, WANTED
 from embedded.supervisor.controllers import CONTROLLERS
 from embedded.supervisor.egress import EgressProxy
@@ -53,6 +55,7 @@ class Supervisor:
         socket = (self._layout.directory("kube-apiserver") / EGRESS_SOCKET).relative_to(state.root)
         self._proxy = EgressProxy(socket, self._routes.resolve)
         self._vault = VaultServer(self._layout)
+        self._door = ChallengeDoor(self._layout.ports["door"], kubernetes)
         self._processes: list[Process] = []
         self._reconciler = Reconciler(self._layout, kubernetes, self.write_status)
         self._data_plane: DataPlane | None = None
@@ -145,6 +148,10 @@ class Supervisor:
             running = {process.program.name for process in self._processes}
             if "postgres" not in running and self._wished("postgres"):
                 await self._launch_postgres()
+            if PEBBLE not in running and self._wished("acme"):
+                await self._door.start()
+                await self._start(dns_program(self._layout))
+                self._launch(pebble_program(self._layout))
             self.write_status()
             await asyncio.sleep(1)
 
@@ -170,6 +177,7 @@ class Supervisor:
         await self._reconciler.stop()
         for process in reversed(self._processes):
             await process.stop()
+        await self._door.stop()
         await self._proxy.stop()
         self._layout.state.status.unlink(missing_ok=True)
 

@@ -26,6 +26,11 @@ CORE_PORTS = (
     "vault",
     "vault-cluster",
     "postgres",
+    "pebble",
+    "pebble-management",
+    "pebble-dns",
+    "pebble-dns-management",
+    "door",
 )
 _COMPONENT_USERS = ("kube-controller-manager", "kube-scheduler", "kwok")
 _SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"

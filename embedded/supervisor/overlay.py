@@ -1,19 +1,20 @@
-"""The overlay: it tells the program where Vault and the charts are, and nothing else (``ZERO_TRUST_OVERLAY``)."""
+"""The overlay (``ZERO_TRUST_OVERLAY``): it tells the program where Vault, an ACME server and the charts are."""
 
 from pathlib import Path
 
 import yaml
 
 from embedded.paths import State
+from embedded.supervisor.acme import acme_directory
 from embedded.supervisor.layout import api_server_url, vault_url
-from embedded.supervisor.pki import VAULT, Pki
+from embedded.supervisor.pki import ACME, VAULT, Pki
 from embedded.supervisor.ports import load_ports
 from embedded.supervisor.private_files import write_private
 from embedded.supervisor.vault_server import DEPLOYER_ROLE
 
 
-def write_overlay(state: State, charts: Path) -> None:
-    """Write the overlay of a control plane that has its ports."""
+def write_overlay(state: State, charts: Path, *, acme: bool = False) -> None:
+    """Write the overlay of a control plane that has its ports, with its ACME server when that runs."""
     pki, ports = Pki(state.pki), load_ports(state.ports)
     deployer = pki.pair(DEPLOYER_ROLE)
     login = {
@@ -29,4 +30,7 @@ def write_overlay(state: State, charts: Path) -> None:
         "kubernetesHost": api_server_url(ports),
         "auditDirectory": str(state.vault),
     }
-    write_private(state.overlay, yaml.safe_dump({"vault": vault, "charts": str(charts)}, sort_keys=False))
+    places: dict[str, object] = {"vault": vault, "charts": str(charts)}
+    if acme:
+        places["acme"] = {"directory": acme_directory(ports), "caBundleFile": str(pki.ca(ACME))}
+    write_private(state.overlay, yaml.safe_dump(places, sort_keys=False))

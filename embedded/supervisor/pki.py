@@ -1,7 +1,8 @@
-"""Certificates of one checkout: three authorities that do not trust each other, and what each of them signs.
+"""Certificates of one checkout: four authorities that do not trust each other, and what each of them signs.
 
 The cluster's authority signs the API server and its clients (Kubernetes: "PKI certificates and requirements"), etcd's
-authority etcd and its one client, Vault's authority the Vault server and the deployer that logs in with a certificate.
+authority etcd and its one client, Vault's authority the Vault server and the deployer that logs in with a certificate,
+the ACME server's authority that server. It has no part in the certificates that it issues.
 """
 
 import ipaddress
@@ -22,7 +23,7 @@ _RENEW_BEFORE = timedelta(days=30)
 # A host whose clock runs a little behind still accepts what was just signed.
 _CLOCK_SKEW = timedelta(minutes=5)
 
-CLUSTER, ETCD, VAULT = "cluster", "etcd", "vault"
+CLUSTER, ETCD, VAULT, ACME = "cluster", "etcd", "vault", "acme"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ LEAVES: tuple[Leaf, ...] = (
     Leaf("etcd-client", ETCD, "kube-apiserver"),
     Leaf("vault-server", VAULT, "vault", server_names=("localhost", "127.0.0.1"), client=False),
     Leaf("platform-deployer", VAULT, "platform-deployer"),
+    Leaf("pebble", ACME, "pebble", server_names=("localhost", "127.0.0.1"), client=False),
 )
 
 
@@ -96,7 +98,7 @@ class Pki:
 
     def ensure(self) -> None:
         """Create the authorities, leaves and the service account key that are absent or expire within 30 days."""
-        for authority in (CLUSTER, ETCD, VAULT):
+        for authority in (CLUSTER, ETCD, VAULT, ACME):
             self._ensure_authority(authority)
         for leaf in LEAVES:
             self._ensure_leaf(leaf)

@@ -1,5 +1,6 @@
 """How to tell that a host process is ready: what a kubelet's probe would ask, over loopback."""
 
+import socket
 from collections.abc import Callable
 from datetime import datetime
 
@@ -26,6 +27,19 @@ def http(scheme: str, port: int, path: str) -> Probe:
             return _POOL.request("GET", f"{scheme}://{LOOPBACK}:{port}{path}").status < _REFUSALS_FROM
         except urllib3.exceptions.HTTPError:
             return False
+
+    return ready
+
+
+def listens(port: int) -> Probe:
+    """Ready when a connection is accepted: for a server that has nothing to read."""
+
+    def ready(_started: float) -> bool:
+        try:
+            socket.create_connection((LOOPBACK, port), timeout=1.0).close()
+        except OSError:
+            return False
+        return True
 
     return ready
 

@@ -164,7 +164,7 @@ class Reconciler:
         authority = layout.pki.ca(CLUSTER)
         write_token_kubeconfig(kubeconfig, layout.api_server_url, authority, token, controller.namespace)
         values: dict[str, object] = {name: layout.ports[f"{controller.name}.{name}"] for name in controller.ports}
-        values |= {"kubeconfig": kubeconfig, "directory": directory}
+        values |= {"kubeconfig": kubeconfig, "directory": directory, "door": layout.ports["door"]}
         for name, content in controller.files.items():
             write_private(directory / name, content)
         container = container_named(deployment, controller.container)

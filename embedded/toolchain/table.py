@@ -87,6 +87,7 @@ CLUSTER = Module(
     replaced=("cert-manager",),
 )
 ACTIONLINT = Module("actionlint")
+PEBBLE = Module("pebble")
 
 
 def _language_script(path: str) -> Tool:
@@ -142,6 +143,9 @@ TOOLS: tuple[Tool, ...] = (
     ),
     _language_script("python/cmd/pulumi-language-python-exec"),
     _language_script("python/dist/pulumi-resource-pulumi-python"),
+    # Only a control plane that is asked for an ACME server runs them.
+    Tool("pebble", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble", "acme"),
+    Tool("pebble-challtestsrv", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", "acme"),
     # Only the tests of the workflow files run it.
     Tool("actionlint", ACTIONLINT, "github.com/rhysd/actionlint/cmd/actionlint", "lint"),
 )

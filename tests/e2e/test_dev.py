@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes.client.exceptions import ApiException
 
-from tests.e2e import pods
+from components.gateway_hardening import BUFFER_FILTER, RATE_LIMIT_FILTER
+from tests.e2e import certificates, pods
+from tests.e2e.certificates import DOOR
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
 
@@ -16,13 +19,17 @@ pytestmark = pytest.mark.e2e
 STACK = "dev"
 SHOP = "shop"
 SERVICES = ("api", "postgres", "redis")
+HOST = "api.example.org"
+FIREWALL = f"registry.example.org/platform/waf@sha256:{'a' * 64}"
+ISTIO = "networking.istio.io", "v1alpha3"
+GATEWAY_API = "gateway.networking.k8s.io", "v1"
 
 
 @pytest.fixture(scope="module")
 def dev(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     """The stack of a checkout of its own, whose stack file the last test edits."""
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
-    own.run("up", "--stack", STACK)
+    own.run("up", "--stack", STACK, "--acme")
     return own
 
 
@@ -61,6 +68,14 @@ def test_secrets_come_from_vault_here_too(dev: Plane) -> None:
     assert not [item for item in dev.core.list_namespaced_secret(SHOP).items if item.type == "Opaque"]
 
 
+def test_the_door_has_a_certificate_of_the_clusters_own_ca(dev: Plane) -> None:
+    eventually(lambda: certificates.ready(dev, HOST, "ca"), f"the certificate of {HOST}")
+    leaf, *_ = certificates.chain(dev, f"{HOST}-tls")
+    [root] = certificates.chain(dev, "root-ca", "cert-manager")
+    leaf.verify_directly_issued_by(root)
+    assert certificates.hosts(leaf) == [HOST]
+
+
 @pytest.fixture(scope="module")
 def before(dev: Plane) -> dict[str, Any]:
     return {"uids": uids(dev), "password": password(dev)}
@@ -70,7 +85,9 @@ def before(dev: Plane) -> dict[str, Any]:
 def hardened(dev: Plane, before: dict[str, Any]) -> Plane:
     assert before
     checkout: Path = dev.checkout
-    (checkout / "Pulumi.dev.yaml").write_text((checkout / "Pulumi.production.yaml").read_text())
+    file = yaml.safe_load((checkout / "Pulumi.production.yaml").read_text())
+    file["config"]["zero-trust:ingress"]["waf"] = {"image": FIREWALL}
+    (checkout / "Pulumi.dev.yaml").write_text(yaml.safe_dump(file))
     dev.run("up", "--stack", STACK)
     return dev
 
@@ -95,3 +112,49 @@ class TestBecomesProduction:
             return ""
 
         assert rule in eventually(refusal, f"{rule} refuses", timeout=60)
+
+
+class TestDoor:
+    """The door of the hardened stack: its certificate over ACME, its objects as istiod and the API server took them."""
+
+    def test_the_certificate_is_issued_over_acme_once_the_challenge_found_its_solver(self, hardened: Plane) -> None:
+        eventually(lambda: certificates.ready(hardened, HOST, "letsencrypt-prod"), f"{HOST} over ACME", timeout=90)
+        leaf, intermediate = certificates.chain(hardened, f"{HOST}-tls")
+        leaf.verify_directly_issued_by(intermediate)
+        intermediate.verify_directly_issued_by(certificates.acme_root(hardened))
+        assert certificates.hosts(leaf) == [HOST]
+        orders = hardened.objects.list_namespaced_custom_object("acme.cert-manager.io", "v1", DOOR, "orders")["items"]
+        [order] = [made for made in orders if made["spec"]["issuerRef"]["name"] == "letsencrypt-prod"]
+        assert order["status"]["state"] == "valid"
+
+    def test_istiod_took_the_route_of_the_service_and_the_redirect(self, hardened: Plane) -> None:
+        def accepted(namespace: str, name: str) -> bool:
+            route = hardened.objects.get_namespaced_custom_object(*GATEWAY_API, namespace, "httproutes", name)
+            conditions = [c for parent in route.get("status", {}).get("parents", []) for c in parent["conditions"]]
+            return {(c["type"], c["status"]) for c in conditions} >= {("Accepted", "True"), ("ResolvedRefs", "True")}
+
+        for route in ((SHOP, "api"), (DOOR, "redirect-to-https")):
+            eventually(lambda route=route: accepted(*route), f"{'/'.join(route)} at the gateway")
+
+    def test_the_limits_of_each_host_are_there(self, hardened: Plane) -> None:
+        made = hardened.objects.get_namespaced_custom_object(*ISTIO, DOOR, "envoyfilters", "public-limits")
+        [host] = [patch for patch in made["spec"]["configPatches"] if patch["applyTo"] == "VIRTUAL_HOST"]
+        assert host["match"]["routeConfiguration"]["vhost"]["domainName"] == HOST
+        assert set(host["patch"]["value"]["typed_per_filter_config"]) == {RATE_LIMIT_FILTER, BUFFER_FILTER}
+
+    @pytest.mark.parametrize(
+        ("group", "plural", "name"),
+        [(ISTIO, "envoyfilters", "public-tls"), (("extensions.istio.io", "v1alpha1"), "wasmplugins", "firewall")],
+    )
+    def test_a_wrong_object_of_the_door_is_refused(
+        self, hardened: Plane, group: tuple[str, str], plural: str, name: str
+    ) -> None:
+        made = hardened.objects.get_namespaced_custom_object(*group, DOOR, plural, name)
+        made["metadata"] = {"name": "wrong", "namespace": DOOR}
+        if plural == "wasmplugins":
+            made["spec"]["url"] = "ftp://registry.example.org/waf"
+        else:
+            socket = made["spec"]["configPatches"][0]["patch"]["value"]["transport_socket"]
+            socket["typed_config"]["@type"] = "type.googleapis.com/envoy.no.such.Type"
+        with pytest.raises(ApiException, match=r"scheme|referenced type unknown"):
+            hardened.objects.create_namespaced_custom_object(*group, DOOR, plural, made)

@@ -20,9 +20,6 @@ AZURE = {"tenantId": "t", "vaultName": "v", "keyName": "k"}
 TRANSIT = {"address": "https://v.example.org", "keyName": "unseal", "tokenSecret": "transit-token"}
 STATIC = {"currentKeyId": "k2", "previousKeyId": "k1", "keySecret": "vault-seal"}
 
-WAF = f"registry.example.org/waf/coraza@sha256:{'a' * 64}"
-INGRESS = {"kind": "ingress", "className": "nginx", "controller": {"namespace": "nginx", "serviceAccount": "nginx"}}
-OUT = {"acmeEmail": "ops@example.org", **INGRESS, "headers": "none", "rateLimit": "none", "maxRequestBytes": "none"}
 
 WRONG: list[tuple[str, Any, str]] = [
     ("environment", "prod", "production, staging, dev, local"),
@@ -89,28 +86,6 @@ WRONG: list[tuple[str, Any, str]] = [
     ("mesh", {"scraper": {"namespace": "*", "serviceAccount": "prometheus"}}, "DNS label"),
     ("mesh", {"tracing": {"namespace": "observability", "service": "otel", "sampling": 101}}, "less than or equal"),
     ("databases", {"shop": {**SHOP, "cidrs": ["0.0.0.0/0"]}}, "over-broad"),
-    ("ingress", {"kind": "nginx"}, "gateway-api, ingress"),
-    ("ingress", {"acmeEmail": "nobody"}, "mail address"),
-    ("ingress", {"acmeServer": {"directory": "http://acme.example.org/dir"}}, "TLS only"),
-    ("ingress", {"acmeServer": {"directory": "https://acme.example.org"}}, "directory of an ACME server"),
-    ("ingress", {"acmeServer": {"directory": "https://a.example.org/d", "caBundleFile": "ca.pem"}}, "absolute path"),
-    ("ingress", {"ca": {"keyPair": "Company CA"}}, "DNS label"),
-    ("ingress", {"vault": {"server": "http://vault:8200"}}, "TLS only"),
-    ("ingress", {"tls": {"minVersion": "1.1"}}, "1.2, 1.3"),
-    ("ingress", {"tls": {"ciphers": ["AES128-SHA"]}}, "ECDHE-ECDSA-AES128-GCM-SHA256"),
-    ("ingress", {"tls": {"ciphers": []}}, "at least 1"),
-    ("ingress", {"hsts": {"maxAge": 300, "preload": True}}, "preload needs maxAge of 31536000"),
-    ("ingress", {"headers": {"X Frame": "DENY"}}, "name of a header"),
-    ("ingress", {"headers": {"X-Frame-Options": "DENY\nX-Other: 1"}}, "printable ASCII"),
-    ("ingress", {"headers": {"A": "1", "a": "2"}}, "stands there twice"),
-    ("ingress", {"headers": {f"X-{number}": "1" for number in range(16)}}, "15 at most"),
-    ("ingress", {"rateLimit": {"requests": 0}}, "greater than or equal"),
-    ("ingress", {"rateLimit": {"requests": 5, "per": "day"}}, "second, minute, hour"),
-    ("ingress", {"maxRequestBytes": 0}, "greater than or equal"),
-    ("ingress", {"maxRequestBytes": "1Mi"}, "legal: none"),
-    ("ingress", {"waf": {"image": "registry.example.org/waf:v1"}}, "sha256"),
-    ("ingress", {"waf": {"image": WAF, "directives": ["SecRuleEngine Off"]}}, "follows from the posture"),
-    ("ingress", {"gatewayNamespace": "Ingress"}, "DNS label"),
     ("services", {"replicas": 0}, "greater than or equal"),
     ("apiServerCidrs", ["0.0.0.0/0"], "over-broad"),
     ("phases", {"require-probes": "deny"}, "audit, warn, enforce"),
@@ -226,18 +201,6 @@ def test_all_errors_of_a_file_come_at_once() -> None:
         ("production", {"posture": NO_VAULT, "databases": {"shop": SHOP}}, "databases"),
         ("production", {"ingress": {}}, "ingress.acmeEmail"),
         ("dev", {"ingress": {"kind": "ingress", "className": "nginx"}}, "ingress.controller"),
-        ("production", {"ingress": INGRESS}, "ingress.headers"),
-        ("production", {"ingress": INGRESS}, "ingress.rateLimit"),
-        ("production", {"ingress": INGRESS}, "ingress.maxRequestBytes"),
-        ("dev", {"ingress": {**INGRESS, "rateLimit": {"requests": 5}}}, "ingress.rateLimit"),
-        ("production", {"ingress": {**OUT, "tls": {"minVersion": "1.3"}}}, "ingress.tls"),
-        ("production", {"ingress": {**OUT, "waf": {"image": WAF}}}, "ingress.waf"),
-        ("production", {"ingress": {**OUT, "hsts": {"maxAge": 300}}}, "ingress.hsts"),
-        ("production", {"ingress": {"annotations": {"tls": {"a": "b"}}}}, "ingress.annotations"),
-        ("production", {"ingress": {"waf": {"image": WAF.replace("registry", "other")}}}, "ingress.waf.image"),
-        ("production", {"ingress": {"ca": {"keyPair": "company-ca"}}}, "ingress.ca"),
-        ("production", {"ingress": {"vault": {}}}, "ingress.vault"),
-        ("production", {"posture": {**NO_VAULT, "issuer": {"value": "vault", "reason": "r"}}}, "posture.issuer"),
         ("dev", {"posture": {"mtls": {"value": "off", "reason": "r"}}}, "posture.issuer"),
         ("production", {"posture": {"injectionFailClosed": {"value": False}}}, "posture.injectionFailClosed"),
         ("production", {"posture": {"critical": {"value": "block"}}}, "posture.critical"),
@@ -247,13 +210,6 @@ def test_keys_that_need_each_other(environment: str, changes: dict[str, Any], ke
     with pytest.raises(ConfigError) as caught:
         settings(environment, **changes)
     assert f"zero-trust:{key}" in {problem.key for problem in caught.value.problems}
-
-
-def test_an_ingress_says_by_annotations_or_leaves_out_what_it_cannot_say() -> None:
-    assert settings("production", ingress=OUT)
-    said = {"headers": {"h": "x"}, "rateLimit": {"r": "{requests}"}, "maxRequestBytes": {"b": "{bytes}"}}
-    assert settings("production", ingress={"acmeEmail": "ops@example.org", **INGRESS, "annotations": said})
-    assert settings("dev", ingress=INGRESS), "dev asks nothing of a service"
 
 
 def test_a_reasoned_override_reaches_the_posture() -> None:

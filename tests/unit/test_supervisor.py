@@ -30,7 +30,7 @@ from embedded.supervisor.egress import EgressProxy, parse_connect
 from embedded.supervisor.hook_jobs import HOOK_JOBS
 from embedded.supervisor.kubeconfig import write_token_kubeconfig
 from embedded.supervisor.overlay import write_overlay
-from embedded.supervisor.pki import CLUSTER, ETCD, LEAVES, VAULT, Pki
+from embedded.supervisor.pki import ACME, CLUSTER, ETCD, LEAVES, VAULT, Pki
 from embedded.supervisor.ports import choose_ports, is_free
 from embedded.supervisor.service_routes import ServiceRoutes
 
@@ -103,7 +103,7 @@ def test_every_key_is_readable_by_its_owner_only(pki: Pki) -> None:
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.name)
 def test_each_leaf_is_signed_by_its_own_authority_only(pki: Pki, leaf: Any) -> None:
     certificate = x509.load_pem_x509_certificate(pki.pair(leaf.name).certificate.read_bytes())
-    for authority in (CLUSTER, ETCD, VAULT):
+    for authority in (CLUSTER, ETCD, VAULT, ACME):
         issuer = x509.load_pem_x509_certificate(pki.ca(authority).read_bytes())
         if authority == leaf.authority:
             certificate.verify_directly_issued_by(issuer)
@@ -223,7 +223,11 @@ def test_each_deployment_is_known_as_one_controller(controller: Controller) -> N
 
 @pytest.mark.parametrize("controller", CONTROLLERS, ids=lambda controller: controller.name)
 def test_every_override_can_be_filled_in_and_listens_on_loopback(controller: Controller) -> None:
-    values: dict[str, Any] = {"kubeconfig": "/k", **{name: 20000 + i for i, name in enumerate(controller.ports)}}
+    values: dict[str, Any] = {
+        "kubeconfig": "/k",
+        "door": 19999,
+        **{name: 20000 + i for i, name in enumerate(controller.ports)},
+    }
     for argument in (*controller.arguments, *controller.environment.values()):
         filled = argument.format_map(values)
         assert "0.0.0" not in filled
