@@ -47,15 +47,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("port", type=int)
     parser.add_argument("user", type=int, help="user id to run as")
     options = parser.parse_args(arguments)
-    _become(options.user)
     address = ("", options.port)
     server = ThreadingHTTPServer(address, _Http) if options.protocol == "http" else _EchoServer(address, _Echo)
+    _become(options.user)
     server.serve_forever()
     return 0
 
 
 def _become(user: int) -> None:
-    """Drop root once everything is imported: the interpreter may lie where no other user can read."""
+    """Drop root once everything is imported and open: the interpreter may lie where no other user can read."""
     os.setgroups([])
     os.setgid(user)
     os.setuid(user)

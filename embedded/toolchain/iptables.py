@@ -71,7 +71,9 @@ def _unpack(root: Path) -> None:
         _apt("download", *_PACKAGES, directory=packages)
     except ToolchainError:
         # A fresh image has no package lists. They go to the cache: the host's own stay as they are.
-        lists = ("-o", f"Dir::State::Lists={root.parent / 'lists'}")
+        directory = root.parent / "lists"
+        (directory / "partial").mkdir(parents=True)
+        lists = ("-o", f"Dir::State::Lists={directory}")
         _apt(*lists, "update", directory=packages)
         _apt(*lists, "download", *_PACKAGES, directory=packages)
     for package in packages.glob("*.deb"):

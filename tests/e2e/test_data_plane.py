@@ -121,7 +121,7 @@ def test_api_cannot_reach_an_undeclared_external_host(mesh: Mesh) -> None:
 def test_the_certificate_rotates(mesh: Mesh) -> None:
     caller = mesh.workload(f"{SHOP}.{INTRUDER}")
     first = caller.certificate()
-    eventually(lambda: caller.certificate()["serial"] != first["serial"], "another certificate", timeout=30)
+    eventually(lambda: caller.certificate()["serial"] != first["serial"], "another certificate", timeout=60)
     assert caller.certificate()["identity"] == first["identity"]
 
 
@@ -151,7 +151,7 @@ def test_a_request_from_outside_reaches_api_as_the_gateways_identity(mesh: Mesh,
             return ""
         return answer.body if answer.status == 200 else ""
 
-    identities = eventually(served, "the gateway serves the certificate and the route", timeout=20)
+    identities = eventually(served, "the gateway serves the certificate and the route", timeout=60)
     assert f"By=spiffe://cluster.local/ns/{SHOP}/sa/api;" in identities
     assert f"URI=spiffe://cluster.local/ns/{GATEWAY_NAMESPACE}/sa/public-istio" in identities
 
@@ -172,7 +172,7 @@ def test_a_killed_supervisor_leaves_no_process_behind(mesh: Mesh) -> None:
     family = supervisor.children(recursive=True)
     assert {"envoy", "pilot-agent", "postgres"} <= {process.name() for process in family}
     supervisor.kill()
-    eventually(lambda: not any(alive(process) for process in family), "every process has ended", timeout=20)
+    eventually(lambda: not any(alive(process) for process in family), "every process has ended", timeout=60)
 
 
 def alive(process: psutil.Process) -> bool:
