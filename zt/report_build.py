@@ -87,7 +87,7 @@ def report(request: Request, connect_to: Connect = connect) -> Report:
             possible_pairs=len(names) * (len(names) - 1),
             rules=len(judging),
             rules_denying=sum(rule.action == "deny" for rule in judging),
-            violations=len(violations) if cluster else None,
+            violations=len(violations) if any(rule.compliance for rule in rules) else None,
             exceptions=len(exempt),
             exceptions_expired=sum(one.expired for one in exempt),
             certificates=len(held),

@@ -131,6 +131,8 @@ def _violations(found: Summary) -> Tile:
 def _certificates(found: Summary) -> Tile:
     if found.certificates_valid is None:
         return Tile("certificates", "not measured", "certificates", "unknown")
+    if not found.certificates:
+        return Tile("certificates", "0", "certificates", "plain")
     tone = "good" if found.certificates_valid == found.certificates else "bad"
     return Tile("certificates", f"{found.certificates_valid} of {found.certificates}", "certificates valid", tone)
 
@@ -147,7 +149,7 @@ def _attacks(found: Summary) -> Tile:
     if found.attacks_succeeded is None or found.attacks_blocked is None:
         return Tile("attacks", "not measured", "attacks", "unknown")
     if found.attacks_succeeded:
-        return Tile("attacks", str(found.attacks_succeeded), "attacks succeeded", "bad")
+        return Tile("attacks", str(found.attacks_succeeded), "attempts of attacks succeeded", "bad")
     return Tile(
         "attacks",
         str(found.attacks_blocked),
@@ -159,6 +161,8 @@ def _attacks(found: Summary) -> Tile:
 def _unmeasured(report: Report) -> Iterator[tuple[str, str]]:
     if not report.cluster.measured:
         yield "compliance with the rules, certificates and their expiry", report.cluster.reason
+    elif report.summary.violations is None:
+        yield "compliance with the rules", "no PolicyReport of the cluster has a result of any rule that is on"
     if not report.attack.measured:
         yield "attacks", report.attack.reason
 

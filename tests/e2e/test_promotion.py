@@ -53,9 +53,13 @@ def deploy(plane: Plane, name: str, image: str) -> None:
 
 def zt(plane: Plane, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m zt promote` on the program's copy and the embedded control plane, as a person would."""
-    project = ("--project", str(plane.checkout))
+    return command(plane, "promote", RULE, *arguments)
+
+
+def command(plane: Plane, *arguments: str) -> subprocess.CompletedProcess[str]:
+    where = ("--stack", STACK, "--embedded", "--project", str(plane.checkout))
     return subprocess.run(
-        [sys.executable, "-m", "zt", "promote", RULE, "--stack", STACK, "--embedded", *project, *arguments],
+        [sys.executable, "-m", "zt", *arguments, *where],
         cwd=PROJECT,
         env={**os.environ, "ZERO_TRUST_EMBEDDED_DIR": str(plane.state), "NO_COLOR": "1"},
         capture_output=True,
@@ -112,6 +116,20 @@ class TestThePhases:
         message = (tmp_path / f"{TEAM}.md").read_text()
         assert f"Deployment {PLACE}/bad" in message
         assert "Add a tag other than latest" in message
+
+    def test_the_report_says_the_same_and_knows_the_certificates(self, production: Plane) -> None:
+        done = command(production, "report", "--format", "json")
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        rules = {rule["name"]: rule for rule in found["rules"]}
+        counted = measured(production)["compliance"]
+        assert rules[RULE]["compliance"] == {key: counted[key] for key in rules[RULE]["compliance"]}
+        assert [v["object"] for v in found["violations"] if v["rule"] == RULE] == [f"Deployment {PLACE}/bad"]
+        # A rule that denies is the API server's, which writes no report.
+        assert rules["disallow-privileged"]["notMeasured"] == "no PolicyReport has a result of it"
+        [public] = [one for one in found["certificates"] if one["service"] == "shop/api"]
+        assert (public["name"], public["hosts"]) == ("istio-ingress/api.example.org", ["api.example.org"])
+        assert public["state"] in ("valid", "not ready")
 
     def test_without_the_violator_the_file_is_edited_and_nothing_applied(self, production: Plane) -> None:
         production.apps.delete_namespaced_deployment("bad", PLACE)

@@ -153,6 +153,15 @@ class TestWhatIsNotMeasured:
         assert "<meter" not in text
         assert "Every workload that was measured" not in text
 
+    def test_a_cluster_without_a_report_or_a_certificate_is_no_good_news(self, tmp_path: Path) -> None:
+        project = stacks.project(tmp_path, {})
+        request = Request("production", project, stacks.NOW, stacks.NOW.date(), Access(embedded=True))
+        text = page(report(request, lambda _: stacks.ReportCluster()))
+        assert '<li class="tile unknown"><a href="#rules"><b>not measured</b><span>violations</span>' in text
+        assert '<li class="tile plain"><a href="#certificates"><b>0</b><span>certificates</span>' in text
+        assert "no PolicyReport of the cluster has a result of any rule that is on" in text
+        assert "Every workload that was measured" not in text
+
     def test_attacks_that_were_all_not_measured_are_no_success(self, tmp_path: Path) -> None:
         project = stacks.project(tmp_path, {})
         request = Request(
