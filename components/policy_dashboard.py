@@ -2,13 +2,13 @@
 
 Its queries use what Kyverno's controllers and the API server expose of themselves, and one metric of kube-state-metrics
 that says whose a namespace is. `tests/e2e/test_policy_metrics.py` holds every name in them against running controllers.
-The format is Grafana's classic one: https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from components.grafana_panels import compliance_table, panel, placed, query
 from components.policy_library import TIERS, VALIDATING_TIERS, Library, Manifest, Rule
 
 NAME = "zero-trust-policies-dashboard"
@@ -16,7 +16,6 @@ UID = "zero-trust-policies"
 
 # Of Grafana 11; a newer one migrates it when it loads it.
 _SCHEMA_VERSION = 39
-_WIDTH = 24
 
 _SCANNED = "kyverno_validating_policy_results_total"
 _RESULTS = {
@@ -66,7 +65,7 @@ def dashboard(library: Library) -> Manifest:
         "time": {"from": "now-7d", "to": "now"},
         "timezone": "browser",
         "templating": {"list": [_datasource(), _window()]},
-        "panels": _placed(rows),
+        "panels": placed(rows),
     }
 
 
@@ -86,13 +85,13 @@ def dashboard_config_map(namespace: str, library: Library) -> Manifest:
 
 
 def _compliance_now(library: Library) -> Manifest:
-    return _panel(
+    return panel(
         "stat",
         "Compliance now, by tier",
         f"The share of results that pass, for each tier of rules. {_SCAN_NOTE} {_DENY_NOTE}",
         [
             # Grafana leaves out a query without an answer, and a missing tier reads like a tier that is fine.
-            _query(f"{_compliance(matchers=_named(rules))} or vector({_NO_SCAN})", tier, instant=True)
+            query(f"{_compliance(matchers=_named(rules))} or vector({_NO_SCAN})", tier, instant=True)
             for tier, rules in _tiers(library, VALIDATING_TIERS)
         ],
         unit="percentunit",
@@ -104,90 +103,90 @@ def _compliance_now(library: Library) -> Manifest:
 
 
 def _refusals_now() -> Manifest:
-    return _panel(
+    return panel(
         "stat",
         "Refused in the window",
         "Requests that a rule refused in the chosen window: one for each rule and request, dry runs included.",
-        [_query(f"sum(increase({_refused()}[$window])) or vector(0)", "refused", instant=True)],
+        [query(f"sum(increase({_refused()}[$window])) or vector(0)", "refused", instant=True)],
         unit="none",
         options={"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "none", "graphMode": "none"},
     )
 
 
 def _compliance_over_time(library: Library) -> Manifest:
-    return _panel(
+    return panel(
         "timeseries",
         "Compliance over time, by tier",
         f"The share of results that pass, for each tier of rules. {_DENY_NOTE} "
         "A line that ends is a tier that moved on to denying, or was switched off.",
-        [_query(_compliance(matchers=_named(rules)), tier) for tier, rules in _tiers(library, VALIDATING_TIERS)],
+        [query(_compliance(matchers=_named(rules)), tier) for tier, rules in _tiers(library, VALIDATING_TIERS)],
         unit="percentunit",
     )
 
 
 def _rules_worst_first() -> Manifest:
-    return _panel(
+    return panel(
         "table",
         "Rules, the worst first",
         f"Each rule's share of results that pass, and how many fail. {_SCAN_NOTE} {_DENY_NOTE}",
         [
-            _query(_compliance("policy_name"), instant=True),
-            _query(f"{_increase('policy_name', _FAILING)} > 0", instant=True),
+            query(_compliance("policy_name"), instant=True),
+            query(f"{_increase('policy_name', _FAILING)} > 0", instant=True),
         ],
         unit="percentunit",
-        **_table("policy_name", "Rule"),
+        **compliance_table("policy_name", "Rule"),
     )
 
 
 def _rules_over_time() -> Manifest:
-    return _panel(
+    return panel(
         "timeseries",
         "Compliance over time, the ten worst rules",
         f"The rules with the lowest share of results that pass at each moment. {_DENY_NOTE}",
-        [_query(f"bottomk(10, {_compliance('policy_name')})", "{{policy_name}}")],
+        [query(f"bottomk(10, {_compliance('policy_name')})", "{{policy_name}}")],
         unit="percentunit",
     )
 
 
 def _teams() -> Manifest:
-    return _panel(
+    return panel(
         "timeseries",
         "Compliance over time, by team",
         "The share of results that pass in the namespaces of each team. A namespace belongs to the team in its label "
         "`team`, which kube-state-metrics has to show (`--metric-labels-allowlist=namespaces=[team]`); a namespace "
         f"without that label is in the table beside this panel alone. {_DENY_NOTE}",
-        [_query(_compliance("label_team", _by_team), "{{label_team}}")],
+        [query(_compliance("label_team", _by_team), "{{label_team}}")],
         unit="percentunit",
     )
 
 
 def _namespaces() -> Manifest:
-    return _panel(
+    return panel(
         "table",
         "Namespaces, the worst first",
         f"Each namespace's share of results that pass, and how many fail. {_SCAN_NOTE} {_DENY_NOTE}",
         [
-            _query(_compliance("resource_namespace"), instant=True),
-            _query(f"{_increase('resource_namespace', _FAILING)} > 0", instant=True),
+            query(_compliance("resource_namespace"), instant=True),
+            query(f"{_increase('resource_namespace', _FAILING)} > 0", instant=True),
         ],
         unit="percentunit",
-        **_table("resource_namespace", "Namespace"),
+        **compliance_table("resource_namespace", "Namespace"),
     )
 
 
 def _refusals() -> Manifest:
-    return _panel(
+    return panel(
         "timeseries",
         "Refused at admission",
         "Requests that were turned away. A rule that denies is enforced by the API server, whose counter names the "
         "rule and not the namespace; Kyverno's own counter adds what it refuses itself, such as a faulty policy.",
         [
-            _query(
+            query(
                 f'sum by (rule) (label_replace(increase({_refused()}[$__rate_interval]), "rule", "$1", "policy", '
                 f'"{_NATIVE_PREFIX}(.+)"))',
                 "{{rule}}",
             ),
-            _query(
+            query(
                 "sum by (resource_namespace, resource_kind) "
                 '(increase(kyverno_admission_requests_total{request_allowed="false"}[$__rate_interval]))',
                 "by Kyverno: {{resource_kind}} {{resource_namespace}}",
@@ -199,13 +198,13 @@ def _refusals() -> Manifest:
 
 
 def _latency() -> Manifest:
-    return _panel(
+    return panel(
         "timeseries",
         "Time that Kyverno adds to a request",
         "How long Kyverno took to answer the API server: half of the requests were faster than p50, one in a hundred "
         "was slower than p99. A rule that denies costs nothing here: the API server evaluates it itself.",
         [
-            _query(
+            query(
                 f"histogram_quantile({quantile}, "
                 "sum by (le) (rate(kyverno_admission_review_duration_seconds_bucket[$__rate_interval])))",
                 legend,
@@ -218,12 +217,12 @@ def _latency() -> Manifest:
 
 def _activity(library: Library) -> Manifest:
     others = [tier for tier in TIERS if tier not in VALIDATING_TIERS]
-    return _panel(
+    return panel(
         "timeseries",
         "What the rules changed, made and verified",
         "How often a rule that fills in a field, makes an object or verifies an image ran, and how it ended.",
         [
-            _query(
+            query(
                 f"sum by (policy_name, result) (increase({_RESULTS[tier]}{{{_named(rules)}}}[$__rate_interval]))",
                 f"{tier}: {{{{policy_name}}}} {{{{result}}}}",
             )
@@ -235,13 +234,13 @@ def _activity(library: Library) -> Manifest:
 
 
 def _policy_changes() -> Manifest:
-    return _panel(
+    return panel(
         "timeseries",
         "Changes of policies and exceptions",
         "Writes to the rules and their exceptions that the API server accepted. Kyverno counts changes of its older "
         "policy kinds alone, so this is the API server's own counter; the audit log says who it was.",
         [
-            _query(
+            query(
                 'sum by (resource, verb) (increase(apiserver_request_total{group="policies.kyverno.io",subresource="",'
                 'dry_run="",verb=~"POST|PUT|PATCH|APPLY|DELETE|DELETECOLLECTION",code=~"2.."}[$__rate_interval]))',
                 "{{verb}} {{resource}}",
@@ -253,12 +252,12 @@ def _policy_changes() -> Manifest:
 
 
 def _controller_errors() -> Manifest:
-    return _panel(
+    return panel(
         "timeseries",
         "Rules that could not be evaluated",
         "A rule that cannot be evaluated judges nothing.",
         [
-            _query(
+            query(
                 f'sum by (policy_name) (increase({_SCANNED}{{result="error"}}[$__rate_interval]))',
                 "{{policy_name}}",
             )
@@ -320,96 +319,3 @@ def _window() -> Manifest:
         "current": {"text": choices[0], "value": choices[0]},
         "options": [{"text": each, "value": each, "selected": each == choices[0]} for each in choices],
     }
-
-
-def _query(expression: str, legend: str = "", *, instant: bool = False) -> Manifest:
-    made: Manifest = {"expr": expression, "editorMode": "code", "instant": instant, "range": not instant}
-    if legend:
-        made["legendFormat"] = legend
-    return made
-
-
-def _panel(
-    kind: str,
-    title: str,
-    description: str,
-    queries: Sequence[Manifest],
-    *,
-    unit: str,
-    mappings: Sequence[Manifest] = (),
-    draw: str = "line",
-    **more: object,
-) -> Manifest:
-    datasource = {"type": "prometheus", "uid": "${datasource}"}
-    defaults: Manifest = {"unit": unit, "noValue": "none", "min": 0, "mappings": list(mappings)}
-    if unit == "percentunit":
-        steps = [{"color": "red", "value": None}, {"color": "orange", "value": 0.9}, {"color": "green", "value": 1}]
-        defaults |= {"max": 1, "decimals": 1, "thresholds": {"mode": "absolute", "steps": steps}}
-    if kind == "timeseries":
-        filled = 60 if draw == "bars" else 0
-        defaults["custom"] = {"drawStyle": draw, "fillOpacity": filled, "stacking": {"mode": _stacking(draw)}}
-        more.setdefault("options", {"legend": {"displayMode": "list", "placement": "bottom"}})
-    return {
-        "type": kind,
-        "title": title,
-        "description": description,
-        "datasource": datasource,
-        "targets": [
-            {**query, "refId": ref_id, "datasource": datasource}
-            for ref_id, query in zip("ABCDEFGH", queries, strict=False)
-        ],
-        "fieldConfig": {"defaults": defaults, "overrides": more.pop("overrides", [])},
-        **more,
-    }
-
-
-def _stacking(draw: str) -> str:
-    return "normal" if draw == "bars" else "none"
-
-
-def _table(key: str, heading: str) -> dict[str, Any]:
-    """What makes of two instant queries, the share and the failures, one table with the lowest share on top."""
-    share, failing = "Compliance", "Failing results"
-    return {
-        "transformations": [
-            {"id": "merge", "options": {}},
-            {
-                "id": "organize",
-                "options": {
-                    "excludeByName": {"Time": True},
-                    "renameByName": {key: heading, "Value #A": share, "Value #B": failing},
-                },
-            },
-            {"id": "sortBy", "options": {"sort": [{"field": share, "desc": False}]}},
-        ],
-        "overrides": [
-            {
-                "matcher": {"id": "byName", "options": failing},
-                "properties": [{"id": "unit", "value": "none"}, {"id": "max", "value": None}],
-            },
-            {
-                "matcher": {"id": "byName", "options": share},
-                "properties": [{"id": "custom.cellOptions", "value": {"type": "color-background"}}],
-            },
-        ],
-        "options": {"showHeader": True},
-    }
-
-
-def _placed(rows: Iterable[tuple[int, Sequence[Manifest]]]) -> list[Manifest]:
-    """The panels with their ids and places: each row is a height and the panels that share its width equally.
-
-    A panel without a query is one of tiers without a rule.
-    """
-    placed: list[Manifest] = []
-    top = 0
-    for height, row in rows:
-        panels = [panel for panel in row if panel["targets"]]
-        if not panels:
-            continue
-        width = _WIDTH // len(panels)
-        for column, panel in enumerate(panels):
-            grid = {"x": column * width, "y": top, "w": width, "h": height}
-            placed.append({"id": len(placed) + 1, **panel, "gridPos": grid})
-        top += height
-    return placed
