@@ -1,6 +1,7 @@
 """Connections between real proxies: the production stack's rules, held by Envoy and by certificates of istiod."""
 
 import base64
+import http
 import json
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ ANSWER = "42"
 POSTGRES_PORT = 5432
 GATEWAY_NAMESPACE = "istio-ingress"
 HOST = "api.example.org"
+REQUESTS_A_MINUTE = 100
 DENIED = r"rbac\.denied$"
 
 
@@ -40,6 +42,8 @@ def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
     content = yaml.safe_load(stack.read_text())
     content["config"]["zero-trust:posture"] = {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}}
     stack.write_text(yaml.safe_dump(content))
+    with (own.checkout / "services" / "api.yaml").open("a") as service:
+        service.write(f"rateLimit: {{requests: {REQUESTS_A_MINUTE}, per: minute}}\n")
     own.run("up", "--stack", "production", "--data-plane", timeout=3600)
     own.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
     own.core.create_namespaced_pod(SHOP, intruder())
@@ -164,6 +168,12 @@ def test_plain_http_is_redirected(mesh: Mesh) -> None:
 def test_an_unknown_host_is_refused(mesh: Mesh, door: ssl.SSLContext) -> None:
     with pytest.raises(OSError, match=r"EOF|reset"):
         mesh.workload(OUTSIDE).get(gateway(mesh), 443, "/", "other.example.org", door)
+
+
+def test_more_requests_than_the_host_allows_get_429(mesh: Mesh, door: ssl.SSLContext) -> None:
+    outside, address = mesh.workload(OUTSIDE), gateway(mesh)
+    answers = (outside.get(address, 443, "/", HOST, door).status for _ in range(2 * REQUESTS_A_MINUTE))
+    assert http.HTTPStatus.TOO_MANY_REQUESTS in answers
 
 
 def test_a_killed_supervisor_leaves_no_process_behind(mesh: Mesh) -> None:
