@@ -21,7 +21,7 @@ _PAD = 10
 
 Kind = Literal["declared", "open", "public"]
 _WORDS: dict[Kind, str] = {
-    "declared": "declared in its service file",
+    "declared": "declared in a service file",
     "open": "not declared: nothing holds it back",
     "public": "public",
 }
@@ -108,7 +108,7 @@ def matrix(report: Report) -> Matrix:
             Label(name, shown, x[name], top - _PAD / 2, True) for name, shown in zip(names, column_text, strict=True)
         ),
         cells=(
-            *(_cell(c.source, c.target, _kind(c), f":{c.port}", x, y) for c in report.connections),
+            *(_cell(c.source, c.target, _kind(c), _where(c), x, y) for c in report.connections),
             *(_public(path, x, y) for path in report.public),
         ),
         diagonal=tuple((x[name], y[name]) for name in names),
@@ -118,6 +118,11 @@ def matrix(report: Report) -> Matrix:
 
 def _kind(connection: Connection) -> Kind:
     return "declared" if connection.declared else "open"
+
+
+def _where(connection: Connection) -> str:
+    requests = ", ".join(connection.requests)
+    return f":{connection.port} with {requests}" if requests else f":{connection.port}"
 
 
 def _public(path: PublicPath, x: dict[str, float], y: dict[str, float]) -> Cell:

@@ -63,18 +63,22 @@ class Connection(Part):
     target: str
     port: int
     protocol: str
+    requests: tuple[str, ...]
+    """The requests that it may send, such as `GET /orders/*`; empty: any."""
     declared: bool
-    """Whether the service file of the source asks for it."""
+    """Whether a service file asks for it; nothing does where anything may connect."""
 
 
 class Outside(Part):
-    """A place beside the services that a network policy lets one of them reach."""
+    """A place beside the services that one of them may reach."""
 
     source: str
     """A service, or `*` for each of them alike."""
     target: str
     port: int
     protocol: str
+    layer: Literal["network policy", "mesh"]
+    """What lets it through; a place outside the cluster needs both."""
 
 
 class PublicPath(Part):
@@ -118,6 +122,10 @@ class Service(Part):
     """Its rights on the Kubernetes API, in its namespace."""
     writable: tuple[str, ...]
     """Directories that it may write to, beside /tmp."""
+    token: str
+    """Whose token a request from outside must carry; empty: none."""
+    clear_text: tuple[str, ...]
+    """Ports that take connections without a certificate, each with the day that it ends."""
 
 
 class Certificate(Part):

@@ -29,7 +29,8 @@ def _is_of(fact: facts.Fact, service: str) -> bool:
 
 
 def _service(args: SecureServiceArgs, own: Sequence[facts.Fact]) -> Service:
-    places = {fact.value for fact in _all(own, facts.ServiceSetting) if fact.name == "secrets"}
+    settings = {fact.name: fact.value for fact in _all(own, facts.ServiceSetting)}
+    issuer = settings.get("token", "off")
     return Service(
         name=name_of(args),
         team=args.team,
@@ -39,10 +40,12 @@ def _service(args: SecureServiceArgs, own: Sequence[facts.Fact]) -> Service:
         url=public_url(args),
         calls=tuple(f"{peer.namespace}/{peer.name}" for peer in args.calls),
         called_by=tuple(sorted({fact.source for fact in _all(own, facts.Reach)})),
-        secrets=next(iter(places), ""),
+        secrets=settings.get("secrets", ""),
         database=tuple(sorted(map(_right, _all(own, facts.DatabaseRight)))),
         kubernetes_api=tuple(sorted(f"{fact.verb} {fact.resource}" for fact in _all(own, facts.ApiRight))),
         writable=tuple(sorted(fact.path for fact in _all(own, facts.Writable))),
+        token="" if issuer == "off" else issuer,
+        clear_text=tuple(sorted(f"{fact.port} until {fact.value}" for fact in _all(own, facts.ClearText))),
     )
 
 
@@ -57,21 +60,35 @@ def _all(known: Iterable[facts.Fact], kind: type[_Fact]) -> Iterator[_Fact]:
 
 def connections(wanted: Plan, known: Collection[facts.Fact]) -> tuple[Connection, ...]:
     """Who may open a connection to whom; a declared call to a service that is open to anything is one as well."""
-    calls = {(name_of(args), f"{c.namespace}/{c.name}", c.port) for args in wanted.services for c in args.calls}
-    declared = [facts.Reach(*call) for call in calls]
+    declared = {
+        facts.Reach(name_of(args), f"{c.namespace}/{c.name}", c.port) for args in wanted.services for c in args.calls
+    }
+    names = {name_of(args) for args in wanted.services}
     reached = set(_all(known, facts.Reach))
     covered = {call for call in declared if any(facts.covers(reach, call) for reach in reached)}
-    found = (
+    # What a call is narrowed down to does not make it another call.
+    found = sorted(reached | covered, key=_ends)
+    return tuple(
         Connection(
-            source=reach.source,
-            target=reach.target,
-            port=reach.port,
-            protocol=reach.protocol,
-            declared=reach in covered,
+            source=source,
+            target=target,
+            port=port,
+            protocol=protocol,
+            requests=_requests(list(same)),
+            declared=facts.Reach(source, target, port) in declared or source not in (*names, facts.ANYTHING),
         )
-        for reach in reached | covered
+        for (source, target, port, protocol), same in groupby(found, key=_ends)
     )
-    return tuple(sorted(found, key=lambda one: (one.source, one.target, one.port)))
+
+
+def _ends(reach: facts.Reach) -> tuple[str, str, int, str]:
+    return reach.source, reach.target, reach.port, reach.protocol
+
+
+def _requests(same: Sequence[facts.Reach]) -> tuple[str, ...]:
+    if any(not reach.method and not reach.path for reach in same):
+        return ()
+    return tuple(sorted(f"{reach.method} {reach.path}".strip() for reach in same))
 
 
 def open_pairs(names: Collection[str], found: Iterable[Connection]) -> int:
@@ -81,11 +98,17 @@ def open_pairs(names: Collection[str], found: Iterable[Connection]) -> int:
 
 
 def outside(known: Collection[facts.Fact]) -> tuple[Outside, ...]:
-    """The places beside the services that network policies let them reach."""
-    found = (
-        Outside(source=fact.source, target=fact.target, port=fact.port, protocol=fact.protocol)
-        for fact in _all(known, facts.Egress)
-    )
+    """The places beside the services that they may reach, by network policy or through the mesh."""
+    found = [
+        *(
+            Outside(source=f.source, target=f.target, port=f.port, protocol=f.protocol, layer="network policy")
+            for f in _all(known, facts.Egress)
+        ),
+        *(
+            Outside(source=f.service, target=f.host, port=f.port, protocol=f.protocol, layer="mesh")
+            for f in _all(known, facts.OutsideHost)
+        ),
+    ]
     return tuple(sorted(found, key=lambda one: (one.source, one.target, one.port, one.protocol)))
 
 

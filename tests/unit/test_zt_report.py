@@ -93,6 +93,36 @@ class TestWithoutACluster:
         assert {c["declared"] for c in found["connections"] if c["source"] == "shop/api"} == {True}
         assert found["summary"]["openPairs"] == found["summary"]["possiblePairs"] == 6
 
+    def test_requests_hosts_tokens_clear_text_and_metrics(self, read: Any, tmp_path: Path) -> None:
+        clear = stacks.exception("unused", "The old till speaks no TLS.", "2026-01-01", "2026-04-01")
+        del clear["rule"]
+        web = {
+            "calls": [{"service": "api", "methods": ["GET", "POST"], "paths": ["/orders/*"]}],
+            "egress": [{"host": "pay.example.com", "port": 443}],
+            "host": "web.example.org",
+            "jwt": {"issuer": "https://id.example.org", "audiences": ["web"], "jwksUri": "https://id.example.org/keys"},
+            "plaintextPorts": [{**clear, "port": 8080, "cidrs": ["10.1.0.0/24"]}],
+        }
+        services = {
+            "api": stacks.service("shop", "api", metrics={"port": 9100}),
+            "web": stacks.service("shop", "web", **web),
+        }
+        scraper = {"namespace": "monitoring", "serviceAccount": "prometheus"}
+        found = read(project=stacks.project(tmp_path, services, {"mesh": {"replicas": 2, "scraper": scraper}}))
+        ends = ("source", "target", "port", "requests", "declared")
+        assert [tuple(c[key] for key in ends) for c in found["connections"]] == [
+            ("10.1.0.0/24", "shop/web", 8080, [], True),
+            ("monitoring/prometheus", "shop/api", 9100, ["GET /metrics"], True),
+            ("shop/web", "shop/api", 8080, ["GET /orders/*", "POST /orders/*"], True),
+        ]
+        assert found["summary"]["openPairs"] == 1
+        mine = [(o["target"], o["port"], o["layer"]) for o in found["outside"] if o["source"] == "shop/web"]
+        assert ("pay.example.com", 443, "mesh") in mine
+        assert ("the internet", 443, "network policy") in mine
+        shown = next(one for one in found["services"] if one["name"] == "shop/web")
+        assert shown["clearText"] == ["8080 until 2026-04-01"]
+        assert shown["token"].startswith("https://id.example.org")
+
     @pytest.mark.parametrize("environment", TABLE)
     def test_every_stack_of_the_project_has_a_report(self, read: Any, environment: str) -> None:
         found = read("--stack", environment)
