@@ -38,6 +38,8 @@ from components.typed_file import (
 PROJECT = "zero-trust"
 SECRETS = "zero-trust-secrets"
 """The namespace of the Pulumi config that holds secrets; those of the project's own are never one."""
+# How the CLI hands over a day that the stack file has without quotes.
+_MIDNIGHT = " 00:00:00 +0000 UTC"
 _VAULT_RULE = "disallow-secrets-in-environment"
 PHASES: Mapping[str, Action] = {"audit": Action.AUDIT, "warn": Action.WARN, "enforce": Action.DENY}
 
@@ -143,7 +145,7 @@ def decode_config(config: Mapping[str, object], secret_keys: frozenset[str], fil
         if key in secret_keys:
             problems.append(Problem(file, key, "a secret does not belong here: services generate theirs", "a secret"))
         elif name in texts or name not in legal_keys(Settings, ()) or not isinstance(value, str):
-            values[name] = value
+            values[name] = value.removesuffix(_MIDNIGHT) if isinstance(value, str) else value
         else:
             try:
                 values[name] = json.loads(value)

@@ -354,6 +354,8 @@ def test_both_kinds_of_signers_are_legal(signer: dict[str, Any]) -> None:
 
 def test_the_day_of_exceptions_is_a_date() -> None:
     assert settings("production", asOf="2026-04-01").as_of == date(2026, 4, 1)
+    for written in ("2026-04-01", "2026-04-01 00:00:00 +0000 UTC"):
+        assert decode_config({"zero-trust:asOf": written}, frozenset(), "f") == {"asOf": "2026-04-01"}
     with pytest.raises(ConfigError, match="zero-trust:asOf"):
         settings("production", asOf="soon")
 
