@@ -27,10 +27,10 @@ INTERNET: Mapping[str, Sequence[str]] = {
         # Public addresses at which a cloud answers its nodes.
         *(network for network in METADATA_NETWORKS if network.startswith("168.")),
     ),
-    # Beside what is private, the ranges that stand for addresses of version 4.
+    # Beside what is private, the ranges that stand for addresses of version 4. Those that are mapped into version 6
+    # (::ffff:0:0/96) travel as version 4, and the API server takes no policy that names them.
     "::/0": (
         "::/96",
-        "::ffff:0:0/96",
         "64:ff9b::/96",
         "64:ff9b:1::/48",
         "2002::/16",
