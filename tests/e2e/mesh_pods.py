@@ -50,10 +50,9 @@ class Workload:
 
     def certificate(self) -> dict[str, Any]:
         """The certificate that the proxy shows: its serial number and its identity."""
-        found = [
-            item["cert_chain"][0] for item in json.loads(self.admin("/certs"))["certificates"] if item["cert_chain"]
-        ]
-        return {"serial": found[0]["serial_number"], "identity": found[0]["subject_alt_names"][0]["uri"]}
+        chains = [item["cert_chain"] for item in json.loads(self.admin("/certs"))["certificates"]]
+        found = next(chain[0] for chain in chains if chain)
+        return {"serial": found["serial_number"], "identity": found["subject_alt_names"][0]["uri"]}
 
     def counter(self, pattern: str) -> int:
         """The sum of the proxy's counters whose names match."""
