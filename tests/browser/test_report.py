@@ -152,6 +152,7 @@ class TestKeyboard:
         expect(page.get_by_label("Filter")).to_have_value("redis/")
         page.keyboard.press("Escape")
         expect(page.get_by_label("Filter")).to_have_value("")
+        expect(page.locator("#shown")).to_have_text("")
         assert len(shown(page, "services")) == len(NAMES)
 
     def test_the_tab_key_reaches_everything_that_a_click_does(self, visit: Open) -> None:
