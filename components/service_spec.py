@@ -26,7 +26,8 @@ from components.service_database import (
     seconds,
 )
 from components.settings_ingress import Headers, RateLimit, RequestBytes
-from components.settings_platform import AbsolutePath, Duration, Replicas
+from components.settings_platform import Replicas
+from components.settings_vault import AbsolutePath, Duration
 from components.typed_file import SECRET_KEY, HostName, Label, Quantity, TypedFile
 
 PLATFORM_NAMESPACES = (
