@@ -2,8 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
+CipherSuite = Literal[
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+]
+CIPHER_SUITES: tuple[CipherSuite, ...] = get_args(CipherSuite)
 NETWORKING_API = "networking.istio.io/v1alpha3"
 EXTENSIONS_API = "extensions.istio.io/v1alpha1"
 RATE_LIMIT_FILTER = "envoy.filters.http.local_ratelimit"

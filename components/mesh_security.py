@@ -75,9 +75,14 @@ def check_authorization(authorization: str) -> None:
         raise ValueError(f"authorization: {authorization!r}; legal are enforce, dry-run and off")
 
 
+def revision_label(revision: str) -> dict[str, str]:
+    """The label that names a control plane; none where there is only one."""
+    return {"istio.io/rev": revision} if revision else {}
+
+
 def injection_label(revision: str) -> dict[str, str]:
     """The label of a namespace whose pods get a proxy of this control plane."""
-    return {"istio.io/rev": revision} if revision else {"istio-injection": "enabled"}
+    return revision_label(revision) or {"istio-injection": "enabled"}
 
 
 def base_values(revision: str = "") -> Manifest:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from components.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
 from components.kyverno_policy_set import KyvernoPolicySetArgs, rules_on
 from components.mesh_security import AutoscalingArgs, MeshSecurityArgs, TracingArgs
+from components.pem_file import read_pem
 from components.plan_ingress import door_terms, ingress_args
 from components.policy_library import PolicyLibraryError
 from components.posture import Action
@@ -75,7 +76,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         injector = InjectorArgs(
             replicas=2 if posture.injection_fail_closed else 1,
             fail_closed=posture.injection_fail_closed,
-            ca_certificate=_certificate(settings.ca_cert_file),
+            ca_certificate=read_pem(settings.ca_cert_file, "vault.caCertFile"),
         )
     return VaultPlatformArgs(
         address=settings.address or "",
@@ -116,15 +117,6 @@ def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> Database
         password_secret=f"{SECRETS}:{settings.admin_secret}" if settings.admin_secret else "",
         password_version=settings.admin_password_version,
     )
-
-
-def _certificate(path: str | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return Path(path).read_text(encoding="ascii")
-    except OSError as error:
-        raise ValueError(f"vault.caCertFile: {path!r}: {error.strerror}") from error
 
 
 def mesh_args(stack: Stack) -> MeshSecurityArgs | None:

@@ -1,10 +1,10 @@
 """From a stack to the arguments of the door, and to what the door asks of each public service."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from components.gateway_hardening import FirewallArgs, HostLimits
 from components.ingress_issuers import ACME_SERVERS, CA, VAULT, AcmeIssuer, CaIssuer, Issuer, VaultIssuer
+from components.pem_file import read_pem
 from components.secure_ingress import SecureIngressArgs
 from components.service_args import SecureServiceArgs
 from components.service_door import HSTS, DoorArgs, DoorTerms
@@ -49,7 +49,7 @@ def _issuer(stack: Stack) -> Issuer | None:
     name, ingress, vault = stack.posture.issuer, stack.settings.ingress, stack.settings.vault
     if name in ACME_SERVERS:
         acme = ingress.acme_server
-        bundle = _pem(acme.ca_bundle_file, "ingress.acmeServer.caBundleFile") if acme else ""
+        bundle = read_pem(acme.ca_bundle_file, "ingress.acmeServer.caBundleFile") if acme else ""
         return AcmeIssuer(name, ingress.acme_email or "", acme.directory if acme else "", bundle)
     if name == CA:
         return CaIssuer(ingress.ca.key_pair if ingress.ca else "")
@@ -58,18 +58,9 @@ def _issuer(stack: Stack) -> Issuer | None:
     own = ingress.vault.model_dump(include={"mount", "role", "auth_mount", "auth_role"}) if ingress.vault else {}
     inside = f"https://{RELEASE}.{NAMESPACE}.svc:{PORT}" if vault.mode == "helm" else vault.address
     server = (ingress.vault and ingress.vault.server) or inside or ""
-    if ingress.vault and ingress.vault.ca_bundle_file:
-        return VaultIssuer(server, **own, ca_bundle=_pem(ingress.vault.ca_bundle_file, "ingress.vault.caBundleFile"))
-    return VaultIssuer(server, **own, ca_bundle=_pem(vault.ca_cert_file, "vault.caCertFile"))
-
-
-def _pem(path: str | None, key: str) -> str:
-    if path is None:
-        return ""
-    try:
-        return Path(path).read_text(encoding="ascii")
-    except OSError as error:
-        raise ValueError(f"{key}: {path!r}: {error.strerror}") from error
+    own_bundle = ingress.vault.ca_bundle_file if ingress.vault else None
+    bundle = (own_bundle, "ingress.vault.caBundleFile") if own_bundle else (vault.ca_cert_file, "vault.caCertFile")
+    return VaultIssuer(server, **own, ca_bundle=read_pem(*bundle))
 
 
 def door_terms(stack: Stack) -> DoorTerms:

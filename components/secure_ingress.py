@@ -15,22 +15,14 @@ from components import gateway_hardening as hardening
 from components import ingress_issuers as issuers
 from components.charts import CERT_MANAGER, GATEWAY_API_CRDS
 from components.custom_object import custom_object
-from components.gateway_hardening import FirewallArgs, HostLimits
+from components.gateway_hardening import CIPHER_SUITES, FirewallArgs, HostLimits
 from components.ingress_issuers import AcmeIssuer, Issuer, VaultIssuer
-from components.mesh_security import SECURITY_API
+from components.mesh_security import SECURITY_API, revision_label
 
 GATEWAY = "public"
 # Istio names the Deployment and the service account of a Gateway after the Gateway and its class.
 GATEWAY_ACCOUNT = f"{GATEWAY}-istio"
 GATEWAY_API = "gateway.networking.k8s.io/v1"
-CIPHER_SUITES = (
-    "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "ECDHE-RSA-AES128-GCM-SHA256",
-    "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-RSA-CHACHA20-POLY1305",
-)
 
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -158,7 +150,7 @@ def gateway(args: SecureIngressArgs) -> Manifest:
 
 
 def _revision(args: SecureIngressArgs) -> Manifest:
-    return {"labels": {"istio.io/rev": args.revision}} if args.revision else {}
+    return {"labels": revision_label(args.revision)} if args.revision else {}
 
 
 def _https_listener(host: str, args: SecureIngressArgs) -> Manifest:

@@ -5,6 +5,7 @@ An empty string or list stands for "none": the public edge has no optional types
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from components.network_args import (
     EgressArgs,
@@ -165,6 +166,11 @@ class SecureServiceArgs:
     def hosts(self) -> tuple[str, ...]:
         """Its public names."""
         return (self.host, *self.aliases) if self.host else ()
+
+
+def metadata(args: SecureServiceArgs) -> dict[str, Any]:
+    """The metadata that every object of a service shares."""
+    return {"name": args.name, "namespace": args.namespace, "labels": dict(args.labels)}
 
 
 def _labels(args: SecureServiceArgs) -> dict[str, str]:

@@ -6,12 +6,11 @@ https://istio.io/latest/docs/reference/config/security/authorization-policy/
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from components.service_args import SecureServiceArgs
+from components.mesh_security import SECURITY_API, dry_run_annotation
+from components.service_args import SecureServiceArgs, metadata
 
 # A manifest is open: its schema is the API server's.
 Manifest: TypeAlias = dict[str, Any]
-
-SECURITY_API = "security.istio.io/v1"
 
 
 def principal(trust_domain: str, namespace: str, account: str) -> str:
@@ -27,11 +26,8 @@ def authorization_policy(args: SecureServiceArgs) -> Manifest | None:
     rules = [*_callers(args), *_door(args), *_scraper(args), *_clear_text(args)]
     if args.platform.authorization == "off" or not rules:
         return None
-    metadata = _metadata(args)
-    if args.platform.authorization == "dry-run":
-        metadata["annotations"] = {"istio.io/dry-run": "true"}
     spec: Manifest = {"selector": {"matchLabels": args.selector}, "action": "ALLOW", "rules": rules}
-    return {"metadata": metadata, "spec": spec}
+    return {"metadata": {**metadata(args), **dry_run_annotation(args.platform.authorization)}, "spec": spec}
 
 
 def request_authentication(args: SecureServiceArgs) -> Manifest | None:
@@ -47,7 +43,7 @@ def request_authentication(args: SecureServiceArgs) -> Manifest | None:
     if jwt.forward_token:
         rule["forwardOriginalToken"] = True
     spec: Manifest = {"selector": {"matchLabels": args.selector}, "jwtRules": [rule]}
-    return {"apiVersion": SECURITY_API, "kind": "RequestAuthentication", "metadata": _metadata(args), "spec": spec}
+    return {"apiVersion": SECURITY_API, "kind": "RequestAuthentication", "metadata": metadata(args), "spec": spec}
 
 
 def uses_jwt(args: SecureServiceArgs) -> bool:
@@ -70,13 +66,9 @@ def peer_authentication(args: SecureServiceArgs) -> Manifest | None:
     return {
         "apiVersion": SECURITY_API,
         "kind": "PeerAuthentication",
-        "metadata": {**_metadata(args), "annotations": annotations},
+        "metadata": {**metadata(args), "annotations": annotations},
         "spec": {"selector": {"matchLabels": args.selector}, "portLevelMtls": ports},
     }
-
-
-def _metadata(args: SecureServiceArgs) -> Manifest:
-    return {"name": args.name, "namespace": args.namespace, "labels": dict(args.labels)}
 
 
 def _callers(args: SecureServiceArgs) -> list[Manifest]:

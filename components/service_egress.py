@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from components.network_args import EgressArgs
 from components.network_spec import METADATA_NETWORKS
-from components.service_args import SecureServiceArgs
+from components.service_args import SecureServiceArgs, metadata
 
 # A manifest is open: its schema is the API server's.
 Manifest: TypeAlias = dict[str, Any]
@@ -83,7 +83,7 @@ def _entry(args: SecureServiceArgs, host: str, ports: Sequence[EgressArgs]) -> M
     return {
         "apiVersion": NETWORKING_API,
         "kind": "ServiceEntry",
-        "metadata": {"name": f"{args.name}.{host}", "namespace": args.namespace, "labels": dict(args.labels)},
+        "metadata": {**metadata(args), "name": f"{args.name}.{host}"},
         "spec": spec,
     }
 
@@ -104,8 +104,7 @@ def sidecar(args: SecureServiceArgs) -> Manifest | None:
         "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
         "egress": [{"hosts": [*_platform_hosts(args), *callees, *outside]}],
     }
-    metadata = {"name": args.name, "namespace": args.namespace, "labels": dict(args.labels)}
-    return {"apiVersion": NETWORKING_API, "kind": "Sidecar", "metadata": metadata, "spec": spec}
+    return {"apiVersion": NETWORKING_API, "kind": "Sidecar", "metadata": metadata(args), "spec": spec}
 
 
 def _platform_hosts(args: SecureServiceArgs) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from components.service_args import SecureServiceArgs
+from components.service_args import SecureServiceArgs, metadata
 from components.service_door import DoorArgs
 
 # A manifest is open: its schema is the API server's.
@@ -31,7 +31,6 @@ def _headers(door: DoorArgs) -> Manifest:
 
 def ingress_manifest(args: SecureServiceArgs) -> Manifest:
     """The Ingress that joins the public host to the service, with TLS unless the stack has no issuer."""
-    metadata: Manifest = {"name": args.name, "namespace": args.namespace, "labels": dict(args.labels)}
     backend = {"service": {"name": args.name, "port": {"number": args.port}}}
     paths = [{"path": path, "pathType": "Prefix", "backend": backend} for path in args.paths]
     spec: Manifest = {
@@ -42,9 +41,7 @@ def ingress_manifest(args: SecureServiceArgs) -> Manifest:
     if args.platform.issuer:
         annotations["cert-manager.io/cluster-issuer"] = args.platform.issuer
         spec["tls"] = [{"hosts": list(args.hosts), "secretName": f"{args.name}-tls"}]
-    if annotations:
-        metadata["annotations"] = annotations
-    return {"metadata": metadata, "spec": spec}
+    return {"metadata": {**metadata(args), **({"annotations": annotations} if annotations else {})}, "spec": spec}
 
 
 def public_url(args: SecureServiceArgs) -> str:

@@ -4,7 +4,8 @@ A field that admission set would show as drift on the next preview; and a servic
 the mutations. Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 """
 
-from components.service_args import SecureServiceArgs
+from components.mesh_security import revision_label
+from components.service_args import SecureServiceArgs, metadata
 from components.service_network import Manifest
 from components.service_vault import (
     SECRETS_DIRECTORY,
@@ -21,11 +22,6 @@ _METRICS = "http-metrics"
 _SCRATCH_LIMIT = "256Mi"
 _OWNER_AND_GROUP_READ = 0o440
 _OWNER_READ = 0o400
-
-
-def metadata(args: SecureServiceArgs) -> Manifest:
-    """The metadata that every object of a service shares."""
-    return {"name": args.name, "namespace": args.namespace, "labels": dict(args.labels)}
 
 
 def pod_security_context(args: SecureServiceArgs) -> Manifest:
@@ -69,8 +65,7 @@ def deployment_spec(args: SecureServiceArgs) -> Manifest:
 
 def _revision(args: SecureServiceArgs) -> dict[str, str]:
     """The label that makes another revision of the mesh roll the pods over to its proxies."""
-    platform = args.platform
-    return {"istio.io/rev": platform.revision} if platform.mesh and platform.revision else {}
+    return revision_label(args.platform.revision) if args.platform.mesh else {}
 
 
 def metrics_annotations(args: SecureServiceArgs) -> dict[str, str]:

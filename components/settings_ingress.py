@@ -7,18 +7,11 @@ from typing import Annotated, Literal, Protocol, Self, cast
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic.alias_generators import to_camel
 
+from components.gateway_hardening import CIPHER_SUITES, CipherSuite
 from components.posture import Posture
 from components.settings_platform import AbsolutePath, OverlayAcme, Replicas
 from components.typed_file import IS_GIVEN, IS_NONE, NONE_OR_GIVEN, HttpsAddress, Label, TypedFile
 
-CipherSuite = Literal[
-    "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "ECDHE-RSA-AES128-GCM-SHA256",
-    "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-RSA-CHACHA20-POLY1305",
-]
 # The most that a filter of an HTTPRoute takes, with one left for HSTS.
 _MAX_HEADERS = 15
 # What is asked of every public service, in the words of a service's own file where that may differ.
@@ -117,17 +110,7 @@ class TlsSettings(TypedFile):
     """What the gateway offers a client (https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/)."""
 
     min_version: Literal["1.2", "1.3"] = "1.2"
-    ciphers: tuple[CipherSuite, ...] = Field(
-        default=(
-            "ECDHE-ECDSA-AES128-GCM-SHA256",
-            "ECDHE-ECDSA-AES256-GCM-SHA384",
-            "ECDHE-ECDSA-CHACHA20-POLY1305",
-            "ECDHE-RSA-AES128-GCM-SHA256",
-            "ECDHE-RSA-AES256-GCM-SHA384",
-            "ECDHE-RSA-CHACHA20-POLY1305",
-        ),
-        min_length=1,
-    )
+    ciphers: tuple[CipherSuite, ...] = Field(default=CIPHER_SUITES, min_length=1)
     """The suites of TLS 1.2; those of 1.3 are all sound, and not for choice."""
 
 

@@ -5,10 +5,9 @@ from typing import Any
 
 from components.mesh_security import TracingArgs, telemetry
 from components.network_args import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs
-from components.service_args import ApiRuleArgs, SecureServiceArgs
+from components.service_args import ApiRuleArgs, SecureServiceArgs, metadata
 from components.service_calls import authorization_policy
 from components.service_network import mesh_objects, network_policy_spec
-from components.service_workload import metadata
 from tests.unit.stacks import platform, service
 
 Manifest = dict[str, Any]

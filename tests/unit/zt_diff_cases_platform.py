@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.secure_ingress import CIPHER_SUITES
+from components.gateway_hardening import CIPHER_SUITES
 from tests.unit.zt_diff_files import SMALL, Case, Files, in_tier, posture, with_text, without
 
 _KEY = """\
