@@ -7,15 +7,12 @@ same machine, and the ratio is between those two. Prints ratios, and writes all 
 """
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
 import yaml
@@ -23,7 +20,8 @@ from kubernetes import client, config
 from rich.console import Console
 from rich.table import Table
 
-from bench.plane import RESULTS, plane
+from bench.latencies import percentiles, write_milliseconds
+from bench.plane import plane
 from bench.workload import PROJECT, STACK, checkout
 from components.policy_library import LIBRARY
 from embedded.paths import State
@@ -58,9 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="zero-trust-bench-") as scratch, plane(Path(scratch)) as state:
         measured = _measure(Path(scratch), state, tools, count, console)
     _print(console, measured)
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"admission-{time.strftime('%Y%m%dT%H%M%S')}.json"
-    target.write_text(json.dumps({"milliseconds": measured, "cores": os.cpu_count()}, indent=2) + "\n")
+    target = write_milliseconds("admission", measured)
     console.print(f"written to {target.relative_to(PROJECT)}")
     return 0
 
@@ -151,15 +147,10 @@ def _pod(name: str) -> dict[str, Any]:
 def _print(console: Console, measured: Mapping[str, Latencies]) -> None:
     table = Table("rules", "p50", "p99", "p50 without", "p99 without", "ratio p50", "ratio p99")
     for name, found in measured.items():
-        own, free = _percentiles(found[GOVERNED]), _percentiles(found[FREE])
+        own, free = percentiles(found[GOVERNED]), percentiles(found[FREE])
         shown = [f"{value:.1f} ms" for value in (*own, *free)]
         table.add_row(name, *shown, *(f"{a / b:.2f}" for a, b in zip(own, free, strict=True)))
     console.print(table)
-
-
-def _percentiles(values: Sequence[float]) -> tuple[float, float]:
-    cuts = quantiles(values, n=100)
-    return cuts[49], cuts[98]
 
 
 if __name__ == "__main__":

@@ -16,14 +16,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
 from kubernetes import client, config
 from rich.console import Console
 from rich.table import Table
 
-from bench.plane import RESULTS, plane
+from bench.latencies import percentiles, write_milliseconds
+from bench.plane import plane
 from bench.workload import PROJECT
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.data_plane.network import PodNetwork
@@ -50,9 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         with _proxied(state) as through, _plain() as past:
             measured = _latencies({PROXIED: through, PLAIN: past}, count)
     added = _print(console, measured)
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"mtls-{time.strftime('%Y%m%dT%H%M%S')}.json"
-    target.write_text(json.dumps({"milliseconds": measured, "cores": os.cpu_count()}, indent=2) + "\n")
+    target = write_milliseconds("mtls", measured)
     console.print(f"written to {target.relative_to(PROJECT)}")
     return 0 if added < GOAL_MS else 1
 
@@ -129,17 +127,12 @@ def _print(console: Console, measured: Latencies) -> float:
     """Print the percentiles of both paths; the median that is added, in milliseconds."""
     table = Table("path", "p50", "p99")
     for name, values in measured.items():
-        table.add_row(name, *(f"{value:.3f} ms" for value in _percentiles(values)))
-    pairs = zip(_percentiles(measured[PROXIED]), _percentiles(measured[PLAIN]), strict=True)
+        table.add_row(name, *(f"{value:.3f} ms" for value in percentiles(values)))
+    pairs = zip(percentiles(measured[PROXIED]), percentiles(measured[PLAIN]), strict=True)
     added = [proxied - plain for proxied, plain in pairs]
     table.add_row(f"added (goal: p50 below {GOAL_MS} ms)", *(f"{value:.3f} ms" for value in added))
     console.print(table)
     return added[0]
-
-
-def _percentiles(values: Sequence[float]) -> tuple[float, float]:
-    cuts = quantiles(values, n=100)
-    return cuts[49], cuts[98]
 
 
 if __name__ == "__main__":

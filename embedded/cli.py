@@ -191,7 +191,7 @@ def _boot(reporter, *, postgres: bool, data_plane: bool, acme: bool) -> "Control
         check_machine()
     plane = _plane()
     # What runs already goes on.
-    acme = acme or plane.wished("acme")
+    acme = acme or "acme" in plane.wishes
     more = {"data-plane": data_plane, "acme": acme}
     executables = ensure((*NEEDED_TOOLS, *(group for group, wanted in more.items() if wanted)))
     charts = stage_charts()

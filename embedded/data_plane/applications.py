@@ -1,12 +1,12 @@
 """What runs in place of an application's image: PostgreSQL for itself, a small server for everything else."""
 
-import socket
 import sys
 from pathlib import Path
 
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.data_plane.proxy import CONTAINER
 from embedded.paths import CHECKOUT
+from embedded.supervisor import probes
 from embedded.supervisor.kubernetes_api import Manifest
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.postgres import PostgresServer, server_program
@@ -15,7 +15,6 @@ from embedded.supervisor.process import Program
 POSTGRES_IMAGE = "postgres"
 # Not root and not the proxy, whose connections are not redirected.
 _USER = 1000
-_PROBE_SECONDS = 1
 
 
 def postgres_directory(layout_postgres: Path, namespace: str) -> Path:
@@ -42,23 +41,16 @@ def application_program(name: str, pod: Manifest, layout: Layout, namespace: Net
 def server_of(protocol: str, name: str, port: int, layout: Layout, namespace: NetworkNamespace) -> Program:
     """A small server of that protocol (``http`` or ``tcp``) on a port of the namespace."""
     words = ("-m", "embedded.data_plane.servers", protocol, str(port), str(_USER))
+    accepts = probes.listens(port)
     return Program(
         name=name,
         arguments=(*namespace.enter, sys.executable, *words),
         directory=CHECKOUT,
         log=layout.log(name),
-        ready=lambda _started: namespace.call(lambda: _accepts(port)),
+        ready=lambda started: namespace.call(lambda: accepts(started)),
         environment=layout.environment(name),
     )
 
 
 def _image_name(image: str) -> str:
     return image.rsplit("/", 1)[-1].split("@", 1)[0].split(":", 1)[0]
-
-
-def _accepts(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=_PROBE_SECONDS):
-            return True
-    except OSError:
-        return False

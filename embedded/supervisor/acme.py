@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from embedded.supervisor import probes
+from embedded.supervisor.core_programs import host_program
 from embedded.supervisor.https_api import HttpsApi
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.pki import ACME
@@ -38,7 +39,7 @@ def dns_program(layout: Layout) -> Program:
         "-tlsalpn01=",
         "-doh=",
     )
-    return _program(layout, DNS, arguments, probes.listens(layout.ports["pebble-dns-management"]))
+    return host_program(layout, DNS, arguments, probes.listens(layout.ports["pebble-dns-management"]))
 
 
 def pebble_program(layout: Layout) -> Program:
@@ -58,17 +59,6 @@ def pebble_program(layout: Layout) -> Program:
     write_private_json(file, {"pebble": config})
     arguments = (layout.tool(PEBBLE), f"-config={file}", f"-dnsserver={address(layout.ports, 'pebble-dns')}")
     server = HttpsApi(f"https://{address(layout.ports, PEBBLE)}", ca)
-    made = _program(layout, PEBBLE, arguments, probes.api(server, _DIRECTORY))
+    made = host_program(layout, PEBBLE, arguments, probes.api(server, _DIRECTORY))
     # It would wait up to 15 s before it looks.
     return replace(made, environment={**made.environment, "PEBBLE_VA_NOSLEEP": "1"})
-
-
-def _program(layout: Layout, name: str, arguments: tuple[str, ...], ready: probes.Probe) -> Program:
-    return Program(
-        name=name,
-        arguments=arguments,
-        directory=layout.directory(name),
-        log=layout.log(name),
-        ready=ready,
-        environment=layout.environment(name),
-    )

@@ -6,12 +6,12 @@ arguments. What is missing on the way is missing here: a request that no such ch
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from embedded.supervisor.controllers import labels_of
+from embedded.supervisor.egress import close
 from embedded.supervisor.https_api import ApiError
 from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
 from embedded.supervisor.ports import LOOPBACK
@@ -50,9 +50,7 @@ class ChallengeDoor:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
             _LOG.debug("challenge connection ended: %s", error)
         finally:
-            with contextlib.suppress(OSError):
-                writer.close()
-                await writer.wait_closed()
+            await close(writer)
 
     def _answer(self, host: str, path: str) -> str:
         try:

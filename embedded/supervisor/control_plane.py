@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from embedded.paths import CHECKOUT, State
-from embedded.supervisor.private_files import write_private_json
+from embedded.supervisor.wishes import Wishes
 
 LOCK = "supervisor.lock"
 PID = "supervisor.pid"
-WANTED = "wanted.json"
 
 _POLL_SECONDS = 0.15
 _UP_SECONDS = 180.0
@@ -36,6 +35,7 @@ class ControlPlane:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.wishes = Wishes(state)
 
     @property
     def log(self) -> Path:
@@ -74,7 +74,7 @@ class ControlPlane:
         One that runs with other tools is restarted with these. Raises ``ControlPlaneError``.
         """
         self.state.create()
-        self._wish(postgres=postgres, dataPlane=data_plane, acme=acme)
+        self.wishes.add(postgres=postgres, dataPlane=data_plane, acme=acme)
         status = self.status()
         if status and status["tools"] != str(tools):
             self.down()
@@ -117,20 +117,6 @@ class ControlPlane:
                     f"data plane: not ready within {_UP_SECONDS:.0f} s: {waiting or _what_is_missing(status)}"
                 )
             time.sleep(_POLL_SECONDS)
-
-    def wished(self, name: str) -> bool:
-        """Whether this further part was asked for, now or before."""
-        path = self.state.run / WANTED
-        return path.exists() and json.loads(path.read_text()).get(name, False)
-
-    def _wish(self, **wishes: bool) -> None:
-        path = self.state.run / WANTED
-        known = json.loads(path.read_text()) if path.exists() else {}
-        write_private_json(path, known | {name: True for name, wished in wishes.items() if wished})
-
-    def forget_wishes(self) -> None:
-        """Start without PostgreSQL, the data plane and the ACME server next time, unless they are asked for again."""
-        (self.state.run / WANTED).unlink(missing_ok=True)
 
     def _spawn(self, tools: Path) -> None:
         arguments = [sys.executable, "-m", "embedded.supervisor.daemon", "--state", str(self.state.root)]

@@ -38,7 +38,7 @@ def etcd(layout: Layout) -> Program:
         "--log-level=warn",
     )
     ready = probes.api(HttpsApi(client, ca, layout.pki.pair("etcd-client")), "/readyz")
-    return _program(layout, "etcd", arguments, ready)
+    return host_program(layout, "etcd", arguments, ready)
 
 
 def api_server(layout: Layout, api: HttpsApi) -> Program:
@@ -70,7 +70,7 @@ def api_server(layout: Layout, api: HttpsApi) -> Program:
         "--allow-privileged=true",
         "--profiling=false",
     )
-    return _program(layout, "kube-apiserver", arguments, probes.api(api, "/readyz"))
+    return host_program(layout, "kube-apiserver", arguments, probes.api(api, "/readyz"))
 
 
 def controller_manager(layout: Layout) -> Program:
@@ -89,7 +89,7 @@ def controller_manager(layout: Layout) -> Program:
         f"--service-cluster-ip-range={SERVICE_RANGE}",
     )
     ready = probes.http("https", layout.ports["kube-controller-manager"], "/healthz")
-    return _program(layout, "kube-controller-manager", arguments, ready)
+    return host_program(layout, "kube-controller-manager", arguments, ready)
 
 
 def scheduler(layout: Layout) -> Program:
@@ -102,7 +102,7 @@ def scheduler(layout: Layout) -> Program:
         f"--tls-private-key-file={pair.key}",
     )
     ready = probes.http("https", layout.ports["kube-scheduler"], "/readyz")
-    return _program(layout, "kube-scheduler", arguments, ready)
+    return host_program(layout, "kube-scheduler", arguments, ready)
 
 
 def kwok(layout: Layout) -> Program:
@@ -117,7 +117,7 @@ def kwok(layout: Layout) -> Program:
         f"--node-lease-duration-seconds={_NODE_LEASE_SECONDS}",
         f"--server-address={address(layout.ports, 'kwok')}",
     )
-    return _program(layout, "kwok", arguments, probes.http("http", layout.ports["kwok"], "/healthz"))
+    return host_program(layout, "kwok", arguments, probes.http("http", layout.ports["kwok"], "/healthz"))
 
 
 def _component_flags(layout: Layout, name: str) -> tuple[str, ...]:
@@ -133,7 +133,8 @@ def _component_flags(layout: Layout, name: str) -> tuple[str, ...]:
     )
 
 
-def _program(layout: Layout, name: str, arguments: tuple[str, ...], ready: probes.Probe) -> Program:
+def host_program(layout: Layout, name: str, arguments: tuple[str, ...], ready: probes.Probe) -> Program:
+    """A process with its own directory, log and environment below the checkout's state."""
     return Program(
         name=name,
         arguments=arguments,

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
-import json
 import logging
 import os
 import signal
@@ -17,7 +16,7 @@ from embedded.paths import State
 from embedded.supervisor import core_programs, simulation
 from embedded.supervisor.acme import PEBBLE, dns_program, pebble_program
 from embedded.supervisor.challenge_door import ChallengeDoor
-from embedded.supervisor.control_plane import LOCK, PID, WANTED
+from embedded.supervisor.control_plane import LOCK, PID
 from embedded.supervisor.controllers import CONTROLLERS
 from embedded.supervisor.egress import EgressProxy
 from embedded.supervisor.https_api import ApiError, HttpsApi
@@ -31,6 +30,7 @@ from embedded.supervisor.process import Process, Program
 from embedded.supervisor.reconciler import Reconciler
 from embedded.supervisor.service_routes import ServiceRoutes
 from embedded.supervisor.vault_server import VaultServer
+from embedded.supervisor.wishes import Wishes
 
 _READY_SECONDS = 90.0
 _RETRY_SECONDS = 0.2
@@ -55,6 +55,7 @@ class Supervisor:
         socket = (self._layout.directory("kube-apiserver") / EGRESS_SOCKET).relative_to(state.root)
         self._proxy = EgressProxy(socket, self._routes.resolve)
         self._vault = VaultServer(self._layout)
+        self._wishes = Wishes(state)
         self._door = ChallengeDoor(self._layout.ports["door"], kubernetes)
         self._processes: list[Process] = []
         self._reconciler = Reconciler(self._layout, kubernetes, self.write_status)
@@ -95,7 +96,7 @@ class Supervisor:
         ]
         await asyncio.gather(self._initialise_vault(), *(self._ready(process) for process in [vault, *components]))
         await self._ready_nodes()
-        if self._wished("dataPlane"):
+        if "dataPlane" in self._wishes:
             self._reconciler.configure_stock_envoy()
         await self._reconciler.reconcile()
         self._started, self._message = True, ""
@@ -139,16 +140,12 @@ class Supervisor:
                 raise TimeoutError(f"the nodes were not Ready within {_READY_SECONDS:.0f} s: read kwok's log")
             await asyncio.sleep(_RETRY_SECONDS)
 
-    def _wished(self, name: str) -> bool:
-        wanted = self._layout.state.run / WANTED
-        return wanted.exists() and json.loads(wanted.read_text()).get(name, False)
-
     async def _follow_wishes(self) -> None:
         while True:
             running = {process.program.name for process in self._processes}
-            if "postgres" not in running and self._wished("postgres"):
+            if "postgres" not in running and "postgres" in self._wishes:
                 await self._launch_postgres()
-            if PEBBLE not in running and self._wished("acme"):
+            if PEBBLE not in running and "acme" in self._wishes:
                 await self._door.start()
                 await self._start(dns_program(self._layout))
                 self._launch(pebble_program(self._layout))
@@ -161,10 +158,10 @@ class Supervisor:
         except PostgresError as error:
             self._message = f"postgres: {error}"
             _LOG.exception("postgres")
-            (self._layout.state.run / WANTED).unlink()
+            self._wishes.forget()
 
     async def _run_data_plane(self) -> None:
-        while not self._wished("dataPlane"):
+        while "dataPlane" not in self._wishes:
             await asyncio.sleep(1)
         self._reconciler.configure_stock_envoy()
         self._data_plane = DataPlane(self._layout, self._kubernetes, self.write_status)

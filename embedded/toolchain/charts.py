@@ -1,6 +1,5 @@
 """Stages the Helm charts and CRDs that the pinned Go modules carry, so that they install from a local directory."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from embedded.paths import cache_dir
 from embedded.toolchain.errors import ToolchainError
 from embedded.toolchain.gomodule import module_dir, module_version
 from embedded.toolchain.keys import digest
+from embedded.toolchain.staging import staged
 from embedded.toolchain.table import CLUSTER
 
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
@@ -49,22 +49,12 @@ def stage_charts() -> Path:
 
 
 def _stage(place: Path) -> None:
-    fresh = place.with_name(f".{place.name}.{os.getpid()}")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    try:
+    with staged(place) as fresh:
         _stage_kyverno(fresh / "kyverno")
         for name, path in _ISTIO_CHARTS.items():
             _stage_istio(path, fresh / name)
         _stage_cert_manager(fresh / "cert-manager")
         _stage_gateway_api(fresh / "gateway-api.yaml")
-        fresh.replace(place)
-    except OSError:
-        # Another process staged the same charts first; a directory is not replaced by another one.
-        if not place.exists():
-            raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _copy(module: str, path: str, place: Path) -> None:

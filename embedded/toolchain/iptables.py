@@ -3,13 +3,11 @@
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from embedded.paths import cache_dir
 from embedded.toolchain.errors import ToolchainError
+from embedded.toolchain.staging import staged
 
 _NEEDED = ("iptables-save", "iptables-restore", "ip6tables-save")
 # iptables and the libraries that only it needs; the C library is every system's own.
@@ -37,7 +35,7 @@ def iptables_environment() -> dict[str, str]:
         return {"PATH": _SEARCH_PATH}
     place = cache_dir() / "debian" / "iptables"
     if not place.exists():
-        with _staging(place) as fresh:
+        with staged(place) as fresh:
             _unpack(fresh)
     [libraries] = (path.parent for path in place.glob("usr/lib/*/libxtables.so.12"))
     return {
@@ -45,21 +43,6 @@ def iptables_environment() -> dict[str, str]:
         "LD_LIBRARY_PATH": str(libraries),
         "XTABLES_LIBDIR": str(libraries / "xtables"),
     }
-
-
-@contextmanager
-def _staging(place: Path) -> Iterator[Path]:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
-        fresh = Path(scratch) / "root"
-        fresh.mkdir()
-        yield fresh
-        try:
-            fresh.rename(place)
-        except OSError:
-            # Another process was first; a directory is not replaced by another one.
-            if not place.exists():
-                raise
 
 
 def _unpack(root: Path) -> None:

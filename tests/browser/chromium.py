@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,6 +18,7 @@ from pathlib import Path
 import brotli
 
 from embedded.paths import cache_dir
+from embedded.toolchain.staging import staged
 
 PACKAGE, VERSION = "@sparticuz/chromium", "153.0.0"
 # The integrity that the registry publishes for this version.
@@ -61,16 +61,8 @@ def ensure() -> Chromium:
     """The browser, from the cache or from the registry. Raises `ChromiumError`."""
     place = cache_dir() / "chromium" / VERSION
     if not place.is_dir():
-        place.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
-            fresh = Path(temporary) / VERSION
-            _unpack(_download(Path(temporary)), fresh, place)
-            try:
-                fresh.rename(place)
-            except OSError:
-                # Another process was faster.
-                if not place.is_dir():
-                    raise
+        with staged(place) as fresh:
+            _unpack(_download(fresh.parent), fresh, place)
     return Chromium(place)
 
 
@@ -90,7 +82,6 @@ def _download(directory: Path) -> Path:
 
 
 def _unpack(package: Path, fresh: Path, place: Path) -> None:
-    fresh.mkdir()
     with tarfile.open(package) as files:
         for name in ARCHIVES:
             with tarfile.open(fileobj=BytesIO(_expanded(files, name))) as archive:

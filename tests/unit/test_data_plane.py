@@ -11,12 +11,13 @@ from embedded.data_plane.applications import application_program
 from embedded.data_plane.errors import DataPlaneError
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.paths import State
-from embedded.supervisor.control_plane import WANTED, ControlPlane, ControlPlaneError
+from embedded.supervisor.control_plane import ControlPlane, ControlPlaneError
 from embedded.supervisor.controllers import CONTROLLERS
 from embedded.supervisor.kubernetes_api import KubernetesApi
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.pki import Pki
 from embedded.supervisor.private_files import write_private_json
+from embedded.supervisor.wishes import WANTED
 
 pytestmark = pytest.mark.unit
 
@@ -226,7 +227,7 @@ def test_one_wish_does_not_revoke_another(tmp_path: Path) -> None:
     state = State(tmp_path).create()
     write_private_json(state.run / WANTED, {"postgres": True})
     plane = ControlPlane(state)
-    plane._wish(dataPlane=True, postgres=False)
+    plane.wishes.add(dataPlane=True, postgres=False)
     assert (state.run / WANTED).read_text().count("true") == 2
-    plane.forget_wishes()
+    plane.wishes.forget()
     assert not (state.run / WANTED).exists()

@@ -8,10 +8,11 @@ import yaml
 
 from embedded.paths import State
 from embedded.supervisor.acme import dns_program, pebble_program
-from embedded.supervisor.control_plane import WANTED, ControlPlane
+from embedded.supervisor.control_plane import ControlPlane
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.overlay import write_overlay
 from embedded.supervisor.pki import Pki
+from embedded.supervisor.wishes import WANTED
 
 pytestmark = pytest.mark.unit
 
@@ -43,8 +44,8 @@ def test_the_acme_server_and_its_dns_listen_on_loopback_alone(tmp_path: Path) ->
 
 def test_what_was_asked_for_goes_on_until_it_is_forgotten(tmp_path: Path) -> None:
     plane = ControlPlane(State(tmp_path).create())
-    assert not plane.wished("acme")
+    assert "acme" not in plane.wishes
     (plane.state.run / WANTED).write_text(json.dumps({"postgres": True, "acme": True}))
-    assert plane.wished("acme")
-    plane.forget_wishes()
-    assert not plane.wished("acme")
+    assert "acme" in plane.wishes
+    plane.wishes.forget()
+    assert "acme" not in plane.wishes
