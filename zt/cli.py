@@ -375,14 +375,17 @@ def report(
     Exit codes: 0 written; 2 wrong argument or file; 3 the cluster cannot be read.
     """
     from zt.compliance_cluster import Access
-    from zt.report import Options, run
+    from zt.report import run
+    from zt.report_build import Request
 
     if embedded and (kubeconfig or cluster_context):
         raise typer.BadParameter("--embedded names the cluster: leave --kubeconfig and --context out")
     now = datetime.now(UTC)
-    day, access = (as_of or now).date(), Access(kubeconfig, cluster_context, embedded)
+    # Without a place no cluster is looked at.
+    access = place if (place := Access(kubeconfig, cluster_context, embedded)) != Access() else None
+    request = Request(stack, project, now, (as_of or now).date(), access, attacks)
     # Whoever calls the command from a program may hand over another way to read a cluster.
-    raise typer.Exit(run(Options(stack, project, now, day, access, attacks, output_format, output), context.obj))
+    raise typer.Exit(run(request, output_format, output, context.obj))
 
 
 def main() -> NoReturn:

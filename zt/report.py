@@ -1,8 +1,6 @@
 """`zt report`: everything that is known of a stack, as one page for people and as JSON for programs."""
 
 import sys
-from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +8,7 @@ from rich.console import Console
 from components.policy_library import PolicyLibraryError
 from components.typed_file import ConfigError, Problem
 from zt.atomic_write import write_atomically
-from zt.compliance_cluster import Access, ClusterError, connect
+from zt.compliance_cluster import ClusterError, connect
 from zt.report_build import Connect, Request, report
 from zt.report_model import Report
 from zt.report_page import page
@@ -19,31 +17,15 @@ DONE, BAD_USAGE, UNREACHABLE = 0, 2, 3
 _STANDARD_OUTPUT = "-"
 
 
-@dataclass(frozen=True)
-class Options:
-    """What was asked for. Without a place in `access` no cluster is looked at; without `output` see `destination`."""
-
-    stack: str
-    project: Path
-    now: datetime
-    as_of: date
-    access: Access
-    attacks: Path | None = None
-    output_format: str = "html"
-    output: str | None = None
-
-
-def run(options: Options, connect_to: Connect | None = None) -> int:
-    """Make the report, write it, and return the exit code.
+def run(request: Request, output_format: str, output: str | None, connect_to: Connect | None = None) -> int:
+    """Make the report, write it (without `output` see `destination`), and return the exit code.
 
     0: written. 2: a wrong argument or file. 3: the cluster cannot be read.
     """
     errors = Console(stderr=True, highlight=False)
-    access = options.access if options.access != Access() else None
-    request = Request(options.stack, options.project, options.now, options.as_of, access, options.attacks)
     try:
-        text = as_text(report(request, connect_to or connect), options.output_format)
-        target = destination(options)
+        text = as_text(report(request, connect_to or connect), output_format)
+        target = destination(request.stack, output_format, output)
         if target is None:
             sys.stdout.write(text)
         else:
@@ -65,11 +47,11 @@ def as_text(found: Report, output_format: str) -> str:
     return page(found)
 
 
-def destination(options: Options) -> Path | None:
+def destination(stack: str, output_format: str, output: str | None) -> Path | None:
     """The file to write; `None` for the standard output, which JSON goes to unless a file is named."""
-    if options.output == _STANDARD_OUTPUT or (options.output is None and options.output_format == "json"):
+    if output == _STANDARD_OUTPUT or (output is None and output_format == "json"):
         return None
-    return Path(options.output or f"zero-trust-report-{options.stack}.html")
+    return Path(output or f"zero-trust-report-{stack}.html")
 
 
 def _write(target: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from components.summary import layers
 from zt.compliance_cluster import Access, connect
 from zt.diff_facts import Fact, RuleAction
 from zt.diff_read import facts_of, stack_of
-from zt.exceptions import Row, exceptions
+from zt.exceptions import exceptions
 from zt.report_attacks import count, read_attacks
 from zt.report_cluster import PublicHost, ReportCluster, Snapshot, certificates, compliance
 from zt.report_model import (
@@ -64,11 +64,13 @@ def report(request: Request, connect_to: Connect = connect) -> Report:
     stack, library = stack_of(request.project, request.stack), load_library()
     wanted = plan(stack)
     known = frozenset(facts_of(stack, wanted, library))
-    exempt = [_exemption(row) for row in exceptions(request.project, request.as_of, request.stack)]
+    rows = exceptions(request.project, request.as_of, request.stack)
+    exempt = [Exemption.model_validate(row, from_attributes=True) for row in rows]
     attack, attacks = read_attacks(request.attacks, request.stack)
     cluster = Snapshot(connect_to(request.access)) if request.access else None
     rules, violations = _rules(stack, library, known, cluster)
     found, names = connections(wanted, known), [name_of(args) for args in wanted.services]
+    paths = public(wanted, known)
     held = certificates(_public_hosts(wanted), cluster, request.now)
     posture = tuple(_layers(stack, library, rules))
     judging = [rule for rule in rules if rule.tier in _JUDGING and rule.action != "off"]
@@ -82,7 +84,7 @@ def report(request: Request, connect_to: Connect = connect) -> Report:
             layers=len(posture),
             layers_enforced=sum(layer.level == "enforced" for layer in posture),
             services=len(names),
-            public_services=len({one.service for one in public(wanted, known)}),
+            public_services=len({one.service for one in paths}),
             open_pairs=open_pairs(names, found),
             possible_pairs=len(names) * (len(names) - 1),
             rules=len(judging),
@@ -102,7 +104,7 @@ def report(request: Request, connect_to: Connect = connect) -> Report:
         services=services(wanted, known),
         connections=found,
         outside=outside(known),
-        public=public(wanted, known),
+        public=paths,
         vault=vault_paths(wanted, known),
         certificates=held,
         rules=rules,
@@ -116,11 +118,6 @@ def _where(cluster: Snapshot | None) -> Measurement:
     if cluster is None:
         return Measurement(measured=False, reason="no cluster given (--embedded, --kubeconfig or --context)")
     return Measurement(measured=True, source=cluster.where)
-
-
-def _exemption(row: Row) -> Exemption:
-    keys = ("service", "rule", "tier", "reason", "owner", "granted", "expires", "days_left", "expired", "action")
-    return Exemption.model_validate({key: getattr(row, key) for key in keys})
 
 
 def _public_hosts(wanted: Plan) -> list[PublicHost]:

@@ -9,9 +9,10 @@ from itertools import pairwise
 from math import ceil, cos, radians, sin
 from typing import Literal
 
+from zt.diff_facts import ANYTHING
 from zt.report_model import Connection, PublicPath, Report
 
-ANYTHING, INTERNET = "*", "the internet"
+INTERNET = "the internet"
 
 _LONGEST = 34
 # A wide letter of a 12 px system font, so that no font that a reader has lets a label reach the next thing.
