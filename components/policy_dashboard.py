@@ -51,7 +51,7 @@ def dashboard(library: Library) -> Manifest:
         (10, (_rules_worst_first(), _rules_over_time())),
         (9, (_teams(), _namespaces())),
         (9, (_refusals(), _latency())),
-        (8, (_activity(library), _policy_changes(), _controller_errors())),
+        (8, (_activity(library), _policy_changes(), _not_evaluated())),
     )
     return {
         "uid": UID,
@@ -251,7 +251,7 @@ def _policy_changes() -> Manifest:
     )
 
 
-def _controller_errors() -> Manifest:
+def _not_evaluated() -> Manifest:
     return panel(
         "timeseries",
         "Rules that could not be evaluated",

@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
+from embedded.data_plane.applications import postgres_directory
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.supervisor.postgres import SUPERUSER, postgres_binaries
 from tests.e2e.plane import Plane
@@ -90,4 +91,4 @@ class Mesh:
 
     @property
     def database_password(self) -> str:
-        return (self.plane.state / "postgres" / "pod-shop" / "password").read_text()
+        return (postgres_directory(self.plane.state / "postgres", "shop") / "password").read_text()

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from embedded.data_plane.network import OUTSIDE_ADDRESS
 from embedded.data_plane.pods import OUTSIDE, OUTSIDE_PORT
 from tests.e2e import pods
-from tests.e2e.mesh_pods import Mesh, Workload
+from tests.e2e.mesh_pods import Mesh
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
 
@@ -47,13 +47,13 @@ def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
         service.write(f"rateLimit: {{requests: {REQUESTS_A_MINUTE}, per: minute}}\n")
     own.run("up", "--stack", "production", "--data-plane", timeout=3600)
     own.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
-    own.core.create_namespaced_pod(SHOP, intruder())
+    own.core.create_namespaced_pod(SHOP, intruding_pod())
     running = Mesh(own)
     eventually(lambda: is_ready(running, f"{SHOP}.{INTRUDER}"), "the intruder's proxy is ready")
     return running
 
 
-def intruder() -> dict[str, object]:
+def intruding_pod() -> dict[str, object]:
     """A pod that every rule admits, in the mesh, with an identity of its own and certificates that end soon."""
     made = pods.pod(INTRUDER)
     made["metadata"]["labels"] |= {"app": INTRUDER, "sidecar.istio.io/inject": "true"}
@@ -70,15 +70,6 @@ def is_ready(mesh: Mesh, name: str) -> bool:
     return True
 
 
-def refused_by_policy(mesh: Mesh, caller: Workload) -> None:
-    """The caller's own, valid certificate is accepted, and its connection is then ended by the policy."""
-    postgres = mesh.workload(f"{SHOP}.postgres")
-    before = postgres.counter(DENIED)
-    answer = caller.psql(mesh.address_of_service("postgres"), mesh.database_password)
-    assert "server closed the connection" in answer
-    assert postgres.counter(DENIED) == before + 1
-
-
 def test_each_service_has_a_certificate_for_its_own_account(mesh: Mesh) -> None:
     for name in ("api", "postgres", "redis", INTRUDER):
         identity = mesh.workload(f"{SHOP}.{name}").certificate()["identity"]
@@ -93,7 +84,12 @@ def test_api_reaches_postgres(mesh: Mesh) -> None:
 
 
 def test_an_intruder_with_a_valid_certificate_is_refused_by_the_policy(mesh: Mesh) -> None:
-    refused_by_policy(mesh, mesh.workload(f"{SHOP}.{INTRUDER}"))
+    """Its certificate is accepted, and its connection is then ended by the policy."""
+    intruder, postgres = mesh.workload(f"{SHOP}.{INTRUDER}"), mesh.workload(f"{SHOP}.postgres")
+    before = postgres.counter(DENIED)
+    answer = intruder.psql(mesh.address_of_service("postgres"), mesh.database_password)
+    assert "server closed the connection" in answer
+    assert postgres.counter(DENIED) == before + 1
 
 
 def test_redis_cannot_reach_postgres(mesh: Mesh) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.unit.documentation import PAGES
 from tests.unit.stacks import ROOT
 from zt.cli import app
 
 pytestmark = pytest.mark.unit
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("policies/*.md"), *ROOT.glob("bench/*.md")])
 _COMMAND = re.compile(r"^(?:.* && )?(?:\.venv/bin/)?(?P<line>(?:zt|make) .*)$")
 _TARGET = re.compile(r"^([a-z0-9-]+):", re.MULTILINE)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.documentation import PAGES
 from tests.unit.stacks import ROOT
 
 pytestmark = pytest.mark.unit
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("policies/*.md"), *ROOT.glob("bench/*.md")])
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
