@@ -13,6 +13,7 @@ from components.plan import Plan, plan
 from components.policy_library import load_library
 from components.secure_ingress import SecureIngress
 from components.secure_service import SecureService
+from components.service_identities import ServiceIdentities
 from components.stack import Stack, load_stack
 from components.typed_file import ConfigError
 from components.vault_platform import VaultPlatform
@@ -44,11 +45,19 @@ def create(stack: Stack, wanted: Plan) -> None:
     mesh = MeshSecurity("mesh", wanted.mesh, on_cluster) if wanted.mesh else None
     after_mesh = pulumi.ResourceOptions(providers=[cluster], depends_on=mesh.ready if mesh else [])
     ingress = SecureIngress("ingress", wanted.ingress, after_mesh)
-    ready = [resource for layer in (policies, vault, mesh, ingress) if layer for resource in layer.ready]
+    identities = ServiceIdentities("identities", wanted.identities, on_cluster) if wanted.identities else None
+    ready = [resource for layer in (policies, vault, mesh, ingress, identities) if layer for resource in layer.ready]
     # Rules, generation and injection work on what comes after them.
     after_platform = pulumi.ResourceOptions(provider=cluster, depends_on=ready)
+    # A namespace takes the volumes in it along.
+    holds_data = {args.namespace for args in wanted.services if args.volumes}
+    kept = pulumi.ResourceOptions.merge(after_platform, pulumi.ResourceOptions(protect=True, retain_on_delete=True))
     namespaces = {
-        name: Namespace(name, metadata={"name": name, "labels": stack.namespace_labels(name)}, opts=after_platform)
+        name: Namespace(
+            name,
+            metadata={"name": name, "labels": stack.namespace_labels(name)},
+            opts=kept if name in holds_data else after_platform,
+        )
         for name in stack.namespaces
     }
     for args in wanted.services:

@@ -15,6 +15,7 @@ from components.posture import Action
 from components.secure_ingress import GATEWAY, GATEWAY_ACCOUNT, SecureIngressArgs
 from components.service_args import PlatformArgs, SecureServiceArgs, services_args
 from components.service_database import DatabaseServer, seconds
+from components.service_identities import ServiceIdentitiesArgs
 from components.service_spec import PLATFORM_NAMESPACES
 from components.settings import PROJECT, SECRETS, vault_networks
 from components.settings_platform import DatabaseSettings, ImageAttestor
@@ -35,6 +36,7 @@ class Plan:
     mesh: MeshSecurityArgs | None
     ingress: SecureIngressArgs
     policies: KyvernoPolicySetArgs | None
+    identities: ServiceIdentitiesArgs | None
     services: list[SecureServiceArgs]
 
 
@@ -49,6 +51,7 @@ def plan(stack: Stack) -> Plan:
             mesh=mesh_args(stack),
             ingress=ingress_args(stack, services),
             policies=policies,
+            identities=identities_args(stack),
             services=services,
         )
     except (PolicyLibraryError, ValueError) as error:
@@ -162,6 +165,12 @@ def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
         parameters=_with_vault(stack),
         image_attestors=tuple(_attestor(signer) for signer in settings.kyverno.image_signatures),
     )
+
+
+def identities_args(stack: Stack) -> ServiceIdentitiesArgs | None:
+    """The arguments of `ServiceIdentities`, which acts as the critical rules do; `None` when they are off."""
+    action = stack.posture.critical
+    return ServiceIdentitiesArgs(action, stack.namespaces) if action is not Action.OFF and stack.namespaces else None
 
 
 def _with_vault(stack: Stack) -> Mapping[str, Mapping[str, object]]:

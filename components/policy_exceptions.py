@@ -7,6 +7,7 @@ made on that day or later fails. Source: https://kyverno.io/docs/exceptions/
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -21,7 +22,8 @@ from components.typed_file import ConfigError, Problem, TypedFile
 NAMESPACE = "kyverno"
 CRITICAL_DAYS = 90
 ANNOTATION = "zero-trust.dev"
-_OWN_KINDS = ("Deployment", "Service", "Ingress", "HTTPRoute")
+_OWN_KINDS = ("Deployment", "StatefulSet", "Service", "Ingress", "HTTPRoute")
+_JOB_KINDS = ("Job", "CronJob")
 
 
 class TimedException(TypedFile):
@@ -110,8 +112,8 @@ def commit_date(root: Path) -> date:
     return datetime.fromtimestamp(int(done.stdout), UTC).date()
 
 
-def exception_manifest(namespace: str, service: str, args: ExceptionArgs) -> Manifest:
-    """The PolicyException of one service and one rule."""
+def exception_manifest(namespace: str, service: str, args: ExceptionArgs, jobs: Sequence[str] = ()) -> Manifest:
+    """The PolicyException of one service, with its jobs, and one rule."""
     details = {"service": f"{namespace}/{service}", "rule": args.rule, "owner": args.owner, "reason": args.reason}
     annotations = {f"{ANNOTATION}/{key}": value for key, value in {**details, "expires": args.expires}.items()}
     return {
@@ -127,28 +129,41 @@ def exception_manifest(namespace: str, service: str, args: ExceptionArgs) -> Man
             "expiresAt": f"{args.expires}T00:00:00Z",
             # The conditions of every exception of a rule stand in one list there, so their names must differ.
             "matchConditions": [
-                {"name": f"{namespace}.{service}", "expression": workload_expression(namespace, service)}
+                {"name": f"{namespace}.{service}", "expression": workload_expression(namespace, service, jobs)}
             ],
         },
     }
 
 
-def workload_expression(namespace: str, service: str) -> str:
-    """CEL that is true for a service's own objects and for the ReplicaSets and pods that its Deployment makes.
+def workload_expression(namespace: str, service: str, jobs: Sequence[str] = ()) -> str:
+    """CEL that is true for a service's own objects, for those of its jobs, and for what their controllers make.
 
-    A pod is recognised by its controller, since its labels are whatever its author writes.
+    A pod is recognised by its controller, since its labels are whatever its author writes. `jobs` are names of jobs.
     """
     name = json.dumps(service)
     # A Deployment calls its ReplicaSets by its own name and this label's value.
     replica_set = f"{name} + '-' + object.metadata.?labels[?'pod-template-hash'].orValue('')"
-    by_kind = (
+    by_kind = [
         f"object.kind in {json.dumps(_OWN_KINDS)} && object.metadata.name == {name}",
         f"object.kind == 'ReplicaSet' && {_made_by('Deployment', name)}",
-        f"object.kind == 'Pod' && {_made_by('ReplicaSet', replica_set)}",
-    )
+        f"object.kind == 'Pod' && ({_made_by('ReplicaSet', replica_set)} || {_made_by('StatefulSet', name)})",
+    ]
+    for job in map(json.dumps, jobs):
+        by_kind += [
+            f"object.kind in {json.dumps(_JOB_KINDS)} && object.metadata.name == {job}",
+            f"object.kind == 'Job' && {_made_by('CronJob', job)}",
+            f"object.kind == 'Pod' && ({_made_by('Job', job)} || {_made_for_run_of(job)})",
+        ]
     return f"object.metadata.namespace == {json.dumps(namespace)} && ({' || '.join(by_kind)})"
 
 
 def _made_by(kind: str, name: str) -> str:
     controller = f"o.?controller.orValue(false) && o.kind == '{kind}' && o.name == {name}"
     return f"object.metadata.?ownerReferences.orValue([]).exists(o, {controller})"
+
+
+def _made_for_run_of(job: str) -> str:
+    """A pod of a job that a CronJob made: its name goes on with the minute that it was due."""
+    number = f"o.name.substring(size({job}))"
+    run = f"o.kind == 'Job' && o.name.startsWith({job}) && {number}.matches('^-[0-9]+$')"
+    return f"object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) && {run})"

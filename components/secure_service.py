@@ -7,15 +7,14 @@ from typing import Any, cast
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.apps.v1 import Deployment
-from pulumi_kubernetes.core.v1 import Secret, Service, ServiceAccount
+from pulumi_kubernetes.apps.v1 import Deployment, StatefulSet
+from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
+from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount
 from pulumi_kubernetes.networking.v1 import Ingress, NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
 from pulumi_random import RandomPassword
-from pulumi_vault import Policy
 from pulumi_vault.database import SecretBackendRole
-from pulumi_vault.kubernetes import AuthBackendRole
 from pulumi_vault.kv import SecretV2
 
 from components import service_network as network
@@ -27,6 +26,11 @@ from components.policy_exceptions import ANNOTATION, exception_manifest
 from components.service_args import SecretArgs, SecureServiceArgs
 from components.service_calls import authorization_policy
 from components.service_database import creation_statements, revocation_statements
+from components.service_job import ServiceJob
+from components.service_jobs import job_name
+from components.service_scaling import autoscaler_spec
+from components.service_storage import claim_name, claim_spec, config_name
+from components.service_vault_role import vault_role
 
 GENERATED_LENGTH = 32
 # Kyverno writes a new exception into the native policy, and the API server reads that one, each within a second or two.
@@ -57,7 +61,9 @@ async def settle(_: pulumi.ResourceHookArgs) -> None:
 class SecureService(pulumi.ComponentResource):
     """One application and everything that its declaration implies.
 
-    Creates a ServiceAccount without a mounted token, a Deployment and a Service; for secrets a Vault policy and role,
+    Creates a ServiceAccount without a mounted token, a Service, and a Deployment or, where each replica keeps a volume,
+    a StatefulSet; the autoscaler, ConfigMap and shared claims that it asks for, and a `ServiceJob` for each job, those
+    that run once before the new pods; for secrets a Vault policy and role,
     the first values and the injector's annotations (a marked Kubernetes Secret on a stack without Vault); for a
     database the Vault role that makes its users, and the policy and annotations to get one; for calls a
     NetworkPolicy and an AuthorizationPolicy; for the mesh a Sidecar, and what its outside hosts, its users' tokens and
@@ -78,12 +84,14 @@ class SecureService(pulumi.ComponentResource):
             self._child, pulumi.ResourceOptions(deleted_with=opts.deleted_with if opts else None)
         )
         exceptions = self._exceptions()
-        controls = [*self._identity(), *self._secrets(), *self._network(), *exceptions]
-        deployment = Deployment(
+        controls = [*self._identity(), *self._secrets(), *self._network(), *self._storage(), *exceptions]
+        jobs = self._jobs(opts, controls)
+        kind = StatefulSet if args.stateful else Deployment
+        pods = kind(
             name,
             metadata=_typed({**workload.metadata(args), **_excepted(exceptions)}),
-            spec=_typed(workload.deployment_spec(args)),
-            opts=self._after(controls),
+            spec=_typed(workload.workload_spec(args)),
+            opts=self._after([*controls, *jobs]),
         )
         service = Service(
             name,
@@ -91,7 +99,7 @@ class SecureService(pulumi.ComponentResource):
             spec=_typed(workload.service_spec(args)),
             opts=self._child,
         )
-        self.ready = [deployment, service, *self._availability(), *self._route()]
+        self.ready = [pods, service, *self._availability(), *self._route()]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
 
     def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
@@ -119,19 +127,6 @@ class SecureService(pulumi.ComponentResource):
         values = {secret.name: self._first_values(secret) for secret in args.secrets}
         if not vault.uses_vault(args):
             return [self._kubernetes_secret(values)] if values else []
-        policy = Policy(self._name, name=args.key, policy=vault.vault_policy(args), opts=self._in_vault)
-        role = AuthBackendRole(
-            self._name,
-            backend=args.platform.auth_path,
-            role_name=args.key,
-            bound_service_account_names=[args.name],
-            bound_service_account_namespaces=[args.namespace],
-            audience=vault.TOKEN_AUDIENCE,
-            token_policies=[args.key],
-            token_ttl=vault.TOKEN_TTL_SECONDS,
-            token_max_ttl=vault.TOKEN_MAX_TTL_SECONDS,
-            opts=self._in_vault,
-        )
         stored = [
             SecretV2(
                 f"{self._name}.{secret.name}",
@@ -145,7 +140,7 @@ class SecureService(pulumi.ComponentResource):
             )
             for secret in args.secrets
         ]
-        return [policy, role, *stored, *self._database()]
+        return [*vault_role(self._name, args, self._in_vault), *stored, *self._database()]
 
     def _database(self) -> list[pulumi.Resource]:
         args, database = self._args, self._args.database
@@ -192,12 +187,13 @@ class SecureService(pulumi.ComponentResource):
         args = self._args
         if not args.exceptions:
             return []
+        jobs = [job_name(args.name, job.name) for job in args.jobs]
         hook = pulumi.ResourceHook(f"{self._name}.settle", settle)
         settled = pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook]))
         return [
             custom_object(
                 f"{self._name}.{exception.rule}",
-                exception_manifest(args.namespace, args.name, exception),
+                exception_manifest(args.namespace, args.name, exception, jobs),
                 pulumi.ResourceOptions.merge(self._child, settled),
             )
             for exception in args.exceptions
@@ -230,12 +226,42 @@ class SecureService(pulumi.ComponentResource):
         return found
 
     def _availability(self) -> list[pulumi.Resource]:
-        args = self._args
-        if args.replicas < 2:
-            return []
-        metadata, spec = _typed(workload.metadata(args)), _typed(workload.disruption_budget_spec(args))
-        budget = PodDisruptionBudget(self._name, metadata=metadata, spec=spec, opts=self._child)
-        return [budget]
+        args, found = self._args, list[pulumi.Resource]()
+        metadata = _typed(workload.metadata(args))
+        if args.smallest > 1:
+            spec = _typed(workload.disruption_budget_spec(args))
+            found.append(PodDisruptionBudget(self._name, metadata=metadata, spec=spec, opts=self._child))
+        if args.autoscaling.maximum:
+            spec = _typed(autoscaler_spec(workload.workload_kind(args), args.name, args.autoscaling))
+            found.append(HorizontalPodAutoscaler(self._name, metadata=metadata, spec=spec, opts=self._child))
+        return found
+
+    def _storage(self) -> list[pulumi.Resource]:
+        args, found = self._args, list[pulumi.Resource]()
+        metadata = workload.metadata(args)
+        if args.config.path:
+            named = _typed({**metadata, "name": config_name(args.name)})
+            found.append(ConfigMap(self._name, metadata=named, data=args.config.files, opts=self._child))
+        # Data outlives the program, and a storage class that binds with the first pod is not waited for.
+        kept = pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(retain_on_delete=True))
+        for volume in args.volumes:
+            if volume.shared:
+                skip = {"annotations": {"pulumi.com/skipAwait": "true"}}
+                named = _typed({**metadata, "name": claim_name(args.name, volume.name), **skip})
+                claim = PersistentVolumeClaim(
+                    f"{self._name}.{volume.name}", metadata=named, spec=_typed(claim_spec(volume)), opts=kept
+                )
+                found.append(claim)
+        return found
+
+    def _jobs(self, opts: pulumi.ResourceOptions | None, controls: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        """The jobs; those that run once are to succeed before the new pods start."""
+        deleted_with = opts.deleted_with if opts else None
+        made = [
+            ServiceJob(f"{self._name}.{job.name}", self._args, job, self._after(controls), deleted_with)
+            for job in self._args.jobs
+        ]
+        return [resource for job in made for resource in job.ready]
 
     def _route(self) -> list[pulumi.Resource]:
         args = self._args

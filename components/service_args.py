@@ -4,7 +4,7 @@ An empty string or list stands for "none": the public edge has no optional types
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from components.network_args import (
@@ -21,7 +21,18 @@ from components.network_args import (
 from components.policy_exceptions import ExceptionArgs, exception_args
 from components.service_database import DatabaseArgs, DatabaseServer, GrantArgs, default_template, seconds
 from components.service_door import DoorArgs, DoorTerms, service_door
+from components.service_jobs import JobArgs, called, job_args, job_name
+from components.service_probes import ProbesArgs, probes_args
+from components.service_scaling import AutoscalingArgs, autoscaling_args
 from components.service_spec import DatabaseSpec, GrantSpec, ServiceSpec
+from components.service_storage import (
+    CaBundleArgs,
+    ConfigArgs,
+    VolumeArgs,
+    ca_bundle_args,
+    config_args,
+    volume_args,
+)
 
 
 @dataclass(frozen=True)
@@ -115,13 +126,24 @@ class SecureServiceArgs:
     database: DatabaseArgs = field(default_factory=DatabaseArgs)
     kubernetes_api: Sequence[ApiRuleArgs] = ()
     replicas: int = 2
+    autoscaling: AutoscalingArgs = field(default_factory=AutoscalingArgs)
     cpu_request: str = "100m"
     memory_request: str = "128Mi"
     cpu_limit: str = "500m"
     memory_limit: str = "256Mi"
     health: str = ""
+    probes: ProbesArgs = field(default_factory=ProbesArgs)
     run_as_user: int = 1000
     writable: Sequence[str] = ()
+    command: Sequence[str] = ()
+    arguments: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    config: ConfigArgs = field(default_factory=ConfigArgs)
+    volumes: Sequence[VolumeArgs] = ()
+    ca_bundle: CaBundleArgs = field(default_factory=CaBundleArgs)
+    jobs: Sequence[JobArgs] = ()
+    job_of: str = ""
+    """The service of the same namespace that this is a job of: the secrets are that one's."""
     component: str = "service"
     cost_center: str = ""
     exceptions: Sequence[ExceptionArgs] = ()
@@ -130,6 +152,7 @@ class SecureServiceArgs:
     def __post_init__(self) -> None:
         peers = [*self.calls, *self.called_by]
         names = [self.name, self.namespace, *(secret.name for secret in self.secrets)]
+        names += [self.owner, *(job.name for job in self.jobs)]
         names += [word for peer in peers for word in (peer.name, peer.namespace)]
         if broad := sorted({word for word in names if not word or "*" in word or "/" in word}):
             raise ValueError(f"{self.namespace}/{self.name}: {broad} would grant more than one name: write a full name")
@@ -148,14 +171,29 @@ class SecureServiceArgs:
         """The labels that select its pods, which never change during its life."""
         return {"app": self.name}
 
+    @property
+    def owner(self) -> str:
+        """The service whose secrets, configuration and database users these are: its own, unless it is a job."""
+        return self.job_of or self.name
+
+    @property
+    def smallest(self) -> int:
+        """How many pods there are at least."""
+        return self.autoscaling.minimum if self.autoscaling.maximum else self.replicas
+
+    @property
+    def stateful(self) -> bool:
+        """Whether each replica has a volume of its own, which a StatefulSet keeps."""
+        return any(not volume.shared for volume in self.volumes)
+
     def secret_path(self, secret: str) -> str:
         """The path of a secret below the KV mount."""
-        return f"{self.namespace}/{self.name}/{secret}"
+        return f"{self.namespace}/{self.owner}/{secret}"
 
     @property
     def database_path(self) -> str:
         """The path at which Vault makes a user of the service's database."""
-        return f"{self.platform.database_mount}/creds/{self.key}"
+        return f"{self.platform.database_mount}/creds/{self.namespace}.{self.owner}"
 
     @property
     def public(self) -> bool:
@@ -195,7 +233,9 @@ def services_args(specs: Sequence[ServiceSpec], platform: PlatformArgs, replicas
     callers: dict[tuple[str, str], list[Peer]] = {key: [] for key in ports}
     for spec in specs:
         for callee, call in zip(spec.callees(), spec.calls, strict=True):
-            callers[callee].append(Peer(spec.namespace, spec.name, ports[callee], call.methods, call.paths))
+            caller = Peer(spec.namespace, spec.name, ports[callee], call.methods, call.paths)
+            calling = [name for name, job in spec.jobs.items() if callee in called(spec.namespace, job.calls)]
+            callers[callee] += [caller, *(replace(caller, name=job_name(spec.name, job)) for job in calling)]
     return [
         _service_args(
             spec,
@@ -249,13 +289,22 @@ def _service_args(
         else DatabaseArgs(),
         kubernetes_api=[ApiRuleArgs(r.api_groups, r.resources, r.verbs) for r in spec.kubernetes_api],
         replicas=spec.replicas or replicas,
+        autoscaling=autoscaling_args(spec.autoscaling),
         cpu_request=spec.resources.requests.cpu,
         memory_request=spec.resources.requests.memory,
         cpu_limit=spec.resources.limits.cpu,
         memory_limit=spec.resources.limits.memory,
         health=spec.health or "",
+        probes=probes_args(spec.probes),
         run_as_user=spec.run_as_user,
         writable=spec.writable,
+        command=spec.command,
+        arguments=spec.args,
+        env=spec.env,
+        config=config_args(spec.config),
+        volumes=volume_args(spec.volumes),
+        ca_bundle=ca_bundle_args(spec.ca_bundle),
+        jobs=job_args(spec.namespace, spec.jobs, [outside.host for outside in _database_egress(spec, platform)]),
         component=spec.component,
         cost_center=spec.cost_center or "",
         exceptions=[exception_args(e) for e in spec.exceptions if e.rule in platform.rules],

@@ -11,10 +11,12 @@ from pydantic.alias_generators import to_camel
 from components.network_spec import EgressSpec
 from components.policy_exceptions import problem_with
 from components.policy_library import REGISTRY_RULE, load_library
+from components.service_checks import Finding, findings, job_calls
 from components.service_database import service_of
+from components.service_jobs import call_name
 from components.service_spec import ServiceSpec
 from components.settings_ingress import ROUTE_SETTINGS
-from components.typed_file import ConfigError, Problem, line_finder, problems_of, read_yaml
+from components.typed_file import ConfigError, Problem, dotted, line_finder, problems_of, read_yaml
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,20 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *_outside_hosts(files),
         *_claimed_hosts(files),
         *(problem for file in files for problem in _unsaid(file, admission.unsaid)),
+        *_problems(files, findings([file.spec for file in files])),
         *(problem for file in files for problem in _not_admitted(file, admission)),
         *_unreachable_databases(files, admission),
         *(problem for file in files if file.spec.timed for problem in _timed(file, admission.as_of())),
     ]
+
+
+def _problems(files: Sequence[ServiceFile], found: Iterable[Finding]) -> list[Problem]:
+    places = {(file.spec.namespace, file.spec.name): file for file in reversed(files)}
+    made: list[Problem] = []
+    for spec, key, message, shown, legal in found:
+        file = places[spec.namespace, spec.name]
+        made.append(Problem(file.file, dotted(key), message, shown, legal, file.line_of(key)))
+    return made
 
 
 def _twice(files: Sequence[ServiceFile]) -> list[Problem]:
@@ -208,11 +220,14 @@ def _unreachable_databases(files: Sequence[ServiceFile], admission: Admission) -
         else:
             owner = service_of(known[database.connection])
             if owner in services - {*file.spec.callees(), (file.spec.namespace, file.spec.name)}:
-                call = owner[1] if owner[0] == file.spec.namespace else "/".join(owner)
+                call = call_name(file.spec.namespace, owner)
                 message = f"the database {database.connection} is the service {call}, which only its callers reach"
                 place = file.line_of(("calls",)) if file.spec.calls else line
                 written = [call.service for call in file.spec.calls]
                 found.append(Problem(file.file, "calls", message, repr(written), (*written, call), place))
+            elif owner in file.spec.callees():
+                call = call_name(file.spec.namespace, owner)
+                found += _problems([file], job_calls(file.spec, owner, call))
     return found
 
 

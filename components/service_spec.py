@@ -25,9 +25,14 @@ from components.service_database import (
     schema_name,
     seconds,
 )
+from components.service_environment import Environment
+from components.service_jobs import JobSpec, Words, check_jobs
+from components.service_probes import ProbesSpec
+from components.service_scaling import AutoscalingSpec, ResourcesSpec
+from components.service_storage import CaBundleSpec, ConfigSpec, VolumeSpec, clash
 from components.settings_ingress import Headers, RateLimit, RequestBytes
 from components.settings_platform import AbsolutePath, Duration, Replicas
-from components.typed_file import SECRET_KEY, HostName, Label, Quantity, TypedFile
+from components.typed_file import SECRET_KEY, FileName, HostName, Label, TypedFile, misplaced
 
 PLATFORM_NAMESPACES = (
     "kube-system",
@@ -39,6 +44,8 @@ PLATFORM_NAMESPACES = (
     "vault",
     "istio-ingress",
 )
+# Accounts that a namespace has without a service: nobody's identity rests on them.
+SHARED_ACCOUNTS = ("default", "workload")
 _MESH_UID = 1337
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 FIELD_OF_SECRET = re.compile(r"\.Data\.data\.([a-z][a-z0-9_]*)")
@@ -77,12 +84,6 @@ def _key(value: str) -> str:
     return value
 
 
-def _file_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([-._a-z0-9]{0,61}[a-z0-9])?", value):
-        raise ValueError("not a file name: lower-case letters, digits, dots, hyphens and underscores")
-    return value
-
-
 def _uid(value: int) -> int:
     if value == _MESH_UID:
         raise ValueError("1337 is the mesh proxy's user: its traffic bypasses the proxy")
@@ -98,7 +99,6 @@ def _relations(value: object) -> object:
 
 
 FieldName = Annotated[StrictStr, AfterValidator(_key)]
-FileName = Annotated[StrictStr, AfterValidator(_file_name)]
 Relations = Annotated[Literal["all"] | tuple[StrictStr, ...], BeforeValidator(_relations)]
 
 
@@ -144,6 +144,7 @@ class GrantSpec(TypedFile):
     """What the service's users may do in one schema of the database."""
 
     schema_: Annotated[StrictStr, AfterValidator(schema_name)] = Field(alias="schema")
+    """The schema, which is none of the server's own."""
     privileges: tuple[Privilege, ...] = Field(min_length=1)
     """On the tables. Nothing that changes the schema is among them: migrations are another identity's."""
     tables: Relations
@@ -192,26 +193,15 @@ class DatabaseSpec(TypedFile):
         return self
 
 
-class Amounts(TypedFile):
-    """CPU and memory."""
-
-    cpu: Quantity
-    memory: Quantity
-
-
-class ResourcesSpec(TypedFile):
-    """What a pod may use, and what is kept for it."""
-
-    requests: Amounts = Amounts(cpu="100m", memory="128Mi")
-    limits: Amounts = Amounts(cpu="500m", memory="256Mi")
-
-
 class ApiRule(TypedFile):
     """Rights on the Kubernetes API, in the service's own namespace."""
 
     api_groups: tuple[StrictStr, ...] = ("",)
+    """The groups of the resources; the empty one is the core's."""
     resources: tuple[StrictStr, ...] = Field(min_length=1)
+    """Such as `configmaps`; none that leads to secrets or to more rights."""
     verbs: tuple[StrictStr, ...] = Field(min_length=1)
+    """Such as `get` and `list`; none that hands rights on."""
 
     @model_validator(mode="after")
     def _narrow(self) -> Self:
@@ -229,11 +219,15 @@ class ServiceSpec(TypedFile):
     name: Label
     """The service's name; the file's name by default."""
     namespace: Label
+    """Where it runs; made with its first service. The platform's own are not to be had."""
     team: Label
     """Who answers for it."""
     image: Annotated[StrictStr, AfterValidator(_image)]
+    """The image, from a registry of the stack file, with a fixed tag or a digest."""
     port: AppPort
+    """The port that it listens on and that others reach."""
     protocol: Literal["http", "tcp"] = "http"
+    """What it speaks there; the mesh reads `http`, and passes `tcp` on."""
     host: HostName | None = None
     """The public name; without it nothing outside the cluster reaches the service."""
     aliases: tuple[HostName, ...] = ()
@@ -259,17 +253,43 @@ class ServiceSpec(TypedFile):
     metrics: MetricsSpec | None = None
     """What the stack's `mesh.scraper` may read."""
     secrets: dict[Label, SecretSpec] = Field(default_factory=dict)
+    """Its secrets in Vault by name; it reads no other service's."""
     database: DatabaseSpec | None = None
+    """Its own users in a database."""
     replicas: Replicas | None = None
+    """How many pods; the stack file's `services.replicas` without it."""
+    autoscaling: AutoscalingSpec | None = None
+    """As many pods as the load asks for, in place of `replicas`."""
     resources: ResourcesSpec = ResourcesSpec()
+    """CPU and memory of a pod."""
+    command: Words = ()
+    """The program that the container runs; the image's own without it."""
+    args: Words = ()
+    """Its arguments."""
+    env: Environment = Field(default_factory=dict)
+    """Environment variables that are no secret; `DB_PASSWORD_FILE: /vault/secrets/database` names the place of one."""
+    config: ConfigSpec | None = None
+    """Configuration files, read-only."""
     health: HttpPath | None = None
     """The path that answers a probe; by default the port must accept a connection."""
+    probes: ProbesSpec | None = None
+    """Probes that differ from one another, or in their times."""
     run_as_user: Annotated[StrictInt, Field(ge=1, le=65535), AfterValidator(_uid)] = 1000
+    """The user id in the container, never root's; its group is the same number, and 2000 is another one."""
     writable: tuple[AbsolutePath, ...] = ()
     """Directories it may write to beside /tmp; they end with the pod."""
+    volumes: dict[Label, VolumeSpec] = Field(default_factory=dict)
+    """Volumes that stay, by name."""
+    ca_bundle: CaBundleSpec | None = None
+    """The authorities that it trusts, in place of those of its image."""
+    jobs: dict[Label, JobSpec] = Field(default_factory=dict)
+    """Programs of its image that end, by name: once for each release, or by the clock."""
     kubernetes_api: tuple[ApiRule, ...] = ()
+    """Its rights on the Kubernetes API; without any it has no token either."""
     component: Label = "service"
+    """What part it plays, such as `cache`; a label."""
     cost_center: Label | None = None
+    """Who pays; a label."""
     exceptions: tuple[ExceptionSpec, ...] = ()
     """Rules of the library that do not hold for this service, each with its reason and its last day."""
 
@@ -277,6 +297,8 @@ class ServiceSpec(TypedFile):
     def _consistent(self) -> Self:
         if self.namespace in PLATFORM_NAMESPACES or self.namespace.startswith("kube-"):
             raise ValueError(f"namespace {self.namespace} is the platform's: write one of your own")
+        if self.name in SHARED_ACCOUNTS:
+            raise misplaced(["name"], "a service account that every pod of its namespace may have", self.name)
         self._consistent_network()
         self._check_door()
         files = [secret.file or name for name, secret in self.secrets.items()]
@@ -291,6 +313,28 @@ class ServiceSpec(TypedFile):
         rules = [exception.rule for exception in self.exceptions]
         if twice := sorted({rule for rule in rules if rules.count(rule) > 1}):
             raise ValueError(f"two exceptions from the rule {', '.join(twice)}: keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _places(self) -> Self:
+        if self.replicas is not None and self.autoscaling is not None:
+            raise misplaced(["replicas"], "autoscaling decides how many there are: keep one of the two", self.replicas)
+        places: list[tuple[tuple[int | str, ...], str]] = [
+            (("writable", number), path) for number, path in enumerate(self.writable)
+        ]
+        places += [(("volumes", name, "path"), volume.path) for name, volume in self.volumes.items()]
+        places += [(("config", "path"), self.config.path)] if self.config else []
+        places += [(("caBundle", "path"), self.ca_bundle.path.rpartition("/")[0])] if self.ca_bundle else []
+        if found := clash(places):
+            key, path, other = found
+            raise misplaced(key, f"the directory is that of {other} already", path)
+        return self
+
+    @model_validator(mode="after")
+    def _jobs(self) -> Self:
+        hosts = tuple(outside.host for outside in self.egress)
+        name = (self.namespace, self.name)
+        check_jobs(self.jobs, name, self.callees(), tuple(self.secrets), hosts, self.database is not None)
         return self
 
     def _check_door(self) -> None:

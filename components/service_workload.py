@@ -1,12 +1,22 @@
-"""The Deployment and its companions, written out in full: nothing is left for an admission mutation to fill in.
+"""A service's workload and its companions, written out in full: nothing is left for an admission mutation to fill in.
 
 A field that admission set would show as drift on the next preview; and a service must be as safe on a cluster without
 the mutations. Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 """
 
 from components.mesh_security import revision_label
+from components.policy_exceptions import ANNOTATION
 from components.service_args import SecureServiceArgs, metadata
+from components.service_environment import environment
 from components.service_network import Manifest
+from components.service_probes import probe_manifests
+from components.service_storage import (
+    ca_bundle_mounts,
+    claim_spec,
+    config_mounts,
+    volume_mounts,
+    volume_name,
+)
 from components.service_vault import (
     SECRETS_DIRECTORY,
     TOKEN_AUDIENCE,
@@ -26,11 +36,14 @@ _OWNER_READ = 0o400
 
 def pod_security_context(args: SecureServiceArgs) -> Manifest:
     """The pod's half of the security context."""
+    # Without this every start would walk through a volume that may hold millions of files.
+    kept = {"fsGroupChangePolicy": "OnRootMismatch"} if args.volumes else {}
     return {
         "runAsNonRoot": True,
         "runAsUser": args.run_as_user,
         "runAsGroup": args.run_as_user,
         "fsGroup": FS_GROUP,
+        **kept,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 
@@ -49,17 +62,37 @@ def container_security_context(args: SecureServiceArgs) -> Manifest:
     }
 
 
+def workload_kind(args: SecureServiceArgs) -> str:
+    """The kind of the workload: a StatefulSet where each replica keeps a volume, else a Deployment."""
+    return "StatefulSet" if args.stateful else "Deployment"
+
+
+def workload_spec(args: SecureServiceArgs) -> Manifest:
+    """The spec of the workload, of the kind that it is."""
+    return stateful_set_spec(args) if args.stateful else deployment_spec(args)
+
+
 def deployment_spec(args: SecureServiceArgs) -> Manifest:
     """The spec of a service's Deployment."""
-    template: Manifest = {"labels": {**args.labels, **_revision(args)}}
-    if annotations := {**injector_annotations(args), **mesh_annotations(args), **metrics_annotations(args)}:
-        template["annotations"] = annotations
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    return {**_replicated(args), "strategy": strategy}
+
+
+def stateful_set_spec(args: SecureServiceArgs) -> Manifest:
+    """The spec of a service's StatefulSet: one claim for each replica and volume, which outlives both.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
+    """
+    own = [volume for volume in args.volumes if not volume.shared]
     return {
-        "replicas": args.replicas,
-        "revisionHistoryLimit": 3,
-        "selector": {"matchLabels": args.selector},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "template": {"metadata": template, "spec": _pod_spec(args)},
+        **_replicated(args),
+        "serviceName": args.name,
+        "updateStrategy": {"type": "RollingUpdate"},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "volumeClaimTemplates": [
+            {"metadata": {"name": volume_name(volume), "labels": args.selector}, "spec": claim_spec(volume)}
+            for volume in own
+        ],
     }
 
 
@@ -86,45 +119,62 @@ def _extra_ports(args: SecureServiceArgs) -> list[int]:
     return [args.metrics.port] if args.metrics.port not in (0, args.port) else []
 
 
+def _replicated(args: SecureServiceArgs) -> Manifest:
+    # What the autoscaler writes must not be anybody else's.
+    replicas = {} if args.autoscaling.maximum else {"replicas": args.replicas}
+    return {
+        **replicas,
+        "revisionHistoryLimit": 3,
+        "selector": {"matchLabels": args.selector},
+        "template": {"metadata": pod_metadata(args), "spec": _pod_spec(args)},
+    }
+
+
+def pod_metadata(args: SecureServiceArgs) -> Manifest:
+    """The metadata of a pod: its labels, what injection is told, and which configuration it started with."""
+    annotations = {**injector_annotations(args), **mesh_annotations(args), **metrics_annotations(args)}
+    if args.config.path:
+        annotations[f"{ANNOTATION}/config"] = args.config.digest
+    labels: Manifest = {"labels": {**args.labels, **_revision(args)}}
+    return {**labels, "annotations": annotations} if annotations else labels
+
+
 def _pod_spec(args: SecureServiceArgs) -> Manifest:
+    named = [(args.protocol, args.port), *((_METRICS, port) for port in _extra_ports(args))]
+    ports = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in named]
+    probes = probe_manifests(args.probes, args.health, args.port)
+    spread = [_spread(args, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")]
+    serving = {**container(args), "ports": ports, **probes}
+    return {**pod(args), "topologySpreadConstraints": spread, "containers": [serving]}
+
+
+def pod(args: SecureServiceArgs) -> Manifest:
+    """The spec of a pod with the service's identity, all but its containers."""
     return {
         "serviceAccountName": args.name,
         "automountServiceAccountToken": False,
         # Service links would list every service of the namespace in the environment.
         "enableServiceLinks": False,
         "securityContext": pod_security_context(args),
-        "topologySpreadConstraints": [
-            _spread(args, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
-        ],
-        "containers": [_container(args)],
-        "volumes": [volume for volume, _ in _mounts(args)],
+        "volumes": [volume for volume, _ in _mounts(args) if volume],
     }
 
 
-def _container(args: SecureServiceArgs) -> Manifest:
-    return {
+def container(args: SecureServiceArgs) -> Manifest:
+    """The application's container, without what only a service has: a port and probes."""
+    made: Manifest = {
         "name": args.name,
         "image": args.image,
         "imagePullPolicy": "IfNotPresent",
-        "ports": [
-            {"name": args.protocol, "containerPort": args.port, "protocol": "TCP"},
-            *({"name": _METRICS, "containerPort": port, "protocol": "TCP"} for port in _extra_ports(args)),
-        ],
         "resources": {
             "requests": {"cpu": args.cpu_request, "memory": args.memory_request},
             "limits": {"cpu": args.cpu_limit, "memory": args.memory_limit},
         },
         "securityContext": container_security_context(args),
-        "readinessProbe": {**_probe(args), "periodSeconds": 5, "failureThreshold": 3},
-        "livenessProbe": {**_probe(args), "initialDelaySeconds": 10, "periodSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [mount for _, mount in _mounts(args) if mount],
     }
-
-
-def _probe(args: SecureServiceArgs) -> Manifest:
-    if args.health:
-        return {"httpGet": {"path": args.health, "port": args.port, "scheme": "HTTP"}}
-    return {"tcpSocket": {"port": args.port}}
+    optional = {"command": list(args.command), "args": list(args.arguments), "env": environment(args.env)}
+    return {**made, **{key: value for key, value in optional.items() if value}}
 
 
 def _spread(args: SecureServiceArgs, key: str) -> Manifest:
@@ -137,10 +187,18 @@ def _spread(args: SecureServiceArgs, key: str) -> Manifest:
 
 
 def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
-    """Each volume of the pod with its mount in the application's container (empty: not mounted there)."""
+    """Each volume of the pod with its mount in the application's container.
+
+    An empty mount: it is not mounted there; an empty volume: it is not the pod's to name.
+    """
     found: list[tuple[Manifest, Manifest]] = [
         (_scratch(f"scratch-{number}"), {"name": f"scratch-{number}", "mountPath": path})
         for number, path in enumerate(dict.fromkeys(["/tmp", *args.writable]))  # noqa: S108 - the pod's own emptyDir
+    ]
+    found += [
+        *volume_mounts(args.name, args.volumes),
+        *config_mounts(args.owner, args.config),
+        *ca_bundle_mounts(args.ca_bundle),
     ]
     if uses_vault(args):
         # With injection only the agent holds the token; without it the application logs in by itself.
@@ -154,7 +212,7 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
         items = [{"key": secret.file, "path": secret.file} for secret in args.secrets]
         volume: Manifest = {
             "name": "secrets",
-            "secret": {"secretName": args.name, "defaultMode": _OWNER_READ, "items": items},
+            "secret": {"secretName": args.owner, "defaultMode": _OWNER_READ, "items": items},
         }
         found.append((volume, {"name": "secrets", "mountPath": SECRETS_DIRECTORY, "readOnly": True}))
     if args.kubernetes_api:

@@ -3,9 +3,9 @@
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import yaml
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 METADATA_ADDRESS = ipaddress.ip_address("169.254.169.254")
 
@@ -57,6 +58,19 @@ UNKNOWN_KEY = "unknown key"
 SECRET_KEY = re.compile(r"pass|pwd|token|secret|credential|private|api_?key|jwks?$")
 
 
+UNREPEATED = "a value that is not repeated here"
+_MISPLACED = "misplaced"
+
+
+def misplaced(key: Sequence[int | str], message: str, found: object, legal: Sequence[str] = ()) -> PydanticCustomError:
+    """The error of a validator that looks at several keys: it names the one to change, from the model it judges on.
+
+    `legal` is what could stand there in its place.
+    """
+    context = {"message": message, "key": tuple(key), "found": found, "legal": tuple(legal)}
+    return PydanticCustomError(_MISPLACED, "{message}", context)
+
+
 class ConfigError(ValueError):
     """Every problem of the configuration at once, so that one run is enough to mend a file."""
 
@@ -87,14 +101,18 @@ def problems_of(
         if detail["type"] == "too_short" and any(below):
             continue
         loc = tuple(part for part in detail["loc"] if part not in ("[key]", _NOTHING, _SOMETHING))
-        message, legal, shown = detail["msg"].removeprefix("Value error, "), (), _shown(detail["input"])
+        context: dict[str, Any] = detail.get("ctx", {})
+        value: object = detail["input"]
+        if detail["type"] == _MISPLACED:
+            loc, value = (*loc, *context["key"]), context["found"]
+        message, legal, shown = detail["msg"].removeprefix("Value error, "), context.get("legal", ()), _shown(value)
         if loc and SECRET_KEY.search(str(loc[-1]).lower()):
-            shown = "a value that is not repeated here"
+            shown = UNREPEATED
         if detail["type"] == "extra_forbidden":
             message, legal = UNKNOWN_KEY, legal_keys(model, loc[:-1])
         elif detail["type"] == "missing":
             message, shown = "missing: this key is required", ""
-        elif expected := detail.get("ctx", {}).get("expected"):
+        elif expected := context.get("expected"):
             message, legal = "not a legal value", tuple(re.findall(r"'([^']*)'", str(expected)))
         found.append(Problem(file, prefix + dotted(loc), message, shown, legal, line_of(loc)))
     return found
@@ -141,6 +159,8 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         # A mapping may hold what somebody should not have written: its keys are enough to find it.
         return f"a mapping of {', '.join(str(key) for key in cast('dict[object, object]', value)) or 'nothing'}"
+    if value == UNREPEATED:
+        return UNREPEATED
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -179,6 +199,12 @@ def read_yaml(text: str, file: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise ConfigError([Problem(file, "YAML", "a mapping of keys is expected", _shown(value))])
     return cast("Mapping[str, object]", value)
+
+
+def _file_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-._a-z0-9]{0,61}[a-z0-9])?", value):
+        raise ValueError("not a file name: lower-case letters, digits, dots, hyphens and underscores")
+    return value
 
 
 def _label(value: str) -> str:
@@ -230,6 +256,7 @@ def _reference(value: str) -> str:
 
 
 Label = Annotated[StrictStr, AfterValidator(_label)]
+FileName = Annotated[StrictStr, AfterValidator(_file_name)]
 HostName = Annotated[StrictStr, AfterValidator(_host)]
 Cidr = Annotated[StrictStr, AfterValidator(_cidr)]
 HttpsAddress = Annotated[StrictStr, AfterValidator(_https)]

@@ -263,12 +263,35 @@ def service(
     secret: Annotated[
         list[str] | None, typer.Option(metavar="NAME:FIELD[,FIELD]", help="A secret, its fields generated in Vault.")
     ] = None,
+    database: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its own users in a database of the stack file, with --grant.")
+    ] = None,
+    grant: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCHEMA:RIGHT[,RIGHT][:TABLE,TABLE]", help="What they may do; all tables without names."),
+    ] = None,
+    kubernetes_api: Annotated[
+        list[str] | None, typer.Option(metavar="VERB[,VERB]:RESOURCE[.GROUP]", help="Rights on the Kubernetes API.")
+    ] = None,
     replicas: Annotated[int | None, typer.Option(help="The stack's own number without it.")] = None,
+    autoscaling: Annotated[
+        str | None, typer.Option(metavar="MIN:MAX[:CPU]", help="As many pods as the load asks for; CPU is percent.")
+    ] = None,
+    requests: Annotated[str | None, typer.Option(metavar="CPU,MEMORY", help="What is kept for a pod.")] = None,
+    limits: Annotated[str | None, typer.Option(metavar="CPU,MEMORY", help="What a pod may use at most.")] = None,
+    env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable that is no secret.")] = None,
+    volume: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:PATH:SIZE[:CLASS]", help="A volume that stays, one for each pod.")
+    ] = None,
     health: Annotated[str | None, typer.Option(metavar="PATH", help="The path that answers a probe.")] = None,
     run_as_user: Annotated[int | None, typer.Option(help="The user id in the container.")] = None,
     writable: Annotated[list[str] | None, typer.Option(help="A directory that it may write to.")] = None,
     component: Annotated[str | None, typer.Option(help="What part it plays, such as cache.")] = None,
     cost_center: Annotated[str | None, typer.Option(help="Who pays.")] = None,
+    exception: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE:DAY:OWNER:REASON", help="A rule that does not hold until a day."),
+    ] = None,
     stack: Annotated[str, typer.Option("--stack", "-s", help="The stack to plan it on.")] = "production",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show everything, write nothing.")] = False,
@@ -283,9 +306,11 @@ def service(
     """
     from zt.new import command
 
-    lists = {"paths": path, "calls": calls, "secrets": secret, "writable": writable}
+    lists = {"paths": path, "calls": calls, "secrets": secret, "writable": writable, "env": env, "volumes": volume}
+    lists |= {"kubernetesApi": kubernetes_api, "exceptions": exception, "grants": grant}
     words = {"namespace": namespace, "team": team, "image": image, "port": port, "protocol": protocol, "host": host}
     words |= {"replicas": replicas, "health": health, "runAsUser": run_as_user, "component": component}
+    words |= {"database": database, "autoscaling": autoscaling, "requests": requests, "limits": limits}
     flags = {**words, "costCenter": cost_center, **lists}
     raise typer.Exit(command(name, flags, project, stack, yes, dry_run, output_format))
 

@@ -84,6 +84,8 @@ GRANTS: Mapping[str, Gain] = MappingProxyType(
         "api-right": Gain(Class.WEAKER, "whoever takes over the service has its rights on the cluster"),
         "api-token": Gain(Class.WEAKER, "a token in a pod can be stolen"),
         "writable": Gain(Class.WEAKER, "a place to leave a program in, which a read-only file system denies"),
+        "kept": Gain(Class.WEAKER, "a place to leave a program in that is still there when its pod is not"),
+        "service-job": Gain(Class.NEUTRAL, "what the job may do has lines of its own"),
         "registry": Gain(Class.WEAKER, "whoever may push there can run code here"),
         "signer": Gain(Class.WEAKER, "one more holder of a key or an identity can let code in"),
         "unjudged": Gain(Class.WEAKER, "what is created there is neither refused nor reported"),
@@ -185,12 +187,29 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
         ),
         "mesh-images": Direction("the source of the mesh's images", unknown, _TRUST),
         "cert-manager-replicas": Direction("the number of cert-manager replicas", more_is_stronger, _FALLS),
+        "service-identities": Direction(
+            "the policy on service accounts",
+            scale(*_ACTIONS),
+            "whoever may create pods in a namespace could run one as any service of it",
+        ),
         "exception-day": Direction(
             "the day that exceptions are judged on", day, "an exception outlives its end while the day is before it"
         ),
     }
 )
 
+_FALLS_DOWN = "the fewer there are, the sooner the service is down"
+_INSIDE = "what its program makes of it is not in a plan: read its diff"
+_WORKLOAD = (
+    ("scaling", "the autoscaling", "how many there are decides nothing about what each may do"),
+    ("probes", "the probes", "they decide when it gets requests and when it starts again, not who may send them"),
+    ("resources", "the resources", "what it may use is bounded before and after"),
+    ("storage", "the storage", "how large a volume is, and of what class, is the cluster's matter"),
+    ("command", "the command", _INSIDE),
+    ("environment", "the environment", _INSIDE),
+    ("configuration", "the configuration", _INSIDE),
+    ("schedule", "the schedule of the jobs", "what each may do has lines of its own"),
+)
 _STOLEN = "stolen credentials work until then"
 _HARDENED = "the restricted Pod Security Standard asks for it"
 
@@ -201,6 +220,9 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
             image,
             "what an image holds is not in a plan; a digest fixes it, a tag does not, a repository has its own author",
         ),
+        **{name: Direction(label, neutral, reason) for name, label, reason in _WORKLOAD},
+        "pods": Direction("the least number of pods", more_is_stronger, _FALLS_DOWN),
+        "authorities": Direction("the source of the authorities that count", unknown, _TRUST),
         "user": Direction(
             "the user id", not_root, "root in a container is one mistake away from root on the node", "1000"
         ),

@@ -122,6 +122,28 @@ class Writable:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A directory of a service whose content outlives its pods; `scope` says which of them share it."""
+
+    service: str
+    path: str
+    # A volume that all replicas share is written to as one of each is.
+    scope: str = field(compare=False)
+    kind: Literal["kept"] = "kept"
+
+
+@dataclass(frozen=True)
+class ServiceJob:
+    """A job of a service; what it may do are facts of its own, under its workload's name."""
+
+    service: str
+    workload: str
+    # When it runs decides nothing about what it may do.
+    schedule: str = field(compare=False)
+    kind: Literal["service-job"] = "service-job"
+
+
+@dataclass(frozen=True)
 class Registry:
     """A registry, or a path of one, that images may come from by a rule."""
 
@@ -266,6 +288,8 @@ Grant = (
     | ApiRight
     | ApiToken
     | Writable
+    | Kept
+    | ServiceJob
     | Registry
     | Signer
     | Unjudged

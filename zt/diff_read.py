@@ -79,6 +79,7 @@ def _platform(stack: Stack, wanted: Plan) -> Iterator[tuple[str, str]]:
     yield "mtls", mesh.mtls if mesh else "off"
     yield "authorization", mesh.authorization if mesh else "off"
     yield "network-policies", _on(stack.posture.network_policies)
+    yield "service-identities", wanted.identities.action.value if wanted.identities else "off"
     yield from _door(wanted.ingress)
     if controller:
         yield "door-identity", f"{controller.namespace}/{controller.service_account}"

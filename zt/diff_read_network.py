@@ -24,13 +24,18 @@ _NAMESPACE = "kubernetes.io/metadata.name"
 def network_facts(name: str, args: SecureServiceArgs) -> Iterator[Fact]:
     """Who may reach the service, what it may reach, and which of its ports take clear text."""
     yield from _callers(name, args)
+    yield from outward_facts(name, args)
+    if authentication := peer_authentication(args):
+        days = {clear.port: clear.expires for clear in args.plaintext_ports}
+        yield from (ClearText(name, int(port), days[int(port)]) for port in authentication["spec"]["portLevelMtls"])
+
+
+def outward_facts(name: str, args: SecureServiceArgs) -> Iterator[Fact]:
+    """What it may reach beside other services, whose own facts say who calls them."""
     yield from _egress(name, args)
     for entry in service_entries(args):
         for port in entry["spec"]["ports"]:
             yield from (OutsideHost(name, host, port["number"], port["protocol"]) for host in entry["spec"]["hosts"])
-    if authentication := peer_authentication(args):
-        days = {clear.port: clear.expires for clear in args.plaintext_ports}
-        yield from (ClearText(name, int(port), days[int(port)]) for port in authentication["spec"]["portLevelMtls"])
 
 
 def token_settings(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:

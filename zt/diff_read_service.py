@@ -7,9 +7,11 @@ from typing import Any, cast
 from components.policy_library import Library
 from components.service_args import SecureServiceArgs
 from components.service_door import HSTS
+from components.service_job import job_spec, workload_of
+from components.service_jobs import JobArgs
 from components.service_route import http_route_spec, ingress_manifest, public_url
 from components.service_vault import TOKEN_AUDIENCE, uses_vault, vault_policy
-from components.service_workload import deployment_spec, role_rules
+from components.service_workload import role_rules, workload_spec
 from zt.diff_facts import (
     ANYTHING,
     ApiRight,
@@ -17,23 +19,27 @@ from zt.diff_facts import (
     DatabaseRight,
     Exemption,
     Fact,
+    Kept,
     Public,
     Service,
+    ServiceJob,
     ServiceSetting,
     VaultAccess,
     Writable,
 )
-from zt.diff_read_network import network_facts, token_settings
+from zt.diff_read_network import network_facts, outward_facts, token_settings
+from zt.diff_read_workload import workload_settings
 
 Manifest = dict[str, Any]
 
+_SCOPES = ("each of its pods by itself", "all of its pods together")
 _POLICY = re.compile(r'path "([^"]+)" \{\s*capabilities = \[([^\]]*)\]')
 
 
 def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     """Every fact of one service."""
     name = f"{args.namespace}/{args.name}"
-    deployment = deployment_spec(args)
+    deployment = workload_spec(args)
     yield Service(name, args.team)
     yield from network_facts(name, args)
     yield from _public(name, args)
@@ -41,9 +47,28 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     yield from _database(name, args)
     yield from _api(name, args, deployment)
     yield from (Writable(name, path) for path in dict.fromkeys(args.writable))
-    yield from (ServiceSetting(name, key, value) for key, value in _settings(args, deployment))
+    yield from (Kept(name, volume.path, _SCOPES[volume.shared]) for volume in args.volumes)
+    settings = (*_settings(args, deployment), *workload_settings(args, deployment))
+    yield from (ServiceSetting(name, key, value) for key, value in settings)
+    for job in args.jobs:
+        yield from _job(name, args, job)
     for exception in args.exceptions:
         yield Exemption(name, exception.rule, library.rule(exception.rule).tier, exception.expires)
+
+
+def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
+    """What a job may do, under the name of its workload: its identity is another one than the service's."""
+    made = workload_of(args, job)
+    name = f"{made.namespace}/{made.name}"
+    yield ServiceJob(service, name, job.schedule)
+    yield from outward_facts(name, made)
+    yield from _vault(name, made)
+    yield from _database(name, made)
+    pod = job_spec(args, job)["template"]["spec"]
+    for container in pod["containers"]:
+        yield from (
+            ServiceSetting(name, key, value) for key, value in _hardening(_section(container, "securityContext"))
+        )
 
 
 def _section(manifest: Manifest, key: str) -> Manifest:

@@ -15,6 +15,7 @@ from zt.diff_facts import (
     Exemption,
     Fact,
     Grant,
+    Kept,
     OutsideHost,
     PlatformSetting,
     Public,
@@ -25,6 +26,7 @@ from zt.diff_facts import (
     RuleParameter,
     RuleText,
     Service,
+    ServiceJob,
     ServiceSetting,
     Setting,
     Side,
@@ -53,6 +55,8 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
         "api-right": "kubernetes-api",
         "api-token": "kubernetes-api",
         "writable": "workload",
+        "kept": "workload",
+        "service-job": "workload",
         "registry": "images",
         "signer": "images",
         "unjudged": "rules",
@@ -111,7 +115,9 @@ def subject_of(fact: Fact) -> str:
 
 def namer(*sides: Side) -> Say:
     """How sentences name a service: by its name alone, unless two namespaces have one of that name."""
-    services = {fact.service for side in sides for fact in side.facts if isinstance(fact, Service)}
+    facts = [fact for side in sides for fact in side.facts]
+    services = {fact.service for fact in facts if isinstance(fact, Service)}
+    services |= {fact.workload for fact in facts if isinstance(fact, ServiceJob)}
     names = [service.rpartition("/")[2] for service in services]
 
     def say(service: str) -> str:
@@ -143,8 +149,8 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
             return f"the pods of {say(grant.service)} {now} hold a token of the Kubernetes API"
         case Writable():
             return f"{say(grant.service)} may {now} write to {grant.path}"
-        case Service():
-            return f"{say(grant.service)} is {'a new service' if gained else 'gone, a service'} of team {grant.team}"
+        case Kept() | ServiceJob() | Service():
+            return _workload_sentence(grant, now, gained, say)
         case _:
             return _platform_sentence(grant, now, gained)
 
@@ -158,6 +164,16 @@ def _network_sentence(grant: Reach | Egress | OutsideHost, now: str, say: Say) -
         case OutsideHost():
             where = f"{grant.host}:{grant.port} ({grant.protocol})"
             return f"the proxy of {say(grant.service)} {now} lets it reach {where} outside the cluster"
+
+
+def _workload_sentence(grant: Kept | ServiceJob | Service, now: str, gained: bool, say: Say) -> str:
+    match grant:
+        case Kept():
+            return f"{say(grant.service)} {now} keeps what is written to {grant.path}, {grant.scope}"
+        case ServiceJob():
+            return f"{say(grant.workload)} is {'a new' if gained else 'no longer a'} job of {say(grant.service)}"
+        case Service():
+            return f"{say(grant.service)} is {'a new service' if gained else 'gone, a service'} of team {grant.team}"
 
 
 def _platform_sentence(grant: AuditDevice | Registry | Signer | Unjudged | RuleItem, now: str, gained: bool) -> str:

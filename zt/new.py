@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 
@@ -16,11 +15,10 @@ from zt.new_file import (
     free_path,
     missing,
     read_others,
-    secrets_of,
     service_text,
-    split,
     write_new,
 )
+from zt.new_flags import values_of
 from zt.new_outcome import outcome
 from zt.new_prompts import ask, confirm
 from zt.new_view import show
@@ -33,20 +31,10 @@ def command(
 ) -> int:
     """`run` with what the flags say, each under the key it is for; `None` and an empty list say nothing."""
     try:
-        values = {key: _from_flag(key, value) for key, value in flags.items() if value not in (None, [])}
+        values = values_of({key: value for key, value in flags.items() if value not in (None, [])})
     except ConfigError as error:
         return _refused(error)
     return run(Request(name, values, project, stack, yes, dry_run, output_format))
-
-
-def _from_flag(key: str, value: object) -> object:
-    match key:
-        case "calls":
-            return split(cast("list[str]", value))
-        case "secrets":
-            return secrets_of(cast("list[str]", value))
-        case _:
-            return value
 
 
 def at_terminal() -> bool:

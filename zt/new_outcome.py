@@ -12,8 +12,12 @@ from components.policy_library import load_library
 from components.service_args import SecureServiceArgs
 from components.service_calls import authorization_policy
 from components.service_files import parse_service
+from components.service_job import workload_of
+from components.service_jobs import JobArgs, job_name
 from components.service_network import Manifest, mesh_objects
+from components.service_storage import claim_name, config_name
 from components.service_vault import uses_vault
+from components.service_workload import workload_kind
 from components.stack import Stack
 from zt.diff_changes import Change, changes
 from zt.diff_facts import Reach, Side
@@ -96,11 +100,19 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
         dry_run = "istio.io/dry-run" in policy["metadata"].get("annotations", {})
         yield Item("AuthorizationPolicy", name, "dry run" if dry_run else "")
     yield from (Item(made["kind"], _named(made)) for made in mesh_objects(args))
+    yield from _storage(args)
     yield from (Item("PolicyException", f"{NAMESPACE}/{args.key}.{e.rule}") for e in args.exceptions)
-    yield Item("Deployment", name, f"{args.replicas} x {args.image}")
+    for job in args.jobs:
+        yield from _job(args, job)
+    scaling = args.autoscaling
+    count = f"{scaling.minimum} to {scaling.maximum}" if scaling.maximum else str(args.replicas)
+    kept = "; ".join(f"{v.path}: {v.size} that each keeps" for v in args.volumes if not v.shared)
+    yield Item(workload_kind(args), name, f"{count} x {args.image}" + (f"; {kept}" if kept else ""))
     yield Item("Service", name, f"port {args.port}, {args.protocol}")
-    if args.replicas > 1:
+    if args.smallest > 1:
         yield Item("PodDisruptionBudget", name)
+    if scaling.maximum:
+        yield Item("HorizontalPodAutoscaler", name, f"at {scaling.cpu} % of the CPU request")
     if args.public:
         yield Item("Ingress" if platform.route == "ingress" else "HTTPRoute", name, args.host)
 
@@ -109,13 +121,36 @@ def _named(made: Manifest) -> str:
     return f"{made['metadata']['namespace']}/{made['metadata']['name']}"
 
 
+def _storage(args: SecureServiceArgs) -> Iterator[Item]:
+    if args.config.path:
+        files = ", ".join(sorted(args.config.files))
+        yield Item("ConfigMap", f"{args.namespace}/{config_name(args.name)}", f"{args.config.path}: {files}")
+    for volume in args.volumes:
+        if volume.shared:
+            claim = f"{args.namespace}/{claim_name(args.name, volume.name)}"
+            yield Item("PersistentVolumeClaim", claim, f"{volume.path}: {volume.size} that all share")
+
+
+def _job(args: SecureServiceArgs, job: JobArgs) -> Iterator[Item]:
+    name = f"{args.namespace}/{job_name(args.name, job.name)}"
+    yield Item("ServiceAccount", name, "no token mounted")
+    if args.platform.network_policies:
+        yield Item("NetworkPolicy", name, "everything else is closed")
+    yield from (Item(made["kind"], _named(made)) for made in mesh_objects(workload_of(args, job)))
+    yield (
+        Item("CronJob", name, f"at {job.schedule}, UTC") if job.schedule else Item("Job", name, "once for each change")
+    )
+
+
 def vault_items(args: SecureServiceArgs) -> Iterator[Item]:
     """What of a service is in Vault; nothing on a stack without one."""
     if not uses_vault(args):
         return
     platform = args.platform
-    yield Item("policy", args.key, "reads its own paths only")
-    yield Item("role", f"auth/{platform.auth_path}/role/{args.key}", f"for the service account {args.name} alone")
+    jobs = [workload_of(args, job) for job in args.jobs]
+    for one in (args, *(job for job in jobs if uses_vault(job))):
+        yield Item("policy", one.key, "reads its own paths only" if one is args else "reads what its job asks for only")
+        yield Item("role", f"auth/{platform.auth_path}/role/{one.key}", f"for the service account {one.name} alone")
     for secret in args.secrets:
         path = f"{platform.kv_mount}/data/{args.secret_path(secret.name)}"
         yield Item("secret", path, f"/vault/secrets/{secret.file} in the pod")

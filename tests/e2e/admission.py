@@ -13,6 +13,7 @@ from tests.policy import cases
 from tests.policy.cases import Case, Manifest, merge
 
 _PARALLEL = 4
+_JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 _EPHEMERAL = "ephemeralContainers"
 # The API server refuses a pod whose service account it does not know.
 _ACCOUNTS = ("api", "default-api")
@@ -39,8 +40,9 @@ class RefusedError(Exception):
 class Admission:
     """Asks the API server about objects, each in a namespace with what has to be beside it."""
 
-    def __init__(self, plane: Plane, rules: Iterable[str]) -> None:
+    def __init__(self, plane: Plane, rules: Iterable[str], api: Any = None) -> None:
         self.plane = plane
+        self._api = api or plane.api
         self._rule = re.compile(rf"\b(?:vpol-)?({'|'.join(sorted(rules, key=len, reverse=True))})\b")
         self._places: dict[str, str] = {}
         self._targets: dict[tuple[str, str], str] = {}
@@ -117,12 +119,28 @@ class Admission:
             path += f"/{metadata['name']}"
         if subresource:
             path += f"/{subresource}"
-        api: Any = self.plane.api
-        response = api.call_api(
+        body = None if verb in ("GET", "DELETE") else merge(manifest, {"metadata": {"namespace": namespace or None}})
+        return self._call(verb, f"{path}{'?dryRun=All' if dry_run else ''}", body)
+
+    def answer(self, verb: str, path: str, body: Manifest | None = None) -> str:
+        """What the API server says to a request that it refuses; empty when it does not."""
+        try:
+            self._call(verb, path, body)
+        except RefusedError as refused:
+            return refused.message
+        return ""
+
+    def _call(self, verb: str, path: str, body: Manifest | None) -> Any:
+        response = self._api.call_api(
             verb,
-            f"{api.configuration.host}{path}{'?dryRun=All' if dry_run else ''}",
-            header_params={"Content-Type": "application/json", "Accept": "application/json"},
-            body=None if verb in ("GET", "DELETE") else merge(manifest, {"metadata": {"namespace": namespace or None}}),
+            f"{self._api.configuration.host}{path}",
+            # The client adds its own, a token among them, to the calls that it generates alone.
+            header_params={
+                **self._api.default_headers,
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+            },
+            body=body,
         )
         answer = json.loads(response.read())
         if response.status >= HTTPStatus.BAD_REQUEST:

@@ -116,11 +116,15 @@ class Plane:
 
     def core_as(self, namespace: str, account: str) -> Any:
         """The core API, as nothing but that service account."""
+        return client.CoreV1Api(self.client_as(namespace, account))
+
+    def client_as(self, namespace: str, account: str) -> client.ApiClient:
+        """A client that is nothing but that service account."""
         admin = self.api.configuration
         own = client.Configuration()
         own.host, own.ssl_ca_cert = admin.host, admin.ssl_ca_cert
-        own.api_key = {"authorization": f"Bearer {self.token(namespace, account)}"}
-        return client.CoreV1Api(client.ApiClient(own))
+        token = f"Bearer {self.token(namespace, account)}"
+        return client.ApiClient(own, header_name="Authorization", header_value=token)
 
     @cached_property
     def overlay(self) -> dict[str, Any]:

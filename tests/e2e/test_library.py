@@ -16,6 +16,7 @@ from components.posture import Action
 from components.service_spec import PLATFORM_NAMESPACES
 from tests.e2e import pods
 from tests.e2e.admission import Admission, Outcome
+from tests.e2e.hard_service import HARD, HardService, make_disks
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
 from tests.policy import cases
@@ -74,6 +75,8 @@ def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     own.core.create_namespace({"metadata": {"name": OLDER}})
     own.apps.create_namespaced_deployment(OLDER, privileged_deployment())
     enforce_everything(own.checkout)
+    (own.checkout / "services/hard.yaml").write_text(yaml.safe_dump(HARD))
+    make_disks(own)
     own.run("up", "--stack", STACK)
     return own
 
@@ -243,6 +246,10 @@ class TestExceptions:
             "policies.kyverno.io", "v1", "kyverno", "policyexceptions"
         )
         assert not found["items"]
+
+
+class TestAHardService(HardService):
+    """Whatever a service file can say of its workload is admitted, with every rule denying."""
 
 
 class TestWithoutKyverno:

@@ -10,6 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from tests.e2e import mesh_objects, pods
 from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane
+from tests.e2e.service_identities import Identities
 from tests.e2e.waiting import eventually
 from tests.policy import cases
 
@@ -206,6 +207,10 @@ class TestKubernetesAccess:
         with pytest.raises(ApiException) as refused:
             own.create_namespaced_pod(SHOP, pods.pod("evil"))
         assert refused.value.status == 403
+
+
+class TestServiceIdentities(Identities):
+    """Who may create pods in a namespace may not run one as its services."""
 
 
 class TestMesh:

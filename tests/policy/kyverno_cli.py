@@ -16,12 +16,10 @@ from embedded.toolchain import ensure
 Manifest = dict[str, Any]
 _PARALLEL = min(os.cpu_count() or 1, 4)
 # A list of what the CLI was given none of is an error, where a cluster's is empty.
-_ELSEWHERE: Manifest = {
-    "apiVersion": "policy/v1",
-    "kind": "PodDisruptionBudget",
-    "metadata": {"name": "elsewhere", "namespace": "elsewhere"},
-    "spec": {},
-}
+_ELSEWHERE: list[Manifest] = [
+    {"apiVersion": version, "kind": kind, "metadata": {"name": "elsewhere", "namespace": "elsewhere"}, "spec": {}}
+    for version, kind in (("policy/v1", "PodDisruptionBudget"), ("autoscaling/v2", "HorizontalPodAutoscaler"))
+]
 # The CLI guesses the resource of a kind it does not know, here "gatewaies".
 _GATEWAYS: Manifest = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -78,7 +76,7 @@ def matches(policy: Manifest, made: Manifest) -> bool:
 def _judge(folder: Path, policies: list[Manifest], objects: list[Manifest], beside: list[Manifest]) -> str:
     folder.mkdir()
     context, crds = folder / "context.yaml", folder / "crds.yaml"
-    spec = {"resources": [*beside, _ELSEWHERE]}
+    spec = {"resources": [*beside, *_ELSEWHERE]}
     context.write_text(
         yaml.safe_dump(
             {"apiVersion": "cli.kyverno.io/v1alpha1", "kind": "Context", "metadata": {"name": "beside"}, "spec": spec}

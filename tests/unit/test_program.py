@@ -2,12 +2,16 @@
 
 import json
 import runpy
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 
+from components.plan import Plan, plan
 from components.policy_library import load_library
+from components.service_storage import VolumeArgs
+from components.stack import Stack
 from tests.unit.monitor import Recording, record
 from tests.unit.stacks import ENVIRONMENTS, ROOT, pulumi_config, values
 
@@ -49,6 +53,22 @@ def test_namespaces_wait_for_the_platform_and_services_for_them(production: Reco
     assert len(platform) > 5
     assert set(platform) <= behind
     assert "shop" in production.behind(production.one("Deployment", "shop.api"))
+
+
+def test_a_namespace_is_protected_when_it_holds_data(production: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = production.one("Namespace", "shop")
+    assert not shop.protect
+    assert not shop.retain_on_delete
+
+    def with_data(stack: Stack) -> Plan:
+        wanted = plan(stack)
+        wanted.services[0] = replace(wanted.services[0], volumes=[VolumeArgs("data", "/data", "1Gi")])
+        return wanted
+
+    monkeypatch.setattr("components.plan.plan", with_data)
+    shop = run("production").one("Namespace", "shop")
+    assert shop.protect
+    assert shop.retain_on_delete
 
 
 def test_a_namespace_names_its_team_and_whether_its_pods_join_the_mesh(production: Recording) -> None:

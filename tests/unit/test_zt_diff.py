@@ -13,6 +13,7 @@ from components.policy_library import REGISTRY_RULE, load_library
 from tests.unit.zt_diff_cases import FACT_CASES, SERVICE_CASES
 from tests.unit.zt_diff_cases_network import NETWORK_CASES
 from tests.unit.zt_diff_cases_platform import PLATFORM_CASES
+from tests.unit.zt_diff_cases_workload import WORKLOAD_CASES
 from tests.unit.zt_diff_files import SMALL, Case, Files, posture
 from zt.diff_changes import Change, changes
 from zt.diff_directions import (
@@ -52,7 +53,7 @@ from zt.diff_judges import (
     switched,
 )
 
-CASES = [*SERVICE_CASES, *NETWORK_CASES, *PLATFORM_CASES]
+CASES = [*SERVICE_CASES, *WORKLOAD_CASES, *NETWORK_CASES, *PLATFORM_CASES]
 
 
 def said(found: tuple[Change, ...]) -> list[tuple[str, str]]:

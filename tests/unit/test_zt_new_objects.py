@@ -14,6 +14,9 @@ from components.policy_exceptions import ExceptionArgs
 from components.secure_service import SecureService
 from components.service_args import ApiRuleArgs, Peer, SecureServiceArgs
 from components.service_database import DatabaseArgs, GrantArgs
+from components.service_jobs import JobArgs
+from components.service_scaling import AutoscalingArgs
+from components.service_storage import ConfigArgs, VolumeArgs
 from tests.unit.monitor import Recording, record
 from tests.unit.stacks import platform, service
 from zt.new_outcome import objects, vault_items
@@ -37,6 +40,12 @@ SHAPES: dict[str, dict[str, Any]] = {
         "metrics": MetricsArgs(9090, "/metrics"),
     },
     "small": {"secrets": [], "replicas": 1},
+    "stateful": {
+        "volumes": [VolumeArgs("data", "/data", "1Gi"), VolumeArgs("media", "/media", "1Gi", "", "ReadWriteMany")],
+        "autoscaling": AutoscalingArgs(2, 5),
+        "config": ConfigArgs("/etc/api", {"a.yaml": "a"}),
+        "jobs": [JobArgs("migrate"), JobArgs("night", schedule="0 3 * * *", secrets=["database"])],
+    },
     "database": {
         "database": DatabaseArgs(
             connection="main",

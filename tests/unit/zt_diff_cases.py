@@ -275,6 +275,7 @@ FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
         [
             PlatformSetting("environment", "production"),
             PlatformSetting("vault-authority", "public"),
+            PlatformSetting("service-identities", "deny"),
             PlatformSetting("a-later-layer", "one"),
             DatabaseSetting("orders", "tls", "on"),
             ServiceSetting("a/b", "database", "orders"),
@@ -282,6 +283,7 @@ FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
         [
             PlatformSetting("environment", "dev"),
             PlatformSetting("vault-authority", "ca.pem"),
+            PlatformSetting("service-identities", "audit"),
             PlatformSetting("a-later-layer", "two"),
             DatabaseSetting("orders", "tls", "off"),
             ServiceSetting("a/b", "database", "stock"),
@@ -292,6 +294,7 @@ FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
             "weaker: a-later-layer goes from one to two",
             "weaker: the authority behind Vault's certificate goes from public to ca.pem",
             "weaker: the environment goes from production to dev",
+            "weaker: the policy on service accounts goes from deny to audit",
         ],
     ),
     ("a token less", [ApiToken("a/b")], [], ["stronger: the pods of a/b no longer hold a token of the Kubernetes API"]),
