@@ -54,8 +54,9 @@ class Identities:
 
     @pytest.mark.parametrize("kind", cases.KINDS)
     def test_a_workload_of_its_own_is_no_service(self, builder: Admission, kind: str) -> None:
-        answer = eventually(lambda: builder.dry_run("POST", _workload(kind, "postgres"), _SHOP).message, "an answer")
-        assert f"{_REFUSED} postgres of shop" in answer
+        refused = f"{_REFUSED} postgres of shop"
+        # Its rights are there a moment after they are given.
+        eventually(lambda: refused in builder.dry_run("POST", _workload(kind, "postgres"), _SHOP).message, refused)
         assert _REFUSED not in builder.dry_run("POST", _workload(kind, "workload"), _SHOP).message
 
     def test_a_service_is_not_changed_into_another_program(self, builder: Admission) -> None:

@@ -98,6 +98,10 @@ OF_ANYBODY = {**DATABASE, "rules": [{}]}
 OF_REDIS = {**DATABASE, "rules": [{"from": [{"source": {"principals": ["*/sa/redis"]}}]}]}
 
 
+# A second control, the policy on service accounts, stands behind these rights.
+USE = ("", "serviceaccounts", "use")
+
+
 def off(name: str, weaken: Weaken, only: str, *succeed: str) -> Weakening:
     return Weakening(name, weaken, only, frozenset(succeed))
 
@@ -160,8 +164,8 @@ WEAKENINGS = (
         "4",
         "escalate",
     ),
-    off("mints", cluster_rights(("", "serviceaccounts/token", "create")), "4", "mint-token"),
-    off("executes", cluster_rights(("", "pods/exec", "create get")), "4", "exec"),
+    off("mints", cluster_rights(("", "serviceaccounts/token", "create"), USE), "4", "mint-token"),
+    off("executes", cluster_rights(("", "pods/exec", "create get"), USE), "4", "exec"),
     off(
         "changes-rules",
         cluster_rights(("policies.kyverno.io", "validatingpolicies", "delete patch get")),
@@ -175,8 +179,8 @@ WEAKENINGS = (
         "tamper-network",
     ),
     off("grants", cluster_rights(("policies.kyverno.io", "policyexceptions", "create")), "4", "grant-exception"),
-    off("debugs", cluster_rights(("", "pods/ephemeralcontainers", "patch")), "5", "debug-container"),
-    off("creates-pods", cluster_rights(("", "pods", "create")), "5", "create-pod"),
+    off("debugs", cluster_rights(("", "pods/ephemeralcontainers", "patch"), USE), "5", "debug-container"),
+    off("creates-pods", cluster_rights(("", "pods", "create"), USE), "5", "create-pod"),
     off("no-rule-for-privileged", without_rule("disallow-privileged"), "5", "pod-privileged"),
     off(
         "no-rule-for-images",
