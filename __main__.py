@@ -27,16 +27,18 @@ def main() -> None:
     except ConfigError as error:
         # Pulumi shows this error without a traceback.
         raise pulumi.RunError(str(error)) from error
-    create(stack, wanted)
+    vault = create(stack, wanted)
     rows = summary.services(wanted.services)
     layers = summary.layers(stack.posture, stack.settings.vault.mode, load_library())
     pulumi.export("summary", {"environment": stack.settings.environment, "layers": layers, "services": rows})
     pulumi.export("services", rows)
     pulumi.export("vault", summary.vault(stack.settings.vault, stack.posture))
     pulumi.export("posture", summary.decisions(stack.posture))
+    if vault and vault.recovery_keys is not None:
+        pulumi.export("vaultRecoveryKeys", pulumi.Output.secret(vault.recovery_keys))
 
 
-def create(stack: Stack, wanted: Plan) -> None:
+def create(stack: Stack, wanted: Plan) -> VaultPlatform | None:
     """Create the platform's layers, the namespaces once those stand, and the services in them."""
     cluster = Provider("cluster")
     on_cluster = pulumi.ResourceOptions(providers=[cluster])
@@ -67,6 +69,7 @@ def create(stack: Stack, wanted: Plan) -> None:
             deleted_with=vault.release if vault else None,
         )
         SecureService(args.key, args, in_namespace)
+    return vault
 
 
 main()

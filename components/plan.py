@@ -19,9 +19,12 @@ from components.service_identities import ServiceIdentitiesArgs
 from components.service_spec import PLATFORM_NAMESPACES
 from components.settings import PROJECT, SECRETS, vault_networks
 from components.settings_platform import DatabaseSettings, ImageAttestor
+from components.settings_vault import BootstrapLogin, VaultBootstrap, VaultSettings
 from components.stack import Stack
 from components.typed_file import ConfigError, Problem
+from components.vault_bootstrap_resources import BootstrapArgs
 from components.vault_database import DatabaseConnectionArgs
+from components.vault_deployer import MOUNTS, CertLogin, DeployerLogin, JwtLogin, KubernetesLogin
 from components.vault_platform import VaultPlatformArgs
 from components.vault_values import PORT, InjectorArgs, ServerArgs
 
@@ -91,7 +94,9 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         ca_cert_file=settings.ca_cert_file,
         login_cert_file=settings.login.cert_file,
         login_key_file=settings.login.key_file,
+        login_jwt_mount=MOUNTS[method] if (method := settings.login.method) in ("jwt", "kubernetes") else "",
         login_role=settings.login.role,
+        bootstrap=_bootstrap(settings, settings.bootstrap) if settings.bootstrap else None,
         kubernetes_host=settings.kubernetes_host,
         kept_versions=settings.secrets.keep_versions,
         check_and_set=settings.secrets.check_and_set,
@@ -120,6 +125,23 @@ def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> Database
         password_secret=f"{SECRETS}:{settings.admin_secret}" if settings.admin_secret else "",
         password_version=settings.admin_password_version,
     )
+
+
+def _bootstrap(settings: VaultSettings, wanted: VaultBootstrap) -> BootstrapArgs:
+    keys = wanted.recovery_shares, wanted.recovery_threshold, wanted.pgp_keys
+    return BootstrapArgs(_deployer_login(settings, wanted.login), *keys)
+
+
+def _deployer_login(settings: VaultSettings, login: BootstrapLogin) -> DeployerLogin:
+    here = "vault.bootstrap.login"
+    if cert := login.cert:
+        return CertLogin(read_pem(cert.ca_cert_file, f"{here}.cert.caCertFile"), cert.common_name)
+    if jwt := login.jwt:
+        authority = read_pem(jwt.issuer_ca_cert_file, f"{here}.jwt.issuerCaCertFile")
+        return JwtLogin(jwt.issuer, jwt.audience, jwt.subject, authority)
+    if account := login.kubernetes:
+        return KubernetesLogin(account.namespace, account.service_account, settings.kubernetes_host)
+    raise ValueError(f"{here}: write one of cert, jwt, kubernetes")
 
 
 def mesh_args(stack: Stack) -> MeshSecurityArgs | None:

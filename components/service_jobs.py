@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from components.service_database import seconds
 from components.service_scaling import ResourcesSpec
-from components.settings_platform import Duration
+from components.settings_vault import Duration
 from components.typed_file import HostName, Label, TypedFile, misplaced
 
 # A CronJob's name is the start of its jobs' names (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/).

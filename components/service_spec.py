@@ -31,7 +31,8 @@ from components.service_probes import ProbesSpec
 from components.service_scaling import AutoscalingSpec, ResourcesSpec
 from components.service_storage import CaBundleSpec, ConfigSpec, VolumeSpec, clash
 from components.settings_ingress import Headers, RateLimit, RequestBytes
-from components.settings_platform import AbsolutePath, Duration, Replicas
+from components.settings_platform import Replicas
+from components.settings_vault import AbsolutePath, Duration
 from components.typed_file import SECRET_KEY, FileName, HostName, Label, TypedFile, misplaced
 
 PLATFORM_NAMESPACES = (

@@ -21,8 +21,8 @@ from components.settings_platform import (
     KyvernoSettings,
     Overlay,
     ServiceDefaults,
-    VaultSettings,
 )
+from components.settings_vault import VaultSettings
 from components.typed_file import (
     Cidr,
     ConfigError,
@@ -221,6 +221,8 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
     _vault_problems(settings, posture, problem)
     ingress_problems(settings.ingress, posture, (*settings.registries, *settings.platform_images), problem)
     _seal_problems(settings.vault, posture, problem)
+    if posture.vault:
+        _bootstrap_problems(settings, problem)
     return found
 
 
@@ -252,6 +254,20 @@ def _vault_problems(settings: Settings, posture: Posture, problem: ProblemSink) 
         for key, value in (("certFile", vault.login.cert_file), ("keyFile", vault.login.key_file)):
             if value is None:
                 problem(f"vault.login.{key}", "required when vault.login.method is cert")
+
+
+def _bootstrap_problems(settings: Settings, problem: ProblemSink) -> None:
+    vault, bootstrap = settings.vault, settings.vault.bootstrap
+    if bootstrap is None:
+        return
+    if vault.login.method != bootstrap.login.kind:
+        problem("vault.login.method", f"vault.bootstrap makes {bootstrap.login.kind}", vault.login.method)
+    if vault.mode == "helm" and vault.seal is None:
+        problem("vault.seal", "required with vault.bootstrap: a new Vault must unseal itself")
+    if vault.mode == "external" and bootstrap.login.kubernetes:
+        problem("vault.bootstrap.login.kubernetes", "needs a Vault in the cluster: set vault.mode to helm")
+    if settings.environment == "production" and not (bootstrap.pgp_keys or bootstrap.plain_keys_reason):
+        problem("vault.bootstrap.pgpKeys", "required in production, or the reason to do without: plainKeysReason")
 
 
 def vault_networks(vault: VaultSettings) -> tuple[str, ...]:

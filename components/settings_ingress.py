@@ -9,7 +9,8 @@ from pydantic.alias_generators import to_camel
 
 from components.gateway_hardening import CIPHER_SUITES, CipherSuite
 from components.posture import Posture
-from components.settings_platform import AbsolutePath, OverlayAcme, Replicas
+from components.settings_platform import OverlayAcme, Replicas
+from components.settings_vault import AbsolutePath
 from components.typed_file import IS_GIVEN, IS_NONE, NONE_OR_GIVEN, HttpsAddress, Label, TypedFile
 
 # The most that a filter of an HTTPRoute takes, with one left for HSTS.

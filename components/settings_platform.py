@@ -2,7 +2,7 @@
 
 import ipaddress
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,7 +15,13 @@ from pydantic import (
     model_validator,
 )
 
-from components.service_database import duration, identifier
+from components.service_database import identifier
+from components.settings_vault import (
+    AbsolutePath,
+    VaultBootstrap,
+    VaultLogin,
+    VaultSettings,
+)
 from components.typed_file import (
     Cidr,
     ConfigError,
@@ -23,7 +29,6 @@ from components.typed_file import (
     HttpsAddress,
     Label,
     Port,
-    Quantity,
     TypedFile,
     line_finder,
     problems_of,
@@ -33,18 +38,6 @@ from components.typed_file import (
 Replicas = Annotated[StrictInt, Field(ge=1, le=9)]
 
 
-def _absolute(value: str) -> str:
-    if not PurePosixPath(value).is_absolute():
-        raise ValueError("not an absolute path")
-    return value
-
-
-def _audit_path(value: str) -> str:
-    if value != "stdout" and not PurePosixPath(value).is_absolute():
-        raise ValueError("not stdout and not an absolute path")
-    return value
-
-
 def _database_host(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
@@ -52,156 +45,7 @@ def _database_host(value: str) -> str:
         return TypeAdapter[str](HostName).validate_python(value)
 
 
-AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
-AuditPath = Annotated[StrictStr, AfterValidator(_audit_path)]
 Identifier = Annotated[StrictStr, AfterValidator(identifier)]
-Duration = Annotated[StrictStr, AfterValidator(duration)]
-
-
-class VaultLogin(TypedFile):
-    """How the deployer logs in to Vault. No token is ever stored: `environment` takes the provider's own variables."""
-
-    method: Literal["environment", "cert"] = "environment"
-    cert_file: AbsolutePath | None = None
-    key_file: AbsolutePath | None = None
-    role: Label = "platform-deployer"
-
-
-class AwsKmsSeal(TypedFile):
-    """A key of AWS KMS. The pods may use it by their service account's role (IRSA), never by an access key."""
-
-    region: StrictStr
-    kms_key_id: StrictStr
-    """The key's id, ARN or alias."""
-    endpoint: HttpsAddress | None = None
-
-
-class GcpKmsSeal(TypedFile):
-    """A key of Google Cloud KMS. The pods may use it by Workload Identity, never by a credentials file."""
-
-    project: StrictStr
-    region: StrictStr
-    key_ring: StrictStr
-    crypto_key: StrictStr
-
-
-class AzureKeyVaultSeal(TypedFile):
-    """A key of Azure Key Vault. The pods may use it by their managed identity, never by a client secret."""
-
-    tenant_id: StrictStr
-    vault_name: StrictStr
-    key_name: StrictStr
-    client_id: StrictStr | None = None
-    """The managed identity, when the node has several."""
-
-
-class TransitSeal(TypedFile):
-    """A key of another Vault's transit engine."""
-
-    address: HttpsAddress
-    key_name: StrictStr
-    mount_path: StrictStr = "transit/"
-    tls_ca_cert: AbsolutePath | None = None
-    """PEM file in the pod; a further key of the Secret `vault.tlsSecret` is there as `/vault/tls/<key>`."""
-    token_secret: Label
-    """The Secret in namespace `vault` whose key `token` holds a token that may use the key, and nothing else."""
-
-
-class StaticSeal(TypedFile):
-    """A key of the operator's own, for OpenBao where there is no key service."""
-
-    current_key_id: Label
-    previous_key_id: Label | None = None
-    """The key before, while its data are not yet written again."""
-    key_secret: Label
-    """The Secret in namespace `vault` that holds each key, 32 bytes, under its id."""
-
-
-class VaultSeal(TypedFile):
-    """The key that unseals Vault on start: one of these (https://developer.hashicorp.com/vault/docs/configuration/seal)."""
-
-    awskms: AwsKmsSeal | None = None
-    gcpckms: GcpKmsSeal | None = None
-    azurekeyvault: AzureKeyVaultSeal | None = None
-    transit: TransitSeal | None = None
-    static: StaticSeal | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if len(self._written) != 1:
-            raise ValueError(f"write one of {', '.join(type(self).model_fields)}")
-        return self
-
-    @property
-    def _written(self) -> dict[str, TypedFile]:
-        given = {name: cast("TypedFile | None", getattr(self, name)) for name in type(self).model_fields}
-        return {name: seal for name, seal in given.items() if seal is not None}
-
-    @property
-    def type(self) -> str:
-        """The seal's name in Vault's own configuration."""
-        return next(iter(self._written))
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """What stands in Vault's own configuration; no secret does."""
-        written = self._written[self.type]
-        return written.model_dump(exclude_none=True, exclude={"token_secret", "key_secret"})
-
-    @property
-    def secret(self) -> str:
-        """The Secret that the pods need for it; empty where their cloud's identity is enough."""
-        return next(
-            (s for s in (self.transit and self.transit.token_secret, self.static and self.static.key_secret) if s), ""
-        )
-
-
-class VaultStorage(TypedFile):
-    """The volumes of the Vault pods."""
-
-    data: Quantity = "10Gi"
-    audit: Quantity = "10Gi"
-    storage_class: Label | None = None
-
-
-class VaultSecrets(TypedFile):
-    """The KV v2 engine that holds the services' secrets (https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v2)."""
-
-    keep_versions: Annotated[StrictInt, Field(ge=1, le=100)] = 10
-    check_and_set: StrictBool = True
-    """Whether a write must name the version that it replaces, so that none undoes another unseen."""
-    delete_after: Duration | None = None
-    """After this time each version is deleted, the newest one too: a secret that is not rotated ends. By default
-    never."""
-    refresh: Duration = "5m"
-    """How often a pod's agent asks for the newest version, and so how soon a rotated secret is in its file."""
-
-
-class VaultSettings(TypedFile):
-    """Vault: installed by its chart, or somewhere else already."""
-
-    mode: Literal["helm", "external"] = "helm"
-    distribution: Literal["vault", "openbao"] = "vault"
-    address: HttpsAddress | None = None
-    """Vault's API as the deployer reaches it."""
-    ca_cert_file: StrictStr | None = None
-    """PEM file of the authority behind Vault's certificate, when it is not a public one."""
-    login: VaultLogin = VaultLogin()
-    kubernetes_host: HttpsAddress = "https://kubernetes.default.svc"
-    """The API server as Vault reaches it, to review tokens."""
-    cidrs: tuple[Cidr, ...] = ()
-    """Networks of an external Vault, when its address is a host name: network policies take no names."""
-    audit_paths: tuple[AuditPath, ...] = ("/vault/audit/audit.log", "stdout")
-    """Where the audit devices write; the posture says how many of them there are."""
-    injector: StrictBool = True
-    """Whether this stack installs the agent injector; false where the cluster has one already."""
-    tls_secret: Label = "vault-server-tls"  # noqa: S105 - the name of a Secret, not its value
-    """The Secret in namespace `vault` with `tls.crt`, `tls.key` and `ca.crt` of the server."""
-    seal: VaultSeal | None = None
-    storage: VaultStorage = VaultStorage()
-    secrets: VaultSecrets = VaultSecrets()
-    retain_data: StrictBool = True
-    """Whether `pulumi destroy` refuses to remove what holds secrets."""
 
 
 class DatabaseSettings(TypedFile):
@@ -311,7 +155,21 @@ class OverlayVault(TypedFile):
     login: VaultLogin = VaultLogin()
     kubernetes_host: HttpsAddress = "https://kubernetes.default.svc"
     audit_directory: AbsolutePath | None = None
+    deployers_ca_cert_file: AbsolutePath | None = None
+    """The authority behind `login.certFile`, for a Vault that the first `pulumi up` initialises."""
     cidrs: tuple[Cidr, ...] = ()
+
+    def bootstrap(self, wanted: VaultBootstrap | None) -> VaultBootstrap | None:
+        """The stack's own bootstrap, by the certificates of this place."""
+        if self.deployers_ca_cert_file is None:
+            return wanted
+        certificate = {"caCertFile": self.deployers_ca_cert_file, "commonName": self.login.role}
+        own = {
+            "login": {"cert": certificate},
+            "plainKeysReason": "they stay with their control plane",
+        }
+        here = VaultBootstrap.model_validate(own)
+        return wanted.model_copy(update={"login": here.login}) if wanted else here
 
 
 class OverlayAcme(TypedFile):
@@ -351,5 +209,10 @@ class Overlay(TypedFile):
             )
         places = here.model_dump(include={"address", "ca_cert_file", "kubernetes_host", "cidrs"})
         # An overlay's Vault lives and dies with the control plane it belongs to, so nothing in it outlasts the stack.
-        fixed = {"mode": "external", "injector": False, "retain_data": False}
+        fixed = {
+            "mode": "external",
+            "injector": False,
+            "retain_data": False,
+            "bootstrap": here.bootstrap(vault.bootstrap),
+        }
         return vault.model_copy(update={**places, **fixed, "login": here.login, "audit_paths": audit_paths})

@@ -10,7 +10,7 @@ from components.posture import Action, Posture
 from components.service_args import SecureServiceArgs
 from components.service_route import public_url
 from components.service_vault import uses_vault
-from components.settings_platform import VaultSettings
+from components.settings_vault import VaultSettings
 
 Row = dict[str, object]
 

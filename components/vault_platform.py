@@ -10,17 +10,22 @@ import pulumi_vault
 from pulumi_kubernetes.core.v1 import Namespace, Secret, ServiceAccount
 from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs
 from pulumi_kubernetes.rbac.v1 import ClusterRoleBinding
-from pulumi_vault import Audit, AuthBackend, Mount, Policy, ProviderAuthLoginCertArgs
+from pulumi_vault import Audit, AuthBackend, Mount, Policy, ProviderAuthLoginCertArgs, ProviderAuthLoginJwtArgs
 from pulumi_vault.kubernetes import AuthBackendConfig, AuthBackendRole
 from pulumi_vault.kv import SecretBackendV2
 
 from components.charts import OPENBAO, VAULT
 from components.service_vault import TOKEN_AUDIENCE
+from components.vault_bootstrap_resources import BootstrapArgs, DeployerAccess, bootstrap
 from components.vault_database import DatabaseConnectionArgs, database_engine
+from components.vault_deployer import DEPLOYER
 from components.vault_operator import OPERATOR, OPERATOR_TOKEN_SECONDS, operator_policy
 from components.vault_values import NAMESPACE, RELEASE, InjectorArgs, ServerArgs, chart_values
 
 REVIEWER = "vault-token-reviewer"
+# Until a new release's pods answer: images are pulled and volumes made first.
+_POD_SECONDS = 300
+_SERVER_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,11 @@ class VaultPlatformArgs:
     login_cert_file: str | None = None
     """With `login_key_file`, the client certificate to log in with; without, the provider's environment is used."""
     login_key_file: str | None = None
-    login_role: str = "platform-deployer"
+    login_jwt_mount: str = ""
+    """The auth method to log in at with the token of `TERRAFORM_VAULT_AUTH_JWT`; empty: not so."""
+    login_role: str = DEPLOYER
+    bootstrap: BootstrapArgs | None = None
+    """How to initialise it; `None`: that is an operator's, and so is the deployer's login."""
     kubernetes_host: str = "https://kubernetes.default.svc"
     kv_mount: str = "secret"
     kept_versions: int = 10
@@ -57,21 +66,28 @@ class VaultPlatformArgs:
             raise ValueError(f"address: {self.address!r} is without TLS; legal: an https:// address")
         if bool(self.login_cert_file) != bool(self.login_key_file):
             raise ValueError("login_cert_file and login_key_file: one without the other; legal: both or none")
+        if self.login_cert_file and self.login_jwt_mount:
+            raise ValueError("login_cert_file and login_jwt_mount: keep one")
+        if self.bootstrap and not (self.login_cert_file or self.login_jwt_mount):
+            raise ValueError("bootstrap: no login of the deployer; legal: login_cert_file, login_jwt_mount")
 
 
 def provider_args(args: VaultPlatformArgs) -> pulumi_vault.ProviderArgs:
     """An explicit provider with a short-lived login and no token of its own."""
-    login = None
+    login = jwt = None
     if args.login_cert_file and args.login_key_file:
         login = ProviderAuthLoginCertArgs(
             cert_file=args.login_cert_file, key_file=args.login_key_file, name=args.login_role
         )
+    elif args.login_jwt_mount:
+        jwt = ProviderAuthLoginJwtArgs(mount=args.login_jwt_mount, role=args.login_role)
     return pulumi_vault.ProviderArgs(
         address=args.address,
         ca_cert_file=args.ca_cert_file,
         auth_login_cert=login,
+        auth_login_jwt=jwt,
         # The login's own token is short-lived already, and making children of it would be one more right.
-        skip_child_token=True if login else None,
+        skip_child_token=True if login or jwt else None,
     )
 
 
@@ -85,13 +101,16 @@ class VaultPlatform(pulumi.ComponentResource):
 
     The operator has a login of its own: a policy, a role and the service account in Vault's namespace that it is for.
 
-    With `server`, a Helm release runs it; a new Vault must be initialised once before its configuration can follow, so
-    the first run stops there with Vault's own error and the next one goes on. Without, a service account reviews tokens
-    on behalf of the external Vault. What holds secrets is protected and retained while `retain_data` is set.
+    With `server`, a Helm release runs it; without, a service account reviews tokens on behalf of the external Vault.
+    With `bootstrap` a Vault that nobody initialised is, the deployer's login is made, and the root token revoked;
+    without, an operator does that before the configuration can follow. What holds secrets is protected and retained
+    while `retain_data` is set.
     """
 
     provider: pulumi_vault.Provider
     release: Release | None
+    recovery_keys: pulumi.Output[Sequence[str]] | None
+    """The keys that the bootstrap got, a secret; empty where somebody else initialised Vault."""
     kv_mount: str
     auth_path: str
     ready: list[pulumi.Resource]
@@ -109,8 +128,13 @@ class VaultPlatform(pulumi.ComponentResource):
             ),
         )
         self.release = self._release(name, namespace, keep)
+        self.recovery_keys, self._before = None, list[pulumi.Resource]([self.release] if self.release else [])
+        if args.bootstrap:
+            self._bootstrap(name, args.bootstrap, keep)
         self.provider = pulumi_vault.Provider(
-            f"{name}.provider", provider_args(args), opts=pulumi.ResourceOptions(parent=self)
+            f"{name}.provider",
+            provider_args(args),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=self._before if args.bootstrap else None),
         )
         audits = self._audits()
         engine = self._engine(audits, keep)
@@ -130,7 +154,7 @@ class VaultPlatform(pulumi.ComponentResource):
         return pulumi.ResourceOptions(
             parent=self,
             provider=self.provider,
-            depends_on=[*depends_on, *([self.release] if self.release else [])],
+            depends_on=[*depends_on, *self._before],
             # A Vault that is gone cannot be asked to delete.
             deleted_with=self.release if self._args.server else None,
             protect=protect,
@@ -158,6 +182,22 @@ class VaultPlatform(pulumi.ComponentResource):
                 parent=self, depends_on=[namespace], protect=holds_data, retain_on_delete=holds_data
             ),
         )
+
+    def _bootstrap(self, name: str, args: BootstrapArgs, keep: bool | None) -> None:
+        own = self._args
+        access = DeployerAccess(
+            address=own.address,
+            ca_cert_file=own.ca_cert_file or "",
+            role=own.login_role,
+            cert_file=own.login_cert_file or "",
+            key_file=own.login_key_file or "",
+            patience=_POD_SECONDS if own.server else _SERVER_SECONDS,
+        )
+        # Nobody gets the recovery keys a second time.
+        options = pulumi.ResourceOptions(parent=self, depends_on=self._before, protect=keep, retain_on_delete=keep)
+        first, login = bootstrap(name, args, access, options)
+        self.recovery_keys = first.recovery_keys
+        self._before = [*self._before, login]
 
     def _audits(self) -> list[pulumi.Resource]:
         return [

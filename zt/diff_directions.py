@@ -121,8 +121,8 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
         "vault-seal-key": Direction("the seal key of Vault", unknown, _TRUST),
         "vault-login": Direction(
             "the deployer's login to Vault",
-            scale("environment", "cert"),
-            "a token of the environment can be copied, a certificate's key stays where it is",
+            scale("environment", "token", "cert"),
+            "a token of the environment can be copied, a pipeline's ends soon, a certificate's key stays where it is",
         ),
         "vault-login-role": Direction("the deployer's role in Vault", unknown, _TRUST),
         "vault-authority": Direction("the authority behind Vault's certificate", unknown, _TRUST),

@@ -122,7 +122,7 @@ def _spans(tracing: TracingArgs | None) -> str:
 def _vault(args: VaultPlatformArgs) -> Iterator[tuple[str, str]]:
     yield "vault-place", "this cluster" if args.server else args.address
     yield "vault-distribution", "openbao" if args.openbao else "vault"
-    yield "vault-login", "cert" if args.login_cert_file else "environment"
+    yield "vault-login", "cert" if args.login_cert_file else ("token" if args.login_jwt_mount else "environment")
     yield "vault-login-role", args.login_role
     yield "vault-authority", args.ca_cert_file or "public"
     yield "vault-reviewer", args.kubernetes_host

@@ -54,7 +54,6 @@ class Supervisor:
         # Relative, since a Unix socket's path may have 107 bytes at most (unix(7)).
         socket = (self._layout.directory("kube-apiserver") / EGRESS_SOCKET).relative_to(state.root)
         self._proxy = EgressProxy(socket, self._routes.resolve)
-        self._vault = VaultServer(self._layout)
         self._wishes = Wishes(state)
         self._door = ChallengeDoor(self._layout.ports["door"], kubernetes)
         self._processes: list[Process] = []
@@ -85,7 +84,7 @@ class Supervisor:
 
     async def _work(self) -> None:
         await self._proxy.start()
-        vault = self._launch(self._vault.program())
+        vault = self._launch(VaultServer(self._layout).program())
         await self._start(core_programs.etcd(self._layout))
         await self._start(core_programs.api_server(self._layout, self._api))
         await self._ensure_cluster_objects()
@@ -94,7 +93,7 @@ class Supervisor:
             self._launch(core_programs.scheduler(self._layout)),
             self._launch(core_programs.kwok(self._layout)),
         ]
-        await asyncio.gather(self._initialise_vault(), *(self._ready(process) for process in [vault, *components]))
+        await asyncio.gather(*(self._ready(process) for process in [vault, *components]))
         await self._ready_nodes()
         if "dataPlane" in self._wishes:
             self._reconciler.configure_stock_envoy()
@@ -128,10 +127,6 @@ class Supervisor:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 return
-
-    async def _initialise_vault(self) -> None:
-        while not await asyncio.to_thread(self._vault.initialise):
-            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _ready_nodes(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS

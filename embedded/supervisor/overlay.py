@@ -7,26 +7,26 @@ import yaml
 from embedded.paths import State
 from embedded.supervisor.acme import acme_directory
 from embedded.supervisor.layout import api_server_url, vault_url
-from embedded.supervisor.pki import ACME, VAULT, Pki
+from embedded.supervisor.pki import ACME, DEPLOYER, VAULT, Pki
 from embedded.supervisor.ports import load_ports
 from embedded.supervisor.private_files import write_private
-from embedded.supervisor.vault_server import DEPLOYER_ROLE
 
 
 def write_overlay(state: State, charts: Path, *, acme: bool = False) -> None:
     """Write the overlay of a control plane that has its ports, with its ACME server when that runs."""
     pki, ports = Pki(state.pki), load_ports(state.ports)
-    deployer = pki.pair(DEPLOYER_ROLE)
+    deployer = pki.pair(DEPLOYER)
     login = {
         "method": "cert",
         "certFile": str(deployer.certificate),
         "keyFile": str(deployer.key),
-        "role": DEPLOYER_ROLE,
+        "role": DEPLOYER,
     }
     vault = {
         "address": vault_url(ports),
         "caCertFile": str(pki.ca(VAULT)),
         "login": login,
+        "deployersCaCertFile": str(pki.ca(VAULT)),
         "kubernetesHost": api_server_url(ports),
         "auditDirectory": str(state.vault),
     }

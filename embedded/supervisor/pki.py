@@ -24,6 +24,7 @@ _RENEW_BEFORE = timedelta(days=30)
 _CLOCK_SKEW = timedelta(minutes=5)
 
 CLUSTER, ETCD, VAULT, ACME = "cluster", "etcd", "vault", "acme"
+DEPLOYER = "platform-deployer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ LEAVES: tuple[Leaf, ...] = (
     Leaf("etcd", ETCD, "etcd", server_names=("localhost", "127.0.0.1")),
     Leaf("etcd-client", ETCD, "kube-apiserver"),
     Leaf("vault-server", VAULT, "vault", server_names=("localhost", "127.0.0.1"), client=False),
-    Leaf("platform-deployer", VAULT, "platform-deployer"),
+    Leaf(DEPLOYER, VAULT, DEPLOYER),
     Leaf("pebble", ACME, "pebble", server_names=("localhost", "127.0.0.1"), client=False),
 )
 

@@ -64,10 +64,10 @@ class Plane:
             start_new_session=True,
         )
 
-    def checkpoint(self, stack: str) -> dict[str, Any]:
-        """The stack's state as Pulumi exports it: secrets stay encrypted."""
+    def checkpoint(self, stack: str, *options: str) -> dict[str, Any]:
+        """The stack's state as Pulumi exports it: secrets stay encrypted without `--show-secrets`."""
         exported = subprocess.run(
-            self.command("pulumi", "stack", "export", "--stack", stack),
+            self.command("pulumi", "stack", "export", "--stack", stack, *options),
             cwd=self.checkout,
             env=self.environment,
             capture_output=True,

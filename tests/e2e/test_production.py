@@ -1,5 +1,6 @@
 """The production stack on real parts: what it blocks, what it admits, what each service may and may not do."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -7,6 +8,7 @@ import hvac.exceptions
 import pytest
 from kubernetes.client.exceptions import ApiException
 
+from components.vault_operator import OPERATOR
 from tests.e2e import mesh_objects, pods
 from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane
@@ -138,6 +140,40 @@ class TestVault:
                 assert not [entry.name for entry in container.env or [] if entry.value_from]
 
 
+class TestBootstrap:
+    """The control plane started with an empty Vault: the first `pulumi up` did the rest."""
+
+    def test_the_root_token_is_refused(self, production: Plane) -> None:
+        token = str(bootstrapped(production, "--show-secrets")["root_token"])
+        assert token
+        assert token not in json.dumps(production.checkpoint(STACK))
+        with pytest.raises(hvac.exceptions.Forbidden):
+            production.vault(token).auth.token.lookup_self()
+
+    def test_no_token_of_root_is_left(self, production: Plane) -> None:
+        operator: Any = production.vault_as_service("vault", OPERATOR, OPERATOR)
+        found: list[list[str]] = []
+        for accessor in operator.list("auth/token/accessors")["data"]["keys"]:
+            # One may end while they are asked for.
+            with contextlib.suppress(hvac.exceptions.VaultError):
+                found.append(operator.auth.token.lookup_accessor(accessor)["data"]["policies"])
+        assert [OPERATOR] in found
+        assert not [policies for policies in found if "root" in policies]
+
+    def test_the_recovery_keys_are_a_secret_of_the_state(self, production: Plane) -> None:
+        keys = bootstrapped(production, "--show-secrets")["recovery_keys"]
+        assert len(keys) == 5
+        state = json.dumps(production.checkpoint(STACK))
+        assert not [key for key in keys if key in state]
+
+
+def bootstrapped(plane: Plane, *options: str) -> dict[str, Any]:
+    """What the initialisation of Vault gave, decrypted."""
+    resources = plane.checkpoint(STACK, *options)["deployment"]["resources"]
+    [outputs] = [made["outputs"] for made in resources if made["type"].endswith(":Initialisation")]
+    return {name: json.loads(outputs[name]["plaintext"]) for name in ("root_token", "recovery_keys")}
+
+
 class TestDeployer:
     """What the token of a `pulumi up` may do in Vault, and what else it may not."""
 
@@ -170,7 +206,6 @@ class TestDeployer:
             "secret/metadata",
             "secret/metadata/shop/api",
             "sys/policies/acl",
-            "sys/policies/acl/platform-deployer",
             "auth/kubernetes/role",
             "auth/token/accessors",
             "auth/cert/certs",

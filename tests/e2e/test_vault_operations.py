@@ -1,5 +1,6 @@
 """What an operator does with a running Vault: ask who read a secret, rotate it, cut a service off."""
 
+import base64
 import json
 import os
 import resource
@@ -13,10 +14,13 @@ from typing import Any
 import hvac.exceptions
 import pytest
 
+from components.vault_bootstrap import JWT_VARIABLE, BootstrapError
+from components.vault_deployer import KubernetesLogin
 from components.vault_operator import OPERATOR, operator_policy
 from tests.e2e.plane import PROJECT, Plane
 from tests.e2e.postgres import Postgres
 from tests.e2e.provider_fixtures import Bao, running_bao
+from tests.e2e.test_vault_bootstrap import properties
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -275,6 +279,28 @@ def operator_of(bao: Bao) -> str:
     bao.write(f"sys/policies/acl/{OPERATOR}", policy=operator_policy())
     made = bao.client.auth.token.create_orphan(policies=[OPERATOR], no_default_policy=True)
     return made["auth"]["client_token"]
+
+
+def test_a_service_account_of_the_cluster_deploys(
+    production: Plane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login of `vault.bootstrap.login.kubernetes`, with the reviewer that Vault's own pod would be."""
+    api = production.api.configuration
+    host, authority = str(api.host), Path(str(api.ssl_ca_cert)).read_text()
+    secret = production.core.read_namespaced_secret("vault-token-reviewer", "vault")
+    reviewer = {"token_reviewer_jwt": base64.b64decode(secret.data["token"]).decode(), "kubernetes_ca_cert": authority}
+    with running_bao(tmp_path, initialised=False) as bao:
+        setup = properties(bao, KubernetesLogin("default", "default", host))
+        writes = json.loads(setup.login["writes"])
+        writes["auth/kubernetes-deployer/config"] |= reviewer
+        root_token = setup.initialise()["root_token"]
+        for wrong in (production.token("default", "default"), production.token("kube-system", "default", "vault")):
+            monkeypatch.setenv(JWT_VARIABLE, wrong)
+            with pytest.raises(BootstrapError, match="cannot log in at auth/kubernetes-deployer"):
+                setup.make_login(root_token, writes=json.dumps(writes))
+        monkeypatch.setenv(JWT_VARIABLE, production.token("default", "default", "vault"))
+        setup.make_login(root_token, writes=json.dumps(writes))
+        assert not setup.lives(root_token)
 
 
 class TestOwnVault:

@@ -330,7 +330,14 @@ def test_the_overlay_says_only_where_things_are(tmp_path: Path) -> None:
     write_overlay(state, Path("/charts"))
     overlay = yaml.safe_load(state.overlay.read_text())
     assert set(overlay) == {"vault", "charts"}
-    assert set(overlay["vault"]) == {"address", "caCertFile", "login", "kubernetesHost", "auditDirectory"}
+    assert set(overlay["vault"]) == {
+        "address",
+        "caCertFile",
+        "login",
+        "deployersCaCertFile",
+        "kubernetesHost",
+        "auditDirectory",
+    }
     assert overlay["vault"]["address"] == "https://127.0.0.1:20001"
     assert set(overlay["vault"]["login"]) == {"method", "certFile", "keyFile", "role"}
     assert mode(state.overlay) == 0o600

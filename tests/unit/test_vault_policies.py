@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from components.service_args import PlatformArgs, SecretArgs, SecureServiceArgs
 from components.service_vault import vault_policy
+from components.vault_deployer import deployer_policy
 from components.vault_operator import operator_policy
-from embedded.supervisor.deployer_policy import deployer_policy
 
 Policy = Mapping[str, frozenset[str]]
 
@@ -117,6 +117,7 @@ def test_what_the_deployer_reads_is_configuration_alone() -> None:
         *("sys/mounts/database/tune", "sys/mounts/auth/kubernetes/tune"),
         *("sys/auth", "sys/auth/kubernetes", "sys/auth/kubernetes/tune", "sys/audit", "sys/audit/audit-*"),
         *("auth/kubernetes/config", "auth/kubernetes/role/+", "sys/policies/acl/+", "secret/config"),
+        "sys/policies/acl/platform-deployer",
         *("database/config/+", "database/roles/+", "auth/token/lookup-self"),
     }
 
@@ -137,7 +138,7 @@ def test_the_deployer_writes_what_the_program_has_and_nothing_else() -> None:
 
 
 def test_the_deployer_cannot_change_its_own_policy() -> None:
-    assert DEPLOYER["sys/policies/acl/platform-deployer"] == {"deny"}
+    assert DEPLOYER["sys/policies/acl/platform-deployer"] == {"read"}
 
 
 def test_only_what_is_root_protected_has_sudo() -> None:
