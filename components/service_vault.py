@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from components.service_args import SecureServiceArgs
 from components.service_database import SECRET_NAME
 from components.service_spec import FIELD_OF_SECRET
+from components.vault_policy import hcl
 
 TOKEN_VOLUME = "vault-token"  # noqa: S105 - the name of a volume
 TOKEN_AUDIENCE = "vault"  # noqa: S105 - the audience claim of the token
@@ -28,7 +29,7 @@ def vault_policy(args: SecureServiceArgs) -> str:
     paths = [f"{mount}/data/{args.secret_path(secret.name)}" for secret in args.secrets]
     if args.database.connection:
         paths.append(args.database_path)
-    return "".join(f'path "{path}" {{\n  capabilities = ["read"]\n}}\n' for path in sorted(paths))
+    return hcl((path, ("read",)) for path in sorted(paths))
 
 
 def injector_annotations(args: SecureServiceArgs) -> dict[str, str]:

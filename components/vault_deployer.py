@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.service_vault import TOKEN_AUDIENCE
+from components.vault_policy import hcl
 
 DEPLOYER = "platform-deployer"
 _TOKEN_SECONDS = 1200
@@ -137,12 +138,7 @@ def login_plan(login: DeployerLogin, role: str) -> LoginPlan:
 
 def deployer_policy() -> str:
     """The policy as Vault's HCL."""
-    return "\n".join(_rule(path, capabilities) for path, capabilities in _RULES)
-
-
-def _rule(path: str, capabilities: tuple[str, ...]) -> str:
-    quoted = ", ".join(f'"{capability}"' for capability in capabilities)
-    return f'path "{path}" {{\n  capabilities = [{quoted}]\n}}\n'
+    return hcl(_RULES)
 
 
 if __name__ == "__main__":

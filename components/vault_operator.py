@@ -5,6 +5,7 @@ and need `sudo`: https://developer.hashicorp.com/vault/docs/concepts/policies an
 """
 
 from components.service_args import PlatformArgs
+from components.vault_policy import hcl
 
 OPERATOR = "platform-operator"
 """The policy, the role of the Kubernetes login, and the service account in Vault's namespace that the role is for."""
@@ -34,9 +35,4 @@ def operator_policy(kv_mount: str = KV_MOUNT, auth_path: str = AUTH_PATH, creden
         (f"auth/{auth_path}/role/+", ("read", "delete")),
         ("auth/token/revoke-self", ("update",)),
     )
-    return "\n".join(_rule(path, capabilities) for path, capabilities in rules)
-
-
-def _rule(path: str, capabilities: tuple[str, ...]) -> str:
-    quoted = ", ".join(f'"{capability}"' for capability in capabilities)
-    return f'path "{path}" {{\n  capabilities = [{quoted}]\n}}\n'
+    return hcl(rules)

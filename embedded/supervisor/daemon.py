@@ -153,7 +153,7 @@ class Supervisor:
         except PostgresError as error:
             self._message = f"postgres: {error}"
             _LOG.exception("postgres")
-            self._wishes.forget()
+            self._wishes.forget("postgres")
 
     async def _run_data_plane(self) -> None:
         while "dataPlane" not in self._wishes:

@@ -22,9 +22,9 @@ class Wishes:
         """Add those that are true."""
         write_private_json(self._file, self._read() | {name: True for name, wished in wishes.items() if wished})
 
-    def forget(self) -> None:
-        """Forget all of them."""
-        self._file.unlink(missing_ok=True)
+    def forget(self, name: str) -> None:
+        """Forget one, whether it was asked for or not."""
+        write_private_json(self._file, {other: True for other in self._read() if other != name})
 
     def _read(self) -> dict[str, bool]:
         return json.loads(self._file.read_text()) if self._file.exists() else {}

@@ -229,5 +229,6 @@ def test_one_wish_does_not_revoke_another(tmp_path: Path) -> None:
     plane = ControlPlane(state)
     plane.wishes.add(dataPlane=True, postgres=False)
     assert (state.run / WANTED).read_text().count("true") == 2
-    plane.wishes.forget()
-    assert not (state.run / WANTED).exists()
+    plane.wishes.forget("postgres")
+    assert "postgres" not in plane.wishes
+    assert "dataPlane" in plane.wishes

@@ -47,5 +47,5 @@ def test_what_was_asked_for_goes_on_until_it_is_forgotten(tmp_path: Path) -> Non
     assert "acme" not in plane.wishes
     (plane.state.run / WANTED).write_text(json.dumps({"postgres": True, "acme": True}))
     assert "acme" in plane.wishes
-    plane.wishes.forget()
+    plane.wishes.forget("acme")
     assert "acme" not in plane.wishes
