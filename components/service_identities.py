@@ -19,10 +19,7 @@ from pulumi_kubernetes.admissionregistration.v1 import (
 
 from components.posture import Action
 from components.service_network import Manifest
-from components.service_spec import SHARED_ACCOUNTS
-
-NAME = "service-identities"
-VERB = "use"
+from components.service_spec import IDENTITIES, SHARED_ACCOUNTS, USE
 
 _ACTIONS = {Action.AUDIT: ["Audit"], Action.WARN: ["Warn", "Audit"], Action.DENY: ["Deny"]}
 _CREATE_AND_UPDATE = ["CREATE", "UPDATE"]
@@ -91,7 +88,7 @@ _ACCOUNT = (
 )
 _MAY = (
     "authorizer.group('').resource('serviceaccounts').namespace(request.namespace).name(variables.account)"
-    f".check('{VERB}').allowed()"
+    f".check('{USE}').allowed()"
 )
 
 
@@ -128,9 +125,9 @@ def policy_spec() -> Manifest:
                 "messageExpression": (
                     "request.userInfo.username + ' may not run a program as service account ' + "
                     "(variables.account == '' ? 'of any pod' : variables.account) + ' of ' + request.namespace + "
-                    f"': it needs the verb {VERB} on serviceaccounts'"
+                    f"': it needs the verb {USE} on serviceaccounts'"
                 ),
-                "message": f"this needs the verb {VERB} on the service account: it is an identity of the platform",
+                "message": f"this needs the verb {USE} on the service account: it is an identity of the platform",
             }
         ],
     }
@@ -140,7 +137,7 @@ def binding_spec(args: ServiceIdentitiesArgs) -> Manifest:
     """The spec of its binding: the namespaces of services, since elsewhere operators make pods of their own."""
     names = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": sorted(args.namespaces)}
     return {
-        "policyName": NAME,
+        "policyName": IDENTITIES,
         "validationActions": _ACTIONS[args.action],
         "matchResources": {"namespaceSelector": {"matchExpressions": [names]}},
     }
@@ -158,18 +155,18 @@ class ServiceIdentities(pulumi.ComponentResource):
         super().__init__("zero-trust:platform:ServiceIdentities", name, None, opts)
         policy = ValidatingAdmissionPolicy(
             name,
-            metadata={"name": NAME},
+            metadata={"name": IDENTITIES},
             spec=_any(policy_spec()),
             opts=pulumi.ResourceOptions(parent=self),
         )
         binding = ValidatingAdmissionPolicyBinding(
             name,
-            metadata={"name": NAME},
+            metadata={"name": IDENTITIES},
             spec=_any(binding_spec(args)),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
         self.ready = [policy, binding]
-        self.register_outputs({"policy": NAME})
+        self.register_outputs({"policy": IDENTITIES})
 
 
 def _any(manifest: Manifest) -> Any:

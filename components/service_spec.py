@@ -47,11 +47,13 @@ PLATFORM_NAMESPACES = (
 )
 # Accounts that a namespace has without a service: nobody's identity rests on them.
 SHARED_ACCOUNTS = ("default", "workload")
+# The policy that keeps all other accounts, and the verb on one that it asks for.
+IDENTITIES, USE = "service-identities", "use"
 _MESH_UID = 1337
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 FIELD_OF_SECRET = re.compile(r"\.Data\.data\.([a-z][a-z0-9_]*)")
 # Verbs and resources that lead from one namespace's rights to all of its secrets, or to more rights.
-_ESCALATING_VERBS = frozenset({"escalate", "bind", "impersonate"})
+_ESCALATING_VERBS = frozenset({"escalate", "bind", "impersonate", USE})
 _ESCALATING_RESOURCES = frozenset(
     {
         "secrets",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from components.service_spec import IDENTITIES
 from tests.e2e import pods
 from tests.e2e.plane import Plane
 from tests.e2e.waiting import eventually
@@ -153,6 +154,11 @@ def without_rule(*rules: str) -> Weaken:
             eventually(lambda path=path: "spec" in call(plane, "GET", path, fails=False), f"{path} is back")
 
     return off
+
+
+def without_identities(plane: Plane) -> AbstractContextManager[None]:
+    """Leaves the identities to whoever may create pods."""
+    return removed(plane, collection(ADMISSION, "validatingadmissionpolicybindings"), [IDENTITIES])
 
 
 def sloppy_exception(plane: Plane) -> AbstractContextManager[None]:

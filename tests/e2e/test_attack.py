@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 from typer.testing import CliRunner
 
+from components.service_spec import USE
 from tests.e2e.attack_weakenings import (
     DEFAULT_ACCOUNT,
     ISTIO,
@@ -34,6 +35,7 @@ from tests.e2e.attack_weakenings import (
     vault_policy,
     vault_role,
     without_deny_by_default,
+    without_identities,
     without_istiods_webhook,
     without_rule,
     without_second_audit_device,
@@ -99,7 +101,7 @@ OF_REDIS = {**DATABASE, "rules": [{"from": [{"source": {"principals": ["*/sa/red
 
 
 # A second control, the policy on service accounts, stands behind these rights.
-USE = ("", "serviceaccounts", "use")
+USE_ACCOUNTS = ("", "serviceaccounts", USE)
 
 
 def off(name: str, weaken: Weaken, only: str, *succeed: str) -> Weakening:
@@ -164,8 +166,8 @@ WEAKENINGS = (
         "4",
         "escalate",
     ),
-    off("mints", cluster_rights(("", "serviceaccounts/token", "create"), USE), "4", "mint-token"),
-    off("executes", cluster_rights(("", "pods/exec", "create get"), USE), "4", "exec"),
+    off("mints", cluster_rights(("", "serviceaccounts/token", "create"), USE_ACCOUNTS), "4", "mint-token"),
+    off("executes", cluster_rights(("", "pods/exec", "create get"), USE_ACCOUNTS), "4", "exec"),
     off(
         "changes-rules",
         cluster_rights(("policies.kyverno.io", "validatingpolicies", "delete patch get")),
@@ -179,8 +181,8 @@ WEAKENINGS = (
         "tamper-network",
     ),
     off("grants", cluster_rights(("policies.kyverno.io", "policyexceptions", "create")), "4", "grant-exception"),
-    off("debugs", cluster_rights(("", "pods/ephemeralcontainers", "patch"), USE), "5", "debug-container"),
-    off("creates-pods", cluster_rights(("", "pods", "create"), USE), "5", "create-pod"),
+    off("debugs", cluster_rights(("", "pods/ephemeralcontainers", "patch"), USE_ACCOUNTS), "5", "debug-container"),
+    off("creates-pods", cluster_rights(("", "pods", "create"), USE_ACCOUNTS), "5", "create-pod"),
     off("no-rule-for-privileged", without_rule("disallow-privileged"), "5", "pod-privileged"),
     off(
         "no-rule-for-images",
@@ -193,6 +195,7 @@ WEAKENINGS = (
     off("no-rule-for-host-namespaces", without_rule("disallow-host-namespaces"), "5", "pod-host-network"),
     off("no-rule-for-root", without_rule("require-run-as-non-root"), "5", "pod-root"),
     off("no-rule-for-capabilities", without_rule("drop-all-capabilities"), "5", "pod-capabilities"),
+    off("no-policy-of-identities", without_identities, "5", "pod-other-identity"),
     off("no-rule-for-tokens", without_rule("disallow-token-automount"), "5", "pod-api-token"),
     off(
         "policy-of-databases",

@@ -159,6 +159,7 @@ class TestWhatGetsThrough:
             ),
             (lambda stack: stack.rights.add(("GET", "/api/v1/nodes")), {"cluster"}),
             (lambda stack: stack.rules_off.add("disallow-privileged"), {"pod-privileged"}),
+            (lambda stack: stack.rules_off.add("service-identities"), {"pod-other-identity"}),
             (
                 lambda stack: stack.rules_off.add("restrict-image-registries"),
                 {"pod-cryptominer", "pod-label-trick", "pod-debug-container"},

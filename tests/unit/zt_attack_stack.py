@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from components.service_spec import IDENTITIES
 from zt.attack.kubernetes_api import Answer, Call, Kubernetes
 from zt.attack.vault_api import Place, Vault, VaultAnswer, VaultCall
 
@@ -60,6 +61,7 @@ class Stack:
         self.audit_logs = audit_logs
         self.revoked: set[str] = set()
         self.made: list[str] = []
+        self.usable: set[str] = set()
         self._number = itertools.count()
 
     # --- the API server
@@ -75,6 +77,8 @@ class Stack:
             return self._as_deployer(call, path)
         if call.method != "GET" and "dryRun" not in query:
             self.made.append(f"{call.method} {path}")
+        if path.endswith("/roles"):
+            self.usable = {name for rule in (call.body or {})["rules"] for name in rule.get("resourceNames", [])}
         if path.endswith("/token"):
             return self._token(call, path)
         return Answer(200, "", {"items": self._items(path)})
@@ -111,10 +115,12 @@ class Stack:
             return Answer(201, "", {"status": {"allowed": True}})
         if path.endswith("authorizationpolicies"):
             return Answer(400, 'admission webhook "validation.istio.io" denied the request: configuration is invalid')
-        rule = next((rule for rule in broken_rules(call.body or {}) if rule not in self.rules_off), "")
+        broken = broken_rules(call.body or {}, self.usable)
+        rule = next((rule for rule in broken if rule not in self.rules_off), "")
         if not rule:
             return Answer(201, "")
-        said = f"pods is forbidden: ValidatingAdmissionPolicy 'vpol-{rule}' with binding 'vpol-{rule}-binding'"
+        policy = rule if rule == IDENTITIES else f"vpol-{rule}"
+        said = f"pods is forbidden: ValidatingAdmissionPolicy '{policy}' with binding '{policy}-binding'"
         return Answer(422, f"{said} denied request: it is bad")
 
     # --- Vault
@@ -168,12 +174,13 @@ class Stack:
                 stream.write(json.dumps(line) + "\n")
 
 
-def broken_rules(body: dict[str, Any]) -> list[str]:
+def broken_rules(body: dict[str, Any], usable: set[str]) -> list[str]:
     spec = body["spec"]
     containers = spec.get("containers") or spec.get("ephemeralContainers")
     images = [container["image"] for container in containers]
     context = containers[0].get("securityContext", {})
     broken = {
+        IDENTITIES: not {*usable, None} & {spec.get("serviceAccountName")},
         "restrict-image-registries": any("registry.example.org" not in image for image in images),
         "disallow-privileged": context.get("privileged"),
         "disallow-host-path": any("hostPath" in volume for volume in spec.get("volumes", [])),

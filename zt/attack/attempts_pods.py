@@ -1,10 +1,11 @@
 """Attack 5: a malicious pod, as the compromised service account and as somebody who may create pods."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 from components.posture import Action
+from components.service_spec import IDENTITIES, ServiceSpec
 from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control, Evidence, Result, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import Answer, by_rights
@@ -14,7 +15,7 @@ from zt.attack.session import NAME, Session
 CRYPTOMINER = "attacker/cryptominer"
 """The zero-trust model's own: `kubectl run evil-pod --image=attacker/cryptominer`."""
 
-_REFUSING_RULE = re.compile(r"AdmissionPolicy 'vpol-([a-z0-9-]+)'|[Pp]olicy ([a-z0-9-]+) (?:failed|error)")
+_REFUSING_RULE = re.compile(r"AdmissionPolicy '(?:vpol-)?([a-z0-9-]+)'|[Pp]olicy ([a-z0-9-]+) (?:failed|error)")
 
 Change = Callable[[Manifest], None]
 
@@ -154,8 +155,8 @@ def _create_pod(session: Session) -> Evidence:
     return together(tries, "nothing was asked for")
 
 
-def _debug_container(session: Session, image: str) -> tuple[str, Manifest] | None:
-    running = [one for other in session.declared.services for one in session.pods_of(other)[:1]]
+def _debug_container(session: Session, image: str, services: Sequence[ServiceSpec]) -> tuple[str, Manifest] | None:
+    running = [one for spec in services for one in session.pods_of(spec)[:1]]
     if not running:
         return None
     target = running[-1]["metadata"]
@@ -168,16 +169,27 @@ def _debug_container(session: Session, image: str) -> tuple[str, Manifest] | Non
 
 def _debug_as_service(session: Session) -> Evidence:
     # An approved image: what stops it is the missing right alone.
-    if (found := _debug_container(session, session.service.image)) is None:
+    if (found := _debug_container(session, session.service.image, session.declared.services)) is None:
         return not_measured("no pod of a service runs")
     return by_rights(session.attacker.call("PATCH", *found, dry_run=True), found[0])
 
 
 def _debug_as_deployer(session: Session) -> Evidence:
-    if (found := _debug_container(session, "docker.io/attacker/shell:v1")) is None:
+    if (found := _debug_container(session, "docker.io/attacker/shell:v1", [session.service])) is None:
         return not_measured("no pod of a service runs")
     answer = session.deployer.call("PATCH", *found, dry_run=True)
     return refusal(answer, ("restrict-image-registries",), "the debug container")
+
+
+def _other_identity(session: Session) -> Evidence:
+    others = [spec.name for spec in session.declared.others if spec.namespace == session.service.namespace]
+    tries: list[Evidence] = []
+    for name in others:
+        body = pod(session)
+        body["spec"]["serviceAccountName"] = name
+        answer = session.deployer.call("POST", _path(session), body, dry_run=True)
+        tries.append(refusal(answer, (IDENTITIES,), f"the pod as {name}"))
+    return together(tries, f"{session.service.namespace} has no other service")
 
 
 _RIGHTS = Control("identity", "SecureService: a service account without rights")
@@ -208,6 +220,13 @@ ATTEMPTS = (
         "Add a debug container from a public registry to a running pod, as a deployer.",
         Control("critical", "KyvernoPolicySet", ("restrict-image-registries",)),
         _debug_as_deployer,
+    ),
+    Attempt(
+        "pod-other-identity",
+        5,
+        "Deploy a good pod with the identity of another service, as a deployer of {service}.",
+        Control("critical", f"ServiceIdentities: {IDENTITIES}"),
+        _other_identity,
     ),
     _bad("pod-privileged", "Deploy a privileged pod.", "disallow-privileged", _privileged),
     _bad("pod-host-path", "Deploy a pod that mounts the node's root directory.", "disallow-host-path", _host_path),

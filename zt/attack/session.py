@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.posture import Posture
 from components.service_args import PlatformArgs
-from components.service_spec import ServiceSpec
+from components.service_spec import USE, ServiceSpec
 from components.service_vault import TOKEN_AUDIENCE
 from zt.attack.authorization import Peer
 from zt.attack.evidence import Evidence, StackError, UntriedError
@@ -23,11 +23,6 @@ MESH_ROOT = "istio-system"
 _TOKEN_SECONDS = 600
 _SETTLE_SECONDS = 10
 _POLL_SECONDS = 0.05
-_DEPLOYER_RULES: list[Manifest] = [
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
-    {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["patch"]},
-    {"apiGroups": ["security.istio.io"], "resources": ["authorizationpolicies"], "verbs": ["create"]},
-]
 
 
 @dataclass(frozen=True)
@@ -51,6 +46,15 @@ class Declared:
     def others(self) -> tuple[ServiceSpec, ...]:
         """Every other service of the stack."""
         return tuple(spec for spec in self.services if spec != self.service)
+
+
+def _deployer_rules(account: str) -> list[Manifest]:
+    return [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["patch"]},
+        {"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [account], "verbs": [USE]},
+        {"apiGroups": ["security.istio.io"], "resources": ["authorizationpolicies"], "verbs": ["create"]},
+    ]
 
 
 def key(spec: ServiceSpec) -> str:
@@ -118,7 +122,7 @@ class Session:
 
     @cached_property
     def deployer(self) -> Kubernetes:
-        """The API server as somebody who may create pods in the namespace, and nothing beyond it."""
+        """The API server as somebody who may create pods of the service in its namespace, and nothing beyond it."""
         namespace = self.service.namespace
         group = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
         labels = {"app.kubernetes.io/managed-by": NAME}
@@ -126,7 +130,7 @@ class Session:
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME}
         subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": NAME}
         made: dict[str, Manifest] = {
-            "roles": {**api, "kind": "Role", "rules": _DEPLOYER_RULES},
+            "roles": {**api, "kind": "Role", "rules": _deployer_rules(self.service.name)},
             "rolebindings": {**api, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]},
         }
         for plural, body in made.items():
