@@ -2,7 +2,7 @@
 
 The first one's outputs are the root token and the recovery keys, secrets that the state holds encrypted, so that a run
 that was cut off goes on where it was. The second one uses the root token and revokes it: what the state then holds is
-dead. Why so: docs/adr/0005-vault-bootstrap.md.
+dead. Why so: docs/adr/0007-vault-bootstrap.md.
 """
 
 import hashlib
