@@ -7,6 +7,7 @@ from pulumi_kubernetes import Provider
 from pulumi_kubernetes.core.v1 import Namespace
 
 from components import summary
+from components.ingress_issuers import VaultIssuer
 from components.kyverno_policy_set import KyvernoPolicySet
 from components.mesh_security import MeshSecurity
 from components.plan import Plan, plan
@@ -34,6 +35,8 @@ def main() -> None:
     pulumi.export("services", rows)
     pulumi.export("vault", summary.vault(stack.settings.vault, stack.posture))
     pulumi.export("posture", summary.decisions(stack.posture))
+    if vault and vault.pki_request is not None:
+        pulumi.export("vaultPkiRequest", vault.pki_request)
     if vault and vault.recovery_keys is not None:
         pulumi.export("vaultRecoveryKeys", pulumi.Output.secret(vault.recovery_keys))
 
@@ -45,7 +48,9 @@ def create(stack: Stack, wanted: Plan) -> VaultPlatform | None:
     policies = KyvernoPolicySet("policies", wanted.policies, on_cluster) if wanted.policies else None
     vault = VaultPlatform("vault", wanted.vault, on_cluster) if wanted.vault else None
     mesh = MeshSecurity("mesh", wanted.mesh, on_cluster) if wanted.mesh else None
-    after_mesh = pulumi.ResourceOptions(providers=[cluster], depends_on=mesh.ready if mesh else [])
+    signer = vault if isinstance(wanted.ingress.issuer, VaultIssuer) else None
+    before_door = [resource for layer in (mesh, signer) if layer for resource in layer.ready]
+    after_mesh = pulumi.ResourceOptions(providers=[cluster], depends_on=before_door)
     ingress = SecureIngress("ingress", wanted.ingress, after_mesh)
     identities = ServiceIdentities("identities", wanted.identities, on_cluster) if wanted.identities else None
     ready = [resource for layer in (policies, vault, mesh, ingress, identities) if layer for resource in layer.ready]

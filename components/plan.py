@@ -19,12 +19,13 @@ from components.service_identities import ServiceIdentitiesArgs
 from components.service_spec import PLATFORM_NAMESPACES
 from components.settings import PROJECT, SECRETS, vault_networks
 from components.settings_platform import DatabaseSettings, ImageAttestor
-from components.settings_vault import BootstrapLogin, VaultBootstrap, VaultSettings
+from components.settings_vault import BootstrapLogin, VaultBootstrap, VaultPki, VaultSettings
 from components.stack import Stack
 from components.typed_file import ConfigError, Problem
 from components.vault_bootstrap_resources import BootstrapArgs
 from components.vault_database import DatabaseConnectionArgs
 from components.vault_deployer import MOUNTS, CertLogin, DeployerLogin, JwtLogin, KubernetesLogin
+from components.vault_pki import PkiArgs
 from components.vault_platform import VaultPlatformArgs
 from components.vault_values import PORT, InjectorArgs, ServerArgs
 
@@ -102,8 +103,14 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         check_and_set=settings.secrets.check_and_set,
         delete_after=seconds(settings.secrets.delete_after) if settings.secrets.delete_after else 0,
         databases=[_connection(stack, name, database) for name, database in sorted(stack.settings.databases.items())],
+        pki=_pki(settings.pki) if settings.pki else None,
         retain_data=settings.retain_data,
     )
+
+
+def _pki(wanted: VaultPki) -> PkiArgs:
+    certificate = read_pem(wanted.certificate_file, "vault.pki.certificateFile")
+    return PkiArgs(wanted.common_name, wanted.domains, certificate, wanted.max_ttl_hours)
 
 
 def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> DatabaseConnectionArgs:

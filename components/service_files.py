@@ -38,7 +38,8 @@ class Admission:
 
     `as_of` gives the day that exceptions are judged on; it is asked only when there is one. `None`: none expires.
     `databases` has the host of each database; `None`: they are not judged. `unsaid` are the settings of a public route
-    that the stack's door has no words for. `scraper` says whether somebody may read metrics.
+    that the stack's door has no words for. `scraper` says whether somebody may read metrics. `signed` are the names that
+    the stack's own PKI signs; `None`: another authority does.
     """
 
     registries: Sequence[str]
@@ -48,6 +49,7 @@ class Admission:
     databases: Mapping[str, str] | None = None
     unsaid: Sequence[str] = ()
     scraper: bool = True
+    signed: Sequence[str] | None = None
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -86,6 +88,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *(problem for file in files for problem in _unsaid(file, admission.unsaid)),
         *_problems(files, findings([file.spec for file in files])),
         *(problem for file in files for problem in _not_admitted(file, admission)),
+        *(problem for file in files for problem in _not_signed(file, admission.signed)),
         *_unreachable_databases(files, admission),
         *(problem for file in files if file.spec.timed for problem in _timed(file, admission.as_of())),
     ]
@@ -200,6 +203,17 @@ def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
         message = "the stack's mesh.scraper is not set, so nobody may read them"
         found.append(file.problem("metrics", message))
     return found
+
+
+def _not_signed(file: ServiceFile, signed: Sequence[str] | None) -> list[Problem]:
+    if signed is None:
+        return []
+    message = "the stack's vault.pki.domains do not name it, so Vault would sign no certificate for it"
+    return [
+        file.problem("host" if host == file.spec.host else "aliases", message, repr(host), signed)
+        for host in file.spec.hosts
+        if not any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in signed)
+    ]
 
 
 def _unreachable_databases(files: Sequence[ServiceFile], admission: Admission) -> list[Problem]:

@@ -223,6 +223,7 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
     _seal_problems(settings.vault, posture, problem)
     if posture.vault:
         _bootstrap_problems(settings, problem)
+        _pki_problems(settings, problem)
     return found
 
 
@@ -268,6 +269,14 @@ def _bootstrap_problems(settings: Settings, problem: ProblemSink) -> None:
         problem("vault.bootstrap.login.kubernetes", "needs a Vault in the cluster: set vault.mode to helm")
     if settings.environment == "production" and not (bootstrap.pgp_keys or bootstrap.plain_keys_reason):
         problem("vault.bootstrap.pgpKeys", "required in production, or the reason to do without: plainKeysReason")
+
+
+def _pki_problems(settings: Settings, problem: ProblemSink) -> None:
+    elsewhere = settings.ingress.vault
+    if settings.vault.pki is None or elsewhere is None:
+        return
+    for name in sorted(elsewhere.model_fields_set & {"mount", "role", "auth_mount", "auth_role"}):
+        problem(f"ingress.vault.{to_camel(name)}", "leave it out: vault.pki makes the engine and its roles")
 
 
 def vault_networks(vault: VaultSettings) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The section `vault` of the stack config."""
 
+import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self, cast
 
@@ -22,8 +23,15 @@ def _audit_path(value: str) -> str:
     return value
 
 
+def _signed_name(value: str) -> str:
+    if not re.fullmatch(r"(\*\.)?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]*[a-z0-9])?", value):
+        raise ValueError("not a host such as api.example.org, nor all below a domain such as *.apps.example.org")
+    return value
+
+
 AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
 AuditPath = Annotated[StrictStr, AfterValidator(_audit_path)]
+SignedName = Annotated[StrictStr, AfterValidator(_signed_name)]
 Duration = Annotated[StrictStr, AfterValidator(duration)]
 PgpPublicKey = Annotated[StrictStr, AfterValidator(public_key)]
 
@@ -223,6 +231,23 @@ class VaultSecrets(TypedFile):
     """How often a pod's agent asks for the newest version, and so how soon a rotated secret is in its file."""
 
 
+class VaultPki(TypedFile):
+    """An intermediate in Vault for internal hosts; cert-manager's issuer `vault` signs by it.
+
+    Vault makes its key. The stack output `vaultPkiRequest` is what the root signs.
+    https://developer.hashicorp.com/vault/docs/secrets/pki
+    """
+
+    common_name: Annotated[StrictStr, Field(min_length=1, max_length=64)]
+    """The intermediate's name. Another name makes another key and request; the old key signs until then."""
+    domains: tuple[SignedName, ...] = Field(min_length=1)
+    """What may be signed: a host, or every host below a domain (`*.apps.example.org`). Never a wildcard."""
+    certificate_file: AbsolutePath | None = None
+    """PEM file of the intermediate's certificate alone. Without it nothing is signed yet."""
+    max_ttl_hours: Annotated[StrictInt, Field(ge=1, le=8760)] = 2160
+    """The longest that a certificate lives; a host's is asked for with 2160 hours, and gets less where this says so."""
+
+
 class VaultSettings(TypedFile):
     """Vault: installed by its chart, or somewhere else already."""
 
@@ -248,5 +273,7 @@ class VaultSettings(TypedFile):
     seal: VaultSeal | None = None
     storage: VaultStorage = VaultStorage()
     secrets: VaultSecrets = VaultSecrets()
+    pki: VaultPki | None = None
+    """The PKI behind the issuer `vault`; by default somebody else's, at `ingress.vault`."""
     retain_data: StrictBool = True
     """Whether `pulumi destroy` refuses to remove what holds secrets."""

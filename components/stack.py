@@ -96,6 +96,7 @@ def read_stack(
         vault=posture.vault,
         databases={name: database.host for name, database in settings.databases.items()},
         unsaid=settings.ingress.unsaid_of_a_service,
+        signed=settings.vault.pki.domains if settings.vault.pki and posture.issuer == "vault" else None,
         scraper=settings.mesh.scraper is not None or not posture.closed,
     )
     return Stack(file, settings, posture, charts_dir, read_services(root / "services", admission))

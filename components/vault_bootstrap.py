@@ -160,7 +160,8 @@ def compare_policy(place: Place, policy: str, mount: str, identity: Identity) ->
     if found.strip() != policy.strip():
         raise BootstrapError(
             f"the policy {DEPLOYER} in Vault at {place.address} is not the program's. Write it with a root token "
-            f"made of recovery keys: python -m components.vault_deployer | vault policy write {DEPLOYER} -"
+            f"made of recovery keys: python -m components.vault_deployer | vault policy write {DEPLOYER} - "
+            "(vault_deployer --pki on a stack with vault.pki)"
         )
 
 

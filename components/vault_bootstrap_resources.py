@@ -26,7 +26,7 @@ from components.vault_bootstrap import (
     is_initialised,
     make_login,
 )
-from components.vault_deployer import DeployerLogin, LoginPlan, deployer_policy, login_plan
+from components.vault_deployer import DeployerLogin, LoginPlan, login_plan
 
 Props = dict[str, Any]
 
@@ -160,9 +160,12 @@ class DeployerAccess:
 
 
 def bootstrap(
-    name: str, args: BootstrapArgs, access: DeployerAccess, opts: pulumi.ResourceOptions
+    name: str, args: BootstrapArgs, access: DeployerAccess, policy: str, opts: pulumi.ResourceOptions
 ) -> tuple[Initialisation, Login]:
-    """Create both resources. `opts` are those of the first one, which waits for the server's own release."""
+    """Create both resources. `opts` are those of the first one, which waits for the server's own release.
+
+    `policy` is the deployer's, as Vault's HCL.
+    """
     place = {"address": access.address, "ca_cert_file": access.ca_cert_file, "patience": access.patience}
     keys = {"shares": args.recovery_shares, "threshold": args.recovery_threshold, "pgp_keys": list(args.pgp_keys)}
     first = Initialisation(f"{name}.initialisation", {**place, **keys}, opts)
@@ -175,7 +178,7 @@ def bootstrap(
             "type": plan.type,
             # As text: Pulumi's numbers are floating point, and Vault's are not.
             "writes": json.dumps(plan.writes, sort_keys=True),
-            "policy": deployer_policy(),
+            "policy": policy,
             "root_token": pulumi.Output.secret(first.root_token),
         },
         pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[first])),

@@ -3,7 +3,8 @@
 The policy is what `pulumi up`, `refresh` and `destroy` of the program need. It writes first values of secrets and reads
 none; the login and the policy themselves it cannot change. Whoever writes policies and roles can still give rights to
 another identity; the audit devices show it. Paths are those of the Vault API documentation; the ones it marks "root
-protected" need `sudo`. `python -m components.vault_deployer` prints the policy.
+protected" need `sudo`. `python -m components.vault_deployer` prints the policy, with `--pki` that of a stack with
+`vault.pki`.
 """
 
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.service_vault import TOKEN_AUDIENCE
+from components.vault_pki import MOUNT, REQUEST_PATH, ROLE_PATH, SIGNED_PATH
 from components.vault_policy import hcl
 
 DEPLOYER = "platform-deployer"
@@ -52,6 +54,14 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("auth/token/lookup-self", ("read",)),
     ("auth/token/renew-self", ("update",)),
     ("auth/token/revoke-self", ("update",)),
+)
+# An intermediate's engine and its one role. It signs nothing with it, and makes no root.
+_PKI_RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (f"sys/mounts/{MOUNT}", _WRITE),
+    (f"sys/mounts/{MOUNT}/tune", _TUNE),
+    (REQUEST_PATH, ("update",)),
+    (SIGNED_PATH, ("update",)),
+    (ROLE_PATH, _WRITE),
 )
 
 
@@ -136,10 +146,10 @@ def login_plan(login: DeployerLogin, role: str) -> LoginPlan:
     return LoginPlan(MOUNTS[method], method, {f"{path}/config": config, **writes} if config else writes)
 
 
-def deployer_policy() -> str:
-    """The policy as Vault's HCL."""
-    return hcl(_RULES)
+def deployer_policy(*, pki: bool = False) -> str:
+    """The policy as Vault's HCL. `pki` is whether the stack has an intermediate of its own."""
+    return hcl((*_RULES, *_PKI_RULES) if pki else _RULES)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(deployer_policy())
+    sys.stdout.write(deployer_policy(pki=sys.argv[1:] == ["--pki"]))

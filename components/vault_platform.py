@@ -18,8 +18,9 @@ from components.charts import OPENBAO, VAULT
 from components.service_vault import TOKEN_AUDIENCE
 from components.vault_bootstrap_resources import BootstrapArgs, DeployerAccess, bootstrap
 from components.vault_database import DatabaseConnectionArgs, database_engine
-from components.vault_deployer import DEPLOYER
+from components.vault_deployer import DEPLOYER, deployer_policy
 from components.vault_operator import OPERATOR, OPERATOR_TOKEN_SECONDS, operator_policy
+from components.vault_pki import PkiArgs, pki_engine
 from components.vault_values import NAMESPACE, RELEASE, InjectorArgs, ServerArgs, chart_values
 
 REVIEWER = "vault-token-reviewer"
@@ -59,6 +60,8 @@ class VaultPlatformArgs:
     database_mount: str = "database"
     databases: Sequence[DatabaseConnectionArgs] = ()
     auth_path: str = "kubernetes"
+    pki: PkiArgs | None = None
+    """An intermediate for internal hosts; `None`: somebody else's signs, or none does."""
     retain_data: bool = True
 
     def __post_init__(self) -> None:
@@ -111,6 +114,8 @@ class VaultPlatform(pulumi.ComponentResource):
     release: Release | None
     recovery_keys: pulumi.Output[Sequence[str]] | None
     """The keys that the bootstrap got, a secret; empty where somebody else initialised Vault."""
+    pki_request: pulumi.Output[str] | None
+    """What the root signs, in PEM; `None` without an intermediate."""
     kv_mount: str
     auth_path: str
     ready: list[pulumi.Resource]
@@ -143,7 +148,8 @@ class VaultPlatform(pulumi.ComponentResource):
         )
         auth = self._authentication(name, namespace, audits)
         operator = self._operator(name, namespace, auth)
-        self.ready = [*audits, *engine, *databases, *auth, *operator]
+        self.pki_request, issuing = self._pki(audits, auth, keep)
+        self.ready = [*audits, *engine, *databases, *auth, *operator, *issuing]
         self.register_outputs({"address": args.address, "kvMount": args.kv_mount, "authPath": args.auth_path})
 
     def _in_vault(
@@ -195,7 +201,7 @@ class VaultPlatform(pulumi.ComponentResource):
         )
         # Nobody gets the recovery keys a second time.
         options = pulumi.ResourceOptions(parent=self, depends_on=self._before, protect=keep, retain_on_delete=keep)
-        first, login = bootstrap(name, args, access, options)
+        first, login = bootstrap(name, args, access, deployer_policy(pki=own.pki is not None), options)
         self.recovery_keys = first.recovery_keys
         self._before = [*self._before, login]
 
@@ -245,6 +251,13 @@ class VaultPlatform(pulumi.ComponentResource):
             opts=self._in_vault([backend]),
         )
         return [backend, config]
+
+    def _pki(
+        self, audits: Sequence[pulumi.Resource], auth: Sequence[pulumi.Resource], keep: bool | None
+    ) -> tuple[pulumi.Output[str] | None, list[pulumi.Resource]]:
+        if self._args.pki is None:
+            return None, []
+        return pki_engine(self._args.pki, self.auth_path, lambda after: self._in_vault([*audits, *auth, *after]), keep)
 
     def _operator(self, name: str, namespace: Namespace, auth: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
         """Whoever the API server lets ask for a token of this account is the operator: it stands on no pod."""

@@ -73,6 +73,7 @@ class Endpoint:
     ``entry``: reading gives a listing, in which this key is the object. ``update``: changes go here, with the last
     part of each dotted field. ``absent``: text of a 400 answer that means "no such object". ``deletes``: false when the
     object only ever disappears with what holds it. ``remount``: prefix under which a change of path moves the object.
+    ``once``: the answer to the first write is all there is, as upstream: never read, changed, deleted or imported.
     The others name flags of the resource: ``unread_if`` it isn't to be read, ``kept_if`` it isn't to be deleted,
     ``overwrites_if`` it may exist already, ``deletes_if`` (of a second endpoint) the deletion happens here.
     """
@@ -84,6 +85,7 @@ class Endpoint:
     absent: str = ""
     deletes: bool = True
     remount: str | None = None
+    once: bool = False
     unread_if: str = ""
     kept_if: str = ""
     overwrites_if: str = ""

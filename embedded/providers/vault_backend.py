@@ -28,7 +28,9 @@ class VaultBackend:
             raise ProviderError(
                 f"{path} exists already, and {endpoint.overwrites_if} is false. {_import(row, object_id)}"
             )
-        self._write(row, path, _body(row, wanted, {}, also=False), object_id)
+        answer = self._write(row, path, _body(row, wanted, {}, also=False), object_id)
+        if endpoint.once:
+            return object_id, _outputs(row, object_id, _keys(row, object_id, wanted), (answer.data, {}), wanted)
         self._write_also(row, wanted, {}, object_id)
         return object_id, self._read_back(row, object_id, wanted)
 
@@ -36,7 +38,9 @@ class VaultBackend:
         """Read the object; None when Vault has nothing there."""
         keys = _keys(row, object_id, state)
         endpoint = _endpoint(row)
-        if endpoint.unread_if and state.get(endpoint.unread_if):
+        if endpoint.once and not state:
+            raise ProviderError(f"{row.token} cannot be imported: Vault tells it once, to whoever makes it")
+        if endpoint.once or (endpoint.unread_if and state.get(endpoint.unread_if)):
             return object_id, _unread(row, object_id, state)
         answer = self._get(row, endpoint, keys)
         if answer is None:
@@ -63,7 +67,7 @@ class VaultBackend:
     def delete(self, row: Row, object_id: str, state: Values) -> None:
         """Delete the object, unless it only goes with what holds it."""
         endpoint, keys = _endpoint(row), _keys(row, object_id, state)
-        if not endpoint.deletes or (endpoint.kept_if and state.get(endpoint.kept_if)):
+        if endpoint.once or not endpoint.deletes or (endpoint.kept_if and state.get(endpoint.kept_if)):
             return
         if row.also and row.also.deletes_if and state.get(row.also.deletes_if):
             endpoint = row.also
@@ -88,10 +92,10 @@ class VaultBackend:
         found = answer.data.get(endpoint.entry.format(**keys))
         return cast("dict[str, object]", found) if isinstance(found, dict) else None
 
-    def _write(self, row: Row, path: str, body: dict[str, object], object_id: str) -> None:
+    def _write(self, row: Row, path: str, body: dict[str, object], object_id: str) -> Answer:
         answer = self._session.write(path, body)
         if answer.ok:
-            return
+            return answer
         said = answer.said
         hint = f" {_import(row, object_id)}" if "already in use" in said else ""
         raise ProviderError(f"Vault couldn't write {path}: {said}.{hint}")

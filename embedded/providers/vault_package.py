@@ -5,6 +5,7 @@ from .server import Backend, Package
 from .vault_backend import VaultBackend
 from .vault_config import CONFIG, connection, decode_config
 from .vault_database_rows import ROWS as DATABASE_ROWS
+from .vault_pki_rows import ROWS as PKI_ROWS
 from .vault_rows import ROWS
 from .vault_session import Session
 
@@ -13,4 +14,4 @@ def _connect(settings: Values) -> Backend:
     return VaultBackend(Session(lambda: connection(settings)))
 
 
-VAULT = Package("pulumi_vault", (*ROWS, *DATABASE_ROWS), CONFIG, _connect, decode_config)
+VAULT = Package("pulumi_vault", (*ROWS, *DATABASE_ROWS, *PKI_ROWS), CONFIG, _connect, decode_config)

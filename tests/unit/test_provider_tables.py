@@ -33,6 +33,11 @@ REPLACING = {
     "vault:database/secretBackendConnection:SecretBackendConnection": {"backend", "name"},
     "vault:database/secretBackendRole:SecretBackendRole": {"backend", "name", "dbName"},
     "vault:generic/endpoint:Endpoint": {"path"},
+    "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest": {
+        *("backend", "type", "commonName", "keyType", "keyBits", "keyName")
+    },
+    "vault:pkiSecret/secretBackendIntermediateSetSigned:SecretBackendIntermediateSetSigned": {"backend", "certificate"},
+    "vault:pkiSecret/secretBackendRole:SecretBackendRole": {"backend", "name"},
 }
 IDS = {
     "vault:index/mount:Mount": ({"path": "kv/"}, "kv"),
@@ -52,6 +57,15 @@ IDS = {
         "database/roles/shop.api",
     ),
     "vault:generic/endpoint:Endpoint": ({"path": "database/rotate-root/shop"}, "database/rotate-root/shop"),
+    "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest": (
+        {"backend": "pki", "type": "internal"},
+        "pki/issuers/generate/intermediate/internal",
+    ),
+    "vault:pkiSecret/secretBackendIntermediateSetSigned:SecretBackendIntermediateSetSigned": (
+        {"backend": "pki"},
+        "pki/intermediate/set-signed",
+    ),
+    "vault:pkiSecret/secretBackendRole:SecretBackendRole": ({"backend": "pki", "name": "hosts"}, "pki/roles/hosts"),
 }
 
 
@@ -62,7 +76,7 @@ def by_token(rows: list[Row]):
 def sdk_class(row: Row) -> type:
     """The SDK's class of a type token: vault:kv/secretV2:SecretV2 is pulumi_vault.kv.SecretV2."""
     package, module, name = row.token.split(":")
-    folder = module.split("/")[0]
+    folder = module.split("/")[0].lower()
     return getattr(importlib.import_module(f"pulumi_{package}" + ("" if folder == "index" else f".{folder}")), name)
 
 
