@@ -38,8 +38,8 @@ class Admission:
 
     `as_of` gives the day that exceptions are judged on; it is asked only when there is one. `None`: none expires.
     `databases` has the host of each database; `None`: they are not judged. `unsaid` are the settings of a public route
-    that the stack's door has no words for. `scraper` says whether somebody may read metrics. `signed` are the names that
-    the stack's own PKI signs; `None`: another authority does.
+    that the stack's door has no words for. `scraper` says whether somebody may read metrics. `signed` are the names
+    that the stack's own PKI signs; `None`: another authority does.
     """
 
     registries: Sequence[str]

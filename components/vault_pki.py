@@ -68,7 +68,7 @@ def issuer_policy() -> str:
 
 
 def answers(certificate: str, request: str) -> str:
-    """The certificate, if it is for the key of the request. Raises `ValueError`: Vault takes any, and cannot sign by it."""
+    """The certificate, if it is for the key of the request. Raises `ValueError`: Vault would take another."""
     asked = ssl.PEM_cert_to_DER_cert(request.replace(_BEGIN_REQUEST, _BEGIN).replace(_END_REQUEST, _END))
     given = ssl.PEM_cert_to_DER_cert(certificate[certificate.index(_BEGIN) :].strip())
     start = asked.index(_PUBLIC_KEY)

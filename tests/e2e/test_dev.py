@@ -1,11 +1,12 @@
 """The dev stack enforces only what its posture says, and becomes production in place."""
 
 import json
-from pathlib import Path
 from typing import Any
 
+import hvac.exceptions
 import pytest
 import yaml
+from cryptography import x509
 from kubernetes.client.exceptions import ApiException
 
 from components.gateway_hardening import BUFFER_FILTER, RATE_LIMIT_FILTER
@@ -13,6 +14,7 @@ from tests.e2e import certificates, pods
 from tests.e2e.certificates import DOOR
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
+from tests.offline_root import OfflineRoot, request
 
 pytestmark = pytest.mark.e2e
 
@@ -23,14 +25,29 @@ HOST = "api.example.org"
 FIREWALL = f"registry.example.org/platform/waf@sha256:{'a' * 64}"
 ISTIO = "networking.istio.io", "v1alpha3"
 GATEWAY_API = "gateway.networking.k8s.io", "v1"
+CERT_MANAGER_API = "cert-manager.io", "v1"
+OUTSIDE = "outside.example.org"
+SIGN = "pki/sign/public-hosts"
 
 
 @pytest.fixture(scope="module")
 def dev(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
-    """The stack of a checkout of its own, whose stack file the last test edits."""
+    """The stack of a checkout of its own, whose stack file later tests edit; its intermediate waits for a root."""
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
+    write(own, stack_file(own, STACK))
     own.run("up", "--stack", STACK, "--acme")
     return own
+
+
+def stack_file(plane: Plane, stack: str) -> dict[str, Any]:
+    """What the stack's file says, with an intermediate in Vault."""
+    file = yaml.safe_load((plane.checkout / f"Pulumi.{stack}.yaml").read_text())
+    file["config"]["zero-trust:vault"]["pki"] = {"commonName": "Example CA 1", "domains": [HOST]}
+    return file
+
+
+def write(plane: Plane, file: dict[str, Any]) -> None:
+    (plane.checkout / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump(file))
 
 
 def uids(plane: Plane) -> dict[str, str]:
@@ -84,10 +101,9 @@ def before(dev: Plane) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def hardened(dev: Plane, before: dict[str, Any]) -> Plane:
     assert before
-    checkout: Path = dev.checkout
-    file = yaml.safe_load((checkout / "Pulumi.production.yaml").read_text())
+    file = stack_file(dev, "production")
     file["config"]["zero-trust:ingress"]["waf"] = {"image": FIREWALL}
-    (checkout / "Pulumi.dev.yaml").write_text(yaml.safe_dump(file))
+    write(dev, file)
     dev.run("up", "--stack", STACK)
     return dev
 
@@ -158,3 +174,103 @@ class TestDoor:
             socket["typed_config"]["@type"] = "type.googleapis.com/envoy.no.such.Type"
         with pytest.raises(ApiException, match=r"url must have schema one of|referenced type unknown"):
             hardened.objects.create_namespaced_custom_object(*group, DOOR, plural, made)
+
+
+@pytest.fixture(scope="module")
+def root() -> OfflineRoot:
+    return OfflineRoot()
+
+
+@pytest.fixture(scope="module")
+def internal(hardened: Plane, root: OfflineRoot, tmp_path_factory: pytest.TempPathFactory) -> Plane:
+    """The same stack once somebody signed its intermediate, and hosts are to have certificates of that one."""
+    [program] = [made for made in hardened.checkpoint(STACK)["deployment"]["resources"] if "outputs" in made][:1]
+    signed = tmp_path_factory.mktemp("root") / "intermediate.pem"
+    signed.write_text(root.sign(program["outputs"]["vaultPkiRequest"]))
+    file = stack_file(hardened, STACK)
+    file["config"]["zero-trust:vault"]["pki"]["certificateFile"] = str(signed)
+    file["config"]["zero-trust:posture"] = {"issuer": {"value": "vault", "reason": "trusted by our root alone"}}
+    write(hardened, file)
+    hardened.run("up", "--stack", STACK)
+    return hardened
+
+
+class TestInternalHosts:
+    """Hosts that only our own clients trust: an intermediate in Vault, whose root is in no Vault."""
+
+    def test_cert_manager_gets_the_certificate_from_vault(self, internal: Plane, root: OfflineRoot) -> None:
+        eventually(lambda: certificates.ready(internal, HOST, "vault"), f"{HOST} from Vault", timeout=90)
+        leaf, intermediate = certificates.chain(internal, f"{HOST}-tls")
+        leaf.verify_directly_issued_by(intermediate)
+        intermediate.verify_directly_issued_by(root.certificate)
+        assert certificates.hosts(leaf) == [HOST]
+        usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        assert list(usages) == [x509.ExtendedKeyUsageOID.SERVER_AUTH]
+
+    def test_vault_refuses_a_host_that_the_stack_file_does_not_name(self, internal: Plane) -> None:
+        wanted = internal.objects.get_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", HOST)
+        spec = {**wanted["spec"], "dnsNames": [OUTSIDE], "secretName": OUTSIDE}
+        body = {**wanted, "metadata": {"name": OUTSIDE, "namespace": DOOR}, "spec": spec, "status": {}}
+        internal.objects.create_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", body)
+
+        def refusal() -> str:
+            found = internal.objects.list_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificaterequests")
+            mine = [made for made in found["items"] if made["metadata"]["name"].startswith(OUTSIDE)]
+            conditions = [condition for made in mine for condition in made.get("status", {}).get("conditions", [])]
+            return next((c["message"] for c in conditions if c.get("reason") == "Failed"), "")
+
+        try:
+            assert "not allowed by this role" in eventually(refusal, f"a refusal for {OUTSIDE}", timeout=60)
+        finally:
+            internal.objects.delete_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", OUTSIDE)
+
+    def test_its_login_may_sign_by_one_role_and_nothing_else(self, internal: Plane) -> None:
+        token = internal.token("cert-manager", "vault-issuer", "vault://vault")
+        login = internal.vault().auth.kubernetes.login(role="cert-manager", jwt=token)
+        vault = internal.vault(login["auth"]["client_token"])
+        assert vault.write_data(SIGN, data={"csr": request([HOST])})["data"]["certificate"]
+        for names in ([OUTSIDE], [f"a.{HOST}"], ["*.example.org"], ["localhost"]):
+            with pytest.raises(hvac.exceptions.InvalidRequest, match="not allowed by this role"):
+                vault.write_data(SIGN, data={"csr": request(names)})
+        for path in ("pki/sign/other", "pki/issue/public-hosts", "pki/sign-verbatim", "pki/roles/public-hosts"):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                vault.write_data(path, data={"csr": request([HOST])})
+        for path in ("pki/roles", "pki/keys", "pki/certs", "secret/metadata/shop"):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                vault.list(path)
+        for path in (
+            f"secret/data/{SHOP}/api/database",
+            "pki/roles/public-hosts",
+            "sys/mounts",
+            "auth/token/lookup-self",
+        ):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                vault.read(path)
+
+    @pytest.mark.parametrize(
+        ("namespace", "account", "audience"),
+        [
+            ("cert-manager", "cert-manager", "vault://vault"),
+            ("cert-manager", "vault-issuer", "vault"),
+            (SHOP, "api", "vault://vault"),
+        ],
+    )
+    def test_nobody_else_gets_it(self, internal: Plane, namespace: str, account: str, audience: str) -> None:
+        with pytest.raises(
+            (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest, hvac.exceptions.InternalServerError)
+        ):
+            internal.vault().auth.kubernetes.login(
+                role="cert-manager", jwt=internal.token(namespace, account, audience)
+            )
+
+    def test_the_deployer_signs_nothing(self, internal: Plane) -> None:
+        for path in (SIGN, "pki/root/generate/internal", "pki/issuers/generate/intermediate/exported"):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                internal.vault_as_deployer().write_data(path, data={"csr": request([HOST]), "common_name": HOST})
+
+    def test_the_state_has_no_key_and_the_next_run_changes_nothing(self, internal: Plane) -> None:
+        resources = internal.checkpoint(STACK, "--show-secrets")["deployment"]["resources"]
+        made = [found for found in resources if found["type"].startswith("vault:pkiSecret/")]
+        assert len(made) == 3
+        assert not [found for found in made if "PRIVATE KEY" in json.dumps(found) or "privateKey" in found["outputs"]]
+        assert "unchanged" in internal.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes").stdout

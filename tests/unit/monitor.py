@@ -6,14 +6,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack
 
+from tests.offline_root import request
+
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
+
+INTERMEDIATE_REQUEST = request([], ec.generate_private_key(ec.SECP384R1()))
+IMPORTED_ISSUER = "the-issuer-of-the-certificate"
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,10 @@ class _Provider(mocks.Mocks):
         outputs = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
             outputs["result"] = f"generated-{args.name}"
+        if args.typ.endswith("SecretBackendIntermediateCertRequest"):
+            outputs["csr"] = INTERMEDIATE_REQUEST
+        if args.typ.endswith("SecretBackendIntermediateSetSigned"):
+            outputs["importedIssuers"] = [IMPORTED_ISSUER]
         if args.typ == "kubernetes:core/v1:Secret" and outputs.get("type") == "kubernetes.io/service-account-token":
             outputs["data"] = {
                 "token": base64.b64encode(b"reviewer-token").decode(),

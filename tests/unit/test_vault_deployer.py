@@ -20,6 +20,7 @@ from components.vault_deployer import (
     deployer_policy,
     login_plan,
 )
+from components.vault_pki import PkiArgs
 from components.vault_platform import VaultPlatformArgs
 from components.vault_values import ServerArgs
 from tests.unit.stacks import plan_of, values
@@ -89,6 +90,8 @@ def test_everything_in_vault_waits_for_the_deployers_login() -> None:
     assert (first.inputs["shares"], first.inputs["threshold"], first.inputs["pgp_keys"]) == (1, 1, ["KEY"])
     assert "root_token" in login.secret_inputs
     assert login.inputs["policy"] == deployer_policy()
+    with_pki = run(login_jwt_mount="jwt", bootstrap=BootstrapArgs(JWT, 1, 1, ["KEY"]), pki=PkiArgs("ca", ["a.org"]))
+    assert with_pki.one("DeployerLogin").inputs["policy"] == deployer_policy(pki=True)
     in_vault = [resource for resource in made.resources if resource.type.startswith("vault:")]
     assert all(login.name in made.behind(resource) for resource in (*in_vault, made.one("pulumi:providers:vault")))
     assert made.one("pulumi:providers:vault").inputs["authLoginJwt"]

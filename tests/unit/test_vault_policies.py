@@ -15,6 +15,7 @@ from components.service_args import PlatformArgs, SecretArgs, SecureServiceArgs
 from components.service_vault import vault_policy
 from components.vault_deployer import deployer_policy
 from components.vault_operator import operator_policy
+from components.vault_pki import issuer_policy
 
 Policy = Mapping[str, frozenset[str]]
 
@@ -135,6 +136,29 @@ def test_the_deployer_writes_what_the_program_has_and_nothing_else() -> None:
         *("auth/kubernetes/login", "auth/other/role/any", "secret/data/shop", "secret/destroy/shop/api/database"),
     ):
         assert not allowed(DEPLOYER, path), path
+
+
+def test_with_an_intermediate_the_deployer_gets_what_the_program_writes_there_and_cannot_sign() -> None:
+    more = parse(deployer_policy(pki=True))
+    write = {"create", "read", "update", "delete"}
+    assert {path: more[path] for path in more if DEPLOYER.get(path) != more[path]} == {
+        "sys/mounts/pki": write,
+        "sys/mounts/pki/tune": {"read", "update"},
+        "pki/issuers/generate/intermediate/internal": {"update"},
+        "pki/intermediate/set-signed": {"update"},
+        "pki/roles/public-hosts": write,
+    }
+    assert set(DEPLOYER) <= set(more)
+    for path in (
+        *("pki/sign/public-hosts", "pki/issue/public-hosts", "pki/sign-verbatim", "pki/root/generate/internal"),
+        *("pki/issuers/generate/intermediate/exported", "pki/root/sign-intermediate", "pki/roles/other", "pki/root"),
+        *("pki/config/ca", "pki/config/issuers", "pki/keys", "pki/key/any", "pki/issuer/any", "pki/revoke"),
+    ):
+        assert not allowed(more, path), path
+
+
+def test_cert_manager_may_ask_one_role_for_signatures_and_nothing_else() -> None:
+    assert parse(issuer_policy()) == {"pki/sign/public-hosts": {"update"}}
 
 
 def test_the_deployer_cannot_change_its_own_policy() -> None:
