@@ -110,7 +110,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
 
 def _pki(wanted: VaultPki) -> PkiArgs:
     certificate = read_pem(wanted.certificate_file, "vault.pki.certificateFile")
-    return PkiArgs(wanted.common_name, wanted.domains, certificate, wanted.max_ttl_hours)
+    return PkiArgs(wanted.common_name, wanted.domains, certificate, wanted.max_ttl_hours, wanted.next_common_name or "")
 
 
 def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> DatabaseConnectionArgs:

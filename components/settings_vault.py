@@ -31,6 +31,7 @@ def _signed_name(value: str) -> str:
 
 AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
 AuditPath = Annotated[StrictStr, AfterValidator(_audit_path)]
+CommonName = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 SignedName = Annotated[StrictStr, AfterValidator(_signed_name)]
 Duration = Annotated[StrictStr, AfterValidator(duration)]
 PgpPublicKey = Annotated[StrictStr, AfterValidator(public_key)]
@@ -238,14 +239,22 @@ class VaultPki(TypedFile):
     https://developer.hashicorp.com/vault/docs/secrets/pki
     """
 
-    common_name: Annotated[StrictStr, Field(min_length=1, max_length=64)]
-    """The intermediate's name. Another name makes another key and request; the old key signs until then."""
+    common_name: CommonName
+    """The intermediate's name. Each name has a key and a request of its own."""
+    next_common_name: CommonName | None = None
+    """The name of its successor, whose request is then the stack output, while this one goes on signing."""
     domains: tuple[SignedName, ...] = Field(min_length=1)
     """What may be signed: a host, or every host below a domain (`*.apps.example.org`). Never a wildcard."""
     certificate_file: AbsolutePath | None = None
     """PEM file of the intermediate's certificate alone. Without it nothing is signed yet."""
     max_ttl_hours: Annotated[StrictInt, Field(ge=1, le=8760)] = 2160
     """The longest that a certificate lives; a host's is asked for with 2160 hours, and gets less where this says so."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.next_common_name == self.common_name:
+            raise ValueError("nextCommonName: the successor needs another name than commonName")
+        return self
 
 
 class VaultSettings(TypedFile):

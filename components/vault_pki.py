@@ -41,7 +41,7 @@ _TOKEN_SECONDS = 60
 
 @dataclass(frozen=True)
 class PkiArgs:
-    """An intermediate and the names that it may sign.
+    """An intermediate and the names that it may sign; `next_common_name` asks for its successor.
 
     Each of `domains` is one host, or `*.` and a domain for every host below it. `certificate` is the intermediate's in
     PEM, empty while nobody signed its request: nothing can be signed then. Raises `ValueError` on anything but one
@@ -52,6 +52,7 @@ class PkiArgs:
     domains: Sequence[str]
     certificate: str = ""
     max_ttl_hours: int = 2160
+    next_common_name: str = ""
 
     def __post_init__(self) -> None:
         if "PRIVATE KEY" in self.certificate:
@@ -73,7 +74,7 @@ def answers(certificate: str, request: str) -> str:
     given = ssl.PEM_cert_to_DER_cert(certificate[certificate.index(_BEGIN) :].strip())
     start = asked.index(_PUBLIC_KEY)
     if asked[start : start + _PUBLIC_KEY_BYTES] not in given:
-        raise ValueError(f"{_CERTIFICATE_KEY}: it is not for the key in Vault: sign the stack output vaultPkiRequest")
+        raise ValueError(f"{_CERTIFICATE_KEY}: it is not for the key of vault.pki.commonName: sign that one's request")
     return certificate
 
 
@@ -92,7 +93,7 @@ def pki_engine(
 ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
     """Mount the engine, ask for the intermediate and, once it is signed, let cert-manager's account sign by it.
 
-    Returns the request, in PEM, and what was made. `options` gives the options of a resource in Vault by what it waits
+    Returns the newest request, in PEM, and what was made. `options` gives the options of a resource in Vault by what it waits
     for; `keep` protects the engine, and with it the key.
     """
     seconds = args.max_ttl_hours * _HOUR_SECONDS
@@ -109,10 +110,16 @@ def pki_engine(
     def within(*after: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(options([engine, *after]), pulumi.ResourceOptions(deleted_with=engine))
 
-    request = SecretBackendIntermediateCertRequest(
-        MOUNT, backend=MOUNT, type="internal", common_name=args.common_name, **_KEY, opts=within()
-    )
-    made: list[pulumi.Resource] = [engine, request]
+    # By its name: a successor that takes over is the request that it was.
+    requests = [
+        SecretBackendIntermediateCertRequest(
+            f"{MOUNT}.{name}", backend=MOUNT, type="internal", common_name=name, **_KEY, opts=within()
+        )
+        for name in (args.common_name, args.next_common_name)
+        if name
+    ]
+    request = requests[0]
+    made: list[pulumi.Resource] = [engine, *requests]
     if args.certificate:
         signed = SecretBackendIntermediateSetSigned(
             MOUNT,
@@ -122,7 +129,7 @@ def pki_engine(
         )
         role = _role(args.domains, seconds, signed.imported_issuers.apply(imported), within(signed))
         made += [signed, role, *_login(auth_path, options, role)]
-    return request.csr, made
+    return requests[-1].csr, made
 
 
 def _role(

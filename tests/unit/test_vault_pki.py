@@ -51,14 +51,15 @@ def made_with(certificate: str = "", **more: Any) -> Recording:
         ({"certificateFile": "intermediate.pem"}, "absolute path"),
         ({"maxTtlHours": 0}, "greater than or equal"),
         ({"maxTtlHours": 9000}, "less than or equal"),
-        ({"root": "pki-root"}, "commonName, domains, certificateFile, maxTtlHours"),
+        ({"nextCommonName": PKI["commonName"]}, "needs another name"),
+        ({"root": "pki-root"}, "commonName, nextCommonName, domains, certificateFile, maxTtlHours"),
     ],
 )
 def test_a_wrong_value_is_refused(wrong: dict[str, Any], error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings("production", vault=vault(**wrong))
     [problem] = caught.value.problems
-    assert problem.key.startswith("zero-trust:vault.pki.")
+    assert problem.key.startswith("zero-trust:vault.pki")
     assert error in str(problem)
 
 
@@ -89,13 +90,13 @@ def test_somebody_elses_pki_needs_nothing_of_this_stacks_vault(issuer: dict[str,
 
 def test_what_the_file_says_reaches_the_arguments(tmp_path: Path) -> None:
     file = tmp_path / "intermediate.pem"
-    wanted = vault(certificateFile=str(file), maxTtlHours=24)
+    wanted = vault(certificateFile=str(file), maxTtlHours=24, nextCommonName="Example CA 2")
     with pytest.raises(ConfigError, match=r"production\.yaml: zero-trust:vault\.pki\.certificateFile: .*No such file"):
         plan_of("production", vault=wanted)
     file.write_text(CERTIFICATE)
     args = plan_of("production", vault=wanted).vault
     assert args is not None
-    assert args.pki == PkiArgs("Example CA 1", ("api.example.org",), CERTIFICATE, 24)
+    assert args.pki == PkiArgs("Example CA 1", ("api.example.org",), CERTIFICATE, 24, "Example CA 2")
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,16 @@ def test_until_somebody_signs_there_is_a_request_and_nobody_may_sign() -> None:
     for kind in ("SecretBackendIntermediateSetSigned", "SecretBackendRole"):
         assert not made.of(kind)
     assert "cert-manager" not in {found.name for found in (*made.of("Policy"), *made.of("AuthBackendRole"))}
+
+
+def test_a_successor_is_asked_for_beside_the_one_that_signs_and_takes_over_with_its_certificate() -> None:
+    asked = run(pki=PkiArgs("first", ["www.example.org"], CERTIFICATE, next_common_name="second"))
+    over = run(pki=PkiArgs("second", ["www.example.org"], CERTIFICATE))
+    kind = "SecretBackendIntermediateCertRequest"
+    assert [made.name for made in asked.of(kind)] == ["pki.first", "pki.second"]
+    assert "pki.first" in asked.behind(asked.one("SecretBackendIntermediateSetSigned"))
+    assert "pki.second" not in asked.behind(asked.one("SecretBackendIntermediateSetSigned"))
+    assert over.one(kind).urn in {made.urn for made in asked.of(kind)}
 
 
 def test_the_role_says_no_to_what_the_file_does_not_name() -> None:
