@@ -93,8 +93,8 @@ def pki_engine(
 ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
     """Mount the engine, ask for the intermediate and, once it is signed, let cert-manager's account sign by it.
 
-    Returns the newest request, in PEM, and what was made. `options` gives the options of a resource in Vault by what it waits
-    for; `keep` protects the engine, and with it the key.
+    Returns the newest request, in PEM, and what was made. `options` gives the options of a resource in Vault by what it
+    waits for; `keep` protects the engine, and with it the key.
     """
     seconds = args.max_ttl_hours * _HOUR_SECONDS
     engine = Mount(
