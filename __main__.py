@@ -7,6 +7,7 @@ from pulumi_kubernetes import Provider
 from pulumi_kubernetes.core.v1 import Namespace
 
 from components import summary
+from components.external_secrets import ExternalSecrets
 from components.ingress_issuers import VaultIssuer
 from components.kyverno_policy_set import KyvernoPolicySet
 from components.mesh_security import MeshSecurity
@@ -30,10 +31,11 @@ def main() -> None:
         raise pulumi.RunError(str(error)) from error
     vault = create(stack, wanted)
     rows = summary.services(wanted.services)
-    layers = summary.layers(stack.posture, stack.settings.vault.mode, load_library())
+    vault_settings = stack.settings.vault
+    layers = summary.layers(stack.posture, vault_settings.mode, load_library(), vault_settings.delivery)
     pulumi.export("summary", {"environment": stack.settings.environment, "layers": layers, "services": rows})
     pulumi.export("services", rows)
-    pulumi.export("vault", summary.vault(stack.settings.vault, stack.posture))
+    pulumi.export("vault", summary.vault(vault_settings, stack.posture))
     pulumi.export("posture", summary.decisions(stack.posture))
     if vault and vault.pki_request is not None:
         pulumi.export("vaultPkiRequest", vault.pki_request)
@@ -47,13 +49,16 @@ def create(stack: Stack, wanted: Plan) -> VaultPlatform | None:
     on_cluster = pulumi.ResourceOptions(providers=[cluster])
     policies = KyvernoPolicySet("policies", wanted.policies, on_cluster) if wanted.policies else None
     vault = VaultPlatform("vault", wanted.vault, on_cluster) if wanted.vault else None
+    copies = wanted.external_secrets
+    operator = ExternalSecrets("external-secrets", copies, on_cluster) if copies else None
     mesh = MeshSecurity("mesh", wanted.mesh, on_cluster) if wanted.mesh else None
     signer = vault if isinstance(wanted.ingress.issuer, VaultIssuer) else None
     before_door = [resource for layer in (mesh, signer) if layer for resource in layer.ready]
     after_mesh = pulumi.ResourceOptions(providers=[cluster], depends_on=before_door)
     ingress = SecureIngress("ingress", wanted.ingress, after_mesh)
     identities = ServiceIdentities("identities", wanted.identities, on_cluster) if wanted.identities else None
-    ready = [resource for layer in (policies, vault, mesh, ingress, identities) if layer for resource in layer.ready]
+    layers = (policies, vault, operator, mesh, ingress, identities)
+    ready = [resource for layer in layers if layer for resource in layer.ready]
     # Rules, generation and injection work on what comes after them.
     after_platform = pulumi.ResourceOptions(provider=cluster, depends_on=ready)
     # A namespace takes the volumes in it along.

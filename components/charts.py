@@ -43,6 +43,7 @@ ISTIO_BASE = Chart("base", _ISTIO_VERSION, _ISTIO)
 ISTIO_CNI = Chart("cni", _ISTIO_VERSION, _ISTIO)
 ISTIOD = Chart("istiod", _ISTIO_VERSION, _ISTIO)
 CERT_MANAGER = Chart("cert-manager", "v1.21.2", "https://charts.jetstack.io")
+EXTERNAL_SECRETS = Chart("external-secrets", "0.16.2", "https://charts.external-secrets.io")
 VAULT = Chart("vault", "0.32.0", "https://helm.releases.hashicorp.com")
 OPENBAO = Chart("openbao", "0.16.2", "https://openbao.github.io/openbao-helm")
 

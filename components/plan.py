@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from components.external_secrets import NAMESPACE as EXTERNAL_SECRETS
+from components.external_secrets import ExternalSecretsArgs
 from components.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
 from components.kyverno_policy_set import KyvernoPolicySetArgs, rules_on
 from components.mesh_security import AutoscalingArgs, MeshSecurityArgs, TracingArgs
@@ -13,7 +15,7 @@ from components.plan_ingress import door_terms, ingress_args
 from components.policy_library import PolicyLibraryError
 from components.posture import Action
 from components.secure_ingress import GATEWAY, GATEWAY_ACCOUNT, SecureIngressArgs
-from components.service_args import PlatformArgs, SecureServiceArgs, services_args
+from components.service_args import PlatformArgs, SecureServiceArgs, StoreTerms, services_args
 from components.service_database import DatabaseServer, seconds
 from components.service_identities import ServiceIdentitiesArgs
 from components.service_spec import PLATFORM_NAMESPACES
@@ -27,7 +29,7 @@ from components.vault_database import DatabaseConnectionArgs
 from components.vault_deployer import MOUNTS, CertLogin, DeployerLogin, JwtLogin, KubernetesLogin
 from components.vault_pki import PkiArgs
 from components.vault_platform import VaultPlatformArgs
-from components.vault_values import PORT, InjectorArgs, ServerArgs
+from components.vault_values import NAMESPACE, PORT, RELEASE, InjectorArgs, ServerArgs
 
 ALLOW_RULE = "allow-platform"
 
@@ -37,6 +39,7 @@ class Plan:
     """The arguments of each component; `None` where the posture switches the layer off."""
 
     vault: VaultPlatformArgs | None
+    external_secrets: ExternalSecretsArgs | None
     mesh: MeshSecurityArgs | None
     ingress: SecureIngressArgs
     policies: KyvernoPolicySetArgs | None
@@ -52,6 +55,7 @@ def plan(stack: Stack) -> Plan:
         services = services_args(stack.services, platform, stack.settings.services.replicas)
         return Plan(
             vault=vault_args(stack) if stack.posture.vault else None,
+            external_secrets=external_secrets_args(stack),
             mesh=mesh_args(stack),
             ingress=ingress_args(stack, services),
             policies=policies,
@@ -79,7 +83,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
             audit_size=settings.storage.audit,
             storage_class=settings.storage.storage_class,
         )
-    if posture.injection and settings.injector:
+    if posture.injection and settings.injector and settings.delivery == "injector":
         injector = InjectorArgs(
             replicas=2 if posture.injection_fail_closed else 1,
             fail_closed=posture.injection_fail_closed,
@@ -151,6 +155,22 @@ def _deployer_login(settings: VaultSettings, login: BootstrapLogin) -> DeployerL
     raise ValueError(f"{here}: write one of cert, jwt, kubernetes")
 
 
+def external_secrets_args(stack: Stack) -> ExternalSecretsArgs | None:
+    """The arguments of `ExternalSecrets`; `None` where Vault's agent brings the secrets."""
+    if stack.settings.vault.delivery == "injector":
+        return None
+    return ExternalSecretsArgs(stack.charts_dir, replicas=2 if stack.posture.injection_fail_closed else 1)
+
+
+def _store(settings: VaultSettings) -> StoreTerms:
+    if settings.delivery == "injector":
+        return StoreTerms()
+    inside = f"https://{RELEASE}.{NAMESPACE}.svc:{PORT}"
+    server = inside if settings.mode == "helm" else settings.address or ""
+    authority = read_pem(settings.ca_cert_file, "vault.caCertFile")
+    return StoreTerms(server, authority, settings.delivery_reason or "")
+
+
 def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
     """The arguments of `MeshSecurity`; `None` without mTLS."""
     settings, mtls = stack.settings, stack.posture.mtls
@@ -218,9 +238,10 @@ def _attestor(signer: ImageAttestor) -> Attestor:
 
 
 def _more_namespaces(stack: Stack) -> list[str]:
-    """The gateway's namespace when it has another name than the platform's own."""
+    """The namespaces that only some stacks have, and the gateway's when it has another name than the platform's own."""
     namespace = stack.settings.ingress.gateway_namespace
-    return [] if namespace in PLATFORM_NAMESPACES else [namespace]
+    gateway = [] if namespace in PLATFORM_NAMESPACES else [namespace]
+    return gateway if stack.settings.vault.delivery == "injector" else [*gateway, EXTERNAL_SECRETS]
 
 
 def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
@@ -242,6 +263,7 @@ def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
             for name, found in sorted(settings.databases.items())
         ],
         secret_refresh=settings.vault.secrets.refresh,
+        store=_store(settings.vault),
         vault_port=_port(settings.vault.address) if external else PORT,
         vault_networks=vault_networks(settings.vault) if external else (),
         api_server_networks=settings.api_server_cidrs,

@@ -26,6 +26,8 @@ from components.policy_exceptions import ANNOTATION, exception_manifest
 from components.service_args import SecretArgs, SecureServiceArgs
 from components.service_calls import authorization_policy
 from components.service_database import creation_statements, revocation_statements
+from components.service_external_secrets import RULE as COPIES_RULE
+from components.service_external_secrets import copied_secrets, copies_exception
 from components.service_job import ServiceJob
 from components.service_jobs import job_name
 from components.service_scaling import autoscaler_spec
@@ -64,7 +66,8 @@ class SecureService(pulumi.ComponentResource):
     Creates a ServiceAccount without a mounted token, a Service, and a Deployment or, where each replica keeps a volume,
     a StatefulSet; the autoscaler, ConfigMap and shared claims that it asks for, and a `ServiceJob` for each job, those
     that run once before the new pods; for secrets a Vault policy and role,
-    the first values and the injector's annotations (a marked Kubernetes Secret on a stack without Vault); for a
+    the first values and the injector's annotations (a marked Kubernetes Secret on a stack without Vault; a SecretStore
+    and an ExternalSecret for each where those deliver); for a
     database the Vault role that makes its users, and the policy and annotations to get one; for calls a
     NetworkPolicy and an AuthorizationPolicy; for the mesh a Sidecar, and what its outside hosts, its users' tokens and
     its clear-text ports need; for a public host a route; for rights on the API a Role in its namespace.
@@ -140,7 +143,8 @@ class SecureService(pulumi.ComponentResource):
             )
             for secret in args.secrets
         ]
-        return [*vault_role(self._name, args, self._in_vault), *stored, *self._database()]
+        in_vault = [*vault_role(self._name, args, self._in_vault), *stored]
+        return [*in_vault, *copied_secrets(self._name, args, self._child, in_vault), *self._database()]
 
     def _database(self) -> list[pulumi.Resource]:
         args, database = self._args, self._args.database
@@ -185,18 +189,17 @@ class SecureService(pulumi.ComponentResource):
 
     def _exceptions(self) -> list[pulumi.Resource]:
         args = self._args
-        if not args.exceptions:
-            return []
         jobs = [job_name(args.name, job.name) for job in args.jobs]
+        wanted = {e.rule: exception_manifest(args.namespace, args.name, e, jobs) for e in args.exceptions}
+        if own := copies_exception(args):
+            wanted[COPIES_RULE] = own
+        if not wanted:
+            return []
         hook = pulumi.ResourceHook(f"{self._name}.settle", settle)
         settled = pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook]))
         return [
-            custom_object(
-                f"{self._name}.{exception.rule}",
-                exception_manifest(args.namespace, args.name, exception, jobs),
-                pulumi.ResourceOptions.merge(self._child, settled),
-            )
-            for exception in args.exceptions
+            custom_object(f"{self._name}.{rule}", made, pulumi.ResourceOptions.merge(self._child, settled))
+            for rule, made in wanted.items()
         ]
 
     def _network(self) -> list[pulumi.Resource]:

@@ -58,6 +58,22 @@ class ApiRuleArgs:
 
 
 @dataclass(frozen=True)
+class StoreTerms:
+    """What the External Secrets Operator is told: where Vault is, whom to believe that, and why copies may be made."""
+
+    server: str = ""
+    """Vault's address as the operator reaches it; empty: it copies nothing."""
+    authority: str = ""
+    """PEM certificates of the authority behind Vault's; empty: a public one."""
+    reason: str = ""
+
+    @property
+    def on(self) -> bool:
+        """Whether secrets are delivered by the operator, not by Vault's agent."""
+        return bool(self.server)
+
+
+@dataclass(frozen=True)
 class PlatformArgs:
     """What the platform decided and where its parts are, the same for every service of a stack."""
 
@@ -75,6 +91,7 @@ class PlatformArgs:
     auth_path: str = "kubernetes"
     secret_refresh: str = "5m"  # noqa: S105 - a duration
     """How often an agent asks for the newest version of a secret."""
+    store: StoreTerms = field(default_factory=StoreTerms)
     vault_port: int = 8200
     vault_networks: Sequence[str] = ()
     """Networks of an external Vault; empty: Vault's pods are in namespace `vault`."""

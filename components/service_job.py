@@ -13,9 +13,10 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from components.custom_object import custom_object
 from components.service_args import SecureServiceArgs, metadata
 from components.service_database import DatabaseArgs
+from components.service_external_secrets import copied_secrets
 from components.service_jobs import JobArgs, job_name
 from components.service_network import Manifest, mesh_objects, network_policy_spec
-from components.service_vault import uses_vault
+from components.service_vault import reaches_vault, uses_vault
 from components.service_vault_role import vault_role
 from components.service_workload import container, pod, pod_metadata
 
@@ -73,7 +74,7 @@ def job_spec(args: SecureServiceArgs, job: JobArgs) -> Manifest:
 def _ending(meta: Manifest, made: SecureServiceArgs) -> Manifest:
     """A pod's metadata with what lets the pod end: neither the agent nor the proxy goes on without the application."""
     annotations = dict(meta.get("annotations", {}))
-    if uses_vault(made) and made.platform.injection:
+    if reaches_vault(made) and made.platform.injection:
         annotations["vault.hashicorp.com/agent-pre-populate-only"] = "true"
     if made.platform.mesh:
         annotations["sidecar.istio.io/nativeSidecar"] = "true"
@@ -132,7 +133,8 @@ class ServiceJob(pulumi.ComponentResource):
         ]
         if uses_vault(made):
             in_vault = pulumi.ResourceOptions(deleted_with=deleted_with)
-            controls += vault_role(name, made, pulumi.ResourceOptions.merge(child, in_vault))
+            role = vault_role(name, made, pulumi.ResourceOptions.merge(child, in_vault))
+            controls += [*role, *copied_secrets(name, made, child, role)]
         if args.platform.network_policies:
             spec = network_policy_spec(made)
             controls.append(NetworkPolicy(name, metadata=_any(metadata(made)), spec=_any(spec), opts=child))

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from components.service_args import SecureServiceArgs
 from components.service_calls import peer_authentication, request_authentication
 from components.service_egress import egress_rules, service_entries, sidecar
-from components.service_vault import uses_vault
+from components.service_vault import reaches_vault
 
 # A manifest is open: its schema is the API server's.
 Manifest: TypeAlias = dict[str, Any]
@@ -51,7 +51,7 @@ def _platform_egress(args: SecureServiceArgs) -> list[Manifest]:
         rules.append(_rule("to", [_pods("istio-system", {"app": "istiod"})], [_ISTIOD_PORT]))
     if platform.mesh and platform.tracing_namespace:
         rules.append(_rule("to", [_namespace(platform.tracing_namespace)], [platform.tracing_port]))
-    if uses_vault(args):
+    if reaches_vault(args):
         inside = [_pods("vault", {"app.kubernetes.io/name": "vault", "component": "server"})]
         rules.append(_rule("to", _blocks(platform.vault_networks) or inside, [platform.vault_port]))
     if args.kubernetes_api:

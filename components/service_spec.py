@@ -298,7 +298,7 @@ class ServiceSpec(TypedFile):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.namespace in PLATFORM_NAMESPACES or self.namespace.startswith("kube-"):
+        if self.namespace in (*PLATFORM_NAMESPACES, "external-secrets") or self.namespace.startswith("kube-"):
             raise ValueError(f"namespace {self.namespace} is the platform's: write one of your own")
         if self.name in SHARED_ACCOUNTS:
             raise misplaced(["name"], "a service account that every pod of its namespace may have", self.name)

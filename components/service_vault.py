@@ -23,6 +23,16 @@ def uses_vault(args: SecureServiceArgs) -> bool:
     return bool(args.secrets or args.database.connection) and args.platform.vault
 
 
+def copied(args: SecureServiceArgs) -> bool:
+    """Whether External Secrets copies what the service has in Vault into the cluster."""
+    return uses_vault(args) and args.platform.store.on
+
+
+def reaches_vault(args: SecureServiceArgs) -> bool:
+    """Whether the pod itself talks to Vault."""
+    return uses_vault(args) and not args.platform.store.on
+
+
 def vault_policy(args: SecureServiceArgs) -> str:
     """A Vault policy that reads exactly the service's own secrets and database users, path by path."""
     mount = args.platform.kv_mount
@@ -34,7 +44,7 @@ def vault_policy(args: SecureServiceArgs) -> str:
 
 def injector_annotations(args: SecureServiceArgs) -> dict[str, str]:
     """The pod annotations that make the injector bring each secret as a file only the application's user can read."""
-    if not (uses_vault(args) and args.platform.injection):
+    if not (reaches_vault(args) and args.platform.injection):
         return {}
     prefix = "vault.hashicorp.com"
     annotations = {
@@ -88,7 +98,7 @@ def mesh_annotations(args: SecureServiceArgs) -> dict[str, str]:
     The agent's init container runs before the proxy does, and its connection is TLS to Vault itself
     (https://github.com/hashicorp/vault-k8s/issues/41). The network policy still holds the port to Vault alone.
     """
-    if not (args.platform.mesh and uses_vault(args)):
+    if not (args.platform.mesh and reaches_vault(args)):
         return {}
     if args.platform.vault_networks:
         # The port alone may be 443, which other servers have too.

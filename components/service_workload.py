@@ -8,6 +8,7 @@ from components.mesh_security import revision_label
 from components.policy_exceptions import ANNOTATION
 from components.service_args import SecureServiceArgs, metadata
 from components.service_environment import environment
+from components.service_external_secrets import copy_name
 from components.service_network import Manifest
 from components.service_probes import probe_manifests
 from components.service_storage import (
@@ -22,9 +23,10 @@ from components.service_vault import (
     TOKEN_AUDIENCE,
     TOKEN_TTL_SECONDS,
     TOKEN_VOLUME,
+    copied,
     injector_annotations,
     mesh_annotations,
-    uses_vault,
+    reaches_vault,
 )
 
 FS_GROUP = 2000
@@ -200,7 +202,7 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
         *config_mounts(args.owner, args.config),
         *ca_bundle_mounts(args.ca_bundle),
     ]
-    if uses_vault(args):
+    if reaches_vault(args):
         # With injection only the agent holds the token; without it the application logs in by itself.
         mount = {
             "name": TOKEN_VOLUME,
@@ -208,9 +210,21 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
             "readOnly": True,
         }
         found.append((_vault_token(), {} if args.platform.injection else mount))
+    elif copied(args):
+        sources = [
+            {
+                "secret": {
+                    "name": copy_name(args.name, secret.name),
+                    "items": [{"key": secret.file, "path": secret.file}],
+                }
+            }
+            for secret in args.secrets
+        ]
+        volume = {"name": "secrets", "projected": {"defaultMode": _OWNER_READ, "sources": sources}}
+        found.append((volume, {"name": "secrets", "mountPath": SECRETS_DIRECTORY, "readOnly": True}))
     elif args.secrets:
         items = [{"key": secret.file, "path": secret.file} for secret in args.secrets]
-        volume: Manifest = {
+        volume = {
             "name": "secrets",
             "secret": {"secretName": args.owner, "defaultMode": _OWNER_READ, "items": items},
         }

@@ -224,7 +224,24 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
     if posture.vault:
         _bootstrap_problems(settings, problem)
         _pki_problems(settings, problem)
+    _delivery_problems(settings, posture, problem)
     return found
+
+
+def _delivery_problems(settings: Settings, posture: Posture, problem: ProblemSink) -> None:
+    vault = settings.vault
+    if vault.delivery == "injector":
+        return
+    if not posture.vault:
+        problem("vault.delivery", "this stack has no Vault to deliver from: leave it out", vault.delivery)
+    if settings.environment == "production" and not (vault.delivery_reason or "").strip():
+        message = "required in production with vault.delivery external-secrets: each secret then lies in etcd, too"
+        problem("vault.deliveryReason", message)
+    if settings.databases:
+        message = (
+            "external-secrets brings no database users: set vault.delivery to injector, or leave the databases out"
+        )
+        problem("databases", message, sorted(settings.databases))
 
 
 def _seal_problems(vault: VaultSettings, posture: Posture, problem: ProblemSink) -> None:

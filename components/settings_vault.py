@@ -275,6 +275,11 @@ class VaultSettings(TypedFile):
     """Networks of an external Vault, when its address is a host name: network policies take no names."""
     audit_paths: tuple[AuditPath, ...] = ("/vault/audit/audit.log", "stdout")
     """Where the audit devices write; the posture says how many of them there are."""
+    delivery: Literal["injector", "external-secrets"] = "injector"
+    """How a secret comes to its pod: by Vault's agent, straight into the pod's memory, or by the External Secrets
+    Operator, which keeps a copy in a Kubernetes Secret, so in etcd."""
+    delivery_reason: StrictStr | None = None
+    """Why production may have a copy of each secret in etcd: whoever reads the Secrets of a namespace reads it."""
     injector: StrictBool = True
     """Whether this stack installs the agent injector; false where the cluster has one already."""
     tls_secret: Label = "vault-server-tls"  # noqa: S105 - the name of a Secret, not its value

@@ -17,7 +17,7 @@ Row = dict[str, object]
 _ACTION_WORDS = {Action.OFF: "off", Action.AUDIT: "audit", Action.WARN: "warn and audit", Action.DENY: "deny"}
 
 
-def layers(posture: Posture, vault_mode: str, rules: Library) -> list[Row]:
+def layers(posture: Posture, vault_mode: str, rules: Library, delivery: str = "injector") -> list[Row]:
     """Each layer of the posture table: its state in words, and whether it stops anything. No rule enforces nothing."""
     servers = "external" if vault_mode == "external" else _count(posture.vault_replicas, "replica")
     vault = f"{servers}, TLS, {_count(posture.audit_devices, 'audit device')}"
@@ -27,7 +27,9 @@ def layers(posture: Posture, vault_mode: str, rules: Library) -> list[Row]:
     important = ceiling if posture.important is Action.OFF else f"by phase, at most {ceiling}"
     return [
         _row("vault", vault if posture.vault else "off", posture.vault),
-        _row("injection", f"on, {closed}" if posture.injection else "off", posture.injection_fail_closed),
+        _row("injection", f"on, {closed}" if posture.injection else "off", posture.injection_fail_closed)
+        if delivery == "injector"
+        else _row("injection", "off: External Secrets copies into etcd", enforced=False),
         _rules("critical rules", _ACTION_WORDS[posture.critical], count["critical"], posture.critical is Action.DENY),
         _rules("important rules", important, count["important"], posture.important is Action.DENY),
         _rules("best practice", _ACTION_WORDS[posture.best_practice], count["best-practice"], enforced=False),

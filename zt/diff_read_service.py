@@ -10,7 +10,7 @@ from components.service_door import HSTS
 from components.service_job import job_spec, workload_of
 from components.service_jobs import JobArgs
 from components.service_route import http_route_spec, ingress_manifest, public_url
-from components.service_vault import TOKEN_AUDIENCE, uses_vault, vault_policy
+from components.service_vault import TOKEN_AUDIENCE, reaches_vault, uses_vault, vault_policy
 from components.service_workload import role_rules, workload_spec
 from zt.diff_facts import (
     ANYTHING,
@@ -133,7 +133,7 @@ def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[s
         yield from _limits(args)
         yield from token_settings(args)
     if args.secrets:
-        yield "secrets", "Vault" if uses_vault(args) else "a Kubernetes Secret"
+        yield "secrets", "Vault" if reaches_vault(args) else "a Kubernetes Secret"
     for container in deployment["template"]["spec"]["containers"]:
         yield from _hardening(_section(container, "securityContext"))
 

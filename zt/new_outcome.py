@@ -11,12 +11,13 @@ from components.policy_exceptions import NAMESPACE
 from components.policy_library import load_library
 from components.service_args import SecureServiceArgs
 from components.service_calls import authorization_policy
+from components.service_external_secrets import copies_exception
 from components.service_files import parse_service
 from components.service_job import workload_of
 from components.service_jobs import JobArgs, job_name
 from components.service_network import Manifest, mesh_objects
 from components.service_storage import claim_name, config_name
-from components.service_vault import uses_vault
+from components.service_vault import copied, uses_vault
 from components.service_workload import workload_kind
 from components.stack import Stack
 from zt.diff_changes import Change, changes
@@ -94,6 +95,7 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
         yield Item("RoleBinding", name)
     if args.secrets and not uses_vault(args):
         yield Item("Secret", name, "marked insecure: this stack has no Vault")
+    yield from _copies(args)
     if platform.network_policies:
         yield Item("NetworkPolicy", name, "everything else is closed")
     if policy := authorization_policy(args):
@@ -101,7 +103,7 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
         yield Item("AuthorizationPolicy", name, "dry run" if dry_run else "")
     yield from (Item(made["kind"], _named(made)) for made in mesh_objects(args))
     yield from _storage(args)
-    yield from (Item("PolicyException", f"{NAMESPACE}/{args.key}.{e.rule}") for e in args.exceptions)
+    yield from _exceptions(args)
     for job in args.jobs:
         yield from _job(args, job)
     scaling = args.autoscaling
@@ -121,6 +123,23 @@ def _named(made: Manifest) -> str:
     return f"{made['metadata']['namespace']}/{made['metadata']['name']}"
 
 
+def _exceptions(args: SecureServiceArgs) -> Iterator[Item]:
+    yield from (Item("PolicyException", f"{NAMESPACE}/{args.key}.{e.rule}") for e in args.exceptions)
+    if own := copies_exception(args):
+        yield Item("PolicyException", _named(own), "for the copies of its secrets alone")
+
+
+def _copies(args: SecureServiceArgs) -> Iterator[Item]:
+    if not (copied(args) and args.secrets):
+        return
+    name = f"{args.namespace}/{args.name}"
+    yield Item("Role", f"{name}.external-secrets", "what the operator may do for it")
+    yield Item("RoleBinding", f"{name}.external-secrets")
+    yield Item("SecretStore", name, "its own role in Vault")
+    for secret in args.secrets:
+        yield Item("ExternalSecret", f"{name}.{secret.name}", "a copy in a Kubernetes Secret")
+
+
 def _storage(args: SecureServiceArgs) -> Iterator[Item]:
     if args.config.path:
         files = ", ".join(sorted(args.config.files))
@@ -134,6 +153,7 @@ def _storage(args: SecureServiceArgs) -> Iterator[Item]:
 def _job(args: SecureServiceArgs, job: JobArgs) -> Iterator[Item]:
     name = f"{args.namespace}/{job_name(args.name, job.name)}"
     yield Item("ServiceAccount", name, "no token mounted")
+    yield from _copies(workload_of(args, job))
     if args.platform.network_policies:
         yield Item("NetworkPolicy", name, "everything else is closed")
     yield from (Item(made["kind"], _named(made)) for made in mesh_objects(workload_of(args, job)))

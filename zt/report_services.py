@@ -7,7 +7,7 @@ from typing import TypeVar
 from components.plan import Plan
 from components.service_args import SecureServiceArgs
 from components.service_route import public_url
-from components.service_vault import SECRETS_DIRECTORY, uses_vault
+from components.service_vault import SECRETS_DIRECTORY, copied, uses_vault
 from zt import diff_facts as facts
 from zt.report_model import Connection, Outside, PublicPath, Service, VaultPath
 
@@ -144,8 +144,8 @@ def _place(fact: facts.VaultAccess) -> tuple[str, str]:
 
 
 def _files(args: SecureServiceArgs) -> Iterator[tuple[tuple[str, str], str]]:
-    """The file that the agent makes of each path; none without the agent."""
-    if not (uses_vault(args) and args.platform.injection):
+    """The file in the pod that each path makes; none where the application itself asks Vault."""
+    if not (copied(args) or (uses_vault(args) and args.platform.injection)):
         return
     for secret in args.secrets:
         path = f"{args.platform.kv_mount}/data/{args.secret_path(secret.name)}"
