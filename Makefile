@@ -30,8 +30,8 @@ setup: $(INSTALLED) ## Create the virtual environment from the locked requiremen
 
 ##@ The stack on the embedded control plane
 .PHONY: up preview check report destroy status logs down clean tools
-up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK; POSTGRES=1 DATA_PLANE=1 ACME=1 for more
-	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres) $(if $(DATA_PLANE),--data-plane) $(if $(ACME),--acme)
+up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK; POSTGRES=1 DATA_PLANE=1 ACME=1 EXTERNAL_SECRETS=1 for more
+	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres) $(if $(DATA_PLANE),--data-plane) $(if $(ACME),--acme) $(if $(EXTERNAL_SECRETS),--external-secrets)
 
 preview: $(INSTALLED) ## Show what `pulumi up` of STACK would change
 	@$(EMBEDDED) preview --stack $(STACK)

@@ -40,11 +40,12 @@ def external_secrets_values(replicas: int) -> Manifest:
     https://github.com/external-secrets/external-secrets/tree/v0.16.2/deploy/charts/external-secrets
     """
     off = ("ClusterExternalSecret", "ClusterPushSecret", "PushSecret")
+    kinds = (*off, "ClusterSecretStore", "ClusterGenerator")
     disruption = {"enabled": replicas > 1}
     resources = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
     return {
         "installCRDs": True,
-        "crds": {f"create{kind}": False for kind in off},
+        "crds": {f"create{kind}": False for kind in kinds},
         **{f"process{kind}": False for kind in (*off, "ClusterStore")},
         "replicaCount": replicas,
         "leaderElect": True,
@@ -82,7 +83,7 @@ def operator_rules() -> list[Manifest]:
 def certificate_rules() -> list[Manifest]:
     """What the controller of the webhook's certificate may change everywhere: its own definitions and webhooks."""
     reads, writes = ["get", "list", "watch"], ["update", "patch"]
-    definitions = [f"{kind}.external-secrets.io" for kind in ("externalsecrets", "secretstores", "clustersecretstores")]
+    definitions = [f"{kind}.external-secrets.io" for kind in ("externalsecrets", "secretstores")]
     crds = ("apiextensions.k8s.io", ["customresourcedefinitions"])
     hooks = ("admissionregistration.k8s.io", ["validatingwebhookconfigurations"])
     return [

@@ -35,6 +35,9 @@ def up(
         bool, typer.Option("--data-plane", help="Run each pod of the mesh behind a real proxy; needs root.")
     ] = False,
     acme: Annotated[bool, typer.Option("--acme", help="Start an ACME server, and issue from it.")] = False,
+    external_secrets: Annotated[
+        bool, typer.Option("--external-secrets", help="Have the operator for vault.delivery external-secrets.")
+    ] = False,
     no_stack: Annotated[bool, typer.Option("--no-stack", help="Start the control plane only.")] = False,
 ) -> None:
     """Boot the control plane and bring a stack up on it. What runs already is left as it is."""
@@ -42,7 +45,8 @@ def up(
 
     reporter = Reporter()
     with reporter.failures(FAILED):
-        plane = _boot(reporter, postgres=postgres, data_plane=data_plane, acme=acme)
+        wishes = {"acme": acme, "external_secrets": external_secrets}
+        plane = _boot(reporter, postgres=postgres, data_plane=data_plane, **wishes)
         if no_stack:
             reporter.next_steps(plane.state, stack=None)
             return
@@ -182,7 +186,7 @@ def _plane() -> "ControlPlane":
     return ControlPlane(State())
 
 
-def _boot(reporter, *, postgres: bool, data_plane: bool, acme: bool) -> "ControlPlane":
+def _boot(reporter, *, postgres: bool, data_plane: bool, acme: bool, external_secrets: bool) -> "ControlPlane":
     from embedded.data_plane.machine import check_machine
     from embedded.supervisor.overlay import write_overlay
     from embedded.toolchain import ensure, stage_charts
@@ -192,11 +196,13 @@ def _boot(reporter, *, postgres: bool, data_plane: bool, acme: bool) -> "Control
     plane = _plane()
     # What runs already goes on.
     acme = acme or "acme" in plane.wishes
-    more = {"data-plane": data_plane, "acme": acme}
+    external_secrets = external_secrets or "externalSecrets" in plane.wishes
+    more = {"data-plane": data_plane, "acme": acme, "external-secrets": external_secrets}
     executables = ensure((*NEEDED_TOOLS, *(group for group, wanted in more.items() if wanted)))
     charts = stage_charts()
     with reporter.boot_progress() as on_progress:
-        plane.up(executables, postgres=postgres, data_plane=data_plane, acme=acme, on_progress=on_progress)
+        wishes = {"acme": acme, "external_secrets": external_secrets}
+        plane.up(executables, postgres=postgres, data_plane=data_plane, on_progress=on_progress, **wishes)
     write_overlay(plane.state, charts, acme=acme)
     return plane
 

@@ -67,6 +67,7 @@ class ControlPlane:
         postgres: bool = False,
         data_plane: bool = False,
         acme: bool = False,
+        external_secrets: bool = False,
         on_progress: Callable[[Status], None] = lambda _status: None,
     ) -> Status:
         """Start the control plane unless it runs, and wait until all of it is ready.
@@ -74,7 +75,7 @@ class ControlPlane:
         One that runs with other tools is restarted with these. Raises ``ControlPlaneError``.
         """
         self.state.create()
-        self.wishes.add(postgres=postgres, dataPlane=data_plane, acme=acme)
+        self.wishes.add(postgres=postgres, dataPlane=data_plane, acme=acme, externalSecrets=external_secrets)
         status = self.status()
         if status and status["tools"] != str(tools):
             self.down()

@@ -41,6 +41,7 @@ class Controller:
     ``labels`` must all be on its pod template. ``arguments`` and ``environment`` follow those of its container, and
     win; ``{port}`` in them is a port of ``ports``, ``{door}`` that of ``challenge_door``, ``{kubeconfig}`` the client
     configuration of its service account. ``files`` are written to its working directory, ``{directory}``.
+    ``mounted`` names a Secret whose keys are files there too: the controller waits for its certificate, as a pod does.
     ``stock_envoy`` counts only while the data plane runs. ``serves`` maps a container port, by name or number, to the
     port of ``ports`` that implements it.
     """
@@ -57,6 +58,7 @@ class Controller:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     stock_envoy: StockEnvoy | None = None
+    mounted: str | None = None
 
     @property
     def port_names(self) -> tuple[str, ...]:
@@ -126,6 +128,24 @@ def _cert_manager(component: str, container: str, **differences: Any) -> Control
             "--healthz-listen-address=127.0.0.1:{healthz}",
         ),
         "health": HealthCheck("http", "healthz", "/healthz"),
+    }
+    return Controller(**(row | differences))
+
+
+def _external_secrets(name: str, container: str, **differences: Any) -> Controller:
+    row: dict[str, Any] = {
+        "name": name,
+        "namespace": "external-secrets",
+        "labels": {
+            "app.kubernetes.io/instance": "external-secrets",
+            "app.kubernetes.io/name": name,
+        },
+        "container": container,
+        "command": ("external-secrets",),
+        "ports": ("metrics", "healthz"),
+        "arguments": ("--metrics-addr=127.0.0.1:{metrics}", "--healthz-addr=127.0.0.1:{healthz}"),
+        "environment": {"KUBECONFIG": "{kubeconfig}"},
+        "health": HealthCheck("http", "healthz", "/readyz"),
     }
     return Controller(**(row | differences))
 
@@ -205,5 +225,28 @@ CONTROLLERS: tuple[Controller, ...] = (
             "--metrics-listen-address=127.0.0.1:{metrics}",
         ),
         serves={"https": "https"},
+    ),
+    _external_secrets(
+        "external-secrets",
+        "external-secrets",
+        ports=("metrics",),
+        # There is one process, and no namespace of a pod for its lease.
+        arguments=("--metrics-addr=127.0.0.1:{metrics}", "--enable-leader-election=false"),
+        health=HealthCheck("http", "metrics", "/metrics"),
+    ),
+    _external_secrets("external-secrets-cert-controller", "cert-controller"),
+    _external_secrets(
+        "external-secrets-webhook",
+        "webhook",
+        ports=("https", "metrics", "healthz"),
+        arguments=(
+            "--metrics-addr=127.0.0.1:{metrics}",
+            "--healthz-addr=127.0.0.1:{healthz}",
+            "--host=127.0.0.1",
+            "--port={https}",
+            "--cert-dir={directory}",
+        ),
+        mounted="external-secrets-webhook",
+        serves={"webhook": "https"},
     ),
 )

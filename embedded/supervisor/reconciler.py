@@ -1,6 +1,7 @@
 """Runs each known controller as its chart deployed it, and tells the simulated pods when it is ready."""
 
 import asyncio
+import base64
 import hashlib
 import json
 import logging
@@ -167,6 +168,7 @@ class Reconciler:
         values |= {"kubeconfig": kubeconfig, "directory": directory, "door": layout.ports["door"]}
         for name, content in controller.files.items():
             write_private(directory / name, content)
+        self._write_mounted(controller)
         container = container_named(deployment, controller.container)
         environment = layout.environment(controller.name) | environment_of(container, pod, self._api)
         arguments = arguments_of(container, environment)
@@ -185,6 +187,17 @@ class Reconciler:
             environment=environment | {k: v.format_map(values) for k, v in controller.environment.items()},
             stop_seconds=_STOP_SECONDS,
         )
+
+    def _write_mounted(self, controller: Controller) -> None:
+        """Write what a volume of the Secret would hold. Raises ``MissingReferenceError`` until it has a certificate."""
+        if controller.mounted is None:
+            return
+        found = self._api.find(f"/api/v1/namespaces/{controller.namespace}/secrets/{controller.mounted}")
+        data = (found or {}).get("data") or {}
+        if "tls.crt" not in data:
+            raise MissingReferenceError(f"Secret {controller.namespace}/{controller.mounted} has no certificate yet")
+        for key, value in data.items():
+            write_private(self._layout.directory(controller.name) / key, base64.b64decode(value))
 
     def _probe(self, controller: Controller) -> probes.Probe:
         health = controller.health

@@ -73,9 +73,25 @@ def _build_copy(module: Module, tools: Sequence[Tool], workspace: Path) -> Path:
     for name in (module.name, *module.replaced):
         shutil.copytree(TOOLS_DIRECTORY / name, workspace / "source" / name)
     directory = workspace / "source" / module.name
+    _exchange(module, directory)
     for generated in (item for tool in tools for item in tool.generated):
         shutil.copyfile(module_dir(generated.module, module) / generated.path, directory / generated.target)
     return directory
+
+
+def _exchange(module: Module, directory: Path) -> None:
+    """Point the copy at copies of the modules of which files are exchanged."""
+    for path in sorted({item.module for item in module.exchanged}):
+        copy = directory.parent / f"upstream-{path.rsplit('/', maxsplit=1)[-1]}"
+        # The module cache is read-only; copyfile leaves the permissions behind.
+        shutil.copytree(module_dir(path, module), copy, copy_function=shutil.copyfile)
+        for item in module.exchanged:
+            if item.module == path:
+                place = copy / item.path
+                place.parent.chmod(0o755)
+                shutil.copyfile(TOOLS_DIRECTORY / item.source, place)
+        with (directory / "go.mod").open("a") as file:
+            file.write(f"\nreplace {path} => ../{copy.name}\n")
 
 
 def _go_build(

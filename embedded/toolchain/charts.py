@@ -12,9 +12,10 @@ from embedded.toolchain.errors import ToolchainError
 from embedded.toolchain.gomodule import module_dir, module_version
 from embedded.toolchain.keys import digest
 from embedded.toolchain.staging import staged
-from embedded.toolchain.table import CLUSTER
+from embedded.toolchain.table import CLUSTER, EXTERNAL_SECRETS, Module
 
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_EXTERNAL_SECRETS = "github.com/external-secrets/external-secrets"
 _GATEWAY_API = "sigs.k8s.io/gateway-api"
 _ISTIO = "istio.io/istio"
 _KYVERNO = "github.com/kyverno/kyverno"
@@ -33,14 +34,15 @@ _ANY_VERSION = ">=0.0.0-0"
 
 
 def stage_charts() -> Path:
-    """A directory with the charts ``kyverno``, ``base``, ``cni``, ``istiod``, ``cert-manager`` and CRDs, all editable.
+    """A directory with the CRDs of the Gateway API and the charts that the program releases, all editable.
 
     The charts are those of the pinned Go modules. Changed are only what their release process fills in or adds: chart
     versions, Kyverno's subcharts from their own modules, its lock file and its optional ``reports-server``, which are
     left out. ``gateway-api.yaml`` holds the CRDs of the Gateway API's standard channel. Raises ``ToolchainError`` when
     a module can't be downloaded or a chart is not where it was.
     """
-    pins = [(CLUSTER.directory / name).read_bytes() for name in ("go.mod", "go.sum")]
+    modules = (CLUSTER, EXTERNAL_SECRETS)
+    pins = [(module.directory / name).read_bytes() for module in modules for name in ("go.mod", "go.sum")]
     key = digest(Path(__file__).read_bytes(), *pins)
     place = cache_dir() / "charts" / key
     if not place.exists():
@@ -54,13 +56,16 @@ def _stage(place: Path) -> None:
         for name, path in _ISTIO_CHARTS.items():
             _stage_istio(path, fresh / name)
         _stage_cert_manager(fresh / "cert-manager")
+        _stage_external_secrets(fresh / "external-secrets")
         _stage_gateway_api(fresh / "gateway-api.yaml")
 
 
-def _copy(module: str, path: str, place: Path) -> None:
-    source = module_dir(module) / path
+def _copy(module: str, path: str, place: Path, pinned_by: Module = CLUSTER) -> None:
+    source = module_dir(module, pinned_by) / path
     if not (source / "Chart.yaml").is_file():
-        raise ToolchainError(f"module {module} {module_version(module)} has no chart at {path}: its layout changed")
+        raise ToolchainError(
+            f"module {module} {module_version(module, pinned_by)} has no chart at {path}: its layout changed"
+        )
     # The module cache is read-only; copyfile leaves the permissions behind, so that charts can be edited and removed.
     shutil.copytree(source, place, copy_function=shutil.copyfile)
     for directory in (place, *(item for item in place.rglob("*") if item.is_dir())):
@@ -105,6 +110,25 @@ def _stage_cert_manager(place: Path) -> None:
     _copy(_CERT_MANAGER, "deploy/charts/cert-manager", place)
     version = module_version(_CERT_MANAGER)
     _edit_chart(place, lambda chart: chart.update(version=version, appVersion=version))
+
+
+def _stage_external_secrets(place: Path) -> None:
+    _copy(_EXTERNAL_SECRETS, "deploy/charts/external-secrets", place, EXTERNAL_SECRETS)
+    # Off by default, and its chart is in no Go module.
+    (place / "Chart.lock").unlink()
+    tag = module_version(_EXTERNAL_SECRETS, EXTERNAL_SECRETS)
+    _edit_chart(place, lambda chart: chart.update(version=tag.removeprefix("v"), appVersion=tag, dependencies=[]))
+    definitions = place / "templates" / "crds"
+    (definitions / "README.md").unlink()
+    bundle = module_dir(_EXTERNAL_SECRETS, EXTERNAL_SECRETS) / "deploy" / "crds" / "bundle.yaml"
+    for crd in yaml.safe_load_all(bundle.read_text()):
+        kind = crd["spec"]["names"]["kind"]
+        wanted = ".Values.installCRDs"
+        if "Cluster" in kind or "PushSecret" in kind:
+            wanted = f"and {wanted} .Values.crds.create{kind}"
+        # A description may hold what the chart's language would read as its own.
+        text = yaml.safe_dump(crd, sort_keys=False).replace("{{", '{{"{{"}}')
+        (definitions / f"{kind.lower()}.yaml").write_text(f"{{{{- if {wanted} }}}}\n{text}{{{{- end }}}}\n")
 
 
 def _stage_gateway_api(place: Path) -> None:

@@ -12,6 +12,7 @@ _KUBERNETES = "k8s.io/component-base/version"
 _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
 _KUBERNETES_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _KYVERNO = "github.com/kyverno/kyverno/cmd"
+_EXTERNAL_SECRETS = "github.com/external-secrets/external-secrets"
 
 # What the API server calls itself, and what charts are told they are rendered for.
 KUBERNETES_VERSION = "v1.36.3"
@@ -27,16 +28,27 @@ class Generated:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchanged:
+    """A file ``path`` of the Go module ``module``, and what takes its place: ``source``, below ``embedded/tools``."""
+
+    module: str
+    path: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Module:
     """A ``go.mod`` under ``embedded/tools``. Tools of one module compile their shared packages once.
 
     ``replaced`` names the neighbours that its replace directives point at. ``variables`` are set by the linker; a tool
-    that lacks one ignores it, so that all tools of a module link in one invocation.
+    that lacks one ignores it, so that all tools of a module link in one invocation. ``exchanged`` are files of other
+    modules, which it is built with copies of.
     """
 
     name: str
     variables: tuple[tuple[str, str], ...] = ()
     replaced: tuple[str, ...] = ()
+    exchanged: tuple[Exchanged, ...] = ()
 
     @property
     def directory(self) -> Path:
@@ -88,6 +100,14 @@ CLUSTER = Module(
 )
 ACTIONLINT = Module("actionlint")
 PEBBLE = Module("pebble")
+EXTERNAL_SECRETS = Module(
+    "external-secrets",
+    # Upstream registers some forty providers and generators, and so compiles the SDKs of as many services.
+    exchanged=tuple(
+        Exchanged(_EXTERNAL_SECRETS, f"pkg/{kind}/register/register.go", f"external-secrets/{kind}s/register.go")
+        for kind in ("provider", "generator")
+    ),
+)
 
 
 def _language_script(path: str) -> Tool:
@@ -146,6 +166,14 @@ TOOLS: tuple[Tool, ...] = (
     # Only a control plane that is asked for an ACME server runs them.
     Tool("pebble", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble", "acme"),
     Tool("pebble-challtestsrv", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", "acme"),
+    # Only a control plane that is asked for it runs it.
+    Tool(
+        "external-secrets",
+        EXTERNAL_SECRETS,
+        "zero-trust/embedded/tools/external-secrets",
+        "external-secrets",
+        sources=("external-secrets/*.go", "external-secrets/*/*.go"),
+    ),
     # Only the tests of the workflow files run it.
     Tool("actionlint", ACTIONLINT, "github.com/rhysd/actionlint/cmd/actionlint", "lint"),
 )
