@@ -119,8 +119,9 @@ class TestAService:
         assert vault_policy(args) == vault_policy(service())
 
     def test_the_operator_may_write_its_copies_and_ask_for_its_token_only(self) -> None:
-        token, create, change = rules_of(copying())
+        token, use, create, change = rules_of(copying())
         assert (token["resourceNames"], token["verbs"]) == (["api"], ["create"])
+        assert (use["resourceNames"], use["verbs"]) == (["api"], ["use"])
         assert create["verbs"] == ["create"]
         assert change["resourceNames"] == ["api.database"]
         everywhere = {(r, v) for rule in operator_rules() for r in rule["resources"] for v in rule["verbs"]}
