@@ -18,9 +18,8 @@ from components.external_secrets import ACCOUNT, API, NAMESPACE
 from components.policy_exceptions import ANNOTATION, workload_expression
 from components.policy_exceptions import NAMESPACE as EXCEPTIONS
 from components.service_args import SecretArgs, SecureServiceArgs, metadata
-from components.service_identities import VERB
 from components.service_jobs import job_name
-from components.service_spec import FIELD_OF_SECRET
+from components.service_spec import FIELD_OF_SECRET, USE
 from components.service_vault import TOKEN_AUDIENCE, copied
 
 RULE = "disallow-secrets-in-environment"
@@ -103,7 +102,7 @@ def operator_rules(args: SecureServiceArgs) -> list[Manifest]:
             "verbs": ["create"],
         },
         # The policy `service-identities` lets nobody else have the token; the operator may create no pod with it.
-        {"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [args.name], "verbs": [VERB]},
+        {"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [args.name], "verbs": [USE]},
         # RBAC can't hold the creation of an object to its name.
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
         {
