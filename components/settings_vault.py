@@ -240,7 +240,7 @@ class VaultPki(TypedFile):
     """
 
     common_name: CommonName
-    """The intermediate's name. Each name has a key and a request of its own."""
+    """The intermediate's name. Each name has a key and a request of its own: `nextCommonName` changes it."""
     next_common_name: CommonName | None = None
     """The name of its successor, whose request is then the stack output, while this one goes on signing."""
     domains: tuple[SignedName, ...] = Field(min_length=1)

@@ -27,7 +27,7 @@ SIGNED_PATH = f"{MOUNT}/intermediate/set-signed"
 ROLE_PATH = f"{MOUNT}/roles/{ROLE}"
 SIGN_PATH = f"{MOUNT}/sign/{ROLE}"
 
-_KEY = {"key_type": "ec", "key_bits": 384}
+_KEY_BITS = 384
 # How the public half of such a key begins, in a request and in a certificate alike (RFC 5480), and its length.
 _PUBLIC_KEY = bytes.fromhex("3076301006072a8648ce3d020106052b81040022036200")
 _PUBLIC_KEY_BYTES = len(_PUBLIC_KEY) + 97
@@ -113,7 +113,13 @@ def pki_engine(
     # By its name: a successor that takes over is the request that it was.
     requests = [
         SecretBackendIntermediateCertRequest(
-            f"{MOUNT}.{name}", backend=MOUNT, type="internal", common_name=name, **_KEY, opts=within()
+            f"{MOUNT}.{name}",
+            backend=MOUNT,
+            type="internal",
+            common_name=name,
+            key_type="ec",
+            key_bits=_KEY_BITS,
+            opts=within(),
         )
         for name in (args.common_name, args.next_common_name)
         if name

@@ -7,6 +7,7 @@ import hvac.exceptions
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from kubernetes.client.exceptions import ApiException
 
 from components.gateway_hardening import BUFFER_FILTER, RATE_LIMIT_FILTER
@@ -94,6 +95,104 @@ def test_the_door_has_a_certificate_of_the_clusters_own_ca(dev: Plane) -> None:
 
 
 @pytest.fixture(scope="module")
+def root() -> OfflineRoot:
+    return OfflineRoot()
+
+
+@pytest.fixture(scope="module")
+def internal(dev: Plane, root: OfflineRoot, tmp_path_factory: pytest.TempPathFactory) -> Plane:
+    """The same stack once somebody signed its intermediate, and hosts are to have certificates of that one."""
+    [program] = [made for made in dev.checkpoint(STACK)["deployment"]["resources"] if "outputs" in made][:1]
+    signed = tmp_path_factory.mktemp("root") / "intermediate.pem"
+    signed.write_text(root.sign(program["outputs"]["vaultPkiRequest"]))
+    file = stack_file(dev, STACK)
+    file["config"]["zero-trust:vault"]["pki"]["certificateFile"] = str(signed)
+    file["config"]["zero-trust:posture"] = {"issuer": {"value": "vault", "reason": "trusted by our root alone"}}
+    write(dev, file)
+    dev.run("up", "--stack", STACK)
+    return dev
+
+
+class TestInternalHosts:
+    """Hosts that only our own clients trust: an intermediate in Vault, whose root is in no Vault."""
+
+    def test_cert_manager_gets_the_certificate_from_vault(self, internal: Plane, root: OfflineRoot) -> None:
+        eventually(lambda: certificates.ready(internal, HOST, "vault"), f"{HOST} from Vault", timeout=90)
+        leaf, intermediate = certificates.chain(internal, f"{HOST}-tls")
+        leaf.verify_directly_issued_by(intermediate)
+        intermediate.verify_directly_issued_by(root.certificate)
+        assert certificates.hosts(leaf) == [HOST]
+        usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        assert list(usages) == [ExtendedKeyUsageOID.SERVER_AUTH]
+
+    def test_vault_refuses_a_host_that_the_stack_file_does_not_name(self, internal: Plane) -> None:
+        wanted = internal.objects.get_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", HOST)
+        spec = {**wanted["spec"], "dnsNames": [OUTSIDE], "secretName": OUTSIDE}
+        body = {**wanted, "metadata": {"name": OUTSIDE, "namespace": DOOR}, "spec": spec, "status": {}}
+        internal.objects.create_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", body)
+
+        def refusal() -> str:
+            found = internal.objects.list_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificaterequests")
+            mine = [made for made in found["items"] if made["metadata"]["name"].startswith(OUTSIDE)]
+            conditions = [condition for made in mine for condition in made.get("status", {}).get("conditions", [])]
+            return next((c["message"] for c in conditions if c.get("reason") == "Failed"), "")
+
+        try:
+            assert "not allowed by this role" in eventually(refusal, f"a refusal for {OUTSIDE}", timeout=60)
+        finally:
+            internal.objects.delete_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", OUTSIDE)
+
+    def test_its_login_may_sign_by_one_role_and_nothing_else(self, internal: Plane) -> None:
+        token = internal.token("cert-manager", "vault-issuer", "vault://vault")
+        login = internal.vault().auth.kubernetes.login(role="cert-manager", jwt=token)
+        vault = internal.vault(login["auth"]["client_token"])
+        signed: Any = vault.write_data(SIGN, data={"csr": request([HOST])})
+        assert signed["data"]["certificate"]
+        for names in ([OUTSIDE], [f"a.{HOST}"], ["*.example.org"], ["localhost"]):
+            with pytest.raises(hvac.exceptions.InvalidRequest, match="not allowed by this role"):
+                vault.write_data(SIGN, data={"csr": request(names)})
+        for path in ("pki/sign/other", "pki/issue/public-hosts", "pki/sign-verbatim", "pki/roles/public-hosts"):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                vault.write_data(path, data={"csr": request([HOST])})
+        for path in ("pki/roles", "pki/keys", "pki/certs", "secret/metadata/shop"):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                vault.list(path)
+        for path in (
+            f"secret/data/{SHOP}/api/database",
+            "pki/roles/public-hosts",
+            "sys/mounts",
+            "auth/token/lookup-self",
+        ):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                vault.read(path)
+
+    @pytest.mark.parametrize(
+        ("namespace", "account", "audience"),
+        [
+            ("cert-manager", "cert-manager", "vault://vault"),
+            ("cert-manager", "vault-issuer", "vault"),
+            (SHOP, "api", "vault://vault"),
+        ],
+    )
+    def test_nobody_else_gets_it(self, internal: Plane, namespace: str, account: str, audience: str) -> None:
+        token = internal.token(namespace, account, audience)
+        with pytest.raises(hvac.exceptions.VaultError, match=r"not authorized|permission denied|audience"):
+            internal.vault().auth.kubernetes.login(role="cert-manager", jwt=token)
+
+    def test_the_deployer_signs_nothing(self, internal: Plane) -> None:
+        for path in (SIGN, "pki/root/generate/internal", "pki/issuers/generate/intermediate/exported"):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                internal.vault_as_deployer().write_data(path, data={"csr": request([HOST]), "common_name": HOST})
+
+    def test_the_state_has_no_key_and_the_next_run_changes_nothing(self, internal: Plane) -> None:
+        resources = internal.checkpoint(STACK, "--show-secrets")["deployment"]["resources"]
+        made = [found for found in resources if found["type"].startswith("vault:pkiSecret/")]
+        assert len(made) == 3
+        assert not [found for found in made if "PRIVATE KEY" in json.dumps(found) or "privateKey" in found["outputs"]]
+        assert "unchanged" in internal.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes").stdout
+
+
+@pytest.fixture(scope="module")
 def before(dev: Plane) -> dict[str, Any]:
     return {"uids": uids(dev), "password": password(dev)}
 
@@ -174,103 +273,3 @@ class TestDoor:
             socket["typed_config"]["@type"] = "type.googleapis.com/envoy.no.such.Type"
         with pytest.raises(ApiException, match=r"url must have schema one of|referenced type unknown"):
             hardened.objects.create_namespaced_custom_object(*group, DOOR, plural, made)
-
-
-@pytest.fixture(scope="module")
-def root() -> OfflineRoot:
-    return OfflineRoot()
-
-
-@pytest.fixture(scope="module")
-def internal(hardened: Plane, root: OfflineRoot, tmp_path_factory: pytest.TempPathFactory) -> Plane:
-    """The same stack once somebody signed its intermediate, and hosts are to have certificates of that one."""
-    [program] = [made for made in hardened.checkpoint(STACK)["deployment"]["resources"] if "outputs" in made][:1]
-    signed = tmp_path_factory.mktemp("root") / "intermediate.pem"
-    signed.write_text(root.sign(program["outputs"]["vaultPkiRequest"]))
-    file = stack_file(hardened, STACK)
-    file["config"]["zero-trust:vault"]["pki"]["certificateFile"] = str(signed)
-    file["config"]["zero-trust:posture"] = {"issuer": {"value": "vault", "reason": "trusted by our root alone"}}
-    write(hardened, file)
-    hardened.run("up", "--stack", STACK)
-    return hardened
-
-
-class TestInternalHosts:
-    """Hosts that only our own clients trust: an intermediate in Vault, whose root is in no Vault."""
-
-    def test_cert_manager_gets_the_certificate_from_vault(self, internal: Plane, root: OfflineRoot) -> None:
-        eventually(lambda: certificates.ready(internal, HOST, "vault"), f"{HOST} from Vault", timeout=90)
-        leaf, intermediate = certificates.chain(internal, f"{HOST}-tls")
-        leaf.verify_directly_issued_by(intermediate)
-        intermediate.verify_directly_issued_by(root.certificate)
-        assert certificates.hosts(leaf) == [HOST]
-        usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-        assert list(usages) == [x509.ExtendedKeyUsageOID.SERVER_AUTH]
-
-    def test_vault_refuses_a_host_that_the_stack_file_does_not_name(self, internal: Plane) -> None:
-        wanted = internal.objects.get_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", HOST)
-        spec = {**wanted["spec"], "dnsNames": [OUTSIDE], "secretName": OUTSIDE}
-        body = {**wanted, "metadata": {"name": OUTSIDE, "namespace": DOOR}, "spec": spec, "status": {}}
-        internal.objects.create_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", body)
-
-        def refusal() -> str:
-            found = internal.objects.list_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificaterequests")
-            mine = [made for made in found["items"] if made["metadata"]["name"].startswith(OUTSIDE)]
-            conditions = [condition for made in mine for condition in made.get("status", {}).get("conditions", [])]
-            return next((c["message"] for c in conditions if c.get("reason") == "Failed"), "")
-
-        try:
-            assert "not allowed by this role" in eventually(refusal, f"a refusal for {OUTSIDE}", timeout=60)
-        finally:
-            internal.objects.delete_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", OUTSIDE)
-
-    def test_its_login_may_sign_by_one_role_and_nothing_else(self, internal: Plane) -> None:
-        token = internal.token("cert-manager", "vault-issuer", "vault://vault")
-        login = internal.vault().auth.kubernetes.login(role="cert-manager", jwt=token)
-        vault = internal.vault(login["auth"]["client_token"])
-        assert vault.write_data(SIGN, data={"csr": request([HOST])})["data"]["certificate"]
-        for names in ([OUTSIDE], [f"a.{HOST}"], ["*.example.org"], ["localhost"]):
-            with pytest.raises(hvac.exceptions.InvalidRequest, match="not allowed by this role"):
-                vault.write_data(SIGN, data={"csr": request(names)})
-        for path in ("pki/sign/other", "pki/issue/public-hosts", "pki/sign-verbatim", "pki/roles/public-hosts"):
-            with pytest.raises(hvac.exceptions.Forbidden):
-                vault.write_data(path, data={"csr": request([HOST])})
-        for path in ("pki/roles", "pki/keys", "pki/certs", "secret/metadata/shop"):
-            with pytest.raises(hvac.exceptions.Forbidden):
-                vault.list(path)
-        for path in (
-            f"secret/data/{SHOP}/api/database",
-            "pki/roles/public-hosts",
-            "sys/mounts",
-            "auth/token/lookup-self",
-        ):
-            with pytest.raises(hvac.exceptions.Forbidden):
-                vault.read(path)
-
-    @pytest.mark.parametrize(
-        ("namespace", "account", "audience"),
-        [
-            ("cert-manager", "cert-manager", "vault://vault"),
-            ("cert-manager", "vault-issuer", "vault"),
-            (SHOP, "api", "vault://vault"),
-        ],
-    )
-    def test_nobody_else_gets_it(self, internal: Plane, namespace: str, account: str, audience: str) -> None:
-        with pytest.raises(
-            (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest, hvac.exceptions.InternalServerError)
-        ):
-            internal.vault().auth.kubernetes.login(
-                role="cert-manager", jwt=internal.token(namespace, account, audience)
-            )
-
-    def test_the_deployer_signs_nothing(self, internal: Plane) -> None:
-        for path in (SIGN, "pki/root/generate/internal", "pki/issuers/generate/intermediate/exported"):
-            with pytest.raises(hvac.exceptions.Forbidden):
-                internal.vault_as_deployer().write_data(path, data={"csr": request([HOST]), "common_name": HOST})
-
-    def test_the_state_has_no_key_and_the_next_run_changes_nothing(self, internal: Plane) -> None:
-        resources = internal.checkpoint(STACK, "--show-secrets")["deployment"]["resources"]
-        made = [found for found in resources if found["type"].startswith("vault:pkiSecret/")]
-        assert len(made) == 3
-        assert not [found for found in made if "PRIVATE KEY" in json.dumps(found) or "privateKey" in found["outputs"]]
-        assert "unchanged" in internal.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes").stdout
