@@ -81,7 +81,7 @@ def operator_rules() -> list[Manifest]:
 
 
 def certificate_rules() -> list[Manifest]:
-    """What the controller of the webhook's certificate may change everywhere: its own definitions and webhooks."""
+    """What the controller of the webhook's certificate may do everywhere: change its own definitions and webhooks."""
     reads, writes = ["get", "list", "watch"], ["update", "patch"]
     definitions = [f"{kind}.external-secrets.io" for kind in ("externalsecrets", "secretstores")]
     crds = ("apiextensions.k8s.io", ["customresourcedefinitions"])
@@ -91,6 +91,7 @@ def certificate_rules() -> list[Manifest]:
         _rule(*crds, writes, definitions),
         _rule(*hooks, reads),
         _rule(*hooks, writes, ["secretstore-validate", "externalsecret-validate"]),
+        _rule("", ["endpoints"], reads),
     ]
 
 
@@ -99,8 +100,7 @@ def own_rules() -> dict[str, list[Manifest]]:
     lease = _rule("coordination.k8s.io", ["leases"], ["get", "create", "update", "patch"])
     certificate = _rule("", ["secrets"], ["get", "list", "watch", "update", "patch"], ["external-secrets-webhook"])
     events = _rule("", ["events"], ["create", "patch"])
-    endpoints = _rule("", ["endpoints"], ["get", "list", "watch"])
-    return {ACCOUNT: [lease], CERTIFICATES: [certificate, endpoints, lease, events]}
+    return {ACCOUNT: [lease], CERTIFICATES: [certificate, events]}
 
 
 def _rule(group: str, resources: list[str], verbs: list[str], names: list[str] | None = None) -> Manifest:
