@@ -118,8 +118,9 @@ def test_the_path_of_another_service_is_refused(production: Plane) -> None:
     try:
         eventually(lambda: ready("False"), "Vault's refusal")
         assert text(production) == before
+        service = production.vault_as_service(SHOP, "api", "shop.api")
         with pytest.raises(hvac.exceptions.Forbidden):
-            production.vault_as_service(SHOP, "api", "shop.api").secrets.kv.v2.read_secret_version("shop/redis/auth")
+            service.secrets.kv.v2.read_secret_version("shop/redis/auth", raise_on_deleted_version=True)
     finally:
         point_at("shop/api/database")
     eventually(lambda: ready("True"), "the service's own path")
