@@ -47,6 +47,10 @@ EXTERNAL_SECRETS = Chart("external-secrets", "0.16.2", "https://charts.external-
 VAULT = Chart("vault", "0.32.0", "https://helm.releases.hashicorp.com")
 OPENBAO = Chart("openbao", "0.16.2", "https://openbao.github.io/openbao-helm")
 
+# What the snapshots are taken with. A server of a neighbouring version answers it as well.
+VAULT_IMAGE = "docker.io/hashicorp/vault:1.21.2"
+OPENBAO_IMAGE = "quay.io/openbao/openbao:2.5.3"
+
 GATEWAY_API_CRDS = Manifest(
     # The version that this Istio is built against: a newer channel may hold fields it ignores.
     "gateway-api",

@@ -29,6 +29,7 @@ from components.vault_database import DatabaseConnectionArgs
 from components.vault_deployer import MOUNTS, CertLogin, DeployerLogin, JwtLogin, KubernetesLogin
 from components.vault_pki import PkiArgs
 from components.vault_platform import VaultPlatformArgs
+from components.vault_snapshots import SnapshotArgs
 from components.vault_values import NAMESPACE, PORT, RELEASE, InjectorArgs, ServerArgs
 
 ALLOW_RULE = "allow-platform"
@@ -108,6 +109,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         delete_after=seconds(settings.secrets.delete_after) if settings.secrets.delete_after else 0,
         databases=[_connection(stack, name, database) for name, database in sorted(stack.settings.databases.items())],
         pki=_pki(settings.pki) if settings.pki else None,
+        snapshots=_snapshots(settings),
         retain_data=settings.retain_data,
     )
 
@@ -115,6 +117,21 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
 def _pki(wanted: VaultPki) -> PkiArgs:
     certificate = read_pem(wanted.certificate_file, "vault.pki.certificateFile")
     return PkiArgs(wanted.common_name, wanted.domains, certificate, wanted.max_ttl_hours, wanted.next_common_name or "")
+
+
+def _snapshots(settings: VaultSettings) -> SnapshotArgs | None:
+    wanted = settings.snapshots
+    if not settings.snapshot_image:
+        return None
+    return SnapshotArgs(
+        image=settings.snapshot_image,
+        schedule=wanted.schedule,
+        keep=wanted.keep,
+        size=wanted.size,
+        program="bao" if settings.distribution == "openbao" else "vault",
+        storage_class=wanted.storage_class or "",
+        tls_secret=settings.tls_secret,
+    )
 
 
 def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> DatabaseConnectionArgs:

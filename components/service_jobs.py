@@ -1,12 +1,12 @@
 """The jobs of a service: programs of its image that run once for each release, or by the clock."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictInt, StrictStr
 
+from components.cron_schedule import Schedule
 from components.service_database import seconds
 from components.service_scaling import ResourcesSpec
 from components.settings_vault import Duration
@@ -14,36 +14,6 @@ from components.typed_file import HostName, Label, TypedFile, misplaced
 
 # A CronJob's name is the start of its jobs' names (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/).
 NAME_LIMIT = 52
-_FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_NAMES = {
-    **{name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))},
-    **{
-        name: number
-        for number, name in enumerate(
-            ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1
-        )
-    },
-}
-_PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([1-9]\d?))?")
-
-
-def _schedule(value: str) -> str:
-    fields = value.split()
-    if len(fields) != len(_FIELDS) or not all(
-        _in_range(part, *bounds) for field, bounds in zip(fields, _FIELDS, strict=True) for part in field.split(",")
-    ):
-        raise ValueError("not a schedule such as '0 3 * * *': minute, hour, day, month and day of the week, in UTC")
-    return value
-
-
-def _in_range(part: str, low: int, high: int) -> bool:
-    found = _PART.fullmatch(part)
-    if found is None:
-        return False
-    ends = [end for end in found.group(1, 2) if end is not None]
-    numbers = [int(end) if end.isascii() and end.isdigit() else _NAMES.get(end.lower(), -1) for end in ends]
-    return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)
-
 
 Word = Annotated[StrictStr, Field(min_length=1)]
 Words = tuple[Word, ...]
@@ -56,7 +26,7 @@ class JobSpec(TypedFile):
     has succeeded. It has the service's environment, configuration and trusted authorities, and not its volumes.
     """
 
-    schedule: Annotated[StrictStr, AfterValidator(_schedule)] | None = None
+    schedule: Schedule | None = None
     """When it runs, as cron writes it, in UTC; never twice at the same time."""
     command: Words = ()
     """The program; the image's own without it."""

@@ -33,7 +33,7 @@ from components.service_storage import CaBundleSpec, ConfigSpec, VolumeSpec, cla
 from components.settings_ingress import Headers, RateLimit, RequestBytes
 from components.settings_platform import Replicas
 from components.settings_vault import AbsolutePath, Duration
-from components.typed_file import SECRET_KEY, FileName, HostName, Label, TypedFile, misplaced
+from components.typed_file import SECRET_KEY, FileName, HostName, Image, Label, TypedFile, misplaced
 
 PLATFORM_NAMESPACES = (
     "kube-system",
@@ -65,20 +65,6 @@ _ESCALATING_RESOURCES = frozenset(
         "rolebindings",
     }
 )
-
-
-def _image(value: str) -> str:
-    host, slash, _ = value.partition("/")
-    if not slash or not ("." in host or ":" in host or host == "localhost"):
-        raise ValueError(
-            "no registry: an image starts with its registry's host, as registry.example.org/shop/api:v1.2.3"
-        )
-    if "@sha256:" in value:
-        return value
-    tag = value.rpartition("/")[2].partition(":")[2]
-    if tag in ("", "latest"):
-        raise ValueError("no fixed version: add a tag other than latest, or a digest")
-    return value
 
 
 def _key(value: str) -> str:
@@ -225,7 +211,7 @@ class ServiceSpec(TypedFile):
     """Where it runs; made with its first service. The platform's own are not to be had."""
     team: Label
     """Who answers for it."""
-    image: Annotated[StrictStr, AfterValidator(_image)]
+    image: Image
     """The image, from a registry of the stack file, with a fixed tag or a digest."""
     port: AppPort
     """The port that it listens on and that others reach."""

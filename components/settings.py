@@ -223,6 +223,7 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
     _seal_problems(settings.vault, posture, problem)
     if posture.vault:
         _bootstrap_problems(settings, problem)
+        _snapshot_problems(settings, problem)
         _pki_problems(settings, problem)
     _delivery_problems(settings, posture, problem)
     return found
@@ -249,6 +250,13 @@ def _seal_problems(vault: VaultSettings, posture: Posture, problem: ProblemSink)
         problem("vault.seal", "required with several replicas: each one that restarts must unseal itself")
     if vault.seal and vault.seal.static and vault.distribution == "vault":
         problem("vault.seal.static", "HashiCorp Vault has no such seal: set vault.distribution to openbao")
+
+
+def _snapshot_problems(settings: Settings, problem: ProblemSink) -> None:
+    image = settings.vault.snapshot_image
+    approved = (*settings.registries, *settings.platform_images)
+    if image and not any(image.startswith((f"{name}/", f"{name}:", f"{name}@")) for name in approved):
+        problem("vault.snapshots.image", "not from registries or platformImages: list it there, or name another", image)
 
 
 def _vault_problems(settings: Settings, posture: Posture, problem: ProblemSink) -> None:

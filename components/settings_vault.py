@@ -6,9 +6,11 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
+from components.charts import OPENBAO_IMAGE, VAULT_IMAGE
+from components.cron_schedule import Schedule
 from components.pgp_keys import public_key
 from components.service_database import duration
-from components.typed_file import Cidr, HttpsAddress, Label, Quantity, TypedFile
+from components.typed_file import Cidr, HttpsAddress, Image, Label, Quantity, TypedFile
 
 
 def _absolute(value: str) -> str:
@@ -219,6 +221,26 @@ class VaultStorage(TypedFile):
     storage_class: Label | None = None
 
 
+class VaultSnapshots(TypedFile):
+    """Snapshots of Vault's storage, taken by the clock in the cluster, where this stack installs Vault.
+
+    Each is encrypted as the storage is: without the seal's key nobody reads it.
+    """
+
+    schedule: Schedule = "15 */6 * * *"
+    """When one is taken, as cron writes it, in UTC."""
+    keep: Annotated[StrictInt, Field(ge=1, le=1000)] = 28
+    """How many of them stay; the oldest go."""
+    size: Quantity = "10Gi"
+    """The volume that they are kept on: it has to hold one more than stay."""
+    storage_class: Label | None = None
+    """The cluster's StorageClass; its default one without it. One outside the zone of Vault's own volumes is best."""
+    image: Image | None = None
+    """Vault's own image at another registry, with a tag or a digest; by default the one of the distribution."""
+    off_reason: StrictStr | None = None
+    """Why this stack takes none, such as backups of the volumes themselves; by default it takes them."""
+
+
 class VaultSecrets(TypedFile):
     """The KV v2 engine that holds the services' secrets (https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v2)."""
 
@@ -286,8 +308,16 @@ class VaultSettings(TypedFile):
     """The Secret in namespace `vault` with `tls.crt`, `tls.key` and `ca.crt` of the server."""
     seal: VaultSeal | None = None
     storage: VaultStorage = VaultStorage()
+    snapshots: VaultSnapshots = VaultSnapshots()
     secrets: VaultSecrets = VaultSecrets()
     pki: VaultPki | None = None
     """The PKI behind the issuer `vault`; by default somebody else's, at `ingress.vault`."""
     retain_data: StrictBool = True
     """Whether `pulumi destroy` refuses to remove what holds secrets."""
+
+    @property
+    def snapshot_image(self) -> str:
+        """What this stack takes its snapshots with; empty where it takes none."""
+        if self.mode != "helm" or self.snapshots.off_reason:
+            return ""
+        return self.snapshots.image or (OPENBAO_IMAGE if self.distribution == "openbao" else VAULT_IMAGE)

@@ -255,6 +255,20 @@ def _reference(value: str) -> str:
     return value.rstrip("/")
 
 
+def _image(value: str) -> str:
+    host, slash, _ = value.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        raise ValueError(
+            "no registry: an image starts with its registry's host, as registry.example.org/shop/api:v1.2.3"
+        )
+    if "@sha256:" in value:
+        return value
+    tag = value.rpartition("/")[2].partition(":")[2]
+    if tag in ("", "latest"):
+        raise ValueError("no fixed version: add a tag other than latest, or a digest")
+    return value
+
+
 Label = Annotated[StrictStr, AfterValidator(_label)]
 FileName = Annotated[StrictStr, AfterValidator(_file_name)]
 HostName = Annotated[StrictStr, AfterValidator(_host)]
@@ -262,4 +276,5 @@ Cidr = Annotated[StrictStr, AfterValidator(_cidr)]
 HttpsAddress = Annotated[StrictStr, AfterValidator(_https)]
 Quantity = Annotated[StrictStr, AfterValidator(_quantity)]
 ImageReference = Annotated[StrictStr, AfterValidator(_reference)]
+Image = Annotated[StrictStr, AfterValidator(_image)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]

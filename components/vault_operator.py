@@ -1,11 +1,13 @@
-"""The operator's login to Vault, by Kubernetes: the least that `zt rotate`, `zt revoke` and `zt attack` need.
+"""The operator's login to Vault, by Kubernetes: the least for `zt rotate`, `revoke`, `attack` and `vault snapshot`.
 
-It changes secrets and never reads one; `zt audit` reads a log, not Vault. Paths, and the ones that are "root protected"
-and need `sudo`: https://developer.hashicorp.com/vault/docs/concepts/policies and the API pages of each path.
+It changes secrets and never reads one: a snapshot is encrypted, and `zt audit` reads a log, not Vault. Paths, and the
+ones that are "root protected" and need `sudo`: https://developer.hashicorp.com/vault/docs/concepts/policies and the API
+pages of each path.
 """
 
 from components.service_args import PlatformArgs
 from components.vault_policy import hcl
+from components.vault_snapshots import SNAPSHOT_PATH
 
 OPERATOR = "platform-operator"
 """The policy, the role of the Kubernetes login, and the service account in Vault's namespace that the role is for."""
@@ -33,6 +35,8 @@ def operator_policy(kv_mount: str = KV_MOUNT, auth_path: str = AUTH_PATH, creden
         (f"sys/leases/revoke-prefix/{credentials}/+", ("update", "sudo")),
         # Its lock: a service whose role is gone cannot log in again.
         (f"auth/{auth_path}/role/+", ("read", "delete")),
+        # A copy of the storage, which the seal's key alone opens. To put one back is nobody's standing right.
+        (SNAPSHOT_PATH, ("read",)),
         ("auth/token/revoke-self", ("update",)),
     )
     return hcl(rules)

@@ -21,6 +21,7 @@ from components.vault_database import DatabaseConnectionArgs, database_engine
 from components.vault_deployer import DEPLOYER, deployer_policy
 from components.vault_operator import OPERATOR, OPERATOR_TOKEN_SECONDS, operator_policy
 from components.vault_pki import PkiArgs, pki_engine
+from components.vault_snapshots import SnapshotArgs, snapshots
 from components.vault_values import NAMESPACE, RELEASE, InjectorArgs, ServerArgs, chart_values
 
 REVIEWER = "vault-token-reviewer"
@@ -62,6 +63,8 @@ class VaultPlatformArgs:
     auth_path: str = "kubernetes"
     pki: PkiArgs | None = None
     """An intermediate for internal hosts; `None`: somebody else's signs, or none does."""
+    snapshots: SnapshotArgs | None = None
+    """Of its own server's storage; `None`: none are taken."""
     retain_data: bool = True
 
     def __post_init__(self) -> None:
@@ -73,6 +76,8 @@ class VaultPlatformArgs:
             raise ValueError("login_cert_file and login_jwt_mount: keep one")
         if self.bootstrap and not (self.login_cert_file or self.login_jwt_mount):
             raise ValueError("bootstrap: no login of the deployer; legal: login_cert_file, login_jwt_mount")
+        if self.snapshots and not self.server:
+            raise ValueError("snapshots: an external Vault's storage is somebody else's; legal: with server")
 
 
 def provider_args(args: VaultPlatformArgs) -> pulumi_vault.ProviderArgs:
@@ -103,6 +108,7 @@ class VaultPlatform(pulumi.ComponentResource):
     """Vault with a KV v2 engine, Kubernetes authentication, audit devices, and a database engine where there are any.
 
     The operator has a login of its own: a policy, a role and the service account in Vault's namespace that it is for.
+    With `snapshots` a CronJob copies the storage of its own server to a volume.
 
     With `server`, a Helm release runs it; without, a service account reviews tokens on behalf of the external Vault.
     With `bootstrap` a Vault that nobody initialised is, the deployer's login is made, and the root token revoked;
@@ -150,6 +156,9 @@ class VaultPlatform(pulumi.ComponentResource):
         operator = self._operator(name, namespace, auth)
         self.pki_request, issuing = self._pki(audits, auth, keep)
         self.ready = [*audits, *engine, *databases, *auth, *operator, *issuing]
+        if args.snapshots:
+            in_cluster = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+            self.ready += snapshots(args.snapshots, self.auth_path, in_cluster, self._in_vault(auth), keep)
         self.register_outputs({"address": args.address, "kvMount": args.kv_mount, "authPath": args.auth_path})
 
     def _in_vault(

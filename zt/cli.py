@@ -8,9 +8,11 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from zt.cli_new import CHECKOUT, new
+from zt.cli_vault import vault
 
 app = typer.Typer(name="zt", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(new, name="new", help="Make a file that the program reads.")
+app.add_typer(vault, name="vault", help="Copy Vault's storage, and put a copy back.")
 
 
 @app.callback()

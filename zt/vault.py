@@ -4,13 +4,14 @@ Nothing here reads a secret: the operator's policy (`components/vault_operator.p
 """
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import hvac
+import hvac.adapters
 import hvac.exceptions
 import requests
 
@@ -23,6 +24,9 @@ Login = Literal["token", "kubernetes"]
 
 _SECONDS = 30
 _TOKEN_SECONDS = 600
+# A server answers an upload only after it has stored all of it.
+_UPLOAD_SECONDS = 600
+_PIECE_BYTES = 1 << 20
 # Every state of a server answers this with 200, so that the body tells which one it is.
 _HEALTH = "sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200"
 _ADDRESS, _CA, _NAMESPACE, _TOKEN = "VAULT_ADDR", "VAULT_CACERT", "VAULT_NAMESPACE", "VAULT_TOKEN"
@@ -42,6 +46,8 @@ class Access:
 
     login: Login = "token"
     embedded: bool = False
+    token: str | None = field(default=None, repr=False)
+    """A token for this once, in place of a login."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,21 @@ class Vault:
         """Delete what is at a path. Raises `VaultError`."""
         self._call("delete", path)
 
+    def download(self, path: str) -> Iterator[bytes]:
+        """The bytes at a path, piece by piece. Raises `VaultError`."""
+        with _one_line(f"get {path}", self.where), self._raw("get", path, stream=True) as answer:
+            yield from answer.iter_content(_PIECE_BYTES)
+
+    def upload(self, path: str, content: BinaryIO) -> None:
+        """Write a file's bytes to a path. Raises `VaultError`."""
+        with _one_line(f"post {path}", self.where):
+            self._raw("post", path, data=content, timeout=_UPLOAD_SECONDS).close()
+
+    def _raw(self, method: str, path: str, **more: Any) -> requests.Response:
+        # The library leaves the types of its adapters open.
+        raw: Any = hvac.adapters.RawAdapter
+        return raw.from_adapter(self.client.adapter).request(method, f"/v1/{path}", **more)
+
     def _call(self, method: str, path: str, **more: Any) -> dict[str, Any] | None:
         with _one_line(f"{method} {path}", self.where):
             try:
@@ -100,6 +121,10 @@ def connect(access: Access) -> Generator[Vault]:
     )
     check_serving(client, place.address)
     client.adapter.namespace = place.namespace
+    if access.token is not None:
+        client.token = access.token
+        yield Vault(client, place.address)
+        return
     if access.login == "token" and not access.embedded:
         client.token = _token()
         yield Vault(client, place.address)

@@ -159,15 +159,21 @@ def _until(ready) -> None:
     raise TimeoutError("OpenBao was not ready in time")
 
 
-def start_bao(directory: Path) -> Bao:
-    """Start a server that answers but is not initialised."""
+def start_bao(directory: Path, *, raft: bool = False) -> Bao:
+    """Start a server that answers but is not initialised; its storage is in memory, or raft's."""
     authority = Authority(directory)
     certificate, key = authority.issue("bao", ExtendedKeyUsageOID.SERVER_AUTH)
-    (directory / "seal.key").write_bytes(secrets.token_bytes(32))
+    if not (seal := directory / "seal.key").exists():
+        seal.write_bytes(secrets.token_bytes(32))
     port = free_port()
+    storage = 'storage "inmem" {}\n'
+    if raft:
+        (directory / "raft").mkdir()
+        node = f'  path = "{directory}/raft"\n  node_id = "one"\n  performance_multiplier = 1\n'
+        storage = f'storage "raft" {{\n{node}}}\ncluster_addr = "https://127.0.0.1:{free_port()}"\n'
     config = directory / "bao.hcl"
     config.write_text(
-        f'storage "inmem" {{}}\n'
+        f"{storage}"
         f'listener "tcp" {{\n  address = "127.0.0.1:{port}"\n'
         f'  tls_cert_file = "{certificate}"\n  tls_key_file = "{key}"\n}}\n'
         f'seal "static" {{\n  current_key_id = "k1"\n  current_key = "file://{directory}/seal.key"\n}}\n'
@@ -182,8 +188,8 @@ def start_bao(directory: Path) -> Bao:
 
 
 @contextmanager
-def running_bao(directory: Path, *, initialised: bool = True) -> Iterator[Bao]:
-    bao = start_bao(directory)
+def running_bao(directory: Path, *, initialised: bool = True, raft: bool = False) -> Iterator[Bao]:
+    bao = start_bao(directory, raft=raft)
     try:
         if initialised:
             bao.initialise()
