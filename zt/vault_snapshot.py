@@ -5,10 +5,12 @@ the file tells no secret to who has not the seal's key, and a server with anothe
 https://developer.hashicorp.com/vault/api-docs/system/storage/raft#take-a-snapshot-of-the-raft-cluster
 """
 
+import gzip
 import hashlib
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,10 +49,10 @@ def read_snapshot(file: Path) -> Snapshot:
         lines = [line.split() for line in small[_SUMS].decode().splitlines()]
         listed = {name: digest for digest, name in lines}
         index = int(json.loads(small[_META])["Index"])
-    except OSError as error:
-        raise SnapshotError(f"{file}: {error.strerror or 'not a snapshot of Vault, or cut off'}") from error
-    except (tarfile.TarError, EOFError, KeyError, ValueError, TypeError) as error:
+    except (gzip.BadGzipFile, zlib.error, tarfile.TarError, EOFError, KeyError, ValueError, TypeError) as error:
         raise SnapshotError(f"{file}: not a snapshot of Vault, or cut off") from error
+    except OSError as error:
+        raise SnapshotError(f"{file}: cannot be read: {error.strerror or error}") from error
     if {name: digests.get(name) for name in (_META, _STATE)} != listed:
         raise SnapshotError(f"{file}: its parts are not those that {_SUMS} lists: damaged")
     return Snapshot(file, taken, index, size)
@@ -60,7 +62,7 @@ def _parts(file: Path) -> tuple[dict[str, str], dict[str, bytes], datetime]:
     digests: dict[str, str] = {}
     small: dict[str, bytes] = {}
     taken = datetime.fromtimestamp(0, UTC)
-    with tarfile.open(file, "r|gz") as archive:
+    with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for part in archive:
             content = archive.extractfile(part)
             if content is None or part.name in digests:
@@ -72,6 +74,9 @@ def _parts(file: Path) -> tuple[dict[str, str], dict[str, bytes], datetime]:
                     small[part.name] = piece
             digests[part.name] = digest.hexdigest()
             taken = datetime.fromtimestamp(part.mtime, UTC)
+        # The checksum of the whole stands at the end, behind what the archive needs.
+        while stream.read(_PIECE_BYTES):
+            pass
     # The digests, encrypted by the server's own seal; without them the server takes it for cut off.
     if f"{_SUMS}.sealed" not in digests:
         raise ValueError(_SUMS)

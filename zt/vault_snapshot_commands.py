@@ -1,8 +1,8 @@
 """What `zt vault snapshot` and `zt vault restore` ask, do and print.
 
 Whoever restores a snapshot decides what Vault holds, its tokens and policies included: it is as mighty as root. So
-there is no login for it: a restore takes a token from a file or the standard input, which the holders of the recovery keys
-make for this once (docs/how-to/vault-recovery.md), and which is gone from what is restored.
+there is no login for it: a restore takes a token from a file or the standard input, which the holders of the recovery
+keys make for this once (docs/how-to/vault-recovery.md), and which is gone from what is restored.
 """
 
 import json

@@ -142,7 +142,11 @@ class Bao:
             secret_shares=None, secret_threshold=None, recovery_shares=1, recovery_threshold=1
         )
         self.token = answer["root_token"]
-        _until(lambda: self.client.sys.list_auth_methods()["data"])
+        _until(lambda: self._leads() and self.client.sys.list_auth_methods()["data"])
+
+    def _leads(self) -> bool:
+        found: Any = self.client.sys.read_leader_status()
+        return found["is_self"] or not found["ha_enabled"]
 
     def stop(self) -> None:
         self.process.terminate()
