@@ -253,7 +253,8 @@ def _seal_problems(vault: VaultSettings, posture: Posture, problem: ProblemSink)
 
 
 def _snapshot_problems(settings: Settings, problem: ProblemSink) -> None:
-    image = settings.vault.snapshot_image
+    # Like its chart, the distribution's own image is the platform's choice; another one is checked as a service's is.
+    image = settings.vault.snapshots.image
     approved = (*settings.registries, *settings.platform_images)
     if image and not any(image.startswith((f"{name}/", f"{name}:", f"{name}@")) for name in approved):
         problem("vault.snapshots.image", "not from registries or platformImages: list it there, or name another", image)

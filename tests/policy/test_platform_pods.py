@@ -1,0 +1,26 @@
+"""A pod of the platform itself keeps to the rules that it is exempt from."""
+
+import pytest
+
+from components.charts import VAULT_IMAGE
+from components.policy_library import load_library
+from components.vault_snapshots import SnapshotArgs, cron_job_spec
+from tests.policy.cases import NAMESPACE
+from tests.policy.kyverno_cli import matches, verdicts
+
+pytestmark = pytest.mark.policy
+
+RULES = [rule.document for rule in load_library().rules.values() if rule.tier in ("critical", "important")]
+
+
+def test_the_job_that_takes_snapshots(tmp_path_factory: pytest.TempPathFactory) -> None:
+    spec = cron_job_spec(SnapshotArgs(VAULT_IMAGE, "15 */6 * * *", 28, "10Gi"), "kubernetes")
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "job", "namespace": NAMESPACE},
+        "spec": spec,
+    }
+    found = verdicts(tmp_path_factory.mktemp("job"), RULES, [job])["CronJob", "job"]
+    assert set(found) == {rule["metadata"]["name"] for rule in RULES if matches(rule, job)}
+    assert set(found.values()) == {"pass"}
