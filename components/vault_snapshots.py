@@ -1,8 +1,9 @@
 """Snapshots of Vault's raft storage: a CronJob beside Vault takes them, and keeps the newest ones on a volume.
 
 A snapshot is encrypted as the storage is: by Vault's barrier, whose keys the seal's key encrypts. Whoever has the
-volume and not that key has no secret. The job may take a snapshot and nothing else; to restore one is nobody's standing
-right (docs/how-to/vault-recovery.md). https://developer.hashicorp.com/vault/docs/commands/operator/raft#snapshot-save
+volume and not that key has no secret. The job may take a snapshot and nothing else; nobody has a standing right to
+restore one (docs/how-to/vault-recovery.md).
+https://developer.hashicorp.com/vault/docs/commands/operator/raft#snapshot-save
 """
 
 from dataclasses import dataclass
