@@ -10,7 +10,7 @@ from tests.policy.kyverno_cli import matches, verdicts
 
 pytestmark = pytest.mark.policy
 
-RULES = [rule.document for rule in load_library().rules.values() if rule.tier in ("critical", "important")]
+RULES = [rule for rule in load_library().rules.values() if rule.tier in ("critical", "important")]
 
 
 def test_the_job_that_takes_snapshots(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -21,6 +21,6 @@ def test_the_job_that_takes_snapshots(tmp_path_factory: pytest.TempPathFactory) 
         "metadata": {"name": "job", "namespace": NAMESPACE},
         "spec": spec,
     }
-    found = verdicts(tmp_path_factory.mktemp("job"), RULES, [job])["CronJob", "job"]
-    assert set(found) == {rule["metadata"]["name"] for rule in RULES if matches(rule, job)}
+    found = verdicts(tmp_path_factory.mktemp("job"), [rule.document for rule in RULES], [job])["CronJob", "job"]
+    assert set(found) == {rule.name for rule in RULES if matches(rule.document, job)}
     assert set(found.values()) == {"pass"}

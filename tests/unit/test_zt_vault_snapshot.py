@@ -33,7 +33,7 @@ def archive(**changes: bytes) -> bytes:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mtime = len(content), TAKEN
             made.addfile(entry, io.BytesIO(content))
-    return gzip.compress(packed.getvalue())
+    return gzip.compress(packed.getvalue(), mtime=TAKEN)
 
 
 class Server:
