@@ -95,7 +95,11 @@ class TestReading:
         with pytest.raises(SnapshotError, match="not a snapshot of Vault, or cut off"):
             read_snapshot(file)
 
-    @pytest.mark.parametrize("content", [b"text", gzip.compress(b"text"), b"\x1f\x8b" + b"x" * 50])
+    @pytest.mark.parametrize(
+        "content",
+        [b"text", gzip.compress(b"text", mtime=TAKEN), b"\x1f\x8b" + b"x" * 50],
+        ids=["text", "compressed text", "a broken header"],
+    )
     def test_another_file_is_none(self, file: Path, content: bytes) -> None:
         file.write_bytes(content)
         with pytest.raises(SnapshotError, match="not a snapshot of Vault, or cut off"):
