@@ -225,6 +225,7 @@ def test_each_deployment_is_known_as_one_controller(controller: Controller) -> N
 def test_every_override_can_be_filled_in_and_listens_on_loopback(controller: Controller) -> None:
     values: dict[str, Any] = {
         "kubeconfig": "/k",
+        "directory": "/d",
         "door": 19999,
         **{name: 20000 + i for i, name in enumerate(controller.ports)},
     }

@@ -8,10 +8,20 @@ from pathlib import Path
 import pytest
 
 from embedded.paths import State, cache_dir, state_dir
-from embedded.toolchain import charts, keys, provide, records
+from embedded.toolchain import build, charts, keys, provide, records
 from embedded.toolchain.official import find_official
 from embedded.toolchain.progress import Progress
-from embedded.toolchain.table import CLUSTER, LANGUAGE_PYTHON, PULUMI, TOOLS, TOOLS_DIRECTORY, Module, Tool, select
+from embedded.toolchain.table import (
+    CLUSTER,
+    EXTERNAL_SECRETS,
+    LANGUAGE_PYTHON,
+    PULUMI,
+    TOOLS,
+    TOOLS_DIRECTORY,
+    Module,
+    Tool,
+    select,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -206,6 +216,26 @@ class TestEnsure:
         assert progress.line().startswith("building cluster: 1 of 2 tools left (kwok), 7 packages compiled, 0:0")
 
 
+class TestExchanged:
+    def test_a_module_is_built_with_a_copy_that_has_the_files_of_this_repository(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        upstream = tmp_path / "upstream"
+        for item in EXTERNAL_SECRETS.exchanged:
+            (upstream / item.path).parent.mkdir(parents=True)
+            (upstream / item.path).write_text("package register // upstream's\n")
+            (upstream / item.path).parent.chmod(0o555)
+        monkeypatch.setattr(build, "module_dir", lambda *_: upstream)
+        directory = build._build_copy(EXTERNAL_SECRETS, [], tmp_path / "workspace")
+        copy = directory.parent / "upstream-external-secrets"
+        for item in EXTERNAL_SECRETS.exchanged:
+            assert (copy / item.path).read_text() == (TOOLS_DIRECTORY / item.source).read_text()
+            assert "upstream's" in (upstream / item.path).read_text()
+        (name,) = {item.module for item in EXTERNAL_SECRETS.exchanged}
+        assert (directory / "go.mod").read_text().endswith(f"\nreplace {name} => ../upstream-external-secrets\n")
+        assert "=> ../upstream" not in (TOOLS_DIRECTORY / "external-secrets" / "go.mod").read_text()
+
+
 class TestCharts:
     def test_only_dependencies_that_can_be_had_are_kept(self):
         chart: dict[str, object] = {
@@ -227,7 +257,7 @@ class TestCharts:
         (source / "Chart.yaml").write_text("name: x\nversion: v0.0.0\n")
         (source / "Chart.yaml").chmod(0o444)
         (source / "templates").chmod(0o555)
-        monkeypatch.setattr(charts, "module_dir", lambda _: tmp_path / "module")
+        monkeypatch.setattr(charts, "module_dir", lambda *_: tmp_path / "module")
         charts._copy("example.org/x", "charts/x", tmp_path / "copy")
         charts._edit_chart(tmp_path / "copy", lambda chart: chart.update(version="1.2.3"))
         assert (tmp_path / "copy" / "Chart.yaml").read_text() == "name: x\nversion: 1.2.3\n"
