@@ -31,7 +31,7 @@ def production() -> Recording:
     [
         ("production", ["Release", "ValidatingPolicy", "GeneratingPolicy", "Gateway", "NetworkPolicy"], []),
         ("staging", ["Release", "ValidatingPolicy", "GeneratingPolicy", "Gateway", "NetworkPolicy"], []),
-        ("dev", ["Release", "ValidatingPolicy", "Gateway"], ["GeneratingPolicy", "NetworkPolicy"]),
+        ("dev", ["Release", "ValidatingPolicy", "Gateway"], ["GeneratingPolicy"]),
         ("local", ["Deployment"], ["Release", "ValidatingPolicy", "Gateway", "NetworkPolicy", "Mount", "HTTPRoute"]),
     ],
 )
@@ -40,6 +40,10 @@ def test_each_stack_has_its_layers(environment: str, present: list[str], absent:
     assert all(made.of(kind) for kind in present)
     assert not any(made.of(kind) for kind in absent)
     assert {resource.name for resource in made.of("Deployment")} == {"shop.api", "shop.postgres", "shop.redis"}
+
+
+def test_dev_closes_what_holds_vault_and_no_service() -> None:
+    assert [policy.name for policy in run("dev").of("NetworkPolicy")] == ["vault-snapshots"]
 
 
 def test_namespaces_wait_for_the_platform_and_services_for_them(production: Recording) -> None:
