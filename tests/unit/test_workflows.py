@@ -178,7 +178,7 @@ def test_production_waits_for_staging_and_for_its_environment() -> None:
 
 
 def test_an_update_is_never_cut_off_and_never_beside_another() -> None:
-    concurrency = load(ROOT / ".github/workflows/stack.yml")["jobs"]["run"]["concurrency"]
+    concurrency = stack_job()["concurrency"]
     assert "format('up-{0}', inputs.stack)" in concurrency["group"]
     assert concurrency["cancel-in-progress"] == "${{ inputs.task != 'up' }}"
 
@@ -190,6 +190,19 @@ def test_a_preview_has_another_identity_than_an_update() -> None:
             if "uses" in job:
                 assert job["with"]["environment"] == "${{ matrix.stack }}-preview"
                 assert job["with"]["task"] != "up"
+
+
+def test_a_report_follows_each_update_and_each_look_for_drift() -> None:
+    names = {step.get("name"): number for number, step in enumerate(steps(stack_job()))}
+    write, keep = steps(stack_job())[names["Write the report"] :]
+    assert names["Write the report"] > max(names["Update the stack"], names["Look for drift"])
+    assert write["if"] == keep["if"] == "${{ !cancelled() && inputs.task != 'preview' }}"
+    assert keep["with"]["path"] == "zero-trust-report-${{ inputs.stack }}.html"
+    assert keep["with"]["if-no-files-found"] == "error"
+
+
+def stack_job() -> Job:
+    return load(ROOT / ".github/workflows/stack.yml")["jobs"]["run"]
 
 
 def test_the_comment_is_found_by_what_the_command_writes() -> None:
