@@ -21,6 +21,7 @@ from zt.diff_read import facts_of, stack_of
 from zt.exceptions import exceptions
 from zt.report_attacks import count, read_attacks
 from zt.report_cluster import PublicHost, ReportCluster, Snapshot, certificates, compliance
+from zt.report_doors import doors
 from zt.report_model import (
     Compliance,
     Exemption,
@@ -105,6 +106,7 @@ def report(request: Request, connect_to: Connect = connect) -> Report:
         connections=found,
         outside=outside(known),
         public=paths,
+        doors=doors(wanted),
         vault=vault_paths(wanted, known),
         certificates=held,
         rules=rules,

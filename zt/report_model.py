@@ -89,6 +89,29 @@ class PublicPath(Part):
     port: int
 
 
+class Door(Part):
+    """What the door asks of the requests to a public service, and adds to its answers."""
+
+    service: str
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    """The prefixes that anybody may ask for."""
+    min_tls: str
+    """The lowest version of TLS; empty for an Ingress, whose controller has its own."""
+    requests: int
+    """How many a host answers in `seconds`, each replica of the door counting for itself; 0: no limit."""
+    seconds: int
+    over_rate: Literal["refused", "counted", "answered"]
+    """What becomes of one more: `counted` is answered as well."""
+    max_request_bytes: int
+    """The largest body of a request; 0: no limit."""
+    firewall: Literal["blocks", "detects", "none"]
+    headers: tuple[str, ...]
+    """What each answer carries, such as `X-Frame-Options: DENY`."""
+    annotations: tuple[str, ...]
+    """The same and more in the words of a class of Ingress, whose controller keeps to them."""
+
+
 class VaultPath(Part):
     """A path of Vault that a service's role may use."""
 
@@ -266,6 +289,7 @@ class Report(Part):
     connections: tuple[Connection, ...]
     outside: tuple[Outside, ...]
     public: tuple[PublicPath, ...]
+    doors: tuple[Door, ...]
     vault: tuple[VaultPath, ...]
     certificates: tuple[Certificate, ...]
     rules: tuple[Rule, ...]

@@ -28,6 +28,11 @@ _TONES: Mapping[str, str] = {
     "off": "off",
     "blocked": "good",
     "succeeded": "bad",
+    "refused": "good",
+    "counted": "warn",
+    "blocks": "good",
+    "detects": "warn",
+    "none": "off",
 }
 
 
