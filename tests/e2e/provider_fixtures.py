@@ -146,7 +146,7 @@ class Bao:
 
     def _leads(self) -> bool:
         found: Any = self.client.sys.read_leader_status()
-        return found["is_self"] or not found["ha_enabled"]
+        return not found["ha_enabled"] or found["is_self"]
 
     def stop(self) -> None:
         self.process.terminate()
