@@ -137,6 +137,7 @@ PREPARED: dict[str, Callable[[Reader], None]] = {
     "docs/how-to/ingress.md": _with_a_root,
     "docs/how-to/secrets.md": _as_operator,
     "docs/how-to/report.md": _with_kubeconfig,
+    "docs/how-to/vault-recovery.md": _as_operator,
 }
 
 
