@@ -155,7 +155,7 @@ def test_a_successor_is_asked_for_beside_the_one_that_signs_and_takes_over_with_
     asked = run(pki=PkiArgs("first", ["www.example.org"], CERTIFICATE, next_common_name="second"))
     over = run(pki=PkiArgs("second", ["www.example.org"], CERTIFICATE))
     kind = "SecretBackendIntermediateCertRequest"
-    assert [made.name for made in asked.of(kind)] == ["pki.first", "pki.second"]
+    assert {made.name for made in asked.of(kind)} == {"pki.first", "pki.second"}
     assert "pki.first" in asked.behind(asked.one("SecretBackendIntermediateSetSigned"))
     assert "pki.second" not in asked.behind(asked.one("SecretBackendIntermediateSetSigned"))
     assert over.one(kind).urn in {made.urn for made in asked.of(kind)}
