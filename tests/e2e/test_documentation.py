@@ -160,7 +160,9 @@ def link_virtual_environment(checkout: Path) -> None:
         (here / linked.relative_to(there)).symlink_to(linked)
     shutil.copy(there / "pyvenv.cfg", here)
     zt = here / "bin" / "zt"
-    text = zt.read_text().replace(str(PROJECT), str(checkout))
+    text = zt.read_text()
+    assert str(PROJECT) in text, "these packages belong to another checkout, which the commands would change"
+    text = text.replace(str(PROJECT), str(checkout))
     zt.unlink()
     zt.write_text(text)
     zt.chmod(0o755)
