@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from embedded.paths import State, cache_dir
 from embedded.pulumi_stack import pulumi_environment
 from embedded.toolchain import ensure
 from tests.e2e.plane import PROJECT, Plane
+from tests.e2e.waiting import eventually
 from tests.unit.documentation import Block, every_block
 from zt.audit_log import embedded_logs
 
@@ -149,7 +151,16 @@ def reader(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Reader:
     made = Reader(Plane(plane.state, checkout), home)
     for arguments in (("init", "--quiet", "--initial-branch=main"), ("add", "."), ("commit", "--quiet", "-m", "Copy")):
         made.runs("git", *arguments)
+    made.plane.run("up", "--stack", "production")
+    # Kyverno writes its first reports about a minute after.
+    eventually(lambda: _measured(made.plane), "a report of require-probes", 180)
     return made
+
+
+def _measured(plane: Plane) -> bool:
+    found: Any = plane.objects.list_cluster_custom_object("wgpolicyk8s.io", "v1alpha2", "policyreports")
+    results = (result for report in found["items"] for result in report.get("results", []))
+    return any(result["policy"] == "require-probes" for result in results)
 
 
 def link_virtual_environment(checkout: Path) -> None:
