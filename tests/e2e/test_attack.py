@@ -190,7 +190,7 @@ WEAKENINGS = (
         "5",
         *("pod-cryptominer", "pod-label-trick", "pod-debug-container"),
     ),
-    off("an-exception-by-label", sloppy_exception, "5", "pod-label-trick"),
+    off("an-exception-by-label", sloppy_exception, "5", "pod-label-trick", "pod-debug-container"),
     off("no-rule-for-host-paths", without_rule("disallow-host-path"), "5", "pod-host-path"),
     off("no-rule-for-host-namespaces", without_rule("disallow-host-namespaces"), "5", "pod-host-network"),
     off("no-rule-for-root", without_rule("require-run-as-non-root"), "5", "pod-root"),
