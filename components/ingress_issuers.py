@@ -118,7 +118,9 @@ def _solver(gateway: tuple[str, str] | None, ingress_class: str | None) -> Manif
     # Left out, it is a NodePort: a door of its own on every node.
     service = {"serviceType": "ClusterIP"}
     if gateway is None:
-        return {"ingress": {"ingressClassName": ingress_class, **service}}
+        # The solver answers in clear text, which the proxy of a mesh with STRICT mTLS would refuse.
+        outside = {"metadata": {"labels": {"sidecar.istio.io/inject": "false"}}}
+        return {"ingress": {"ingressClassName": ingress_class, "podTemplate": outside, **service}}
     name, namespace = gateway
     parent = {
         "group": "gateway.networking.k8s.io",

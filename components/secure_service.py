@@ -213,6 +213,8 @@ class SecureService(pulumi.ComponentResource):
                     opts=self._child,
                 )
             )
+            if challenge := network.challenge_policy(args):
+                found.append(NetworkPolicy(f"{self._name}.acme", opts=self._child, **_typed(challenge)))
         for made in network.mesh_objects(args):
             suffix = f".{made['spec']['hosts'][0]}" if made["kind"] == "ServiceEntry" else ""
             found.append(custom_object(f"{self._name}.{made['kind'].lower()}{suffix}", made, self._child))

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from components.service_args import SecureServiceArgs
+from components.ingress_issuers import ACME_SERVERS
+from components.service_args import SecureServiceArgs, metadata
 from components.service_calls import peer_authentication, request_authentication
 from components.service_egress import egress_rules, service_entries, sidecar
 from components.service_vault import reaches_vault
@@ -14,6 +15,7 @@ Manifest: TypeAlias = dict[str, Any]
 _DNS_PORT = 53
 _ISTIOD_PORT = 15012
 _API_SERVER_PORTS = (443, 6443)
+_SOLVER_PORT = 8089
 
 
 def network_policy_spec(args: SecureServiceArgs) -> Manifest:
@@ -57,6 +59,23 @@ def _platform_egress(args: SecureServiceArgs) -> list[Manifest]:
     if args.kubernetes_api:
         rules.append(_rule("to", _blocks(platform.api_server_networks), _API_SERVER_PORTS))
     return rules
+
+
+def challenge_policy(args: SecureServiceArgs) -> Manifest | None:
+    """What lets an ingress controller reach the pod that answers an ACME challenge for the service's hosts.
+
+    `None` where there is no such pod: behind the Gateway it runs in the Gateway's namespace.
+    https://cert-manager.io/docs/configuration/acme/http01/
+    """
+    platform = args.platform
+    if not (args.public and platform.route == "ingress" and platform.issuer in ACME_SERVERS):
+        return None
+    spec: Manifest = {
+        "podSelector": {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [_rule("from", [_gateway_pods(args)], [_SOLVER_PORT])],
+    }
+    return {"metadata": {**metadata(args), "name": f"{args.name}.acme"}, "spec": spec}
 
 
 def _rule(direction: str, peers: Sequence[Manifest], ports: Sequence[int]) -> Manifest:

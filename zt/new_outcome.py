@@ -15,7 +15,7 @@ from components.service_external_secrets import copies_exception
 from components.service_files import parse_service
 from components.service_job import workload_of
 from components.service_jobs import JobArgs, job_name
-from components.service_network import Manifest, mesh_objects
+from components.service_network import Manifest, challenge_policy, mesh_objects
 from components.service_storage import claim_name, config_name
 from components.service_vault import copied, uses_vault
 from components.service_workload import workload_kind
@@ -97,7 +97,7 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
         yield Item("Secret", name, "marked insecure: this stack has no Vault")
     yield from _copies(args)
     if platform.network_policies:
-        yield Item("NetworkPolicy", name, "everything else is closed")
+        yield from _network(args, name)
     if policy := authorization_policy(args):
         dry_run = "istio.io/dry-run" in policy["metadata"].get("annotations", {})
         yield Item("AuthorizationPolicy", name, "dry run" if dry_run else "")
@@ -117,6 +117,12 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
         yield Item("HorizontalPodAutoscaler", name, f"at {scaling.cpu} % of the CPU request")
     if args.public:
         yield Item("Ingress" if platform.route == "ingress" else "HTTPRoute", name, args.host)
+
+
+def _network(args: SecureServiceArgs, name: str) -> Iterator[Item]:
+    yield Item("NetworkPolicy", name, "everything else is closed")
+    if challenge := challenge_policy(args):
+        yield Item("NetworkPolicy", _named(challenge), "the controller reaches the answer to an ACME challenge")
 
 
 def _named(made: Manifest) -> str:

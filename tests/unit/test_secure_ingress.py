@@ -93,7 +93,15 @@ class TestIssuers:
     def test_without_a_gateway_the_challenge_is_answered_through_an_ingress(self) -> None:
         (made,) = issuers.manifests(PROD, None, "haproxy")
         assert made["spec"]["acme"]["solvers"] == [
-            {"http01": {"ingress": {"ingressClassName": "haproxy", "serviceType": "ClusterIP"}}}
+            {
+                "http01": {
+                    "ingress": {
+                        "ingressClassName": "haproxy",
+                        "podTemplate": {"metadata": {"labels": {"sidecar.istio.io/inject": "false"}}},
+                        "serviceType": "ClusterIP",
+                    }
+                }
+            }
         ]
 
     def test_the_own_ca_signs_with_a_root_that_signed_itself(self) -> None:

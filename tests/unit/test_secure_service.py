@@ -17,7 +17,7 @@ from components.service_args import ApiRuleArgs, Peer, SecretArgs, SecureService
 from components.service_calls import authorization_policy
 from components.service_egress import sidecar
 from components.service_files import parse_service
-from components.service_network import network_policy_spec
+from components.service_network import challenge_policy, network_policy_spec
 from components.service_route import ingress_manifest, public_url
 from components.service_spec import ServiceSpec
 from components.service_vault import injector_annotations, mesh_annotations, render_file, vault_policy
@@ -186,6 +186,35 @@ def test_an_ingress_is_without_tls_only_without_an_issuer() -> None:
     assert made["metadata"]["annotations"] == {"cert-manager.io/cluster-issuer": "ca"}
     plain = service(host="a.example.org", platform=platform(route="ingress", ingress_class="nginx", issuer=""))
     assert "tls" not in ingress_manifest(plain)["spec"]
+
+
+def test_an_ingress_controller_reaches_the_answer_to_an_acme_challenge() -> None:
+    terms = {"ingress_class": "nginx", "gateway_namespace": "nginx", "network_policies": True}
+    args = service(host="a.example.org", platform=platform(route="ingress", issuer="letsencrypt-prod", **terms))
+    made = run(args)
+    [challenge] = [policy for policy in made.of("NetworkPolicy") if policy.name.endswith(".acme")]
+    assert challenge.inputs["spec"] == {
+        "podSelector": {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [
+            {
+                "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "nginx"}}}],
+                "ports": [{"port": 8089, "protocol": "TCP"}],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("route", "issuer", "host"),
+    [
+        ("ingress", "ca", "a.example.org"),
+        ("ingress", "letsencrypt-prod", ""),
+        ("gateway-api", "letsencrypt-prod", "a.example.org"),
+    ],
+)
+def test_no_pod_answers_a_challenge_elsewhere(route: str, issuer: str, host: str) -> None:
+    assert challenge_policy(service(host=host, platform=platform(route=route, issuer=issuer))) is None
 
 
 def test_the_agent_reaches_vault_before_the_proxy_runs() -> None:

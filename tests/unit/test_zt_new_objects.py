@@ -73,7 +73,8 @@ def run(args: SecureServiceArgs) -> Recording:
 def test_the_list_is_what_the_component_registers(
     shape: str, vault: bool, authorization: str, network: bool, route: str
 ) -> None:
-    facts = platform(vault=vault, injection=vault, authorization=authorization, network_policies=network, route=route)
+    layers = {"injection": vault, "authorization": authorization, "network_policies": network, "route": route}
+    facts = platform(vault=vault, issuer="letsencrypt-prod", **layers)
     args = service(**{**SHAPES[shape], "platform": facts})
     made = run(args).resources
     kinds = [one.type.rsplit(":", 1)[1] for one in made if one.type.startswith("kubernetes:")]
