@@ -1,5 +1,6 @@
 """A monitor that records what a program registers, with the resource options that `pulumi.runtime.Mocks` cannot see."""
 
+import asyncio
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -144,6 +145,14 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _ensure_event_loop() -> None:
+    """The SDK takes the thread's loop, and a test that ran `asyncio.run` leaves none behind."""
+    try:
+        asyncio.get_event_loop()
+    except RuntimeError:
+        asyncio.set_event_loop(asyncio.new_event_loop())
+
+
 def record(
     program: Callable[[], object],
     stack: str = "test",
@@ -155,6 +164,7 @@ def record(
     Pass a `recording` to see what a program registered before it failed.
     """
     recording = recording or Recording()
+    _ensure_event_loop()
     pulumi.runtime.set_mocks(_Provider(), "zero-trust", stack, preview=False, monitor=RecordingMonitor(recording))
     set_all_config(dict(config or {}), [])
     root = get_root_resource()
