@@ -6,8 +6,7 @@ pages of each path.
 """
 
 from components.service_args import PlatformArgs
-from components.vault_policy import hcl
-from components.vault_snapshots import SNAPSHOT_PATH
+from components.vault_policy import SNAPSHOT_PATH, hcl
 
 OPERATOR = "platform-operator"
 """The policy, the role of the Kubernetes login, and the service account in Vault's namespace that the role is for."""

@@ -5,6 +5,9 @@ Syntax and capabilities: https://developer.hashicorp.com/vault/docs/concepts/pol
 
 from collections.abc import Iterable, Sequence
 
+SNAPSHOT_PATH = "sys/storage/raft/snapshot"
+"""Read, it is a copy of raft's storage; written, it replaces that."""
+
 
 def hcl(rules: Iterable[tuple[str, Sequence[str]]]) -> str:
     """The policy that gives these capabilities on these paths, as Vault's HCL."""

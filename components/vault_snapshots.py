@@ -17,12 +17,11 @@ from pulumi_vault import Policy
 from pulumi_vault.kubernetes import AuthBackendRole
 
 from components.service_vault import TOKEN_AUDIENCE
-from components.vault_policy import hcl
+from components.vault_policy import SNAPSHOT_PATH, hcl
 from components.vault_values import NAMESPACE, PORT, RELEASE
 
 SNAPSHOTS = "vault-snapshots"
 """The policy, the role and the service account of whoever takes them, and the volume's claim."""
-SNAPSHOT_PATH = "sys/storage/raft/snapshot"
 TOKEN_DIRECTORY = "/var/run/secrets/vault"  # noqa: S105 - where the token's file is
 DIRECTORY = "/snapshots"
 _HOME = "/home/snapshots"

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from components.vault_snapshots import SNAPSHOT_PATH
+from components.vault_policy import SNAPSHOT_PATH
 from zt.vault import Vault, VaultError
 
 _FORCE_PATH = "sys/storage/raft/snapshot-force"

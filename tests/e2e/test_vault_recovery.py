@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from components.charts import OPENBAO_IMAGE
 from components.vault_operator import OPERATOR, operator_policy
-from components.vault_snapshots import SNAPSHOT_PATH, SNAPSHOTS, TOKEN_DIRECTORY, SnapshotArgs, role_fields, script
+from components.vault_policy import SNAPSHOT_PATH
+from components.vault_snapshots import SNAPSHOTS, TOKEN_DIRECTORY, SnapshotArgs, role_fields, script
 from components.vault_snapshots import snapshot_policy as policy_of_the_job
 from tests.e2e.provider_fixtures import ROOT, Bao, running_bao
 from tests.e2e.test_vault_bootstrap import encoded
