@@ -10,6 +10,8 @@ from embedded.supervisor.process import Program
 POD_RANGE = "10.244.0.1/16"
 # A lease outlives two missed renewals; the node lifecycle controller calls a node unreachable after 40 s by default.
 _NODE_LEASE_SECONDS = 40
+# The limits spare an API server that many clusters' worth of clients share; here fifty services would wait for them.
+_UNTHROTTLED = ("--kube-api-qps=500", "--kube-api-burst=1000")
 
 
 def etcd(layout: Layout) -> Program:
@@ -87,6 +89,7 @@ def controller_manager(layout: Layout) -> Program:
         f"--cluster-signing-cert-file={layout.pki.ca(CLUSTER)}",
         f"--cluster-signing-key-file={layout.pki.ca_key(CLUSTER)}",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
+        *_UNTHROTTLED,
     )
     ready = probes.http("https", layout.ports["kube-controller-manager"], "/healthz")
     return host_program(layout, "kube-controller-manager", arguments, ready)
@@ -100,6 +103,7 @@ def scheduler(layout: Layout) -> Program:
         *_component_flags(layout, "kube-scheduler"),
         f"--tls-cert-file={pair.certificate}",
         f"--tls-private-key-file={pair.key}",
+        *_UNTHROTTLED,
     )
     ready = probes.http("https", layout.ports["kube-scheduler"], "/readyz")
     return host_program(layout, "kube-scheduler", arguments, ready)
