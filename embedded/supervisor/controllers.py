@@ -1,4 +1,4 @@
-"""The controllers that run as host processes when their charts deploy them: one row each.
+"""The controllers that run as host processes when their charts deploy them: one row each, one process a Deployment.
 
 A row adds to what the Deployment says only what a host process cannot do without: a kubeconfig, loopback listeners,
 and free ports in place of the container's.
@@ -36,14 +36,14 @@ class StockEnvoy:
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """One known Deployment.
+    """One known Deployment, or several: Istio has one for each revision.
 
     ``labels`` must all be on its pod template. ``arguments`` and ``environment`` follow those of its container, and
     win; ``{port}`` in them is a port of ``ports``, ``{door}`` that of ``challenge_door``, ``{kubeconfig}`` the client
-    configuration of its service account. ``files`` are written to its working directory, ``{directory}``.
-    ``mounted`` names a Secret whose keys are files there too: the controller waits for its certificate, as a pod does.
-    ``stock_envoy`` counts only while the data plane runs. ``serves`` maps a container port, by name or number, to the
-    port of ``ports`` that implements it.
+    configuration of its service account, ``{suffix}`` what the Deployment's name has beyond the row's. ``files`` are
+    written to its working directory, ``{directory}``. ``mounted`` names a Secret whose keys are files there too: the
+    controller waits for its certificate, as a pod does. ``stock_envoy`` counts only while the data plane runs.
+    ``serves`` maps a container port, by name or number, to the port of ``ports`` that implements it.
     """
 
     name: str
@@ -59,6 +59,13 @@ class Controller:
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     stock_envoy: StockEnvoy | None = None
     mounted: str | None = None
+    suffix: str = ""
+
+    def of(self, deployment: Mapping[str, Any]) -> "Controller":
+        """This row for one of its Deployments: under that one's name, with the labels that its pods alone have."""
+        name: str = deployment["metadata"]["name"]
+        labels = {**self.labels, **(deployment["spec"]["selector"].get("matchLabels") or {})}
+        return replace(self, name=name, labels=labels, suffix=name.removeprefix(self.name))
 
     @property
     def port_names(self) -> tuple[str, ...]:
@@ -199,7 +206,7 @@ CONTROLLERS: tuple[Controller, ...] = (
         stock_envoy=StockEnvoy(
             arguments=("--meshConfig={directory}/mesh.yaml",),
             environment={
-                "SHARED_MESH_CONFIG": "istio",
+                "SHARED_MESH_CONFIG": "istio{suffix}",
                 "PILOT_ENABLE_METADATA_EXCHANGE": "false",
                 "PILOT_ENABLE_ALPN_FILTER": "false",
             },

@@ -52,7 +52,7 @@ class Layout:
 
     state: State
     tools: Path
-    ports: Mapping[str, int]
+    ports: dict[str, int]
     pki: Pki
 
     @property

@@ -50,6 +50,14 @@ def choose_ports(path: Path, names: Iterable[str], patience_seconds: float = 5.0
     return chosen
 
 
+def add_ports(path: Path, chosen: dict[str, int], names: Iterable[str]) -> None:
+    """Give those of the names a free port that have none in ``chosen``, there and in ``path``."""
+    for name in names:
+        if name not in chosen:
+            chosen[name] = _pick(taken=set(chosen.values()))
+    write_private_json(path, dict(sorted(chosen.items())))
+
+
 def _becomes_free(port: int, deadline: float) -> bool:
     while not is_free(port):
         if time.monotonic() > deadline:

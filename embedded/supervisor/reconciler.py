@@ -20,6 +20,7 @@ from embedded.supervisor.kubeconfig import write_token_kubeconfig
 from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.pki import CLUSTER
+from embedded.supervisor.ports import add_ports
 from embedded.supervisor.private_files import write_private
 from embedded.supervisor.process import Process, Program
 
@@ -38,9 +39,26 @@ class _Running:
     """A controller's process, and the Deployment it was started for."""
 
     process: Process
+    namespace: str
     fingerprint: str
     service_account: str
     token_written: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class _Deployed:
+    """A Deployment, the controller that it deploys, and its scheduled pods, the newest first."""
+
+    controller: Controller
+    deployment: Manifest
+    pods: list[Manifest]
+
+    @property
+    def fingerprint(self) -> str:
+        """What a new rollout changes: the pod template of this very Deployment; and what is added to it here."""
+        template = self.deployment["spec"]["template"]
+        content = json.dumps([self.deployment["metadata"]["uid"], template, repr(self.controller)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -86,7 +104,9 @@ class Reconciler:
             self._report("API server", error)
             return
         self._reported.pop("API server", None)
-        controllers = (self._reconcile_and_report(controller, seen) for controller in self._controllers)
+        deployed = self._deployed(seen)
+        names = deployed.keys() | self._running.keys()
+        controllers = (self._reconcile_and_report(name, deployed.get(name)) for name in names)
         await asyncio.gather(*controllers, self._hooks.run_due(seen.pods))
 
     async def stop(self) -> None:
@@ -95,36 +115,40 @@ class Reconciler:
         self._running.clear()
 
     def _running_namespaces(self) -> set[str]:
-        return {controller.namespace for controller in CONTROLLERS if controller.name in self._running}
+        return {running.namespace for running in self._running.values()}
 
-    async def _reconcile_and_report(self, controller: Controller, seen: _Seen) -> None:
+    def _deployed(self, seen: _Seen) -> dict[str, _Deployed]:
+        found = [(row.of(item), item) for item in seen.deployments for row in self._controllers if row.deploys(item)]
+        return {
+            controller.name: _Deployed(controller, item, _pods_of(controller, seen.pods)) for controller, item in found
+        }
+
+    async def _reconcile_and_report(self, name: str, deployed: _Deployed | None) -> None:
         try:
-            await self._reconcile(controller, seen)
-            self._reported.pop(controller.name, None)
+            await self._reconcile(name, deployed)
+            self._reported.pop(name, None)
         except (ApiError, MissingReferenceError) as error:
-            self._report(controller.name, error)
+            self._report(name, error)
 
     def _report(self, name: str, error: Exception) -> None:
         if self._reported.get(name) != str(error):
             _LOG.warning("%s: %s", name, error)
         self._reported[name] = str(error)
 
-    async def _reconcile(self, controller: Controller, seen: _Seen) -> None:
-        deployment = next((item for item in seen.deployments if controller.deploys(item)), None)
-        pods = _pods_of(controller, seen.pods) if deployment else []
-        running = self._running.get(controller.name)
-        fingerprint = _fingerprint(controller, deployment) if deployment else ""
-        if running and (not pods or running.fingerprint != fingerprint):
-            _LOG.info("%s: stopping, its Deployment %s", controller.name, "changed" if pods else "has no pods")
+    async def _reconcile(self, name: str, deployed: _Deployed | None) -> None:
+        pods = deployed.pods if deployed else []
+        running = self._running.get(name)
+        if running and not (deployed and pods and running.fingerprint == deployed.fingerprint):
+            _LOG.info("%s: stopping, its Deployment %s", name, "changed" if pods else "has no pods")
             await asyncio.to_thread(self._announce, pods, ready=False)
             await running.process.stop()
-            del self._running[controller.name]
+            del self._running[name]
             running = None
             self._on_change()
-        if deployment and pods and not running:
-            await self._start(controller, deployment, pods[0], fingerprint)
-        elif running:
-            await self._keep(running, controller, pods)
+        if deployed and pods and not running:
+            await self._start(deployed)
+        elif deployed and running:
+            await self._keep(running, deployed)
 
     def _observe(self) -> _Seen:
         seen = _Seen()
@@ -134,19 +158,21 @@ class Reconciler:
             seen.pods += self._api.list(f"/api/v1/namespaces/{namespace}/pods?{_FROM_CACHE}")
         return seen
 
-    async def _start(self, controller: Controller, deployment: Manifest, pod: Manifest, fingerprint: str) -> None:
+    async def _start(self, deployed: _Deployed) -> None:
+        controller, pod = deployed.controller, deployed.pods[0]
         account = pod["spec"].get("serviceAccountName", "default")
-        program = await asyncio.to_thread(self._program, controller, deployment, pod, account)
+        add_ports(self._layout.state.ports, self._layout.ports, controller.port_names)
+        program = await asyncio.to_thread(self._program, controller, deployed.deployment, pod, account)
         _LOG.info("%s: starting as service account %s/%s", controller.name, controller.namespace, account)
         process = Process(program, self._on_change)
-        self._running[controller.name] = _Running(process, fingerprint, account)
+        self._running[controller.name] = _Running(process, controller.namespace, deployed.fingerprint, account)
         process.start()
 
-    async def _keep(self, running: _Running, controller: Controller, pods: list[Manifest]) -> None:
+    async def _keep(self, running: _Running, deployed: _Deployed) -> None:
         if time.monotonic() - running.token_written > _RENEW_TOKEN_AFTER_SECONDS:
-            await asyncio.to_thread(self._write_token, controller, running.service_account)
+            await asyncio.to_thread(self._write_token, deployed.controller, running.service_account)
             running.token_written = time.monotonic()
-        await asyncio.to_thread(self._announce, pods, ready=running.process.ready)
+        await asyncio.to_thread(self._announce, deployed.pods, ready=running.process.ready)
 
     def _announce(self, pods: list[Manifest], *, ready: bool) -> None:
         for pod in pods:
@@ -166,6 +192,7 @@ class Reconciler:
         write_token_kubeconfig(kubeconfig, layout.api_server_url, authority, token, controller.namespace)
         values: dict[str, object] = {name: layout.ports[f"{controller.name}.{name}"] for name in controller.ports}
         values |= {"kubeconfig": kubeconfig, "directory": directory, "door": layout.ports["door"]}
+        values["suffix"] = controller.suffix
         for name, content in controller.files.items():
             write_private(directory / name, content)
         self._write_mounted(controller)
@@ -221,10 +248,3 @@ def _pods_of(controller: Controller, pods: list[Manifest]) -> list[Manifest]:
 
 def _is_scheduled(pod: Manifest) -> bool:
     return bool(pod["spec"].get("nodeName")) and not pod["metadata"].get("deletionTimestamp")
-
-
-def _fingerprint(controller: Controller, deployment: Manifest) -> str:
-    """What a new rollout changes: the pod template of this very Deployment; and what is added to it here."""
-    template = deployment["spec"]["template"]
-    content = json.dumps([deployment["metadata"]["uid"], template, repr(controller)], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()

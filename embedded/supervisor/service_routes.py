@@ -44,7 +44,7 @@ class ServiceRoutes:
                 continue
             for controller in CONTROLLERS:
                 if controller.deploys(deployment):
-                    return self._served(controller, deployment, entry.get("targetPort", port))
+                    return self._served(controller.of(deployment), deployment, entry.get("targetPort", port))
         return None
 
     def _served(self, controller: Controller, deployment: Manifest, target: str | int) -> int | None:
@@ -54,4 +54,4 @@ class ServiceRoutes:
             if target in {container_port.get("name"), container_port["containerPort"]}:
                 names |= {container_port.get("name"), container_port["containerPort"]}
         local = next((local for name, local in controller.serves.items() if name in names), None)
-        return self._ports[f"{controller.name}.{local}"] if local else None
+        return self._ports.get(f"{controller.name}.{local}") if local else None

@@ -93,6 +93,14 @@ def test_the_proxy_is_a_sidecar_a_gateway_or_absent() -> None:
     assert proxy.proxy_container({"spec": {"containers": [{"name": "api"}]}}) is None
 
 
+@pytest.mark.parametrize(("revision", "name"), [("default", "istiod"), ("1-31-0", "istiod-1-31-0")])
+def test_a_proxy_knows_the_istiod_of_its_own_revision(revision: str, name: str) -> None:
+    made = pod()
+    assert proxy.istiod_of(made) == "istiod"
+    made["metadata"]["annotations"] = {"istio.io/rev": revision}
+    assert proxy.istiod_of(made) == name
+
+
 def test_connections_are_redirected_by_the_injected_rules_which_are_applied_and_not_only_checked(
     layout: Layout, namespace: FakeNamespace
 ) -> None:
@@ -178,7 +186,7 @@ def test_only_istiod_changes_for_the_stock_envoy_and_only_by_what_it_lacks() -> 
     [istiod] = changed
     added = istiod.for_stock_envoy()
     assert added.environment.items() - istiod.environment.items() == {
-        ("SHARED_MESH_CONFIG", "istio"),
+        ("SHARED_MESH_CONFIG", "istio{suffix}"),
         ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
         ("PILOT_ENABLE_ALPN_FILTER", "false"),
     }

@@ -31,7 +31,7 @@ from embedded.supervisor.hook_jobs import HOOK_JOBS
 from embedded.supervisor.kubeconfig import write_token_kubeconfig
 from embedded.supervisor.overlay import write_overlay
 from embedded.supervisor.pki import ACME, CLUSTER, ETCD, LEAVES, VAULT, Pki
-from embedded.supervisor.ports import choose_ports, is_free
+from embedded.supervisor.ports import add_ports, choose_ports, is_free, load_ports
 from embedded.supervisor.service_routes import ServiceRoutes
 
 pytestmark = pytest.mark.unit
@@ -79,6 +79,15 @@ def test_a_port_that_another_program_took_is_replaced(tmp_path: Path) -> None:
         second = choose_ports(tmp_path / "ports.json", ["a", "b"], patience_seconds=0)
     assert second["a"] != first["a"]
     assert second["b"] == first["b"]
+
+
+def test_a_port_that_is_needed_later_is_none_that_is_taken_and_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    chosen = choose_ports(path, ["a"])
+    before = dict(chosen)
+    add_ports(path, chosen, ["a", "b"])
+    assert chosen["a"] == before["a"] != chosen["b"]
+    assert load_ports(path) == chosen
 
 
 # Certificates
@@ -210,7 +219,8 @@ def deployment(controller: Controller) -> dict[str, Any]:
     container = {"name": controller.container, "ports": ports}
     template = {"metadata": {"labels": dict(controller.labels)}, "spec": {"containers": [container]}}
     metadata = {"name": controller.name, "namespace": controller.namespace}
-    return {"metadata": metadata, "spec": {"template": template}}
+    selector = {"matchLabels": dict(controller.labels)}
+    return {"metadata": metadata, "spec": {"selector": selector, "template": template}}
 
 
 @pytest.mark.parametrize("controller", CONTROLLERS, ids=lambda controller: controller.name)
@@ -227,6 +237,7 @@ def test_every_override_can_be_filled_in_and_listens_on_loopback(controller: Con
         "kubeconfig": "/k",
         "directory": "/d",
         "door": 19999,
+        "suffix": "",
         **{name: 20000 + i for i, name in enumerate(controller.ports)},
     }
     for argument in (*controller.arguments, *controller.environment.values()):
@@ -242,6 +253,30 @@ def test_a_bare_pod_with_a_controllers_labels_is_not_the_controllers() -> None:
     assert not istiod.owns(pod)
     pod["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet"}]
     assert istiod.owns(pod)
+
+
+def revisions() -> dict[str, dict[str, Any]]:
+    """The Deployments of two istiods, as their chart labels them."""
+    istiod = next(controller for controller in CONTROLLERS if controller.name == "istiod")
+    found = {name: deployment(istiod) for name in ("istiod", "istiod-1-31-0")}
+    own = {"istiod": {"istio": "pilot"}, "istiod-1-31-0": {"app": "istiod", "istio.io/rev": "1-31-0"}}
+    for name, made in found.items():
+        made["metadata"]["name"] = name
+        made["spec"]["selector"]["matchLabels"] = own[name]
+        made["spec"]["template"]["metadata"]["labels"] = {"app": "istiod", "istio": "istiod", **own[name]}
+    return found
+
+
+def test_each_revision_of_istiod_has_its_own_pods_ports_and_mesh_configuration() -> None:
+    istiod = next(controller for controller in CONTROLLERS if controller.name == "istiod")
+    made = {name: istiod.of(found) for name, found in revisions().items()}
+    assert {name: controller.name for name, controller in made.items()} == {name: name for name in made}
+    assert {name: controller.suffix for name, controller in made.items()} == {"istiod": "", "istiod-1-31-0": "-1-31-0"}
+    assert not {*made["istiod"].port_names} & {*made["istiod-1-31-0"].port_names}
+    for name, found in revisions().items():
+        labels = found["spec"]["template"]["metadata"]["labels"]
+        pod = {"metadata": {"namespace": "istio-system", "labels": labels, "ownerReferences": [{"kind": "ReplicaSet"}]}}
+        assert [other for other, controller in made.items() if controller.owns(pod)] == [name]
 
 
 # Simulation
@@ -320,6 +355,17 @@ def test_a_service_leads_to_its_host_process(host: str, target: object) -> None:
     assert routes.resolve(host, 443) == 21000
     assert routes.resolve(host, 8443) is None
     assert routes.resolve("10.96.9.9", 443) is None
+
+
+@pytest.mark.parametrize(("port", "found"), [("istiod", 21001), ("istiod-1-31-0", 21002)])
+def test_the_service_of_a_revision_leads_to_that_ones_process(port: str, found: int) -> None:
+    made = revisions()
+    spec = {"selector": made[port]["spec"]["selector"]["matchLabels"], "ports": [{"port": 443, "targetPort": 15017}]}
+    service = {"metadata": {"name": port, "namespace": "istio-system"}, "spec": spec}
+    api: Any = FakeApi(services=[service], deployments=[*made.values()])
+    host = f"{port}.istio-system.svc"
+    assert ServiceRoutes(api, {"istiod.https": 21001, "istiod-1-31-0.https": 21002}).resolve(host, 443) == found
+    assert ServiceRoutes(api, {}).resolve(host, 443) is None, "it has not been started yet"
 
 
 # Vault

@@ -87,7 +87,7 @@ def session(options: Options, connections: Connections) -> Generator[Session]:
     vault = connections.vault(place) if place else None
     operator = operator_token(admin, vault, described.auth_path) if vault else ""
     logs = _audit_logs(options, file)
-    with Session(described, admin, vault, logs, operator, _istiod(options), connections.clock) as made:
+    with Session(described, admin, vault, logs, operator, _istiod(options, file), connections.clock) as made:
         if vault and operator:
             made.afterwards(lambda: vault.call("POST", "auth/token/revoke-self", operator))
         yield made
@@ -185,13 +185,15 @@ def _audit_logs(options: Options, file: StackFile) -> tuple[Path, ...]:
     return tuple(log for log in logs if log.is_file())
 
 
-def _istiod(options: Options) -> str:
+def _istiod(options: Options, file: StackFile) -> str:
     if options.istiod or not options.access.embedded:
         return options.istiod
     from embedded.paths import State
     from embedded.supervisor.ports import LOOPBACK, load_ports
 
-    port = load_ports(State().ports).get("istiod.secure-grpc")
+    revision = file.settings.mesh.revision
+    name = f"istiod-{revision}" if revision else "istiod"
+    port = load_ports(State().ports).get(f"{name}.secure-grpc")
     return f"{LOOPBACK}:{port}" if port else ""
 
 
