@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from components.settings_platform import Replicas
 from components.typed_file import ImageReference, Label, Port, TypedFile
@@ -60,3 +60,11 @@ class MeshSettings(TypedFile):
         if self.replicas is not None and self.autoscaling is not None:
             raise ValueError("replicas and autoscaling: keep one")
         return self
+
+    @field_validator("revision")
+    @classmethod
+    def _names_one_of_several(cls, revision: str | None) -> str | None:
+        # Istio's charts take the name for that of the control plane without a revision, whose Service has another one.
+        if revision == "default":
+            raise ValueError("default is the control plane without a revision: leave the key out, or name another one")
+        return revision

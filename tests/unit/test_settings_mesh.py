@@ -7,6 +7,7 @@ import pytest
 from components.mesh_security import AutoscalingArgs, TracingArgs
 from components.secure_ingress import gateway
 from components.service_workload import deployment_spec
+from components.typed_file import ConfigError
 from tests.unit.stacks import plan_of, stack
 
 pytestmark = pytest.mark.unit
@@ -64,6 +65,11 @@ def test_without_a_revision_nothing_names_one() -> None:
     wanted = plan_of("production")
     assert "labels" not in gateway(wanted.ingress)["metadata"]
     assert all("istio.io/rev" not in str(deployment_spec(service)) for service in wanted.services)
+
+
+def test_a_revision_may_not_have_the_name_of_the_control_plane_without_one() -> None:
+    with pytest.raises(ConfigError, match="default is the control plane without a revision"):
+        plan_of("production", mesh={"revision": "default"})
 
 
 def test_a_revision_means_nothing_without_a_mesh() -> None:
