@@ -125,9 +125,9 @@ class ExternalSecrets(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         rights = [
-            *self._everywhere(ACCOUNT, operator_rules()),
-            *self._everywhere(CERTIFICATES, certificate_rules()),
-            *(made for account, rules in own_rules().items() for made in self._here(account, rules, namespace)),
+            *self._granted(ACCOUNT, operator_rules()),
+            *self._granted(CERTIFICATES, certificate_rules()),
+            *(made for account, rules in own_rules().items() for made in self._granted(account, rules, namespace)),
         ]
         source: dict[str, Any] = EXTERNAL_SECRETS.source(args.charts_dir)
         release = Release(
@@ -143,29 +143,20 @@ class ExternalSecrets(pulumi.ComponentResource):
         self.ready = [release]
         self.register_outputs({})
 
-    def _everywhere(self, account: str, rules: list[Manifest]) -> list[pulumi.Resource]:
+    def _granted(
+        self, account: str, rules: list[Manifest], namespace: Namespace | None = None
+    ) -> list[pulumi.Resource]:
+        """A role with these rules and its binding to an account: in that namespace, or without one everywhere."""
+        of_role, of_binding = (Role, RoleBinding) if namespace else (ClusterRole, ClusterRoleBinding)
         made: Any = rules
-        metadata: Any = {"name": f"{account}.zero-trust"}
-        name, options = f"{self._name}-{account}", pulumi.ResourceOptions(parent=self)
-        role = ClusterRole(name, metadata=metadata, rules=made, opts=options)
-        binding = ClusterRoleBinding(
+        metadata: Any = {"name": f"{account}.zero-trust", **({"namespace": NAMESPACE} if namespace else {})}
+        name = f"{self._name}-{account}"
+        options = pulumi.ResourceOptions(parent=self, depends_on=[namespace] if namespace else [])
+        role = of_role(name, metadata=metadata, rules=made, opts=options)
+        binding = of_binding(
             name,
             metadata=metadata,
-            role_ref={"api_group": _RBAC, "kind": "ClusterRole", "name": metadata["name"]},
-            subjects=[{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}],
-            opts=options,
-        )
-        return [role, binding]
-
-    def _here(self, account: str, rules: list[Manifest], namespace: Namespace) -> list[pulumi.Resource]:
-        made: Any = rules
-        metadata: Any = {"name": f"{account}.zero-trust", "namespace": NAMESPACE}
-        name, options = f"{self._name}-{account}", pulumi.ResourceOptions(parent=self, depends_on=[namespace])
-        role = Role(name, metadata=metadata, rules=made, opts=options)
-        binding = RoleBinding(
-            name,
-            metadata=metadata,
-            role_ref={"api_group": _RBAC, "kind": "Role", "name": metadata["name"]},
+            role_ref={"api_group": _RBAC, "kind": of_role.__name__, "name": metadata["name"]},
             subjects=[{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}],
             opts=options,
         )

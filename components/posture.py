@@ -45,7 +45,12 @@ class Posture:
     @property
     def closed(self) -> bool:
         """Whether nobody reaches a service whom no file names: by the network's rules, or by the mesh's."""
-        return self.network_policies or self.authorization == "enforce"
+        return is_closed(self.network_policies, self.authorization)
+
+
+def is_closed(network_policies: bool, authorization: str) -> bool:
+    """Whether either decision alone keeps out whom no file names."""
+    return network_policies or authorization == "enforce"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from components.network_args import EgressArgs
 from components.network_spec import METADATA_NETWORKS
+from components.posture import is_closed
 from components.service_args import SecureServiceArgs, metadata
 
 # A manifest is open: its schema is the API server's.
@@ -95,7 +96,7 @@ def sidecar(args: SecureServiceArgs) -> Manifest | None:
     is to. https://istio.io/latest/docs/reference/config/networking/sidecar/
     """
     platform = args.platform
-    if not platform.mesh or not (platform.network_policies or platform.authorization == "enforce"):
+    if not platform.mesh or not is_closed(platform.network_policies, platform.authorization):
         return None
     callees = sorted(_known(peer.namespace, peer.name) for peer in args.calls)
     outside = sorted({f"./{outside.host}" for outside in args.egress})

@@ -18,6 +18,7 @@ import hvac.exceptions
 import requests
 
 from components.vault_deployer import DEPLOYER, LoginPlan
+from components.vault_health import HEALTH, health_of
 
 JWT_VARIABLE = "TERRAFORM_VAULT_AUTH_JWT"
 """Where the Vault provider looks for the token of a JWT login, and this module with it."""
@@ -25,8 +26,6 @@ JWT_VARIABLE = "TERRAFORM_VAULT_AUTH_JWT"
 _Answer = TypeVar("_Answer")
 _SECONDS = 30
 _POLL_SECONDS = 0.2
-# Every state of a server answers this with 200, so that the body tells which one it is.
-_HEALTH = "sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200"
 # One server of several may not have joined yet, or not know its leader.
 _PASSING = (
     hvac.exceptions.VaultDown,
@@ -231,11 +230,11 @@ def _wait(place: Place, wanted: Callable[[_State], bool]) -> _State:
 def _look(place: Place) -> _State:
     client = place.client()
     try:
-        health = _ask(client, "GET", _HEALTH)
-        if "initialized" not in health or "sealed" not in health:
+        health = health_of(_ask(client, "GET", HEALTH))
+        if health is None:
             return _State(trouble="is no Vault: its health is not told as Vault does")
-        initialised, sealed = bool(health["initialized"]), bool(health["sealed"])
-        active = not health.get("standby") or _has_leader(client, initialised and not sealed)
+        initialised, sealed = health.initialised, health.sealed
+        active = not health.standby or _has_leader(client, initialised and not sealed)
     except (hvac.exceptions.VaultError, requests.RequestException) as error:
         return _State(trouble=f"does not answer: {_reason(error)}")
     trouble = "is sealed: unseal it first" if sealed else "has no active server: the others are standby"

@@ -17,6 +17,7 @@ import requests
 
 from components.service_vault import TOKEN_AUDIENCE
 from components.typed_file import ConfigError, Problem
+from components.vault_health import HEALTH, health_of
 from components.vault_operator import AUTH_PATH, OPERATOR
 from components.vault_values import NAMESPACE
 
@@ -27,8 +28,6 @@ _TOKEN_SECONDS = 600
 # A server answers an upload only after it has stored all of it.
 _UPLOAD_SECONDS = 600
 _PIECE_BYTES = 1 << 20
-# Every state of a server answers this with 200, so that the body tells which one it is.
-_HEALTH = "sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200"
 _ADDRESS, _CA, _NAMESPACE, _TOKEN = "VAULT_ADDR", "VAULT_CACERT", "VAULT_NAMESPACE", "VAULT_TOKEN"
 
 
@@ -183,12 +182,12 @@ def _token() -> str:
 
 def check_serving(client: Any, where: str) -> None:
     """Raise `VaultError` when a server is sealed, not initialised, or cannot be reached."""
-    answer = Vault(client, where).read(_HEALTH) or {}
-    if "sealed" not in answer:
+    health = health_of(Vault(client, where).read(HEALTH) or {})
+    if health is None:
         raise VaultError(f"{where} is no Vault: its health is not told as Vault does")
-    if not answer.get("initialized"):
+    if not health.initialised:
         raise VaultError(f"Vault at {where} is not initialised: `pulumi up` has not finished there yet")
-    if answer["sealed"]:
+    if health.sealed:
         raise VaultError(f"Vault at {where} is sealed: unseal it first; nothing was changed")
 
 
