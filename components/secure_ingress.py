@@ -132,7 +132,7 @@ def gateway(args: SecureIngressArgs) -> Manifest:
     return {
         "apiVersion": GATEWAY_API,
         "kind": "Gateway",
-        "metadata": {"name": GATEWAY, "namespace": args.gateway_namespace, **_revision(args)},
+        "metadata": {"name": GATEWAY, "namespace": args.gateway_namespace, "labels": _revision(args)},
         "spec": {
             "gatewayClassName": "istio",
             "listeners": [
@@ -149,8 +149,9 @@ def gateway(args: SecureIngressArgs) -> Manifest:
     }
 
 
-def _revision(args: SecureIngressArgs) -> Manifest:
-    return {"labels": revision_label(args.revision)} if args.revision else {}
+def _revision(args: SecureIngressArgs) -> dict[str, str]:
+    # Two istiods, one of them without a revision, would both make the pods of a Gateway that names neither.
+    return revision_label(args.revision or "default")
 
 
 def _https_listener(host: str, args: SecureIngressArgs) -> Manifest:

@@ -61,9 +61,9 @@ def test_a_revision_reaches_all_that_joins_the_mesh(environment: str) -> None:
         assert spec["selector"] == {"matchLabels": {"app": service.name}}
 
 
-def test_without_a_revision_nothing_names_one() -> None:
+def test_without_a_revision_only_the_gateway_names_the_default() -> None:
     wanted = plan_of("production")
-    assert "labels" not in gateway(wanted.ingress)["metadata"]
+    assert gateway(wanted.ingress)["metadata"]["labels"] == {"istio.io/rev": "default"}
     assert all("istio.io/rev" not in str(deployment_spec(service)) for service in wanted.services)
 
 
