@@ -6,6 +6,7 @@ import json
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,8 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from embedded.data_plane.network import OUTSIDE_ADDRESS
 from embedded.data_plane.pods import OUTSIDE, OUTSIDE_PORT
-from tests.e2e import pods
+from tests.e2e import mesh_objects, pods
+from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.mesh_pods import Mesh
+from tests.e2e.mesh_revisions import Watch, istiods, revision_of, watching
+from tests.e2e.mesh_revisions import pods as pods_of_services
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
 
@@ -31,6 +35,8 @@ POSTGRES_PORT = 5432
 GATEWAY_NAMESPACE = "istio-ingress"
 HOST = "api.example.org"
 REQUESTS_A_MINUTE = 100
+REVISION = "1-31-0"
+ISTIODS = {"istiod", f"istiod-{REVISION}"}
 DENIED = r"rbac\.denied$"
 JUDGED = r"rbac\.(allowed|denied)$"
 
@@ -39,18 +45,27 @@ JUDGED = r"rbac\.(allowed|denied)$"
 def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
     """Production, with certificates of the platform's own CA: Let's Encrypt cannot be reached from here."""
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
-    stack = own.checkout / "Pulumi.production.yaml"
-    content = yaml.safe_load(stack.read_text())
-    content["config"]["zero-trust:posture"] = {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}}
-    stack.write_text(yaml.safe_dump(content))
+    configure(own, "posture", {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}})
     with (own.checkout / "services" / "api.yaml").open("a") as service:
         service.write(f"rateLimit: {{requests: {REQUESTS_A_MINUTE}, per: minute}}\n")
     own.run("up", "--stack", "production", "--data-plane", timeout=3600)
     own.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
-    own.core.create_namespaced_pod(SHOP, intruding_pod())
     running = Mesh(own)
-    eventually(lambda: is_ready(running, f"{SHOP}.{INTRUDER}"), "the intruder's proxy is ready")
+    intrude(running)
     return running
+
+
+def configure(plane: Plane, section: str, content: object) -> None:
+    """Write a section of the stack file."""
+    stack = plane.checkout / "Pulumi.production.yaml"
+    file = yaml.safe_load(stack.read_text())
+    file["config"][f"zero-trust:{section}"] = content
+    stack.write_text(yaml.safe_dump(file))
+
+
+def intrude(mesh: Mesh) -> None:
+    mesh.plane.core.create_namespaced_pod(SHOP, intruding_pod())
+    eventually(lambda: is_ready(mesh, f"{SHOP}.{INTRUDER}"), "the intruder's proxy is ready")
 
 
 def intruding_pod() -> dict[str, object]:
@@ -177,6 +192,95 @@ def test_more_requests_than_the_host_allows_get_429(mesh: Mesh, door: ssl.SSLCon
     outside, address = mesh.workload(OUTSIDE), gateway(mesh)
     answers = (outside.get(address, 443, "/", HOST, door).status for _ in range(2 * REQUESTS_A_MINUTE))
     assert http.HTTPStatus.TOO_MANY_REQUESTS in answers
+
+
+@pytest.fixture(scope="module")
+def moved(mesh: Mesh) -> Watch:
+    """The stack takes a revision, in one run, and is looked at all the while."""
+    plane = mesh.plane
+    assert {revision_of(pod) for pod in pods_of_services(plane)} == {"default"}
+    plane.core.delete_namespaced_pod(INTRUDER, SHOP, grace_period_seconds=0)
+    configure(plane, "mesh", {"replicas": 2, "revision": REVISION})
+    with watching(mesh) as watch:
+        plane.run("up", "--stack", "production")
+    intrude(mesh)
+    return watch
+
+
+class TestAnotherRevision:
+    """After all other tests of the mesh: what has not moved has lost its istiod."""
+
+    def test_both_istiods_stand_until_the_last_pod_has_moved(self, moved: Watch) -> None:
+        assert ISTIODS in [sight.ready for sight in moved.sights]
+        for sight in moved.sights:
+            needed = {"istiod" if revision == "default" else f"istiod-{revision}" for revision in sight.revisions}
+            assert needed <= sight.istiods, sight
+
+    def test_the_mesh_was_closed_all_along(self, moved: Watch) -> None:
+        assert {str(sight.rules) for sight in moved.sights} == {str(({"mtls": {"mode": "STRICT"}}, {}))}
+        assert moved.refusing == {"default", REVISION}
+        assert not moved.answers
+
+    def test_every_pod_was_injected_by_the_new_webhook(self, mesh: Mesh, moved: Watch) -> None:
+        assert moved.sights[-1].revisions == {REVISION}
+        labels = mesh.plane.core.read_namespace(SHOP).metadata.labels
+        assert labels["istio.io/rev"] == REVISION
+        assert "istio-injection" not in labels
+        for service in ("api", "postgres", "redis"):
+            status = mesh.plane.apps.read_namespaced_deployment(service, SHOP).status
+            assert status.ready_replicas == status.updated_replicas == status.replicas
+
+    def test_the_gateway_moves_too(self, mesh: Mesh, moved: Watch) -> None:
+        assert moved
+        selector = "gateway.networking.k8s.io/gateway-name=public"
+
+        def revisions() -> set[str]:
+            found = pods_of_services(mesh.plane, selector, GATEWAY_NAMESPACE)
+            return {pod.metadata.annotations["istio.io/rev"] for pod in found}
+
+        eventually(lambda: revisions() == {REVISION}, "the gateway's pods have the new revision")
+        # A ReplicaSet has this history when its Deployment went back to it: two istiods at odds.
+        sets = mesh.plane.apps.list_namespaced_replica_set(GATEWAY_NAMESPACE).items
+        assert not [made for made in sets if "deployment.kubernetes.io/revision-history" in made.metadata.annotations]
+
+    def test_nothing_of_the_old_istiod_is_left(self, mesh: Mesh, moved: Watch) -> None:
+        assert moved
+        plane, new = mesh.plane, f"istiod-{REVISION}"
+        assert istiods(plane) == {new: True}
+        assert [item["name"] for item in processes(mesh) if item["name"].startswith("istiod")] == [new]
+        listings = (
+            plane.admission.list_validating_webhook_configuration,
+            plane.admission.list_mutating_webhook_configuration,
+        )
+        hooks = [hook for listing in listings for item in listing().items for hook in item.webhooks]
+        called = {hook.client_config.service.name for hook in hooks if hook.name.endswith("istio.io")}
+        assert called == {new}
+
+    def test_the_new_webhook_refuses_a_wrong_authorization_policy(self, mesh: Mesh, moved: Watch) -> None:
+        assert moved
+        admission = Admission(mesh.plane, ())
+        admission.request("POST", mesh_objects.right()["AuthorizationPolicy full"], dry_run=True)
+        with pytest.raises(RefusedError, match=r"validation\.istio\.io"):
+            admission.request("POST", mesh_objects.wrong()["a source that names nobody"], dry_run=True)
+
+    def test_its_proxies_judge_as_before(self, mesh: Mesh, moved: Watch) -> None:
+        assert moved
+        api, intruder = mesh.workload(f"{SHOP}.api"), mesh.workload(f"{SHOP}.{INTRUDER}")
+        where = mesh.address_of_service("postgres")
+        eventually(lambda: api.psql(where, mesh.database_password) == ANSWER, "api reaches postgres")
+        postgres = mesh.workload(f"{SHOP}.postgres")
+        before = postgres.counter(DENIED)
+        assert "server closed the connection" in intruder.psql(where, mesh.database_password)
+        assert postgres.counter(DENIED) == before + 1
+
+    def test_a_second_up_changes_nothing(self, mesh: Mesh, moved: Watch) -> None:
+        assert moved
+        preview = mesh.plane.run("pulumi", "preview", "--stack", "production", "--expect-no-changes", "--diff")
+        assert "unchanged" in preview.stdout
+
+
+def processes(mesh: Mesh) -> list[dict[str, Any]]:
+    return json.loads(mesh.plane.run("status", "--format", "json", check=False).stdout)["processes"]
 
 
 def test_a_killed_supervisor_leaves_no_process_behind(mesh: Mesh) -> None:
