@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
+from embedded.paths import STATE_VARIABLE, State
+from embedded.supervisor.overlay import write_overlay
 from tests.unit.stacks import ROOT
 from tests.unit.zt_attack_stack import PORTS, SECRET, Stack, pod
-from zt.attack.command import Connections
+from zt.attack.command import Connections, Options, session
 from zt.attack.evidence import StackError, short
 from zt.attack.kubernetes_api import Answer
 from zt.attack.replay import ATTEMPTS
 from zt.attack.vault_api import VaultAnswer, VaultCall
 from zt.cli import app
+from zt.compliance_cluster import Access
 
 SERVICES = {
     "api": """\
@@ -100,6 +104,23 @@ class TestARun:
         deleted = [what.partition(" ")[2].rpartition("/")[0] for what in stack.made if what.startswith("DELETE")]
         assert sorted(made) == sorted(deleted) != []
         assert stack.revoked == {f"token-{number}" for number in range(len(stack.revoked))} != set()
+
+    @pytest.mark.parametrize(("revision", "port"), [(None, 21001), ("1-31-0", 21002)])
+    def test_the_embedded_istiod_of_the_stacks_revision_is_asked(
+        self, stack: Stack, project: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None, port: int
+    ) -> None:
+        monkeypatch.setenv(STATE_VARIABLE, str(project / "embedded"))
+        state = State().create()
+        ports = {"kube-apiserver": 1, "vault": 2, "istiod.secure-grpc": 21001, "istiod-1-31-0.secure-grpc": 21002}
+        state.ports.write_text(json.dumps(ports))
+        write_overlay(state, project)
+        file = yaml.safe_load((ROOT / "Pulumi.production.yaml").read_text())
+        file["config"]["zero-trust:mesh"]["revision"] = revision
+        (project / "Pulumi.production.yaml").unlink()
+        (project / "Pulumi.production.yaml").write_text(yaml.safe_dump(file))
+        options = Options("production", project, Access(embedded=True))
+        with session(options, Connections(stack.cluster, stack.vault)) as made:
+            assert made.istiod == f"127.0.0.1:{port}"
 
     def test_it_can_be_written_to_a_file(self, run: Run, tmp_path: Path) -> None:
         done = run("--format", "json", "--output", str(tmp_path / "attack.json"))
