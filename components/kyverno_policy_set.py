@@ -179,6 +179,8 @@ def kyverno_values(replicas: int, platform_namespaces: Sequence[str]) -> dict[st
             # An exception weakens a rule, so only who may write in Kyverno's own namespace can make one.
             "policyExceptions": {"enabled": True, "namespace": NAMESPACE},
             "backgroundScan": {"enabled": True},
+            # Kyverno would create one within each request, before it answers; the scan makes the same reports.
+            "admissionReports": {"enabled": False},
         },
         "admissionController": {
             "replicas": replicas,

@@ -157,6 +157,11 @@ class TestRelease:
         assert values["webhooksCleanup"] == {"enabled": True}
         assert values["cleanupController"] == {"enabled": False}
 
+    def test_no_request_waits_for_the_report_on_it(self) -> None:
+        features = kyverno_values(3, PLATFORM)["features"]
+        assert features["admissionReports"] == {"enabled": False}
+        assert features["backgroundScan"] == {"enabled": True}
+
     def test_exceptions_count_in_kyvernos_own_namespace_alone(self) -> None:
         assert kyverno_values(3, PLATFORM)["features"]["policyExceptions"] == {"enabled": True, "namespace": "kyverno"}
 
