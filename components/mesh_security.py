@@ -10,11 +10,9 @@ from pulumi_kubernetes.helm.v3 import Release
 
 from components.charts import ISTIO_BASE, ISTIO_CNI, ISTIOD, Chart
 from components.custom_object import custom_object
+from components.mesh_metadata import SECURITY_API, dry_run_annotation
 
 NAMESPACE = "istio-system"
-SECURITY_API = "security.istio.io/v1"
-# The dry-run annotation of https://istio.io/latest/docs/tasks/security/authorization/authz-dry-run/
-DRY_RUN = "istio.io/dry-run"
 HUB = "registry.istio.io/release"
 _TRACING = "collector"
 
@@ -73,16 +71,6 @@ def check_authorization(authorization: str) -> None:
     """Raise `ValueError` unless `authorization` is one of the three decisions."""
     if authorization not in ("enforce", "dry-run", "off"):
         raise ValueError(f"authorization: {authorization!r}; legal are enforce, dry-run and off")
-
-
-def revision_label(revision: str) -> dict[str, str]:
-    """The label that names a control plane; none where there is only one."""
-    return {"istio.io/rev": revision} if revision else {}
-
-
-def injection_label(revision: str) -> dict[str, str]:
-    """The label of a namespace whose pods get a proxy of this control plane."""
-    return revision_label(revision) or {"istio-injection": "enabled"}
 
 
 def base_values(revision: str = "") -> Manifest:
@@ -198,11 +186,6 @@ def deny_by_default(authorization: str) -> Manifest | None:
         },
         "spec": {},
     }
-
-
-def dry_run_annotation(authorization: str) -> Manifest:
-    """What a policy's metadata needs for this decision: the dry-run annotation, or nothing."""
-    return {"annotations": {DRY_RUN: "true"}} if authorization == "dry-run" else {}
 
 
 class MeshSecurity(pulumi.ComponentResource):

@@ -17,7 +17,7 @@ from components.charts import CERT_MANAGER, GATEWAY_API_CRDS
 from components.custom_object import custom_object
 from components.gateway_hardening import CIPHER_SUITES, FirewallArgs, HostLimits
 from components.ingress_issuers import AcmeIssuer, Issuer, VaultIssuer
-from components.mesh_security import SECURITY_API, revision_label
+from components.mesh_metadata import SECURITY_API, revision_label
 
 GATEWAY = "public"
 # Istio names the Deployment and the service account of a Gateway after the Gateway and its class.

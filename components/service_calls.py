@@ -6,7 +6,7 @@ https://istio.io/latest/docs/reference/config/security/authorization-policy/
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from components.mesh_security import SECURITY_API, dry_run_annotation
+from components.mesh_metadata import SECURITY_API, dry_run_annotation
 from components.service_args import SecureServiceArgs, metadata
 
 # A manifest is open: its schema is the API server's.

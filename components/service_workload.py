@@ -4,7 +4,7 @@ A field that admission set would show as drift on the next preview; and a servic
 the mutations. Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 """
 
-from components.mesh_security import revision_label
+from components.mesh_metadata import revision_label
 from components.policy_exceptions import ANNOTATION
 from components.service_args import SecureServiceArgs, metadata
 from components.service_environment import environment

@@ -9,7 +9,7 @@ from pathlib import Path
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from components.mesh_security import injection_label
+from components.mesh_metadata import injection_label
 from components.policy_exceptions import commit_date
 from components.posture import Action, Posture
 from components.service_files import Admission, read_services

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from components.mesh_metadata import injection_label
 from components.mesh_security import (
     AutoscalingArgs,
     MeshSecurity,
@@ -12,7 +13,6 @@ from components.mesh_security import (
     base_values,
     cni_values,
     deny_by_default,
-    injection_label,
     istiod_values,
     peer_authentication,
     telemetry,
