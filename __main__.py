@@ -32,7 +32,9 @@ def main() -> None:
     vault = create(stack, wanted)
     rows = summary.services(wanted.services)
     vault_settings = stack.settings.vault
-    layers = summary.layers(stack.posture, vault_settings.mode, load_library(), vault_settings.delivery)
+    layers = summary.layers(
+        stack.posture, vault_settings.mode, load_library(), vault_settings.delivery, ambient=stack.ambient
+    )
     pulumi.export("summary", {"environment": stack.settings.environment, "layers": layers, "services": rows})
     pulumi.export("services", rows)
     pulumi.export("vault", summary.vault(vault_settings, stack.posture))

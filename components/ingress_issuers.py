@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from components.mesh_metadata import DATA_PLANE
+
 NAMESPACE = "cert-manager"
 API = "cert-manager.io/v1"
 CA = "ca"
@@ -119,7 +121,8 @@ def _solver(gateway: tuple[str, str] | None, ingress_class: str | None) -> Manif
     service = {"serviceType": "ClusterIP"}
     if gateway is None:
         # The solver answers in clear text, which the proxy of a mesh with STRICT mTLS would refuse.
-        outside = {"metadata": {"labels": {"sidecar.istio.io/inject": "false"}}}
+        labels = {"sidecar.istio.io/inject": "false", DATA_PLANE: "none"}
+        outside = {"metadata": {"labels": labels}}
         return {"ingress": {"ingressClassName": ingress_class, "podTemplate": outside, **service}}
     name, namespace = gateway
     parent = {

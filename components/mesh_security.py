@@ -8,7 +8,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v3 import Release
 
-from components.charts import ISTIO_BASE, ISTIO_CNI, ISTIOD, Chart
+from components.charts import ISTIO_BASE, ISTIO_CNI, ISTIOD, ZTUNNEL, Chart
 from components.custom_object import custom_object
 from components.mesh_metadata import SECURITY_API, dry_run_annotation
 
@@ -43,8 +43,9 @@ class MeshSecurityArgs:
 
     `mtls` is `STRICT` or `PERMISSIVE`; `authorization` is `enforce`, `dry-run` or `off`. `replicas` is the number of
     istiods, with `autoscaling` the least. `hub` is the registry path of the Istio images, Istio's own when absent.
-    `revision` names the control plane, so that a new one can stand beside it while the services move over. Raises
-    `ValueError` for any other value, and for no replica.
+    `revision` names the control plane, so that a new one can stand beside it while the services move over. `ambient`
+    has a proxy on each node carry the mesh, in place of one in each pod. Raises `ValueError` for any other value, and
+    for no replica.
     """
 
     charts_dir: str | None
@@ -56,6 +57,7 @@ class MeshSecurityArgs:
     autoscaling: AutoscalingArgs | None = None
     revision: str = ""
     tracing: TracingArgs | None = None
+    ambient: bool = False
 
     def __post_init__(self) -> None:
         if self.mtls not in ("STRICT", "PERMISSIVE"):
@@ -84,7 +86,25 @@ def base_values(revision: str = "") -> Manifest:
 
 def cni_values(args: MeshSecurityArgs) -> Manifest:
     """The values of Istio's `cni` chart: the node redirects traffic, so that no application pod needs NET_ADMIN."""
-    return {"global": _images(args), "excludeNamespaces": ["kube-system", NAMESPACE]}
+    values: Manifest = {"global": _images(args), "excludeNamespaces": ["kube-system", NAMESPACE]}
+    if not args.ambient:
+        return values
+    return {
+        **values,
+        # Names stay the cluster's DNS to answer: nothing here is known by one of the mesh's own.
+        "ambient": {"enabled": True, "dnsCapture": False},
+        # It mends pods whose own proxy started before the node was ready.
+        "repair": {"enabled": False},
+    }
+
+
+def ztunnel_values(args: MeshSecurityArgs) -> Manifest:
+    """The values of Istio's `ztunnel` chart, the proxy of each node.
+
+    The chart's own container is not privileged and reads its root alone; of root's capabilities it keeps NET_ADMIN,
+    NET_RAW and SYS_ADMIN, to enter the pods' networks. https://istio.io/latest/docs/ambient/architecture/data-plane/
+    """
+    return {**_images(args), "revision": args.revision, "logAsJson": True}
 
 
 def istiod_values(args: MeshSecurityArgs) -> Manifest:
@@ -99,8 +119,7 @@ def istiod_values(args: MeshSecurityArgs) -> Manifest:
         "revision": args.revision,
         "pdb": {"minAvailable": 1},
         "cni": {"enabled": True},
-        # A native sidecar runs before the init containers that need the network, and after the last container.
-        "env": {"ENABLE_NATIVE_SIDECARS": "true"},
+        "env": _features(args),
         "global": {**_images(args), "proxy": {"seccompProfile": seccomp}},
         # A Gateway's pods run in a namespace of the restricted Pod Security Standard.
         "gateways": {"seccompProfile": seccomp},
@@ -113,6 +132,15 @@ def istiod_values(args: MeshSecurityArgs) -> Manifest:
             **_tracing_provider(args.tracing),
         },
     }
+
+
+def _features(args: MeshSecurityArgs) -> dict[str, str]:
+    if not args.ambient:
+        # A native sidecar runs before the init containers that need the network, and after the last container.
+        return {"ENABLE_NATIVE_SIDECARS": "true"}
+    # Left out, istiod hides a dry run from the nodes, and there would be nothing to see.
+    dry_run = {"AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY": "true"} if args.authorization == "dry-run" else {}
+    return {"PILOT_ENABLE_AMBIENT": "true", **dry_run}
 
 
 def _replicas(args: MeshSecurityArgs) -> Manifest:
@@ -191,8 +219,9 @@ def deny_by_default(authorization: str) -> Manifest | None:
 class MeshSecurity(pulumi.ComponentResource):
     """Istio (CRDs, CNI plugin, istiod) in `istio-system`, the mesh-wide mTLS mode and the mesh-wide default deny.
 
-    `ready` holds the releases and the rules: a pod created after them gets its sidecar and is judged by them. The
-    release of istiod is called after its revision, so that another revision is another release.
+    `ready` holds the releases and the rules: a pod created after them gets its sidecar, or is its node's to carry, and
+    is judged by them. The release of istiod is called after its revision, so that another revision is another release;
+    that of ztunnel, which `ambient` adds, is one for all: its pods move over to another istiod.
     """
 
     ready: list[pulumi.Resource]
@@ -201,7 +230,7 @@ class MeshSecurity(pulumi.ComponentResource):
         super().__init__("zero-trust:platform:MeshSecurity", name, None, opts)
         namespace = Namespace(
             f"{name}-namespace",
-            # The CNI plugin works on the node's network namespaces.
+            # The CNI plugin and ztunnel work on the node's network namespaces.
             metadata={"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "privileged"}},
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -209,8 +238,17 @@ class MeshSecurity(pulumi.ComponentResource):
         cni = self._release(name, "istio-cni", ISTIO_CNI, cni_values(args), args, [base])
         release = f"istiod-{args.revision}" if args.revision else "istiod"
         istiod = self._release(name, release, ISTIOD, istiod_values(args), args, [base])
+        nodes: list[pulumi.Resource] = []
+        if args.ambient:
+            nodes.append(self._release(name, "ztunnel", ZTUNNEL, ztunnel_values(args), args, [cni, istiod]))
         rules = [peer_authentication(args.mtls), deny_by_default(args.authorization), telemetry(args.tracing)]
-        self.ready = [base, cni, istiod, *(self._rule(name, rule, istiod) for rule in rules if rule is not None)]
+        self.ready = [
+            base,
+            cni,
+            istiod,
+            *nodes,
+            *(self._rule(name, rule, istiod) for rule in rules if rule is not None),
+        ]
         self.register_outputs({"mtls": args.mtls, "authorization": args.authorization})
 
     def _release(

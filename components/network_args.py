@@ -92,3 +92,16 @@ def plaintext_args(spec: PlaintextPortSpec) -> PlaintextPortArgs:
 def metrics_args(spec: MetricsSpec | None) -> MetricsArgs:
     """The arguments that a service file's metrics make."""
     return MetricsArgs(spec.port, spec.path) if spec else MetricsArgs()
+
+
+def beyond_ambient(
+    port: int, peers: Sequence[Peer], egress: Sequence[EgressArgs], jwt: JwtArgs, metrics: MetricsArgs
+) -> list[str]:
+    """What of these only a proxy in the pod could hold; `components/service_ambient.py` says why."""
+    asked = {
+        "requests by method or path": any(peer.methods or peer.paths for peer in peers),
+        "egress by host name": any(outside.protocol != "tcp" for outside in egress),
+        "a token": bool(jwt.issuer),
+        "the path of metrics on the service's own port": metrics.port == port,
+    }
+    return [what for what, found in asked.items() if found]

@@ -205,6 +205,7 @@ def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
         hub=mesh.hub,
         revision=mesh.revision or "",
         tracing=TracingArgs(tracing.namespace, tracing.service, tracing.port, tracing.sampling) if tracing else None,
+        ambient=stack.ambient,
     )
 
 
@@ -228,7 +229,7 @@ def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
         platform_images=(*settings.platform_images, *([f"{hub}/proxyv2"] if hub else [])),
         platform_namespaces=(*PLATFORM_NAMESPACES, *_more_namespaces(stack)),
         replicas=settings.kyverno.replicas,
-        parameters=_with_vault(stack),
+        parameters=_parameters(stack),
         image_attestors=tuple(_attestor(signer) for signer in settings.kyverno.image_signatures),
     )
 
@@ -239,13 +240,16 @@ def identities_args(stack: Stack) -> ServiceIdentitiesArgs | None:
     return ServiceIdentitiesArgs(action, stack.namespaces) if action is not Action.OFF and stack.namespaces else None
 
 
-def _with_vault(stack: Stack) -> Mapping[str, Mapping[str, object]]:
-    """The parameters of the rules, with where Vault is for the rule that lets every pod reach it."""
+def _parameters(stack: Stack) -> Mapping[str, Mapping[str, object]]:
+    """The parameters of the rules, with where the platform is for the rule that lets every pod reach it."""
     vault, given = stack.settings.vault, stack.settings.kyverno.parameters
-    if vault.mode != "external" or not stack.posture.vault:
-        return given
-    place = {"vaultPort": _port(vault.address), "vaultNetworks": list(vault_networks(vault))}
-    return {**given, ALLOW_RULE: {**place, **given.get(ALLOW_RULE, {})}}
+    place: dict[str, object] = {}
+    if vault.mode == "external" and stack.posture.vault:
+        place = {"vaultPort": _port(vault.address), "vaultNetworks": list(vault_networks(vault))}
+    if stack.ambient:
+        # The nodes talk to istiod, and no pod does.
+        place["podsReachIstiod"] = False
+    return {**given, ALLOW_RULE: {**place, **given.get(ALLOW_RULE, {})}} if place else given
 
 
 def _attestor(signer: ImageAttestor) -> Attestor:
@@ -273,6 +277,7 @@ def platform_args(stack: Stack, rules: tuple[str, ...]) -> PlatformArgs:
         mesh=stack.mesh,
         authorization=posture.authorization,
         network_policies=posture.network_policies,
+        ambient=stack.ambient,
         rules=rules,
         trust_domain=settings.trust_domain,
         databases=[

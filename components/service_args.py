@@ -13,6 +13,7 @@ from components.network_args import (
     MetricsArgs,
     Peer,
     PlaintextPortArgs,
+    beyond_ambient,
     egress_args,
     jwt_args,
     metrics_args,
@@ -82,6 +83,8 @@ class PlatformArgs:
     mesh: bool
     authorization: str
     network_policies: bool
+    ambient: bool = False
+    """Whether the mesh is carried by the nodes' proxies; otherwise by one in each pod."""
     rules: Sequence[str] = ()
     """The rules that are on; an exception from another one has nothing to except from."""
     trust_domain: str = "cluster.local"
@@ -113,6 +116,11 @@ class PlatformArgs:
     tracing_service: str = ""
     tracing_port: int = 0
     """Where the proxies send their spans; without a namespace nowhere."""
+
+    @property
+    def sidecars(self) -> bool:
+        """Whether each pod has a proxy of its own."""
+        return self.mesh and not self.ambient
 
 
 @dataclass(frozen=True)
@@ -176,6 +184,8 @@ class SecureServiceArgs:
         for rule in self.kubernetes_api:
             if any("*" in word for word in (*rule.api_groups, *rule.resources, *rule.verbs)):
                 raise ValueError(f"{self.namespace}/{self.name}: kubernetes_api has a wildcard: name each right")
+        if self.platform.ambient and (lost := beyond_ambient(self.port, peers, self.egress, self.jwt, self.metrics)):
+            raise ValueError(f"{self.namespace}/{self.name}: ambient cannot hold {', '.join(lost)}")
         object.__setattr__(self, "labels", _labels(self))
 
     @property

@@ -94,7 +94,9 @@ def _door(args: SecureServiceArgs) -> list[Manifest]:
     """The rule of the gateway: the public paths, and the end user's token where the service asks for one."""
     if not args.public:
         return []
-    paths: list[str] = [] if "/" in args.paths else [found for path in args.paths for found in _below(path)]
+    # A node's proxy reads no path: the route alone holds the door to these there.
+    every = "/" in args.paths or args.platform.ambient
+    paths: list[str] = [] if every else [found for path in args.paths for found in _below(path)]
     operation = _requests(args.port, (), paths)
     rule = _edge(args, args.platform.gateway_namespace, args.platform.gateway_account, operation)
     if uses_jwt(args):
@@ -115,7 +117,9 @@ def _scraper(args: SecureServiceArgs) -> list[Manifest]:
     platform, metrics = args.platform, args.metrics
     if not (metrics.port and platform.scraper_account):
         return []
-    operation = _requests(metrics.port, ("GET",), (metrics.path,))
+    # On a port of their own there is nothing else that a node's proxy would have to tell them from.
+    request = ((), ()) if platform.ambient else (("GET",), (metrics.path,))
+    operation = _requests(metrics.port, *request)
     return [_edge(args, platform.scraper_namespace, platform.scraper_account, operation)]
 
 

@@ -61,9 +61,10 @@ def service_entries(args: SecureServiceArgs) -> list[Manifest]:
     """What makes each outside host known to the proxies of the namespace, which otherwise refuse it.
 
     Where a host name is in what is sent, the proxy resolves it by itself: no other address gets through under that
-    name. https://istio.io/latest/docs/reference/config/networking/service-entry/
+    name. None where pods have no proxy of their own: a node's refuses nothing, and the network policy alone holds what
+    is outside, by its networks. https://istio.io/latest/docs/reference/config/networking/service-entry/
     """
-    if not args.platform.mesh:
+    if not args.platform.sidecars:
         return []
     hosts = dict.fromkeys(outside.host for outside in args.egress)
     return [_entry(args, host, [outside for outside in args.egress if outside.host == host]) for host in hosts]
@@ -93,10 +94,10 @@ def sidecar(args: SecureServiceArgs) -> Manifest | None:
     """All that the service's proxy knows of: its callees, its outside hosts and the platform's own.
 
     `None` on a platform that enforces neither network policies nor authorization: there an undeclared call works, and
-    is to. https://istio.io/latest/docs/reference/config/networking/sidecar/
+    is to. Nor is there one for a node's proxy, which is every service's. https://istio.io/latest/docs/reference/config/networking/sidecar/
     """
     platform = args.platform
-    if not platform.mesh or not is_closed(platform.network_policies, platform.authorization):
+    if not platform.sidecars or not is_closed(platform.network_policies, platform.authorization):
         return None
     callees = sorted(_known(peer.namespace, peer.name) for peer in args.calls)
     outside = sorted({f"./{outside.host}" for outside in args.egress})

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from components.network_spec import EgressSpec
 from components.policy_exceptions import problem_with
 from components.policy_library import REGISTRY_RULE, load_library
+from components.service_ambient import ambient_findings
 from components.service_checks import Finding, findings, job_calls
 from components.service_database import service_of
 from components.service_jobs import call_name
@@ -39,7 +40,7 @@ class Admission:
     `as_of` gives the day that exceptions are judged on; it is asked only when there is one. `None`: none expires.
     `databases` has the host of each database; `None`: they are not judged. `unsaid` are the settings of a public route
     that the stack's door has no words for. `scraper` says whether somebody may read metrics. `signed` are the names
-    that the stack's own PKI signs; `None`: another authority does.
+    that the stack's own PKI signs; `None`: another authority does. `ambient` says that no pod has a proxy of its own.
     """
 
     registries: Sequence[str]
@@ -50,6 +51,7 @@ class Admission:
     unsaid: Sequence[str] = ()
     scraper: bool = True
     signed: Sequence[str] | None = None
+    ambient: bool = False
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -87,6 +89,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *_claimed_hosts(files),
         *(problem for file in files for problem in _unsaid(file, admission.unsaid)),
         *_problems(files, findings([file.spec for file in files])),
+        *(_problems(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
         *(problem for file in files for problem in _not_admitted(file, admission)),
         *(problem for file in files for problem in _not_signed(file, admission.signed)),
         *_unreachable_databases(files, admission),

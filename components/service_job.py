@@ -76,7 +76,7 @@ def _ending(meta: Manifest, made: SecureServiceArgs) -> Manifest:
     annotations = dict(meta.get("annotations", {}))
     if reaches_vault(made) and made.platform.injection:
         annotations["vault.hashicorp.com/agent-pre-populate-only"] = "true"
-    if made.platform.mesh:
+    if made.platform.sidecars:
         annotations["sidecar.istio.io/nativeSidecar"] = "true"
     return {**meta, "annotations": annotations} if annotations else meta
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from components.ingress_issuers import ACME_SERVERS
+from components.mesh_metadata import HBONE_PORT, KUBELET_PROBES
 from components.service_args import SecureServiceArgs, metadata
 from components.service_calls import peer_authentication, request_authentication
 from components.service_egress import egress_rules, service_entries, sidecar
+from components.service_probes import probed_ports
 from components.service_vault import reaches_vault
 
 # A manifest is open: its schema is the API server's.
@@ -19,16 +21,27 @@ _SOLVER_PORT = 8089
 
 
 def network_policy_spec(args: SecureServiceArgs) -> Manifest:
-    """The one NetworkPolicy of a service: who may connect to it, and what it may connect to."""
-    ingress = [_rule("from", [_pods(peer.namespace, {"app": peer.name})], [args.port]) for peer in args.called_by]
+    """The one NetworkPolicy of a service: who may connect to it, and what it may connect to.
+
+    In the ambient mode every connection within the mesh arrives at the tunnel's port: who may open one is the network's
+    to say, for which port it is the mesh's.
+    """
+    ingress = [
+        _rule("from", [_pods(peer.namespace, {"app": peer.name})], [_arrival(args, args.port)])
+        for peer in args.called_by
+    ]
     if args.public:
-        ingress.append(_rule("from", [_gateway_pods(args)], [args.port]))
+        ingress.append(_rule("from", [_gateway_pods(args)], [_arrival(args, args.port)]))
     if args.metrics.port and args.platform.scraper_namespace:
         # A network policy knows no account: which of the pods there may scrape is the mesh's to say.
-        ingress.append(_rule("from", [_namespace(args.platform.scraper_namespace)], [args.metrics.port]))
+        scraped = [_arrival(args, args.metrics.port)]
+        ingress.append(_rule("from", [_namespace(args.platform.scraper_namespace)], scraped))
     ingress += [_rule("from", _blocks(clear.networks), [clear.port]) for clear in args.plaintext_ports]
+    ingress += _probes(args)
     egress = [*_platform_egress(args)]
-    egress += [_rule("to", [_pods(peer.namespace, {"app": peer.name})], [peer.port]) for peer in args.calls]
+    egress += [
+        _rule("to", [_pods(peer.namespace, {"app": peer.name})], [_arrival(args, peer.port)]) for peer in args.calls
+    ]
     egress += egress_rules(args)
     spec: Manifest = {
         "podSelector": {"matchLabels": args.selector},
@@ -36,6 +49,21 @@ def network_policy_spec(args: SecureServiceArgs) -> Manifest:
         "egress": egress,
     }
     return {**spec, "ingress": ingress} if ingress else spec
+
+
+def _arrival(args: SecureServiceArgs, port: int) -> int:
+    """Where a connection that is for a port arrives at a pod."""
+    return HBONE_PORT if args.platform.ambient else port
+
+
+def _probes(args: SecureServiceArgs) -> list[Manifest]:
+    """What lets the kubelet ask, whose address the ambient mode changes. Otherwise every pod may be asked by its node.
+
+    https://istio.io/latest/docs/ambient/usage/networkpolicy/
+    """
+    # A job is asked nothing.
+    ports = [] if args.job_of else probed_ports(args.probes, args.port)
+    return [_rule("from", _blocks(KUBELET_PROBES), ports)] if args.platform.ambient and ports else []
 
 
 def mesh_objects(args: SecureServiceArgs) -> list[Manifest]:
@@ -49,7 +77,7 @@ def _platform_egress(args: SecureServiceArgs) -> list[Manifest]:
     dns = _rule("to", [_pods("kube-system", {"k8s-app": "kube-dns"})], [_DNS_PORT])
     dns["ports"] = [{"port": _DNS_PORT, "protocol": "UDP"}, {"port": _DNS_PORT, "protocol": "TCP"}]
     rules = [dns]
-    if platform.mesh:
+    if platform.sidecars:
         rules.append(_rule("to", [_pods("istio-system", {"app": "istiod"})], [_ISTIOD_PORT]))
     if platform.mesh and platform.tracing_namespace:
         rules.append(_rule("to", [_namespace(platform.tracing_namespace)], [platform.tracing_port]))

@@ -112,6 +112,12 @@ def probe_manifests(args: ProbesArgs, health: str, port: int) -> dict[str, Any]:
     return {key: _manifest(probe, health, probe.port or port) for key, probe in probes.items() if probe.period}
 
 
+def probed_ports(args: ProbesArgs, port: int) -> list[int]:
+    """The ports that the cluster asks at; none for probes that run a program."""
+    probes = (args.readiness, args.liveness, args.startup)
+    return sorted({probe.port or port for probe in probes if probe.period and not probe.command})
+
+
 def _manifest(args: ProbeArgs, health: str, port: int) -> dict[str, Any]:
     path = args.path or ("" if args.command else health)
     way: dict[str, Any] = {"tcpSocket": {"port": port}}

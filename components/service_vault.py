@@ -98,7 +98,7 @@ def mesh_annotations(args: SecureServiceArgs) -> dict[str, str]:
     The agent's init container runs before the proxy does, and its connection is TLS to Vault itself
     (https://github.com/hashicorp/vault-k8s/issues/41). The network policy still holds the port to Vault alone.
     """
-    if not (args.platform.mesh and reaches_vault(args)):
+    if not (args.platform.sidecars and reaches_vault(args)):
         return {}
     if args.platform.vault_networks:
         # The port alone may be 443, which other servers have too.

@@ -4,7 +4,7 @@ A field that admission set would show as drift on the next preview; and a servic
 the mutations. Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 """
 
-from components.mesh_metadata import revision_label
+from components.mesh_metadata import pod_label
 from components.policy_exceptions import ANNOTATION
 from components.service_args import SecureServiceArgs, metadata
 from components.service_environment import environment
@@ -98,9 +98,9 @@ def stateful_set_spec(args: SecureServiceArgs) -> Manifest:
     }
 
 
-def _revision(args: SecureServiceArgs) -> dict[str, str]:
-    """The label that makes another revision of the mesh roll the pods over to its proxies."""
-    return revision_label(args.platform.revision) if args.platform.mesh else {}
+def _mesh_label(args: SecureServiceArgs) -> dict[str, str]:
+    platform = args.platform
+    return pod_label(platform.revision, platform.ambient) if platform.mesh else {}
 
 
 def metrics_annotations(args: SecureServiceArgs) -> dict[str, str]:
@@ -113,7 +113,7 @@ def metrics_annotations(args: SecureServiceArgs) -> dict[str, str]:
         return {}
     prefix = "prometheus.io"
     notes = {f"{prefix}/scrape": "true", f"{prefix}/port": str(args.metrics.port), f"{prefix}/path": args.metrics.path}
-    return {**notes, "prometheus.istio.io/merge-metrics": "false"}
+    return notes if args.platform.ambient else {**notes, "prometheus.istio.io/merge-metrics": "false"}
 
 
 def _extra_ports(args: SecureServiceArgs) -> list[int]:
@@ -137,7 +137,7 @@ def pod_metadata(args: SecureServiceArgs) -> Manifest:
     annotations = {**injector_annotations(args), **mesh_annotations(args), **metrics_annotations(args)}
     if args.config.path:
         annotations[f"{ANNOTATION}/config"] = args.config.digest
-    labels: Manifest = {"labels": {**args.labels, **_revision(args)}}
+    labels: Manifest = {"labels": {**args.labels, **_mesh_label(args)}}
     return {**labels, "annotations": annotations} if annotations else labels
 
 

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from components.posture import LAYERS, TABLE, Action, Override, Posture, PostureError, posture_for
 from components.settings_ingress import IngressSettings, ProblemSink, ingress_problems
-from components.settings_mesh import MeshSettings
+from components.settings_mesh import MeshSettings, mesh_problems
 from components.settings_platform import (
     DatabaseSettings,
     KyvernoSettings,
@@ -220,6 +220,7 @@ def _cross_problems(settings: Settings, file: str) -> list[Problem]:
 
     _vault_problems(settings, posture, problem)
     ingress_problems(settings.ingress, posture, (*settings.registries, *settings.platform_images), problem)
+    mesh_problems(settings.mesh, posture, problem)
     _seal_problems(settings.vault, posture, problem)
     if posture.vault:
         _bootstrap_problems(settings, problem)

@@ -1,9 +1,11 @@
 """The section of the stack config for the mesh."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
+from components.posture import Posture
+from components.settings_ingress import ProblemSink
 from components.settings_platform import Replicas
 from components.typed_file import ImageReference, Label, Port, TypedFile
 
@@ -44,6 +46,9 @@ class MeshAutoscaling(TypedFile):
 class MeshSettings(TypedFile):
     """Istio's control plane."""
 
+    data_plane: Literal["sidecar", "ambient"] = "sidecar"
+    """What carries the mesh: a proxy in each pod, or one on each node. `ambient` holds callers to identity and port
+    alone, and what is outside to networks alone; what asks for more is refused."""
     replicas: Replicas | None = None
     """A fixed number of istiods; 1 by default."""
     autoscaling: MeshAutoscaling | None = None
@@ -68,3 +73,20 @@ class MeshSettings(TypedFile):
         if revision == "default":
             raise ValueError("default is the control plane without a revision: leave the key out, or name another one")
         return revision
+
+
+def mesh_problems(mesh: MeshSettings, posture: Posture, problem: ProblemSink) -> None:
+    """Find what the chosen data plane cannot hold. Service files are judged by `components/service_ambient.py`."""
+    if mesh.data_plane == "sidecar":
+        return
+    if posture.mtls is None:
+        problem("mesh.dataPlane", "this stack has no mesh: leave it out", mesh.data_plane)
+        return
+    if not posture.network_policies:
+        message = (
+            "a node's proxy closes no egress, so that with network policies off a service would reach any host: "
+            "write sidecar, or posture.networkPolicies with the value true"
+        )
+        problem("mesh.dataPlane", message, mesh.data_plane)
+    if mesh.tracing is not None:
+        problem("mesh.tracing", "ambient sends no spans of a service: leave it out, or set mesh.dataPlane to sidecar")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from components.mesh_metadata import injection_label
+from components.mesh_metadata import namespace_label
 from components.policy_exceptions import commit_date
 from components.posture import Action, Posture
 from components.service_files import Admission, read_services
@@ -37,6 +37,11 @@ class Stack:
         return self.posture.mtls is not None
 
     @property
+    def ambient(self) -> bool:
+        """Whether the nodes' proxies carry the mesh, and no pod has one of its own."""
+        return self.mesh and self.settings.mesh.data_plane == "ambient"
+
+    @property
     def route(self) -> str:
         """The kind of route a public service gets: no issuer, no gateway; an Ingress is without TLS then."""
         kind = self.settings.ingress.kind
@@ -51,7 +56,7 @@ class Stack:
         """The labels of a service namespace: its team, when there is one alone, and whether its pods join the mesh."""
         teams = {spec.team for spec in self.services if spec.namespace == namespace}
         team = {"team": teams.pop()} if len(teams) == 1 else {}
-        return {**team, **injection_label(self.settings.mesh.revision or "")} if self.mesh else team
+        return {**team, **namespace_label(self.settings.mesh.revision or "", self.ambient)} if self.mesh else team
 
     @property
     def public(self) -> tuple[ServiceSpec, ...]:
@@ -98,6 +103,7 @@ def read_stack(
         unsaid=settings.ingress.unsaid_of_a_service,
         signed=settings.vault.pki.domains if settings.vault.pki and posture.issuer == "vault" else None,
         scraper=settings.mesh.scraper is not None or not posture.closed,
+        ambient=settings.mesh.data_plane == "ambient",
     )
     return Stack(file, settings, posture, charts_dir, read_services(root / "services", admission))
 

@@ -17,11 +17,14 @@ Row = dict[str, object]
 _ACTION_WORDS = {Action.OFF: "off", Action.AUDIT: "audit", Action.WARN: "warn and audit", Action.DENY: "deny"}
 
 
-def layers(posture: Posture, vault_mode: str, rules: Library, delivery: str = "injector") -> list[Row]:
+def layers(
+    posture: Posture, vault_mode: str, rules: Library, delivery: str = "injector", ambient: bool = False
+) -> list[Row]:
     """Each layer of the posture table: its state in words, and whether it stops anything. No rule enforces nothing."""
     servers = "external" if vault_mode == "external" else _count(posture.vault_replicas, "replica")
     vault = f"{servers}, TLS, {_count(posture.audit_devices, 'audit device')}"
     closed = "fails closed" if posture.injection_fail_closed else "fails open"
+    carried, judged = (", from node to node", ", by identity and port") if ambient else ("", "")
     count = {tier: len(rules.tier(tier)) for tier in TIERS}
     ceiling = _ACTION_WORDS[posture.important]
     important = ceiling if posture.important is Action.OFF else f"by phase, at most {ceiling}"
@@ -35,8 +38,12 @@ def layers(posture: Posture, vault_mode: str, rules: Library, delivery: str = "i
         _rules("best practice", _ACTION_WORDS[posture.best_practice], count["best-practice"], enforced=False),
         _rules("mutate", _on(posture.mutate), count["mutate"], posture.mutate),
         _rules("generate", _on(posture.generate), count["generate"], posture.generate),
-        _row("mTLS", posture.mtls or "off", posture.mtls == "STRICT"),
-        _row("authorization", posture.authorization, posture.authorization == "enforce"),
+        _row("mTLS", f"{posture.mtls}{carried}" if posture.mtls else "off", posture.mtls == "STRICT"),
+        _row(
+            "authorization",
+            posture.authorization if posture.authorization == "off" else f"{posture.authorization}{judged}",
+            posture.authorization == "enforce",
+        ),
         _row("network policies", _on(posture.network_policies), posture.network_policies),
         _row("issuer", posture.issuer, posture.issuer == "letsencrypt-prod"),
     ]

@@ -179,6 +179,12 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
             neutral,
             "another control plane holds the same rules; its version is no part of it",
         ),
+        "data-plane": Direction(
+            "the data plane of the mesh",
+            scale("ambient", "sidecar"),
+            "a node's proxy judges identity and port alone, and closes no egress",
+            "sidecar",
+        ),
         "mesh-spans": Direction("the place of the mesh's spans", unknown, f"spans tell who calls what; {_TRUST}"),
         "proxy-scope": Direction(
             "what the proxy of a service knows",
@@ -315,6 +321,9 @@ PARAMETERS: Mapping[str, Direction] = MappingProxyType(
         "default-pod-security-context.runAsUser": Direction("", not_root, "0 is root"),
         "default-pod-security-context.fsGroup": Direction("", not_root, "0 is root's group"),
         "allow-platform.vaultPort": Direction("", unknown, _TRUST),
+        "allow-platform.podsReachIstiod": Direction(
+            "", scale("true", "false"), "a pod without a proxy of its own has no business there"
+        ),
         "default-deny.policyName": Direction("", neutral, "a name decides nothing"),
         **{
             f"{rule}.{parameter}": Direction("", neutral, _DEFAULTS)

@@ -93,6 +93,7 @@ def _platform(stack: Stack, wanted: Plan) -> Iterator[tuple[str, str]]:
         if mesh.autoscaling:
             yield "mesh-replicas-maximum", str(mesh.autoscaling.maximum)
         yield "mesh-revision", mesh.revision or "default"
+        yield "data-plane", "ambient" if mesh.ambient else "sidecar"
         yield "mesh-spans", _spans(mesh.tracing)
         scoped = all(sidecar(args) for args in wanted.services)
         yield "proxy-scope", "what the service declares" if scoped else "the whole mesh"

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+from components.mesh_metadata import HBONE_PORT, KUBELET_PROBES
 from components.service_args import SecureServiceArgs
 from components.service_calls import authorization_policy, peer_authentication, request_authentication
 from components.service_egress import service_entries
@@ -55,15 +56,23 @@ def _callers(name: str, args: SecureServiceArgs) -> Iterator[Reach]:
     everybody = [(ANYTHING, port["port"], "TCP") for port in service_spec(args)["ports"]]
     network = everybody
     if args.platform.network_policies:
-        network = list(_allowed(network_policy_spec(args).get("ingress", []), "from"))
+        allowed = _allowed(network_policy_spec(args).get("ingress", []), "from")
+        # A node asks its own pods on every stack.
+        network = [connection for connection in allowed if connection[0] not in KUBELET_PROBES]
     rules = [Reach(peer, name, port, protocol) for peer, port, protocol in everybody]
     if args.platform.authorization == "enforce":
         rules = list(_rules(name, args))
     for connection in network:
         for rule in rules:
             source = _both(connection[0], rule.source)
-            if source and connection[1:] == (rule.port, rule.protocol) and not _door(source, args):
+            if source and _arrives(connection, rule) and not _door(source, args):
                 yield Reach(source, name, rule.port, rule.protocol, rule.method, rule.path)
+
+
+def _arrives(connection: Connection, rule: Reach) -> bool:
+    """Whether a connection that the network lets through may be for the port of a rule: in a tunnel for any port."""
+    _, port, protocol = connection
+    return port in (rule.port, HBONE_PORT) and protocol == rule.protocol
 
 
 def _both(network: str, identity: str) -> str:
@@ -108,7 +117,7 @@ def _egress(name: str, args: SecureServiceArgs) -> Iterator[Egress]:
     shared = {*PLATFORM_NAMESPACES, args.platform.tracing_namespace}
     for peer, port, protocol in _allowed(network_policy_spec(args).get("egress", []), "to"):
         callee = (*peer.split("/"), port)
-        if callee in {(call.namespace, call.name, call.port) for call in args.calls}:
+        if callee in {(call.namespace, call.name, one) for call in args.calls for one in (call.port, HBONE_PORT)}:
             continue
         everybody = peer.partition("/")[0] in shared
         yield Egress(ANYTHING if everybody else name, "anything" if peer == ANYTHING else peer, port, protocol)

@@ -128,7 +128,7 @@ def _public_hosts(wanted: Plan) -> list[PublicHost]:
 
 
 def _layers(stack: Stack, library: Library, rules: Sequence[Rule]) -> Iterator[Layer]:
-    for row in layers(stack.posture, stack.settings.vault.mode, library):
+    for row in layers(stack.posture, stack.settings.vault.mode, library, ambient=stack.ambient):
         name, state = str(row["layer"]), str(row["state"])
         if (tier := _TIER_OF.get(name)) and state != "off":
             # The posture says what a tier may do at most; in the important one each rule has a phase of its own.

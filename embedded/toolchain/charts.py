@@ -22,7 +22,7 @@ _KYVERNO = "github.com/kyverno/kyverno"
 _KYVERNO_API = "github.com/kyverno/api"
 _OPENREPORTS = "github.com/openreports/reports-api"
 
-_ISTIO_CHARTS = {"base": "base", "cni": "istio-cni", "istiod": "istio-control/istio-discovery"}
+_ISTIO_CHARTS = {"base": "base", "cni": "istio-cni", "istiod": "istio-control/istio-discovery", "ztunnel": "ztunnel"}
 
 # Subcharts of Kyverno that its module leaves out, and the modules that hold them.
 _KYVERNO_SUBCHARTS = {"kyverno-api": _KYVERNO_API, "openreports": _OPENREPORTS}

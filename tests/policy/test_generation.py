@@ -92,6 +92,13 @@ def test_an_external_vault_is_reached_at_its_networks(tmp_path: Path) -> None:
     assert made["NetworkPolicy/allow-platform"]["spec"]["egress"] == expected["egress"]
 
 
+def test_where_the_nodes_carry_the_mesh_no_pod_reaches_istiod(tmp_path: Path) -> None:
+    made = made_by(tmp_path, allow_platform={"podsReachIstiod": False})
+    assert (
+        made["NetworkPolicy/allow-platform"]["spec"]["egress"] == network_policy_spec(service(ambient=True))["egress"]
+    )
+
+
 def injected(resource: str, group: str) -> Decimal:
     """What the platform's own containers of a pod ask for together: each counts as if it ran all the time."""
     containers = BASELINE["injected"]["initContainers"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.mesh_metadata import injection_label
+from components.mesh_metadata import namespace_label, pod_label
 from components.mesh_security import (
     AutoscalingArgs,
     MeshSecurity,
@@ -16,6 +16,7 @@ from components.mesh_security import (
     istiod_values,
     peer_authentication,
     telemetry,
+    ztunnel_values,
 )
 from components.posture import SCALE, TABLE
 from tests.unit.monitor import record
@@ -136,7 +137,7 @@ class TestReleases:
     ) -> None:
         assert base_values(revision)["defaultRevision"] == default
         assert istiod_values(args(revision=revision))["revision"] == revision
-        assert injection_label(revision) == label
+        assert namespace_label(revision, ambient=False) == label
 
     def test_images_come_from_the_given_hub_with_the_pinned_version(self) -> None:
         for values in (
@@ -146,6 +147,50 @@ class TestReleases:
             assert values["global"]["hub"] == "mirror.example.com/istio"
             assert values["global"]["tag"] not in ("", "latest")
         assert istiod_values(args())["global"]["hub"] == "registry.istio.io/release"
+
+
+class TestAmbient:
+    """https://istio.io/latest/docs/ambient/install/helm/."""
+
+    def test_istiod_serves_the_nodes(self) -> None:
+        assert istiod_values(args(ambient=True))["env"] == {"PILOT_ENABLE_AMBIENT": "true"}
+        assert "PILOT_ENABLE_AMBIENT" not in istiod_values(args())["env"]
+
+    def test_a_dry_run_is_shown_to_the_nodes(self) -> None:
+        for authorization in ("enforce", "dry-run", "off"):
+            env = istiod_values(args(ambient=True, authorization=authorization))["env"]
+            assert ("AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY" in env) == (authorization == "dry-run")
+
+    def test_the_node_redirects_to_its_proxy_and_leaves_names_to_the_clusters_dns(self) -> None:
+        values = cni_values(args(ambient=True))
+        assert values["ambient"] == {"enabled": True, "dnsCapture": False}
+        assert values["repair"] == {"enabled": False}
+        assert cni_values(args()) == {key: values[key] for key in ("global", "excludeNamespaces")}
+
+    @pytest.mark.parametrize("revision", ["", "1-31-0"])
+    def test_the_proxy_of_a_node_is_of_the_same_version_and_revision(self, revision: str) -> None:
+        values = ztunnel_values(args(ambient=True, revision=revision, hub="mirror.example.com/istio"))
+        assert values == {
+            "hub": "mirror.example.com/istio",
+            "tag": istiod_values(args())["global"]["tag"],
+            "revision": revision,
+            "logAsJson": True,
+        }
+
+    @pytest.mark.parametrize("revision", ["", "1-31-0"])
+    def test_a_namespace_is_labelled_for_the_nodes_and_for_no_webhook(self, revision: str) -> None:
+        assert namespace_label(revision, ambient=True) == {"istio.io/dataplane-mode": "ambient"}
+        assert pod_label(revision, ambient=True) == namespace_label(revision, ambient=True)
+
+    def test_the_release_of_the_nodes_is_one_for_all_revisions(self) -> None:
+        made = args(ambient=True, revision="1-31-0")
+        ready: list[object] = []
+        recording = record(lambda: ready.extend(MeshSecurity("mesh", made).ready))
+        releases = {one.inputs["name"]: one for one in recording.of("kubernetes:helm.sh/v3:Release")}
+        assert set(releases) == {"istio-base", "istio-cni", "istiod-1-31-0", "ztunnel"}
+        assert {releases["istio-cni"].urn, releases["istiod-1-31-0"].urn} <= releases["ztunnel"].dependencies
+        assert releases["ztunnel"].inputs["namespace"] == "istio-system"
+        assert len(ready) == 7
 
 
 class TestComponent:

@@ -97,7 +97,11 @@ class TestIssuers:
                 "http01": {
                     "ingress": {
                         "ingressClassName": "haproxy",
-                        "podTemplate": {"metadata": {"labels": {"sidecar.istio.io/inject": "false"}}},
+                        "podTemplate": {
+                            "metadata": {
+                                "labels": {"sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none"}
+                            }
+                        },
                         "serviceType": "ClusterIP",
                     }
                 }

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from embedded.paths import STATE_VARIABLE, State
 from embedded.supervisor.overlay import write_overlay
 from tests.unit.stacks import ROOT
-from tests.unit.zt_attack_stack import PORTS, SECRET, Stack, pod
+from tests.unit.zt_attack_stack import PORTS, SECRET, Stack, authorization, network_policy, pod
 from zt.attack.command import Connections, Options, session
 from zt.attack.evidence import StackError, short
 from zt.attack.kubernetes_api import Answer
@@ -33,6 +33,7 @@ secrets:
     "postgres": "secrets: {superuser: {generate: [password]}}\n",
     "redis": "secrets: {auth: {generate: [password]}}\n",
 }
+IDENTITIES = ("identity-undeclared", "identity-forged-label", "identity-unlisted")
 KUBECONFIG = """\
 apiVersion: v1
 kind: Config
@@ -194,6 +195,30 @@ class TestWhatGetsThrough:
         done = run("--format", "json")
         assert {name for name, result in results(done).items() if result == "succeeded"} == succeeds
         assert done.exit_code == 1
+
+    @pytest.mark.parametrize(
+        ("port", "allowed", "succeeds"),
+        [
+            (15008, False, set[str]()),
+            # The tunnel leads to every port of a callee that the mesh does not close.
+            (15008, True, {"connect-in", "connect-out", *IDENTITIES}),
+            # And there is the way past it.
+            (5432, False, {"connect-in"}),
+        ],
+    )
+    def test_in_the_ambient_mode_a_connection_may_come_through_the_tunnel(
+        self, run: Run, stack: Stack, port: int, allowed: bool, succeeds: set[str]
+    ) -> None:
+        for one in stack.pods[:3]:
+            one["metadata"]["labels"]["istio.io/dataplane-mode"] = "ambient"
+        ends, ports = [{"podSelector": {}}], [{"port": port, "protocol": "TCP"}]
+        everybody = {"podSelector": {}, "ingress": [{"from": ends, "ports": ports}]}
+        out = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": ends, "ports": ports}]}
+        stack.network += [network_policy("in", everybody), network_policy("out", out)]
+        if allowed:
+            stack.authorization[:] = [{**authorization("postgres"), "spec": {"rules": [{}]}}]
+        done = run("--format", "json")
+        assert {name for name, result in results(done).items() if result == "succeeded"} == succeeds
 
     def test_a_text_run_says_so_in_its_last_line(self, run: Run, stack: Stack) -> None:
         stack.mtls = "PERMISSIVE"

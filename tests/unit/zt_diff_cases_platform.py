@@ -233,6 +233,16 @@ PLATFORM_CASES = [
         _door(**(_INGRESS | {"rateLimit": "none", "replicas": 1})),
     ),
     Case(
+        "the nodes carry the mesh",
+        [
+            "weaker: the data plane of the mesh goes from sidecar to ambient",
+            "weaker: what the proxy of a service knows goes from what the service declares to the whole mesh",
+            "stronger: every service may no longer reach istio-system/istiod:15012",
+            "stronger: podsReachIstiod of generate rule allow-platform goes from true to false",
+        ],
+        _stack(mesh={"replicas": 2, "dataPlane": "ambient"}),
+    ),
+    Case(
         "Kyverno's replicas",
         ["weaker: the number of Kyverno replicas goes from 3 to 1"],
         _stack(kyverno={"replicas": 1}),

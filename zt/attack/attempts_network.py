@@ -1,19 +1,22 @@
 """Attack 1: from the compromised pod to the database, by the live rules of the network and of the mesh."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from components.mesh_metadata import HBONE_PORT
 from components.service_spec import ServiceSpec
 from zt.attack.attempt import Attempt
 from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import by_rights
 from zt.attack.manifest import Manifest
-from zt.attack.network import Address, Decision, End, Pod, egress, ingress
+from zt.attack.network import Address, Decision, Pod, egress, ingress
 from zt.attack.session import MESH_ROOT, NAME, Session
 
 METADATA_SERVICE, INTERNET = Address("169.254.169.254"), Address("203.0.113.10")
 """The cloud's metadata service, and an address of the documentation's network (RFC 5737) for the internet."""
+
+Way = Callable[[Sequence[Manifest], Pod, Pod, int], Decision]
 
 _NO_PODS = "no pod of another service runs"
 _INTRUDER = "intruder"
@@ -42,12 +45,23 @@ def _judge(decision: Decision, what: str, rule: str) -> Evidence:
     return blocked(f"{what}: no rule of {rule} {decision} allows it")
 
 
+def _by_network(session: Session, way: Way, source: Pod, target: Pod, port: int) -> Evidence:
+    """What the network says of a connection.
+
+    To a pod of the ambient mode there is a second way beside the port itself, the mesh's tunnel. Out of that only the
+    mesh lets it go on to a port.
+    """
+    policies, what = session.network_policies, f"{source} to {target}:{port}"
+    decision = way(policies, source, target, port)
+    tunnelled = target.ambient and way(policies, source, target, HBONE_PORT).allowed
+    if decision.allowed or not tunnelled:
+        return _judge(decision, what, "NetworkPolicy")
+    mesh = authorized(session.authorization_policies, MESH_ROOT, target, session.peer(source), port)
+    return _judge(mesh, f"{what} through the mesh's tunnel", "AuthorizationPolicy")
+
+
 def _connect_in(session: Session) -> Evidence:
-    policies = session.network_policies
-    tries = [
-        _judge(ingress(policies, source, target, port), f"{source} to {target}:{port}", "NetworkPolicy")
-        for source, target, port in _undeclared(session)
-    ]
+    tries = [_by_network(session, ingress, source, target, port) for source, target, port in _undeclared(session)]
     return together(tries, _NO_PODS)
 
 
@@ -57,16 +71,11 @@ def _connect_out(session: Session) -> Evidence:
         return not_measured("no pod of the service runs")
     targets = [*_other_services(session), *_platform_pods(session)]
     sources = (own, session.imagined(_INTRUDER))
-    policies = session.network_policies
-    tries = [
-        _judge(egress(policies, source, target, port), f"{source} to {target}:{port}", "NetworkPolicy")
-        for source in sources
-        for target, port in targets
-    ]
+    tries = [_by_network(session, egress, source, target, port) for source in sources for target, port in targets]
     return together(tries, "no other pod runs")
 
 
-def _other_services(session: Session) -> Iterator[tuple[End, int]]:
+def _other_services(session: Session) -> Iterator[tuple[Pod, int]]:
     """What the service does not call, at its port; what it calls, at another one."""
     callees = session.service.callees()
     for spec in session.declared.others:
@@ -74,7 +83,7 @@ def _other_services(session: Session) -> Iterator[tuple[End, int]]:
             yield target, _OTHER_PORT if (spec.namespace, spec.name) in callees else spec.port
 
 
-def _platform_pods(session: Session) -> Iterator[tuple[End, int]]:
+def _platform_pods(session: Session) -> Iterator[tuple[Pod, int]]:
     """One pod of each account that is no service's."""
     services = {(spec.namespace, spec.name) for spec in session.declared.services}
     ends = {(end.namespace, end.account): end for end in map(session.end, session.pods)}
@@ -126,7 +135,8 @@ def _forged_label(session: Session) -> Evidence:
     impostor = replace(own, account=_INTRUDER, name=_INTRUDER)
     tries: list[Evidence] = []
     for target, port in _called(session):
-        network = ingress(session.network_policies, impostor, target, port)
+        arrival = HBONE_PORT if target.ambient else port
+        network = ingress(session.network_policies, impostor, target, arrival)
         mesh = authorized(session.authorization_policies, MESH_ROOT, target, session.peer(impostor), port)
         what = f"{session.peer(impostor).principal} to {target}:{port} (by its labels let through: {network})"
         tries.append(_judge(mesh, what, "AuthorizationPolicy"))

@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from components.mesh_metadata import AMBIENT, DATA_PLANE
 from zt.attack.manifest import Manifest, part, parts, words
 
 INGRESS, EGRESS = "Ingress", "Egress"
@@ -25,6 +26,11 @@ class Pod:
     ip: str = ""
     namespace_labels: Mapping[str, str] = field(default_factory=dict[str, str])
     ports: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def ambient(self) -> bool:
+        """Whether the proxy of its node takes it into the mesh; the pod's own word comes before its namespace's."""
+        return (self.labels.get(DATA_PLANE) or self.namespace_labels.get(DATA_PLANE)) == AMBIENT[DATA_PLANE]
 
     def __str__(self) -> str:
         """As a person reads it."""
