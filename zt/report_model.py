@@ -78,7 +78,7 @@ class Outside(Part):
     port: int
     protocol: str
     layer: Literal["network policy", "mesh"]
-    """What lets it through; a place outside the cluster needs both."""
+    """What lets it through. A place outside the cluster needs both; in the ambient mode the network policy alone."""
 
 
 class PublicPath(Part):

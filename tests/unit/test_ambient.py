@@ -59,7 +59,7 @@ def everything(**changes: Any) -> SecureServiceArgs:
     return ambient(**{**full, **changes})
 
 
-def refused(environment: str, **changes: object) -> dict[str, str]:
+def refused(environment: str, **changes: Any) -> dict[str, str]:
     """The keys that are refused, each with what is said of it."""
     try:
         settings(environment, **changes)
