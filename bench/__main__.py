@@ -22,7 +22,7 @@ from rich.table import Table
 from bench.measure import CommandFailedError, Measurement, measure
 from bench.plane import RESULTS, plane
 from bench.workload import PROJECT, STACK, checkout, manifests, write_manifests
-from embedded.pulumi_stack import pulumi_environment
+from embedded.pulumi_stack import PASSPHRASE, pulumi_environment
 from embedded.toolchain import ensure
 
 SIZES = (1, 10, 50, 100)
@@ -63,7 +63,7 @@ def _measure(count: int, scratch: Path, tools: Path, environment: Mapping[str, s
         say(f"{count:>4} services  {step:<14} {found.seconds:7.2f} s  {found.peak_mib:7.1f} MiB")
         return found
 
-    measure((pulumi, "stack", "init", STACK), environment, directory)
+    measure((pulumi, "stack", "init", STACK, *PASSPHRASE), environment, directory)
     row = {
         "preview": run("preview", pulumi, "preview", *quiet),
         "up": run("up", pulumi, "up", "--yes", "--skip-preview", *quiet),

@@ -25,7 +25,7 @@ from bench.plane import plane
 from bench.workload import PROJECT, STACK, checkout
 from components.policy_library import LIBRARY
 from embedded.paths import State
-from embedded.pulumi_stack import pulumi_environment
+from embedded.pulumi_stack import PASSPHRASE, pulumi_environment
 from embedded.toolchain import ensure, module_dir
 from embedded.toolchain.table import KUBERNETES_VERSION
 
@@ -93,7 +93,7 @@ def _up(directory: Path, posture: Mapping[str, object], tools: Path, environment
     salt = yaml.safe_load((directory / f"Pulumi.{STACK}.yaml").read_text()).get("encryptionsalt") if known else None
     checkout(directory, 0, {"config": stack} | ({"encryptionsalt": salt} if salt else {}))
     commands = [["up", "--yes", "--skip-preview", "--stack", STACK, "--non-interactive"]]
-    for arguments in [*([] if known else [["stack", "init", STACK]]), *commands]:
+    for arguments in [*([] if known else [["stack", "init", STACK, *PASSPHRASE]]), *commands]:
         _run([str(tools / "pulumi"), *arguments], environment, directory)
 
 

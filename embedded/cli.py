@@ -7,10 +7,11 @@ import typer
 if TYPE_CHECKING:
     from embedded.pulumi_stack import PulumiStack
     from embedded.supervisor.control_plane import ControlPlane
+    from embedded.supervisor.presentation import Reporter
 
 EXIT_CODES = """
 Exit codes: 0 done; 1 an operation failed, the message says what and where to look; 2 wrong usage; 3 the control plane
-does not run (status, logs -f, preview, destroy, env); 4 it runs, but not all of it is ready (status).
+does not run (status, logs -f, preview, destroy, env, pulumi); 4 it runs, but not all of it is ready (status).
 """
 FAILED, NOT_RUNNING, NOT_READY = 1, 3, 4
 DEFAULT_STACK = "production"
@@ -160,9 +161,8 @@ def env() -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def pulumi(context: typer.Context) -> None:
     """Run the real Pulumi CLI in the embedded environment: `python -m embedded pulumi stack output --stack dev`."""
-    from embedded.supervisor.presentation import Reporter
-
-    with Reporter().failures(FAILED):
+    reporter = _of_running_plane()
+    with reporter.failures(FAILED):
         program = _stack(DEFAULT_STACK)
         for name in _stack_names():
             _stack(name).prepare()
@@ -221,13 +221,18 @@ def _stack_names() -> list[str]:
     return stack_names()
 
 
-def _on_running_plane(stack: str, arguments: list[str]) -> None:
+def _of_running_plane() -> "Reporter":
     from embedded.supervisor.presentation import Reporter
 
     reporter = Reporter()
     if not _plane().status():
         reporter.complain("the control plane does not run: start it with `python -m embedded up --no-stack`")
         raise typer.Exit(NOT_RUNNING)
+    return reporter
+
+
+def _on_running_plane(stack: str, arguments: list[str]) -> None:
+    reporter = _of_running_plane()
     with reporter.failures(FAILED):
         program = _stack(stack)
         program.prepare()

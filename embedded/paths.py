@@ -88,13 +88,18 @@ class State:
 
     @property
     def backend(self) -> Path:
-        """The file backend that holds the stacks' checkpoints."""
+        """What the state service keeps, laid out as Pulumi's file backend lays it out."""
         return self.root / "state"
 
     @property
-    def backend_url(self) -> str:
-        """``PULUMI_BACKEND_URL`` of the file backend."""
-        return f"file://{self.backend}"
+    def stacks(self) -> Path:
+        """The stacks' checkpoints, and the journals of updates that are under way: one directory for each project."""
+        return self.backend / ".pulumi" / "stacks"
+
+    @property
+    def state_service_token(self) -> Path:
+        """The token that the state service asks for."""
+        return self.root / "state-service.token"
 
     @property
     def passphrase_file(self) -> Path:

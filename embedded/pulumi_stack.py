@@ -22,13 +22,13 @@ import yaml
 from embedded.paths import CHECKOUT, State
 from embedded.supervisor.interrupted_update import (
     forget_unfinished_releases,
+    is_interrupted,
     is_locked,
     pending_operations,
     refresh_arguments,
-    remove_stale_locks,
     stop_orphaned_plugins,
 )
-from embedded.supervisor.layout import api_server_url
+from embedded.supervisor.layout import STATE_SERVICE, api_server_url, state_service_url
 from embedded.supervisor.pki import Pki
 from embedded.supervisor.ports import load_ports
 from embedded.supervisor.process import end_with_parent
@@ -38,6 +38,8 @@ _PROVIDERS = CHECKOUT / "embedded" / "providers" / "bin"
 _FOREIGN_PREFIXES = ("PULUMI_", "VAULT_", "BAO_", "KUBE", "ZERO_TRUST_OVERLAY", "AWS_", "AZURE_", "GOOGLE_")
 _SALT = "encryptionsalt"
 _RUNNING_UPDATE_SECONDS = 120.0
+# How `pulumi stack init` is told to encrypt: left to itself it would ask the state service, which never has a secret.
+PASSPHRASE = ("--secrets-provider", "passphrase")
 _POLL_SECONDS = 0.5
 
 
@@ -60,8 +62,13 @@ class PulumiStack:
 
     @property
     def checkpoint(self) -> Path:
-        """The stack's state in the file backend."""
-        return self.state.backend / ".pulumi" / "stacks" / project_name() / f"{self.name}.json"
+        """The stack's state when its last update ended."""
+        return self.state.stacks / project_name() / f"{self.name}.json"
+
+    @property
+    def journal(self) -> Path:
+        """What an update has changed since: there while one is under way, or was killed."""
+        return self.checkpoint.with_name(f"{self.name}.journal")
 
     def environment(self) -> dict[str, str]:
         """The environment of the CLI: the caller's, without what would lead it to another cluster, Vault or backend."""
@@ -76,7 +83,7 @@ class PulumiStack:
         write_project(self.project)
         _refresh_stack_file(source, self.project / source.name)
         if not self.checkpoint.exists():
-            self.run("stack", "init", self.name, "--no-select", quiet=True)
+            self.run("stack", "init", self.name, "--no-select", *PASSPHRASE, quiet=True)
 
     def refuse_beside_another(self) -> None:
         """Raise ``StackError`` when another stack has resources here: both would own the same releases and paths."""
@@ -106,9 +113,10 @@ class PulumiStack:
     def resume_after_interruption(self, say: Callable[[str], None]) -> None:
         """Clear what a killed update left behind, so that the next one completes. Raises ``StackError``."""
         self._wait_for_running_update(say)
-        stop_orphaned_plugins(self.state.backend_url)
-        if remove_stale_locks(self.state.backend, project_name(), self.name):
-            say(f"{self.name}: removed the lock of an update that no longer runs")
+        stop_orphaned_plugins(self.state.pulumi_home)
+        if is_interrupted(self.journal, self.state.pulumi_home):
+            self._cancel()
+            say(f"{self.name}: ended an update that no longer runs")
         operations = pending_operations(self.checkpoint)
         if not operations:
             return
@@ -116,10 +124,18 @@ class PulumiStack:
         forget_unfinished_releases(api_server_url(load_ports(self.state.ports)), Pki(self.state.pki), operations)
         self.run(*refresh_arguments(operations), "--stack", self.name)
 
+    def _cancel(self) -> None:
+        try:
+            self.run("cancel", self.name, "--yes", quiet=True)
+        except StackError:
+            # The state service removes a journal of which nothing is left to do, and the CLI then finds no update.
+            if self.journal.exists():
+                raise
+
     def _wait_for_running_update(self, say: Callable[[str], None]) -> None:
         deadline = time.monotonic() + _RUNNING_UPDATE_SECONDS
         told = False
-        while is_locked(self.state.backend, project_name(), self.name):
+        while is_locked(self.journal, self.state.pulumi_home):
             if not told:
                 say(f"{self.name}: another update is under way; waiting for it to end")
                 told = True
@@ -167,15 +183,20 @@ def pulumi_environment(state: State, tools: Path) -> dict[str, str]:
         "KUBECONFIG": str(state.kubeconfig),
         "ZERO_TRUST_OVERLAY": str(state.overlay),
         "PULUMI_HOME": str(state.pulumi_home),
-        "PULUMI_BACKEND_URL": state.backend_url,
+        "PULUMI_BACKEND_URL": _backend_url(state),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(state.passphrase_file),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # A waiting resource holds a place: the default of four a core would make services wait for each other.
         "PULUMI_PARALLEL": "64",
-        # The backend rewrites the checkpoint after each step; its copy of the one before is never read here.
-        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     }
+
+
+def _backend_url(state: State) -> str:
+    ports = load_ports(state.ports)
+    if STATE_SERVICE not in ports:
+        raise StackError("the control plane has no state service yet: start it with `python -m embedded up --no-stack`")
+    return state_service_url(ports)
 
 
 def project_name() -> str:

@@ -29,6 +29,7 @@ from embedded.supervisor.private_files import write_private, write_private_json
 from embedded.supervisor.process import Process, Program
 from embedded.supervisor.reconciler import Reconciler
 from embedded.supervisor.service_routes import ServiceRoutes
+from embedded.supervisor.state_service import state_service
 from embedded.supervisor.vault_server import VaultServer
 from embedded.supervisor.wishes import Wishes
 
@@ -84,7 +85,7 @@ class Supervisor:
 
     async def _work(self) -> None:
         await self._proxy.start()
-        vault = self._launch(VaultServer(self._layout).program())
+        own = [self._launch(state_service(self._layout)), self._launch(VaultServer(self._layout).program())]
         await self._start(core_programs.etcd(self._layout))
         await self._start(core_programs.api_server(self._layout, self._api))
         await self._ensure_cluster_objects()
@@ -93,7 +94,7 @@ class Supervisor:
             self._launch(core_programs.scheduler(self._layout)),
             self._launch(core_programs.kwok(self._layout)),
         ]
-        await asyncio.gather(*(self._ready(process) for process in [vault, *components]))
+        await asyncio.gather(*(self._ready(process) for process in [*own, *components]))
         await self._ready_nodes()
         if "dataPlane" in self._wishes:
             self._reconciler.configure_stock_envoy()

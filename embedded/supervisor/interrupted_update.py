@@ -1,10 +1,11 @@
 """Makes a stack usable again after its update was killed: plugins, the lock, Helm releases, unfinished creations.
 
 Four things stay behind a killed `pulumi up`. Plugins that go on with what they were told, and would roll a release back
-under the next update. The lock file of the file backend, whose owner no longer lives. Helm's record of a release that
-was being installed, or was installed but not recorded in the checkpoint: it blocks a new installation. And pending
-operations in the checkpoint: the resource may or may not exist. Those are imported by the name the program gave them,
-so that the next update adopts what exists and creates what does not.
+under the next update. The journal of the update, which keeps others away: when the update is cancelled, the state
+service makes it part of the checkpoint. Helm's record of a release that was being installed, or was installed but not
+recorded: it blocks a new installation. And pending operations in the checkpoint: the resource may or may not exist.
+Those are imported by the name the program gave them, so that the next update adopts what exists and creates what does
+not.
 """
 
 import contextlib
@@ -26,17 +27,14 @@ _UNFINISHED = "pending-install,pending-upgrade,pending-rollback,uninstalling"
 Inputs = Mapping[str, Any]
 
 
-def remove_stale_locks(backend: Path, project: str, stack: str) -> int:
-    """Remove the stack's locks whose owner no longer lives on this host; returns how many."""
-    stale = [lock for lock in _locks(backend, project, stack) if not _owner_lives(lock)]
-    for lock in stale:
-        lock.unlink(missing_ok=True)
-    return len(stale)
+def is_locked(journal: Path, pulumi_home: Path) -> bool:
+    """Whether an update of the stack is under way: it has a journal, and an engine of this checkout lives."""
+    return journal.exists() and _engine_lives(pulumi_home)
 
 
-def is_locked(backend: Path, project: str, stack: str) -> bool:
-    """Whether an update of the stack is under way."""
-    return any(_owner_lives(lock) for lock in _locks(backend, project, stack))
+def is_interrupted(journal: Path, pulumi_home: Path) -> bool:
+    """Whether the journal is that of an update whose engine is gone."""
+    return journal.exists() and not _engine_lives(pulumi_home)
 
 
 def pending_operations(checkpoint: Path) -> list[dict[str, Any]]:
@@ -93,10 +91,9 @@ def _delete_secrets(api: KubernetesApi, selector: str) -> int:
     return len(secrets)
 
 
-def stop_orphaned_plugins(backend_url: str) -> int:
-    """Kill the plugins and language hosts of this backend's updates whose engine is gone; returns how many."""
-    mark = f"PULUMI_BACKEND_URL={backend_url}".encode()
-    orphans = [pid for pid in _process_ids() if _is_orphaned_plugin(pid, mark)]
+def stop_orphaned_plugins(pulumi_home: Path) -> int:
+    """Kill the plugins and language hosts of this checkout's updates whose engine is gone; returns how many."""
+    orphans = [pid for pid in _process_ids() if _is_orphaned_plugin(pid, pulumi_home)]
     for pid in orphans:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -107,11 +104,26 @@ def _process_ids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
-def _is_orphaned_plugin(pid: int, mark: bytes) -> bool:
-    process = Path(f"/proc/{pid}")
+def _engine_lives(pulumi_home: Path) -> bool:
+    return any(_is_engine(pid, pulumi_home) for pid in _process_ids())
+
+
+def _is_engine(pid: int, pulumi_home: Path) -> bool:
     try:
-        command = process.joinpath("cmdline").read_bytes().replace(b"\0", b" ")
-        if not any(name in command for name in _PLUGINS) or mark not in process.joinpath("environ").read_bytes():
+        program = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+        return os.path.basename(program) == b"pulumi" and _belongs(pid, pulumi_home)
+    except OSError:
+        return False
+
+
+def _belongs(pid: int, pulumi_home: Path) -> bool:
+    return f"PULUMI_HOME={pulumi_home}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+def _is_orphaned_plugin(pid: int, pulumi_home: Path) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        if not any(name in command for name in _PLUGINS) or not _belongs(pid, pulumi_home):
             return False
         return _parent(pid) == 1 or b"pulumi" not in Path(f"/proc/{_parent(pid)}/cmdline").read_bytes()
     except OSError:
@@ -150,18 +162,3 @@ _VAULT_IDENTIFIERS: dict[str, Callable[[Inputs], str | None]] = {
     "vault:kv/secretV2:SecretV2": _named("mount", "name", template="{mount}/data/{name}"),
     "vault:kv/secretBackendV2:SecretBackendV2": _named("mount", template="{mount}/config"),
 }
-
-
-def _locks(backend: Path, project: str, stack: str) -> list[Path]:
-    return list((backend / ".pulumi" / "locks" / "organization" / project / stack).glob("*.json"))
-
-
-def _owner_lives(lock: Path) -> bool:
-    try:
-        owner = json.loads(lock.read_text())
-    except (OSError, ValueError):
-        return False
-    if owner.get("hostname") != os.uname().nodename:
-        return True
-    command = Path(f"/proc/{owner.get('pid')}/cmdline")
-    return command.exists() and b"pulumi" in command.read_bytes()

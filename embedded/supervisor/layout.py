@@ -16,6 +16,7 @@ from embedded.supervisor.private_files import write_private
 
 # Relative to the API server's own directory, since a Unix socket's path may have 107 bytes at most (unix(7)).
 EGRESS_SOCKET = "egress.sock"
+STATE_SERVICE = "state-service"
 CORE_PORTS = (
     "etcd",
     "etcd-peer",
@@ -31,6 +32,7 @@ CORE_PORTS = (
     "pebble-dns",
     "pebble-dns-management",
     "door",
+    STATE_SERVICE,
 )
 _COMPONENT_USERS = ("kube-controller-manager", "kube-scheduler", "kwok")
 _SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -44,6 +46,11 @@ def api_server_url(ports: Mapping[str, int]) -> str:
 def vault_url(ports: Mapping[str, int]) -> str:
     """Address of the Vault API."""
     return f"https://{address(ports, 'vault')}"
+
+
+def state_service_url(ports: Mapping[str, int]) -> str:
+    """Address of the service that keeps the stacks: ``PULUMI_BACKEND_URL``."""
+    return f"http://{address(ports, STATE_SERVICE)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,11 @@ class Layout:
     def vault_url(self) -> str:
         """Address of the Vault API."""
         return vault_url(self.ports)
+
+    @property
+    def state_service_url(self) -> str:
+        """Address of the service that keeps the stacks."""
+        return state_service_url(self.ports)
 
     @property
     def encryption_config(self) -> Path:

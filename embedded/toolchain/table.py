@@ -153,6 +153,13 @@ TOOLS: tuple[Tool, ...] = (
             for name in ("schema.json", "terraform-mapping.json")
         ),
     ),
+    Tool(
+        "state-service",
+        PULUMI,
+        "zero-trust/embedded/tools/pulumi/state-service",
+        "pulumi",
+        sources=("pulumi/state-service/*.go",),
+    ),
     # The Kubernetes provider installs releases with this very version.
     Tool("helm", PULUMI, "helm.sh/helm/v3/cmd/helm", "check"),
     Tool(

@@ -1,4 +1,4 @@
-// The Pulumi CLI and the Kubernetes provider, in one module so that the packages they share compile once.
+// The Pulumi CLI, the Kubernetes provider and the state service, in one module so that the packages they share compile once.
 // The CLI stays at v3.229.0: with pkg v3.248.0 and newer the provider v4.25.0 does not compile, since
 // schema.PackageSpec.Provider became a pointer.
 module zero-trust/embedded/tools/pulumi
@@ -9,9 +9,14 @@ tool (
 	github.com/pulumi/pulumi/pkg/v3/cmd/pulumi
 	helm.sh/helm/v3/cmd/helm
 	zero-trust/embedded/tools/pulumi/pulumi-resource-kubernetes
+	zero-trust/embedded/tools/pulumi/state-service
 )
 
-require github.com/pulumi/pulumi-kubernetes/provider/v4 v4.0.0-20260115033456-f47bc2d6f199
+require (
+	github.com/pulumi/pulumi-kubernetes/provider/v4 v4.0.0-20260115033456-f47bc2d6f199
+	github.com/pulumi/pulumi/pkg/v3 v3.229.0
+	github.com/pulumi/pulumi/sdk/v3 v3.229.0
+)
 
 require (
 	cel.dev/expr v0.25.1 // indirect
@@ -248,8 +253,6 @@ require (
 	github.com/pulumi/esc v0.21.0 // indirect
 	github.com/pulumi/inflector v0.2.1 // indirect
 	github.com/pulumi/pulumi-kubernetes/sdk/v4 v4.24.0 // indirect
-	github.com/pulumi/pulumi/pkg/v3 v3.229.0 // indirect
-	github.com/pulumi/pulumi/sdk/v3 v3.229.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/rogpeppe/go-internal v1.14.1 // indirect
 	github.com/rubenv/sql-migrate v1.8.0 // indirect
