@@ -111,7 +111,7 @@ def _engine_lives(pulumi_home: Path) -> bool:
 def _is_engine(pid: int, pulumi_home: Path) -> bool:
     try:
         program = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
-        return os.path.basename(program) == b"pulumi" and _belongs(pid, pulumi_home)
+        return Path(os.fsdecode(program)).name == "pulumi" and _belongs(pid, pulumi_home)
     except OSError:
         return False
 

@@ -1,12 +1,7 @@
 """The state service as a process of its own, and a small program whose one resource takes as long as a test wants."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +20,7 @@ from embedded.toolchain import ensure
 from tests.e2e.waiting import eventually
 
 PROJECT, STACK = "slow", "dev"
-SECRET = "the-known-secret-of-the-program"  # noqa: S105 - what the test looks for
-URN = "urn:pulumi:dev::slow::pulumi-python:dynamic:Resource::"
+SECRET = "the-known-secret-of-the-program"
 _PROGRAM = f"""
 import pathlib, time
 import pulumi
@@ -133,8 +127,7 @@ class Service:
             text=True,
             start_new_session=True,
         )
-        eventually(lambda: (self.directory / "begun").exists(), "the creation", timeout=60)
-        # The begin of the operation is journalled before the provider is asked.
+        eventually((self.directory / "begun").exists, "the creation", timeout=60)
         return started
 
     def release(self) -> None:

@@ -1,4 +1,4 @@
-"""The staging stack: an up killed half-way completes, what production blocks is reported, destroy leaves nothing."""
+"""The staging stack: an up killed half-way, and the state service with it, completes, what production blocks is reported, destroy leaves nothing."""
 
 import contextlib
 import json
@@ -50,9 +50,18 @@ def kill_half_way(plane: Plane) -> None:
         started.wait()
 
 
+def kill_state_service(plane: Plane) -> None:
+    """Kill what keeps the stacks: the supervisor starts it again, and it goes on with what it finds."""
+    status = json.loads((plane.state / "status.json").read_text())
+    [service] = [process for process in status["processes"] if process["name"] == "state-service"]
+    os.kill(service["pid"], signal.SIGKILL)
+
+
 @pytest.fixture(scope="module")
 def staging(plane: Plane) -> Plane:
     kill_half_way(plane)
+    assert list(plane.state.rglob(f"{STACK}.journal"))
+    kill_state_service(plane)
     plane.run("up", "--stack", STACK)
     return plane
 

@@ -2,7 +2,11 @@
 
 import json
 import os
+import shutil
 import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +34,16 @@ def test_the_cli_gets_nothing_that_leads_elsewhere(tmp_path: Path, monkeypatch: 
         "AWS_SECRET_ACCESS_KEY",
     ):
         monkeypatch.setenv(name, "elsewhere")
+    (tmp_path / "ports.json").write_text('{"state-service": 20001}')
     environment = pulumi_environment(State(tmp_path), Path("/tools"))
     assert "elsewhere" not in environment.values()
-    assert environment["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/state"
+    assert environment["PULUMI_BACKEND_URL"] == "http://127.0.0.1:20001"
     assert "/tools" in environment["PATH"].split(os.pathsep)
+
+
+def test_a_control_plane_older_than_the_state_service_is_to_be_started_again(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="no state service yet: start it with"):
+        pulumi_environment(State(tmp_path), Path("/tools"))
 
 
 def test_the_project_leads_back_to_the_program(tmp_path: Path) -> None:
@@ -96,16 +106,51 @@ def test_only_creations_are_imported() -> None:
     assert "--import-pending-creates" not in updating
 
 
-def test_a_lock_is_removed_only_when_its_owner_is_gone(tmp_path: Path) -> None:
-    locks = tmp_path / ".pulumi" / "locks" / "organization" / "zero-trust" / "dev"
-    locks.mkdir(parents=True)
-    hostname = os.uname().nodename
-    # This test's own process lives, and is no pulumi; the other host cannot be asked.
-    (locks / "gone.json").write_text(json.dumps({"pid": os.getpid(), "hostname": hostname}))
-    (locks / "far.json").write_text(json.dumps({"pid": 1, "hostname": "elsewhere"}))
-    assert interrupted_update.remove_stale_locks(tmp_path, "zero-trust", "dev") == 1
-    assert [lock.name for lock in locks.iterdir()] == ["far.json"]
-    assert interrupted_update.is_locked(tmp_path, "zero-trust", "dev")
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is called as the CLI is, with this checkout's home."""
+    environment = {"PULUMI_HOME": str(tmp_path)}
+    with subprocess.Popen(["/tools/pulumi", "60"], executable=shutil.which("sleep"), env=environment) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def test_a_journal_is_a_lock_as_long_as_an_engine_of_the_checkout_lives(
+    tmp_path: Path, engine: subprocess.Popen[bytes]
+) -> None:
+    journal = tmp_path / "dev.journal"
+    assert not interrupted_update.is_locked(journal, tmp_path)
+    assert not interrupted_update.is_interrupted(journal, tmp_path)
+    journal.touch()
+    assert interrupted_update.is_locked(journal, tmp_path)
+    assert not interrupted_update.is_interrupted(journal, tmp_path)
+    # Another checkout's engine says nothing about this one.
+    assert interrupted_update.is_interrupted(journal, tmp_path / "elsewhere")
+    engine.kill()
+    engine.wait()
+    assert not interrupted_update.is_locked(journal, tmp_path)
+    assert interrupted_update.is_interrupted(journal, tmp_path)
+
+
+@pytest.mark.parametrize("settled", [True, False], ids=["settled", "refused"])
+def test_an_interrupted_update_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settled: bool) -> None:
+    stack = PulumiStack("dev", State(tmp_path).create(), Path("/tools"))
+    stack.journal.parent.mkdir(parents=True)
+    stack.journal.touch()
+    ran: list[tuple[str, ...]] = []
+
+    def cancel(_self: PulumiStack, *arguments: str, **_options: object) -> None:
+        ran.append(arguments)
+        if settled:
+            stack.journal.unlink()
+        raise StackError("stack dev has never been updated")
+
+    monkeypatch.setattr(PulumiStack, "run", cancel)
+    with nullcontext() if settled else pytest.raises(StackError, match="never been updated"):
+        stack.resume_after_interruption(lambda _line: None)
+    assert ran == [("cancel", "dev", "--yes")]
 
 
 # Commands
