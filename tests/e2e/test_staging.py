@@ -1,4 +1,4 @@
-"""The staging stack: an up killed half-way, and the state service with it, completes, what production blocks is reported, destroy leaves nothing."""
+"""The staging stack: an up that is killed completes, what production blocks is reported, destroy leaves nothing."""
 
 import contextlib
 import json
