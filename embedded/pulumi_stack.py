@@ -88,7 +88,9 @@ class PulumiStack:
     def refuse_beside_another(self) -> None:
         """Raise ``StackError`` when another stack has resources here: both would own the same releases and paths."""
         others = (path for path in sorted(self.checkpoint.parent.glob("*.json")) if path != self.checkpoint)
-        if other := next((path.stem for path in others if _resources(path)), None):
+        # A journal is an update that did not end: what it made is in no checkpoint yet.
+        standing = (path for path in others if _resources(path) or path.with_suffix(".journal").exists())
+        if other := next((path.stem for path in standing), None):
             raise StackError(
                 f"--stack {self.name}: the stack {other} stands on this control plane; "
                 f"remove it first with `make destroy STACK={other}`, or everything with `make clean`"

@@ -70,6 +70,23 @@ def test_an_unknown_stack_is_refused_with_those_there_are(tmp_path: Path) -> Non
         PulumiStack("nowhere", State(tmp_path).create(), Path("/tools")).prepare()
 
 
+@pytest.mark.parametrize(
+    ("resources", "journal", "stands"), [([], False, False), ([{"urn": "urn:x"}], False, True), ([], True, True)]
+)
+def test_a_stack_that_stands_is_in_the_way_of_another(
+    tmp_path: Path, resources: list[object], journal: bool, stands: bool
+) -> None:
+    state = State(tmp_path)
+    staging = PulumiStack("staging", state, Path("/tools"))
+    staging.checkpoint.parent.mkdir(parents=True)
+    staging.checkpoint.write_text(json.dumps({"checkpoint": {"latest": {"resources": resources}}}))
+    if journal:
+        staging.journal.touch()
+    with pytest.raises(StackError, match="STACK=staging") if stands else nullcontext():
+        PulumiStack("dev", state, Path("/tools")).refuse_beside_another()
+    staging.refuse_beside_another()
+
+
 # Interrupted updates
 
 
