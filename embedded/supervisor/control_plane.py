@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from embedded.paths import CHECKOUT, State
+from embedded.supervisor.interrupted_update import stop_orphaned_plugins
 from embedded.supervisor.wishes import Wishes
 
 LOCK = "supervisor.lock"
@@ -88,8 +89,10 @@ class ControlPlane:
     def down(self) -> bool:
         """Stop everything, in reverse order, and wait until it is gone; False when nothing ran.
 
-        The kernel kills every process that a supervisor leaves behind, should it have to be killed itself.
+        The kernel kills every process that a supervisor leaves behind, should it have to be killed itself. A Pulumi
+        that was killed left its plugins to nobody.
         """
+        stop_orphaned_plugins(self.state.pulumi_home)
         if not self.running:
             return False
         pid = self._pid()

@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from embedded.supervisor.kubernetes_api import KubernetesApi
 from embedded.supervisor.pki import CLUSTER, Pki
 
 _HELM_RELEASE = "kubernetes:helm.sh/v3:Release"
-_PLUGINS = (b"pulumi-resource-", b"pulumi-language-")
+_PLUGINS = (b"pulumi-resource-", b"pulumi-language-", b"pulumi.dynamic")
 _UNFINISHED = "pending-install,pending-upgrade,pending-rollback,uninstalling"
 
 Inputs = Mapping[str, Any]
@@ -125,9 +125,15 @@ def _is_orphaned_plugin(pid: int, pulumi_home: Path) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
         if not any(name in command for name in _PLUGINS) or not _belongs(pid, pulumi_home):
             return False
-        return _parent(pid) == 1 or b"pulumi" not in Path(f"/proc/{_parent(pid)}/cmdline").read_bytes()
+        # A plugin's own parent may be a shell that started it, and be left over itself.
+        return not any(_is_engine(ancestor, pulumi_home) for ancestor in _ancestors(pid))
     except OSError:
         return False
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while (pid := _parent(pid)) > 1:
+        yield pid
 
 
 def _parent(pid: int) -> int:

@@ -83,16 +83,32 @@ def test_the_interrupted_up_was_completed(staging: Plane) -> None:
     assert "unchanged" in preview.stdout
 
 
-class TestReports:
-    @pytest.fixture(scope="class")
-    def admitted(self, staging: Plane) -> Iterator[Plane]:
-        """The bad pods, all of them at once: the scan that reports on them waits half a minute for each new object."""
-        for rule, bad in pods.BAD.items():
-            staging.core.create_namespaced_pod(SHOP, bad(f"bad-{rule}"))
-        yield staging
-        for rule in pods.BAD:
-            staging.core.delete_namespaced_pod(f"bad-{rule}", SHOP)
+def test_no_plugin_of_the_killed_up_is_left(staging: Plane) -> None:
+    home = f"PULUMI_HOME={staging.state / 'pulumi'}".encode()
+    eventually(
+        lambda: not any(home in environment_of(process) for process in Path("/proc").glob("[0-9]*/environ")),
+        "no process of Pulumi runs",
+    )
 
+
+def environment_of(file: Path) -> list[bytes]:
+    try:
+        return file.read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+@pytest.fixture(scope="class")
+def admitted(staging: Plane) -> Iterator[Plane]:
+    """The bad pods, all of them at once: the scan that reports on them waits half a minute for each new object."""
+    for rule, bad in pods.BAD.items():
+        staging.core.create_namespaced_pod(SHOP, bad(f"bad-{rule}"))
+    yield staging
+    for rule in pods.BAD:
+        staging.core.delete_namespaced_pod(f"bad-{rule}", SHOP)
+
+
+class TestReports:
     @pytest.mark.parametrize("rule", pods.BAD)
     def test_what_production_refuses_is_admitted_and_reported(self, admitted: Plane, rule: str) -> None:
         name = f"bad-{rule}"
