@@ -16,6 +16,7 @@ from typing import cast
 import yaml
 
 from components.posture import Action
+from components.yaml_loader import YAML_LOADER
 
 Manifest = dict[str, object]
 
@@ -106,7 +107,7 @@ def load_library(root: Path = LIBRARY) -> Library:
 
 
 def _load_rule(path: Path) -> Rule:
-    loaded: object = yaml.safe_load(path.read_text())
+    loaded: object = yaml.load(path.read_text(), Loader=YAML_LOADER)  # noqa: S506 - one of the two safe loaders
     document = cast("Manifest", loaded) if isinstance(loaded, dict) else {}
     tier, name = path.parts[-3], path.parts[-2]
     file = f"policies/{tier}/{name}/policy.yaml"

@@ -5,6 +5,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, cast, get_args
 
 import yaml
@@ -167,11 +168,14 @@ def _shown(value: object) -> str:
 
 def line_finder(text: str) -> Callable[[tuple[int | str, ...]], int]:
     """A function from a key's place to its line in a YAML text (0 when the text does not hold it)."""
-    # The stubs of yaml leave the stream's type open, and with it the result's.
-    root = cast("yaml.Node | None", yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
+
+    @cache
+    def root() -> yaml.Node | None:
+        # The stubs of yaml leave the stream's type open, and with it the result's.
+        return cast("yaml.Node | None", yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
 
     def line_of(loc: tuple[int | str, ...]) -> int:
-        node, line = root, 1
+        node, line = root(), 1
         for part in loc:
             if isinstance(node, yaml.MappingNode):
                 pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)

@@ -12,6 +12,7 @@ from typing import cast
 
 import yaml
 
+from components.yaml_loader import YAML_LOADER
 from zt.plan import Manifest, PlannedObject, PlannedRelease, as_manifest, text
 from zt.tool_error import ToolError
 
@@ -118,11 +119,10 @@ def _is_remote(release: PlannedRelease) -> bool:
 
 
 def _documents(rendered: str) -> Iterator[Manifest]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for part in _DOCUMENT.split(rendered):
         if _DEFINITION.search(part):
             continue
-        loaded: object = yaml.load(part, Loader=loader)  # noqa: S506 - one of the two safe loaders
+        loaded: object = yaml.load(part, Loader=YAML_LOADER)  # noqa: S506 - one of the two safe loaders
         document = cast("Manifest", loaded) if isinstance(loaded, dict) else {}
         if text(document, "apiVersion") and text(document, "kind"):
             yield document
