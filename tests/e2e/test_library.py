@@ -102,8 +102,11 @@ def admission(production: Plane) -> Admission:
 
 
 def in_the_webhook(policy: dict[str, Any]) -> dict[str, Any]:
-    """A rule that looks at other objects cannot be a native policy."""
+    """A rule that looks at other objects cannot be a native policy, and the API server cannot ask its question."""
     policy["spec"]["autogen"]["validatingAdmissionPolicy"]["enabled"] = False
+    policy["spec"]["matchConditions"] = [
+        condition for condition in policy["spec"]["matchConditions"] if condition["name"] != "violated"
+    ]
     return policy
 
 

@@ -86,13 +86,50 @@ def test_the_action_decides_what_blocks_and_where_the_rule_runs(rule: Rule, acti
         "podControllers": {"controllers": []},
         "validatingAdmissionPolicy": {"enabled": denies},
     }
-    assert "matchConditions" not in spec
+    assert spec.get("evaluation") == ({"admission": {"enabled": False}} if action is Action.AUDIT else None)
     written: Any = rule.document["spec"]
-    (changed,) = (condition["expression"].strip() for condition in written["matchConditions"])
-    for made, validation in zip(spec["validations"], written["validations"], strict=True):
-        expression = validation["expression"]
-        judged = f"!({changed}) || ({expression.strip()})" if denies else expression
-        assert made == validation | {"expression": judged}
+    assert spec["validations"] == written["validations"]
+    if denies:
+        changed, violated = spec["matchConditions"]
+        assert changed == written["matchConditions"][0]
+        assert violated["name"] == "violated"
+    else:
+        assert "matchConditions" not in spec
+
+
+@pytest.mark.parametrize("rule", VALIDATING, ids=by_name)
+def test_conditions_know_no_variables(rule: Rule) -> None:
+    spec: Any = manifest(rule, Action.DENY)["spec"]
+    assert not any("variables." in condition["expression"] for condition in spec["matchConditions"])
+
+
+def test_a_rule_that_denies_is_asked_only_where_a_validation_fails() -> None:
+    rule = Rule(
+        "critical",
+        "few-names",
+        LIBRARY / "critical" / "few-names" / "policy.yaml",
+        {
+            "kind": "ValidatingPolicy",
+            "spec": {
+                "validationActions": ["Audit"],
+                "variables": [
+                    {"name": "most", "expression": "2"},
+                    {"name": "names", "expression": " object.names "},
+                    {"name": "namesake", "expression": "variables.names.filter(name, name in variables.names)"},
+                ],
+                "validations": [
+                    {"expression": "variables.names.size() <= variables.most"},
+                    {"expression": "variables.namesake == []"},
+                ],
+            },
+        },
+    )
+    spec: Any = manifest(rule, Action.DENY, parameters={"most": 3})["spec"]
+    namesake = "((object.names).filter(name, name in (object.names)))"
+    assert spec["matchConditions"] == [
+        {"name": "violated", "expression": f"!(((object.names).size() <= (3)) && ({namesake} == []))"}
+    ]
+    assert spec["validations"][0] == {"expression": "variables.names.size() <= variables.most"}
 
 
 @pytest.mark.parametrize("rule", VALIDATING, ids=by_name)
