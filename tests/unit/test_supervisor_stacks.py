@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -129,6 +130,9 @@ def engine(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     environment = {"PULUMI_HOME": str(tmp_path)}
     with subprocess.Popen(["/tools/pulumi", "60"], executable=shutil.which("sleep"), env=environment) as running:
         try:
+            # The kernel lets go of the caller before it has set the new program's arguments and environment.
+            while not Path(f"/proc/{running.pid}/environ").read_bytes():
+                time.sleep(0.01)
             yield running
         finally:
             running.kill()
