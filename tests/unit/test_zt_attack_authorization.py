@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from zt.attack.authorization import DRY_RUN, NOBODY, Peer, authorized, mtls_mode
+from components.mesh_metadata import DRY_RUN
+from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
 from zt.attack.network import Pod
 
 ROOT = "istio-system"

@@ -8,10 +8,10 @@ ALLOW for the workload everything is allowed; otherwise one of them has to match
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from components.mesh_metadata import DRY_RUN
 from zt.attack.manifest import Manifest, part, parts, word, words
 from zt.attack.network import Decision, Pod, selects
 
-DRY_RUN = "istio.io/dry-run"
 _UNSET = ("", "UNSET")
 
 
