@@ -158,13 +158,14 @@ def _set_action(rule: Rule, made: Manifest, action: Action) -> None:
     spec["failurePolicy"] = "Fail" if action is Action.DENY else "Ignore"
     if action is not Action.DENY:
         _report_unchanged(spec)
-    elif rule.kind == "ValidatingPolicy":
+    if rule.kind != "ValidatingPolicy":
+        return
+    _section(spec, "autogen")["validatingAdmissionPolicy"] = {"enabled": action is Action.DENY}
+    if action is Action.DENY:
         _judge_violations_alone(spec)
-    if rule.kind == "ValidatingPolicy":
-        _section(spec, "autogen")["validatingAdmissionPolicy"] = {"enabled": action is Action.DENY}
-        if action is Action.AUDIT:
-            # The scan makes the report: a request would wait for a verdict that nobody reads.
-            _section(spec, "evaluation")["admission"] = {"enabled": False}
+    elif action is Action.AUDIT:
+        # The scan makes the report: a request would wait for a verdict that nobody reads.
+        _section(spec, "evaluation")["admission"] = {"enabled": False}
 
 
 def _report_unchanged(spec: Manifest) -> None:
