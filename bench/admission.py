@@ -23,7 +23,7 @@ from rich.table import Table
 from bench.latencies import percentiles, write_milliseconds
 from bench.plane import plane
 from bench.workload import PROJECT, STACK, checkout
-from components.policy_library import LIBRARY
+from components.kyverno.library import LIBRARY
 from embedded.paths import State
 from embedded.pulumi_stack import PASSPHRASE, pulumi_environment
 from embedded.toolchain import ensure, module_dir

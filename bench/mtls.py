@@ -21,6 +21,7 @@ from typing import Any
 from kubernetes import client, config
 from rich.console import Console
 from rich.table import Table
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from bench.latencies import percentiles, write_milliseconds
 from bench.plane import plane
@@ -87,17 +88,15 @@ def _plain() -> Iterator[socket.socket]:
 
 
 def _connected(namespace: NetworkNamespace, address: str) -> socket.socket:
-    deadline = time.monotonic() + _TIMEOUT
-    while True:
-        try:
-            made = namespace.call(lambda: socket.create_connection((address, PORT), timeout=_TIMEOUT))
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return made
+    patiently = Retrying(
+        stop=stop_after_delay(_TIMEOUT),
+        wait=wait_fixed(0.1),
+        retry=retry_if_exception_type(ConnectionRefusedError),
+        reraise=True,
+    )
+    made = patiently(lambda: namespace.call(lambda: socket.create_connection((address, PORT), timeout=_TIMEOUT)))
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 def _latencies(connections: Mapping[str, socket.socket], count: int) -> Latencies:

@@ -1,1 +1,41 @@
-"""The platform's components: each module holds its Args, its pure manifest builders and the class that wires them."""
+"""The platform's components and their Args, each imported when it is asked for: a command line loads no SDK."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from components.ingress.secure_ingress import SecureIngress, SecureIngressArgs
+    from components.kyverno.policy_set import KyvernoPolicySet, KyvernoPolicySetArgs
+    from components.mesh.security import MeshSecurity, MeshSecurityArgs
+    from components.service.args.service import SecureServiceArgs
+    from components.service.secure_service import SecureService
+    from components.vault.platform import VaultPlatform, VaultPlatformArgs
+
+__all__ = [
+    "KyvernoPolicySet",
+    "KyvernoPolicySetArgs",
+    "MeshSecurity",
+    "MeshSecurityArgs",
+    "SecureIngress",
+    "SecureIngressArgs",
+    "SecureService",
+    "SecureServiceArgs",
+    "VaultPlatform",
+    "VaultPlatformArgs",
+]
+
+_MODULES = {
+    "KyvernoPolicySet": "components.kyverno.policy_set",
+    "MeshSecurity": "components.mesh.security",
+    "SecureIngress": "components.ingress.secure_ingress",
+    "SecureService": "components.service.secure_service",
+    "SecureServiceArgs": "components.service.args.service",
+    "VaultPlatform": "components.vault.platform",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name) or _MODULES.get(name.removesuffix("Args"))
+    if name not in __all__ or module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(module), name)

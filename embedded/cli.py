@@ -46,8 +46,8 @@ def up(
 
     reporter = Reporter()
     with reporter.failures(FAILED):
-        wishes = {"acme": acme, "external_secrets": external_secrets}
-        plane = _boot(reporter, postgres=postgres, data_plane=data_plane, **wishes)
+        features = {"acme": acme, "external_secrets": external_secrets}
+        plane = _boot(reporter, postgres=postgres, data_plane=data_plane, **features)
         if no_stack:
             reporter.next_steps(plane.state, stack=None)
             return
@@ -55,7 +55,7 @@ def up(
         program.refuse_beside_another()
         program.prepare()
         program.resume_after_interruption(reporter.say)
-        program.run("up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
+        program.up(reporter.say)
         if data_plane:
             plane.wait_data_plane()
         reporter.summary(program.summary())
@@ -195,14 +195,14 @@ def _boot(reporter, *, postgres: bool, data_plane: bool, acme: bool, external_se
         check_machine()
     plane = _plane()
     # What runs already goes on.
-    acme = acme or "acme" in plane.wishes
-    external_secrets = external_secrets or "externalSecrets" in plane.wishes
+    acme = acme or "acme" in plane.features
+    external_secrets = external_secrets or "externalSecrets" in plane.features
     more = {"data-plane": data_plane, "acme": acme, "external-secrets": external_secrets}
     executables = ensure((*NEEDED_TOOLS, *(group for group, wanted in more.items() if wanted)))
     charts = stage_charts()
     with reporter.boot_progress() as on_progress:
-        wishes = {"acme": acme, "external_secrets": external_secrets}
-        plane.up(executables, postgres=postgres, data_plane=data_plane, on_progress=on_progress, **wishes)
+        features = {"acme": acme, "external_secrets": external_secrets}
+        plane.up(executables, postgres=postgres, data_plane=data_plane, on_progress=on_progress, **features)
     write_overlay(plane.state, charts, acme=acme)
     return plane
 

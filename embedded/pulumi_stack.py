@@ -11,7 +11,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,9 @@ from typing import Any
 
 import yaml
 
+from embedded.passing_errors import passing_error
 from embedded.paths import CHECKOUT, State
+from embedded.polling import until
 from embedded.supervisor.interrupted_update import (
     forget_unfinished_releases,
     is_interrupted,
@@ -41,6 +42,8 @@ _RUNNING_UPDATE_SECONDS = 120.0
 # How `pulumi stack init` is told to encrypt: left to itself it would ask the state service, which never has a secret.
 PASSPHRASE = ("--secrets-provider", "passphrase")
 _POLL_SECONDS = 0.5
+# How often an update is begun when what ended it passes by itself.
+_TRIES = 3
 
 
 class StackError(Exception):
@@ -112,6 +115,23 @@ class PulumiStack:
             detail = f":\n{done.stderr.strip()}" if quiet else ""
             raise StackError(f"pulumi {arguments[0]} ended with status {done.returncode}{detail}")
 
+    def up(self, say: Callable[[str], None]) -> None:
+        """Bring the stack up. An error that passes by itself is said, and the update goes on. Raises ``StackError``."""
+        events = self.state.run / "events.json"
+        options = ("--yes", "--skip-preview", "--suppress-outputs", "--event-log", str(events))
+        for left in reversed(range(_TRIES)):
+            try:
+                self.run("up", "--stack", self.name, *options)
+            except StackError:
+                error = passing_error(events)
+                if not (left and error):
+                    raise
+                say(f"{self.name}: the machine was too busy, going on with the update: {error}")
+            else:
+                return
+            finally:
+                events.unlink(missing_ok=True)
+
     def resume_after_interruption(self, say: Callable[[str], None]) -> None:
         """Clear what a killed update left behind, so that the next one completes. Raises ``StackError``."""
         self._wait_for_running_update(say)
@@ -135,18 +155,17 @@ class PulumiStack:
                 raise
 
     def _wait_for_running_update(self, say: Callable[[str], None]) -> None:
-        deadline = time.monotonic() + _RUNNING_UPDATE_SECONDS
-        told = False
-        while is_locked(self.journal, self.state.pulumi_home):
-            if not told:
-                say(f"{self.name}: another update is under way; waiting for it to end")
-                told = True
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"{self.name}: another update is still under way after {_RUNNING_UPDATE_SECONDS:.0f} s: wait for "
-                    "it, or end that pulumi process; what it leaves behind is cleared by the next command"
-                )
-            time.sleep(_POLL_SECONDS)
+        def ended() -> bool:
+            return not is_locked(self.journal, self.state.pulumi_home)
+
+        if ended():
+            return
+        say(f"{self.name}: another update is under way; waiting for it to end")
+        if not until(ended, _RUNNING_UPDATE_SECONDS, _POLL_SECONDS):
+            raise StackError(
+                f"{self.name}: another update is still under way after {_RUNNING_UPDATE_SECONDS:.0f} s: wait for "
+                "it, or end that pulumi process; what it leaves behind is cleared by the next command"
+            )
 
     def summary(self) -> dict[str, Any] | None:
         """The stack's output ``summary``; None when it has none. Raises ``StackError``."""
@@ -191,6 +210,8 @@ def pulumi_environment(state: State, tools: Path) -> dict[str, str]:
         # A waiting resource holds a place: the default of four a core would make services wait for each other.
         "PULUMI_PARALLEL": "64",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        # The CLI takes --event-log only so.
+        "PULUMI_DEBUG_COMMANDS": "true",
     }
 
 

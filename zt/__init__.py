@@ -1,1 +1,1 @@
-"""The `zt` command: what a person or a pipeline asks of the platform beside `pulumi up`."""
+"""The `zt` command: everything that a person or a pipeline does with the platform besides `pulumi up`."""

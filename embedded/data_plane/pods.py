@@ -35,7 +35,7 @@ OUTSIDE = "outside"
 OUTSIDE_PORT = 80
 
 _LOG = logging.getLogger(__name__)
-_INTERVAL_SECONDS = 0.5
+_INTERVAL_SECONDS = 1.0
 _RENEW_TOKEN_AFTER_SECONDS = 1200
 _EXPECTED = (ApiError, DataPlaneError, MissingReferenceError, PostgresError, ToolchainError)
 

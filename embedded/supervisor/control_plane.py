@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from embedded.paths import CHECKOUT, State
+from embedded.polling import until
+from embedded.supervisor.features import Features
 from embedded.supervisor.interrupted_update import stop_orphaned_plugins
-from embedded.supervisor.wishes import Wishes
 
 LOCK = "supervisor.lock"
 PID = "supervisor.pid"
@@ -36,7 +37,7 @@ class ControlPlane:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.wishes = Wishes(state)
+        self.features = Features(state)
 
     @property
     def log(self) -> Path:
@@ -76,7 +77,7 @@ class ControlPlane:
         One that runs with other tools is restarted with these. Raises ``ControlPlaneError``.
         """
         self.state.create()
-        self.wishes.add(postgres=postgres, dataPlane=data_plane, acme=acme, externalSecrets=external_secrets)
+        self.features.add(postgres=postgres, dataPlane=data_plane, acme=acme, externalSecrets=external_secrets)
         status = self.status()
         if status and status["tools"] != str(tools):
             self.down()
@@ -95,32 +96,29 @@ class ControlPlane:
         stop_orphaned_plugins(self.state.pulumi_home)
         if not self.running:
             return False
-        pid = self._pid()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        if not self._wait_stopped(_DOWN_SECONDS):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            if not self._wait_stopped(_DOWN_SECONDS):
-                raise ControlPlaneError(f"supervisor {pid} does not end: read {self.log}")
-        return True
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            # Without the file it is about to be gone, or began a moment ago.
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                os.kill(int((self.state.run / PID).read_text()), number)
+            if self._wait_stopped(_DOWN_SECONDS):
+                return True
+        raise ControlPlaneError(f"the supervisor does not end: read {self.log}")
 
     def wait_data_plane(self) -> None:
         """Wait until each pod of the mesh has its proxy and application. Raises ``ControlPlaneError``."""
-        asked, deadline = time.time(), time.monotonic() + _UP_SECONDS
-        while True:
+        asked, missing = time.time(), ""
+
+        def ready() -> bool:
+            nonlocal missing
             status = self.status()
             if status is None:
                 raise ControlPlaneError(f"the supervisor ended: read {self.log}")
             pods = status["data_plane"]
-            if status["ready"] and pods and pods["seen"] > asked and not pods["waiting"]:
-                return
-            if time.monotonic() > deadline:
-                waiting = "; ".join(pods["waiting"]) if pods else ""
-                raise ControlPlaneError(
-                    f"data plane: not ready within {_UP_SECONDS:.0f} s: {waiting or _what_is_missing(status)}"
-                )
-            time.sleep(_POLL_SECONDS)
+            missing = "; ".join(pods["waiting"] if pods else []) or _what_is_missing(status)
+            return bool(status["ready"] and pods and pods["seen"] > asked and not pods["waiting"])
+
+        if not until(ready, _UP_SECONDS, _POLL_SECONDS):
+            raise ControlPlaneError(f"data plane: not ready within {_UP_SECONDS:.0f} s: {missing}")
 
     def _spawn(self, tools: Path) -> None:
         arguments = [sys.executable, "-m", "embedded.supervisor.daemon", "--state", str(self.state.root)]
@@ -133,13 +131,13 @@ class ControlPlane:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _UP_SECONDS
-        while not self.running and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
+        until(lambda: self.running, _UP_SECONDS, _POLL_SECONDS)
 
     def _wait_ready(self, on_progress: Callable[[Status], None], further: Sequence[str]) -> Status:
-        deadline = time.monotonic() + _UP_SECONDS
-        while True:
+        status: Status | None = None
+
+        def ready() -> Status | None:
+            nonlocal status
             status = self.status()
             if status:
                 on_progress(status)
@@ -149,20 +147,14 @@ class ControlPlane:
                     return status
             elif not self.running:
                 raise ControlPlaneError(f"the supervisor ended while it started: read {self.log}")
-            if time.monotonic() > deadline:
-                raise ControlPlaneError(f"not ready within {_UP_SECONDS:.0f} s: {_what_is_missing(status)}")
-            time.sleep(_POLL_SECONDS)
+            return None
+
+        if found := until(ready, _UP_SECONDS, _POLL_SECONDS):
+            return found
+        raise ControlPlaneError(f"not ready within {_UP_SECONDS:.0f} s: {_what_is_missing(status)}")
 
     def _wait_stopped(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while self.running:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_SECONDS)
-        return True
-
-    def _pid(self) -> int:
-        return int((self.state.run / PID).read_text())
+        return until(lambda: not self.running, seconds, _POLL_SECONDS)
 
 
 def _lists(status: Status, name: str) -> bool:

@@ -39,10 +39,11 @@ class Controller:
     """One known Deployment, or several: Istio has one for each revision.
 
     ``labels`` must all be on its pod template. ``arguments`` and ``environment`` follow those of its container, and
-    win; ``{port}`` in them is a port of ``ports``, ``{door}`` that of ``challenge_door``, ``{kubeconfig}`` the client
-    configuration of its service account, ``{suffix}`` what the Deployment's name has beyond the row's. ``files`` are
-    written to its working directory, ``{directory}``. ``mounted`` names a Secret whose keys are files there too: the
-    controller waits for its certificate, as a pod does. ``stock_envoy`` counts only while the data plane runs.
+    win; ``{port}`` in them is a port of ``ports``, ``{challenges}`` that of ``challenge_gateway``, ``{kubeconfig}`` the
+    client configuration of its service account, ``{suffix}`` what the Deployment's name has beyond the row's.
+    ``files`` are written to its working directory, ``{directory}``. ``mounted`` names a Secret whose keys are files
+    there too: the controller waits for its certificate, as a pod does. ``stock_envoy`` counts only while the data plane
+    runs.
     ``serves`` maps a container port, by name or number, to the port of ``ports`` that implements it.
     """
 
@@ -182,6 +183,15 @@ CONTROLLERS: tuple[Controller, ...] = (
         arguments=(*_KYVERNO_ARGUMENTS, _RUNTIME_METRICS),
     ),
     _kyverno("reports-controller", "controller", "reports-controller", "kyverno-reports-controller"),
+    _kyverno(
+        "cleanup-controller",
+        "controller",
+        "cleanup-controller",
+        "kyverno-cleanup-controller",
+        ports=("https", "metrics"),
+        arguments=(*_KYVERNO_ARGUMENTS, "--cleanupServerHost=127.0.0.1", "--cleanupServerPort={https}"),
+        serves={"https": "https"},
+    ),
     Controller(
         name="istiod",
         namespace="istio-system",
@@ -218,7 +228,7 @@ CONTROLLERS: tuple[Controller, ...] = (
         "controller",
         "cert-manager-controller",
         # Its check of its own challenge finds the host there: no DNS of this machine has the name.
-        environment={"HTTP_PROXY": "http://127.0.0.1:{door}"},
+        environment={"HTTP_PROXY": "http://127.0.0.1:{challenges}"},
     ),
     _cert_manager("cainjector", "cert-manager-cainjector"),
     _cert_manager(

@@ -15,10 +15,11 @@ from embedded.data_plane.pods import DataPlane
 from embedded.paths import State
 from embedded.supervisor import core_programs, simulation
 from embedded.supervisor.acme import PEBBLE, dns_program, pebble_program
-from embedded.supervisor.challenge_door import ChallengeDoor
+from embedded.supervisor.challenge_gateway import ChallengeGateway
 from embedded.supervisor.control_plane import LOCK, PID
 from embedded.supervisor.controllers import CONTROLLERS
 from embedded.supervisor.egress import EgressProxy
+from embedded.supervisor.features import Features
 from embedded.supervisor.https_api import ApiError, HttpsApi
 from embedded.supervisor.kubernetes_api import KubernetesApi
 from embedded.supervisor.layout import CORE_PORTS, EGRESS_SOCKET, Layout, prepare
@@ -31,7 +32,6 @@ from embedded.supervisor.reconciler import Reconciler
 from embedded.supervisor.service_routes import ServiceRoutes
 from embedded.supervisor.state_service import state_service
 from embedded.supervisor.vault_server import VaultServer
-from embedded.supervisor.wishes import Wishes
 
 _READY_SECONDS = 90.0
 _RETRY_SECONDS = 0.2
@@ -55,8 +55,8 @@ class Supervisor:
         # Relative, since a Unix socket's path may have 107 bytes at most (unix(7)).
         socket = (self._layout.directory("kube-apiserver") / EGRESS_SOCKET).relative_to(state.root)
         self._proxy = EgressProxy(socket, self._routes.resolve)
-        self._wishes = Wishes(state)
-        self._door = ChallengeDoor(self._layout.ports["door"], kubernetes)
+        self._features = Features(state)
+        self._challenge_gateway = ChallengeGateway(self._layout.ports["challenges"], kubernetes)
         self._processes: list[Process] = []
         self._reconciler = Reconciler(self._layout, kubernetes, self.write_status)
         self._data_plane: DataPlane | None = None
@@ -96,12 +96,12 @@ class Supervisor:
         ]
         await asyncio.gather(*(self._ready(process) for process in [*own, *components]))
         await self._ready_nodes()
-        if "dataPlane" in self._wishes:
+        if "dataPlane" in self._features:
             self._reconciler.configure_stock_envoy()
         await self._reconciler.reconcile()
         self._started, self._message = True, ""
         self.write_status()
-        await asyncio.gather(self._reconciler.run(), self._follow_wishes(), self._run_data_plane())
+        await asyncio.gather(self._reconciler.run(), self._follow_features(), self._run_data_plane())
 
     async def _start(self, program: Program) -> None:
         await self._ready(self._launch(program))
@@ -136,13 +136,13 @@ class Supervisor:
                 raise TimeoutError(f"the nodes were not Ready within {_READY_SECONDS:.0f} s: read kwok's log")
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _follow_wishes(self) -> None:
+    async def _follow_features(self) -> None:
         while True:
             running = {process.program.name for process in self._processes}
-            if "postgres" not in running and "postgres" in self._wishes:
+            if "postgres" not in running and "postgres" in self._features:
                 await self._launch_postgres()
-            if PEBBLE not in running and "acme" in self._wishes:
-                await self._door.start()
+            if PEBBLE not in running and "acme" in self._features:
+                await self._challenge_gateway.start()
                 await self._start(dns_program(self._layout))
                 self._launch(pebble_program(self._layout))
             self.write_status()
@@ -154,10 +154,10 @@ class Supervisor:
         except PostgresError as error:
             self._message = f"postgres: {error}"
             _LOG.exception("postgres")
-            self._wishes.forget("postgres")
+            self._features.forget("postgres")
 
     async def _run_data_plane(self) -> None:
-        while "dataPlane" not in self._wishes:
+        while "dataPlane" not in self._features:
             await asyncio.sleep(1)
         self._reconciler.configure_stock_envoy()
         self._data_plane = DataPlane(self._layout, self._kubernetes, self.write_status)
@@ -170,7 +170,7 @@ class Supervisor:
         await self._reconciler.stop()
         for process in reversed(self._processes):
             await process.stop()
-        await self._door.stop()
+        await self._challenge_gateway.stop()
         await self._proxy.stop()
         self._layout.state.status.unlink(missing_ok=True)
 
@@ -227,20 +227,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tools", type=Path, required=True, help="directory of the executables")
     options = parser.parse_args(arguments)
     state = State(options.state).create()
-    # Open as long as this process lives: whoever can take this lock knows that no supervisor runs.
-    with (state.run / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return 2
-        os.chdir(state.root)
-        write_private(state.run / PID, f"{os.getpid()}\n")
-        _rotate_logs(state.logs)
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-        try:
-            asyncio.run(_serve(state, options.tools))
-        finally:
-            (state.run / PID).unlink(missing_ok=True)
+    # Never closed here: the kernel lets go of the lock when this process is gone, and who can take it knows so.
+    lock = os.open(state.run / LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 2
+    os.chdir(state.root)
+    write_private(state.run / PID, f"{os.getpid()}\n")
+    _rotate_logs(state.logs)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    try:
+        asyncio.run(_serve(state, options.tools))
+    finally:
+        (state.run / PID).unlink(missing_ok=True)
     return 0
 
 

@@ -31,7 +31,7 @@ CORE_PORTS = (
     "pebble-management",
     "pebble-dns",
     "pebble-dns-management",
-    "door",
+    "challenges",
     STATE_SERVICE,
 )
 _COMPONENT_USERS = ("kube-controller-manager", "kube-scheduler", "kwok")

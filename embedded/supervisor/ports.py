@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from embedded.polling import until
 from embedded.supervisor.private_files import write_private_json
 
 LOOPBACK = "127.0.0.1"
@@ -59,11 +60,7 @@ def add_ports(path: Path, chosen: dict[str, int], names: Iterable[str]) -> None:
 
 
 def _becomes_free(port: int, deadline: float) -> bool:
-    while not is_free(port):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
+    return until(lambda: is_free(port), deadline - time.monotonic(), 0.1)
 
 
 def _pick(taken: set[int]) -> int:

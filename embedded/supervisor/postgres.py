@@ -98,10 +98,10 @@ def postgres_binaries() -> Path:
     """The directory of the server and of its clients, such as psql. Raises ``PostgresError``."""
     found = importlib.util.find_spec(_WHEEL)
     if found is None or not found.submodule_search_locations:
-        raise PostgresError(f"the package {_WHEEL} is not installed: pip install -r requirements-dev.txt")
+        raise PostgresError(f"the package {_WHEEL} is not installed: pip install -r embedded/requirements.txt")
     installs = sorted(Path(found.submodule_search_locations[0]).glob("pginstall*/bin"))
     if not installs:
-        raise PostgresError(f"the package {_WHEEL} holds no PostgreSQL binaries: reinstall requirements-dev.txt")
+        raise PostgresError(f"the package {_WHEEL} holds no PostgreSQL binaries: reinstall embedded/requirements.txt")
     return installs[-1]
 
 

@@ -1,10 +1,12 @@
 """How to tell that a host process is ready: what a kubelet's probe would ask, over loopback."""
 
 import socket
+import ssl
 from collections.abc import Callable
 from datetime import datetime
 
 import urllib3
+from urllib3.util.ssl_ import create_urllib3_context
 
 from embedded.supervisor.https_api import ApiError, HttpsApi
 from embedded.supervisor.kubernetes_api import KubernetesApi
@@ -15,7 +17,18 @@ Probe = Callable[[float], bool]
 _TIMEOUT = urllib3.Timeout(connect=1.0, read=3.0)
 _REFUSALS_FROM = 400
 # As a kubelet's httpGet probe does, any certificate is accepted: the answer says "ready", it carries nothing secret.
-_POOL = urllib3.PoolManager(cert_reqs="CERT_NONE", assert_hostname=False, retries=False, timeout=_TIMEOUT)
+# One context, or each connection would read the authorities of this machine.
+_ANY_CERTIFICATE = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
+# A pool for each process: one that is dropped for another costs a handshake with every probe.
+_PROCESSES = 64
+_POOL = urllib3.PoolManager(
+    num_pools=_PROCESSES,
+    maxsize=2,
+    ssl_context=_ANY_CERTIFICATE,
+    assert_hostname=False,
+    retries=False,
+    timeout=_TIMEOUT,
+)
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 

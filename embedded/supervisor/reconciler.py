@@ -25,7 +25,7 @@ from embedded.supervisor.private_files import write_private
 from embedded.supervisor.process import Process, Program
 
 _LOG = logging.getLogger(__name__)
-_INTERVAL_SECONDS = 0.5
+_INTERVAL_SECONDS = 1.0
 _NAMESPACES = tuple(sorted({controller.namespace for controller in CONTROLLERS}))
 _FROM_CACHE = "resourceVersion=0"
 # A pod's default terminationGracePeriodSeconds: Kyverno uses it to remove its webhooks.
@@ -70,7 +70,7 @@ class _Seen:
 
 
 class Reconciler:
-    """Compares the Deployments in the API server with the host processes, twice a second."""
+    """Compares the Deployments in the API server with the host processes, once a second."""
 
     def __init__(self, layout: Layout, api: KubernetesApi, on_change: Callable[[], None]) -> None:
         self._layout = layout
@@ -153,7 +153,7 @@ class Reconciler:
     def _observe(self) -> _Seen:
         seen = _Seen()
         for namespace in _NAMESPACES:
-            # From the API server's cache: it is asked twice a second, and what is missing now comes a moment later.
+            # From the API server's cache: it is asked each second, and what is missing now comes a moment later.
             seen.deployments += self._api.list(f"/apis/apps/v1/namespaces/{namespace}/deployments?{_FROM_CACHE}")
             seen.pods += self._api.list(f"/api/v1/namespaces/{namespace}/pods?{_FROM_CACHE}")
         return seen
@@ -191,7 +191,7 @@ class Reconciler:
         authority = layout.pki.ca(CLUSTER)
         write_token_kubeconfig(kubeconfig, layout.api_server_url, authority, token, controller.namespace)
         values: dict[str, object] = {name: layout.ports[f"{controller.name}.{name}"] for name in controller.ports}
-        values |= {"kubeconfig": kubeconfig, "directory": directory, "door": layout.ports["door"]}
+        values |= {"kubeconfig": kubeconfig, "directory": directory, "challenges": layout.ports["challenges"]}
         values["suffix"] = controller.suffix
         for name, content in controller.files.items():
             write_private(directory / name, content)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from threading import get_ident
 from time import sleep
 from typing import IO
 
@@ -84,7 +85,7 @@ def _link(places: Mapping[str, Path]) -> Path:
     for name, place in places.items():
         link = directory / name
         if place.exists() and not link.exists():
-            fresh = directory / f".{name}.{os.getpid()}"
+            fresh = directory / f".{name}.{os.getpid()}.{get_ident()}"
             fresh.unlink(missing_ok=True)
             _link_one(place, fresh)
             fresh.replace(link)

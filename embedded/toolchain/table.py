@@ -125,6 +125,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool("kyverno", CLUSTER, f"{_KYVERNO}/kyverno", "controllers"),
     Tool("background-controller", CLUSTER, f"{_KYVERNO}/background-controller", "controllers"),
     Tool("reports-controller", CLUSTER, f"{_KYVERNO}/reports-controller", "controllers"),
+    Tool("cleanup-controller", CLUSTER, f"{_KYVERNO}/cleanup-controller", "controllers"),
     Tool("pilot-discovery", CLUSTER, "istio.io/istio/pilot/cmd/pilot-discovery", "controllers"),
     Tool(
         "cert-manager",

@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser import chromium
-from tests.unit import zt_report_stack as stacks
-from tests.unit.stacks import ROOT
-from zt.compliance_cluster import Access
-from zt.report_build import Request, report
-from zt.report_page import page as html
+from tests.support.stacks import ROOT
+from tests.unit.zt.report import stack as stacks
+from zt.cluster.access import Access
+from zt.report.build import Request, report
+from zt.report.page import page as html
 
 HERE = Path(__file__).parent
 # A machine may be busy with a control plane.
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
         """Say nothing: the pages keep what was asked for."""
 
 
@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The reports behind a server on loopback: over HTTP a browser also asks for what a page forgot to rule out."""
     root = tmp_path_factory.mktemp("reports")
     measured = stacks.project(tmp_path_factory.mktemp("fifty"), changes={"phases": {"disallow-latest-tag": "warn"}})
-    day, attacks = stacks.NOW.date(), stacks.attacks(measured)
+    day, attacks = stacks.NOW.date(), (stacks.attacks(measured),)
     requests = {
         "fifty": Request("production", measured, stacks.NOW, day, Access(embedded=True), attacks),
         "open": Request("dev", ROOT, stacks.NOW, day),

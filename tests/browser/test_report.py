@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.unit.zt_report_stack import NAMES
+from tests.unit.zt.report.stack import NAMES
 
 # Whether two rotated rectangles overlap (separating axis theorem), for every pair of texts of a drawing.
 OVERLAPS = """

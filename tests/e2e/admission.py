@@ -65,6 +65,13 @@ class Admission:
             if account not in known:
                 self.plane.core.create_namespaced_service_account(namespace, {"metadata": {"name": account}})
 
+    def clear(self) -> None:
+        """Delete the namespaces of the cases, with all that is in them."""
+        for namespace in self._places.values():
+            self.plane.core.delete_namespace(namespace)
+        self._places.clear()
+        self._targets.clear()
+
     def _furnish(self, namespace: str, beside: Sequence[Manifest]) -> str:
         self.plane.core.create_namespace({"metadata": {"name": namespace}})
         self.furnish(namespace)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from components.service_spec import IDENTITIES
+from components.kube.names import IDENTITIES
 from tests.e2e import pods
 from tests.e2e.plane import Plane
 from tests.e2e.waiting import eventually

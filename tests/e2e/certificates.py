@@ -1,4 +1,4 @@
-"""Certificates as the door serves them, and the authorities that they lead to."""
+"""Certificates as the gateway serves them, and the authorities that they lead to."""
 
 import base64
 import json
@@ -8,19 +8,19 @@ from cryptography import x509
 
 from tests.e2e.plane import Plane
 
-DOOR = "istio-ingress"
+GATEWAY = "istio-ingress"
 
 
 def ready(plane: Plane, host: str, issuer: str) -> bool:
     """Whether cert-manager says that the host's certificate is there, and comes from the issuer."""
-    found = plane.objects.get_namespaced_custom_object("cert-manager.io", "v1", DOOR, "certificates", host)
+    found = plane.objects.get_namespaced_custom_object("cert-manager.io", "v1", GATEWAY, "certificates", host)
     conditions = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
     state = conditions.get("Ready", {})
     current = state.get("observedGeneration") == found["metadata"]["generation"]
     return state.get("status") == "True" and current and found["spec"]["issuerRef"]["name"] == issuer
 
 
-def chain(plane: Plane, name: str, namespace: str = DOOR) -> list[x509.Certificate]:
+def chain(plane: Plane, name: str, namespace: str = GATEWAY) -> list[x509.Certificate]:
     """The certificates of a TLS Secret, the host's own first."""
     secret = plane.core.read_namespaced_secret(name, namespace)
     return x509.load_pem_x509_certificates(base64.b64decode(secret.data["tls.crt"]))

@@ -3,12 +3,14 @@
 from copy import deepcopy
 from typing import Any
 
-from components.mesh_security import TracingArgs, telemetry
-from components.network_args import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs
-from components.service_args import ApiRuleArgs, SecureServiceArgs, metadata
-from components.service_calls import authorization_policy
-from components.service_network import mesh_objects, network_policy_spec
-from tests.unit.stacks import platform, service
+from components.kube.service_ref import ServiceRef
+from components.mesh.security import TracingArgs, telemetry
+from components.service.args.network import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs
+from components.service.args.service import ApiRuleArgs, SecureServiceArgs
+from components.service.manifests.authorization import authorization_policy
+from components.service.manifests.metadata import metadata
+from components.service.manifests.network_policy import mesh_objects, network_policy_spec
+from tests.support.stacks import platform, service
 
 Manifest = dict[str, Any]
 
@@ -22,19 +24,20 @@ _CLAIMS = {"role": ["buyer", "seller"], "https://shop.example.org/plan": ["paid"
 
 def _full() -> dict[str, SecureServiceArgs]:
     facts = platform(
-        scraper_namespace="monitoring",
-        scraper_account="prometheus",
-        tracing_namespace="observability",
-        tracing_service="collector",
-        tracing_port=4317,
+        scraper=ServiceRef("monitoring", "prometheus"),
+        collector=ServiceRef("observability", "collector"),
+        collector_port=4317,
         api_server_networks=["10.9.0.1/32"],
     )
     shared: dict[str, Any] = {
         "platform": facts,
         "host": "full.example.org",
         "paths": ["/v1", "/v2"],
-        "calls": [Peer("shop", "redis", 6379)],
-        "called_by": [Peer("shop", "web", 8080), Peer("bank", "till", 8080, ("GET", "POST"), ("/pay", "/pay/*"))],
+        "calls": [Peer(ServiceRef("shop", "redis"), 6379)],
+        "called_by": [
+            Peer(ServiceRef("shop", "web"), 8080),
+            Peer(ServiceRef("bank", "till"), 8080, ("GET", "POST"), ("/pay", "/pay/*")),
+        ],
         "kubernetes_api": [ApiRuleArgs([""], ["configmaps"], ["get"])],
         "metrics": MetricsArgs(9090, "/metrics"),
         "plaintext_ports": [

@@ -1,10 +1,13 @@
 """One embedded control plane for the whole suite, driven as a person drives it: by its command line."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +16,8 @@ from typing import Any
 import hvac
 import yaml
 from kubernetes import client, config
+
+from embedded.paths import cache_dir
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAM_FILES = ("Pulumi.*", "__main__.py", "requirements.txt", "components", "policies", "services")
@@ -39,19 +44,31 @@ class Plane:
 
     def run(self, *arguments: str, check: bool = True, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """Run `python -m embedded ...` and return what it printed; a failure shows all of it."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.checkout,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        with self._turn(arguments):
+            done = subprocess.run(
+                self.command(*arguments),
+                cwd=self.checkout,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} exited with {done.returncode}:\n{done.stdout}")
         return done
+
+    @contextmanager
+    def _turn(self, arguments: Sequence[str]) -> Iterator[None]:
+        """Wait until no other plane of this machine has its first `up`: it takes all that two processors have, and a
+        client that waits for an API server's schema does not wait long."""
+        if arguments[0] != "up" or "--no-stack" in arguments or (self.state / "project").exists():
+            yield
+            return
+        with (cache_dir() / "first-up.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `python -m embedded ...` in a process group of its own, to be killed half-way."""

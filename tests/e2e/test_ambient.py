@@ -11,11 +11,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from components.service_calls import authorization_policy
-from components.service_network import mesh_objects
+from components.service.manifests.authorization import authorization_policy
+from components.service.manifests.network_policy import mesh_objects
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
-from tests.unit.test_ambient import everything
+from tests.unit.service.test_ambient import everything
 from zt.cli import app
 
 pytestmark = pytest.mark.e2e
@@ -41,7 +41,14 @@ def ambient(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     file["config"]["zero-trust:mesh"] |= {"dataPlane": "ambient"}
     path.write_text(yaml.safe_dump(file))
     own.run("up", "--stack", STACK)
+    eventually(lambda: not going(own), "the end of the pods that had a proxy of their own")
     return own
+
+
+def going(plane: Plane) -> list[str]:
+    """The pods of the services that are being deleted."""
+    pods = plane.core.list_namespaced_pod(SHOP).items
+    return [pod.metadata.name for pod in pods if pod.metadata.deletion_timestamp]
 
 
 def told(plane: Plane) -> dict[str, list[dict[str, Any]]]:
@@ -112,10 +119,10 @@ def test_one_that_does_is_told_apart(ambient: Plane) -> None:
 def test_all_that_a_file_may_ask_for_is_within_its_judgement(ambient: Plane) -> None:
     args = everything(name="full", jobs=[])
     policy = authorization_policy(args)
-    (clear_text,) = mesh_objects(args)
+    (plaintext,) = mesh_objects(args)
     assert policy is not None
     policy |= {"apiVersion": "/".join(POLICIES), "kind": "AuthorizationPolicy"}
-    made = (("authorizationpolicies", policy), ("peerauthentications", clear_text))
+    made = (("authorizationpolicies", policy), ("peerauthentications", plaintext))
     for plural, body in made:
         ambient.objects.create_namespaced_custom_object(*POLICIES, SHOP, plural, body)
     try:
@@ -123,7 +130,7 @@ def test_all_that_a_file_may_ask_for_is_within_its_judgement(ambient: Plane) -> 
         assert found == "Accepted"
         policies = {one["name"]: one for one in told(ambient)["policies"]}
         (group,) = policies["converted_peer_authentication_full"]["groups"]
-        # Whoever has no certificate is denied, unless at the port that takes clear text.
+        # Whoever has no certificate is denied, unless at the port that takes plaintext.
         matches = [match for rule in group["rules"] for match in rule["matches"]]
         assert {"notDestinationPorts": [8080]} in matches
         assert {"notPrincipals": [{"presence": {}}]} in matches

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from typer.testing import CliRunner
 
-from components.service_spec import USE
+from components.kube.names import OBJECTS, USE
 from tests.e2e.attack_weakenings import (
     DEFAULT_ACCOUNT,
     ISTIO,
@@ -40,6 +40,7 @@ from tests.e2e.attack_weakenings import (
     without_rule,
     without_second_audit_device,
 )
+from tests.e2e.namespace_weakenings import together, without_policies
 from tests.e2e.plane import PROJECT, Plane
 from tests.e2e.waiting import eventually
 from zt.attack.replay import ATTEMPTS
@@ -121,8 +122,8 @@ WEAKENINGS = (
     off("allow-anybody", allow(OF_ANYBODY), "1", "identity-undeclared", "identity-forged-label"),
     off("allow-one-more", allow(OF_REDIS), "1", "identity-undeclared"),
     off("no-deny-by-default", without_deny_by_default, "1", "identity-unlisted"),
-    off("permissive", permissive, "1", "clear-text"),
-    off("no-webhook-of-istiod", without_istiods_webhook, "1", "over-wide-policy"),
+    off("permissive", permissive, "1", "plaintext"),
+    off("no-webhook-of-istiod", together(without_istiods_webhook, without_policies(OBJECTS)), "1", "over-wide-policy"),
     off("secret-in-environment", pod_of_api(secret_in_environment), "2", "environment"),
     off("secret-copied", secret_copied, "2", "secrets-at-rest"),
     off("reads-secrets", cluster_rights(("", "secrets", "get list")), "2", "read-secrets"),

@@ -121,6 +121,17 @@ def test_plaintext_to_postgres_is_refused(mesh: Mesh) -> None:
     assert "server closed the connection" in answer or "reset by peer" in answer
 
 
+def test_a_caller_accepts_of_a_service_its_own_identity_alone(mesh: Mesh) -> None:
+    """Whatever pod becomes its endpoint, and with no way left to speak plaintext to one."""
+    dump = json.loads(mesh.workload(f"{SHOP}.api").admin("/config_dump?resource=dynamic_active_clusters"))
+    clusters = {entry["cluster"]["name"]: entry["cluster"] for entry in dump["configs"]}
+    cluster = clusters[f"outbound|{POSTGRES_PORT}||postgres.{SHOP}.svc.cluster.local"]
+    assert "transport_socket_matches" not in cluster
+    context = cluster["transport_socket"]["typed_config"]["common_tls_context"]["combined_validation_context"]
+    accepted = context["default_validation_context"]["match_subject_alt_names"]
+    assert accepted == [{"exact": f"spiffe://cluster.local/ns/{SHOP}/sa/postgres"}]
+
+
 def test_a_self_made_certificate_fails_the_handshake(mesh: Mesh, tmp_path: Path) -> None:
     outside = mesh.workload(OUTSIDE)
     context = self_made(tmp_path, f"spiffe://cluster.local/ns/{SHOP}/sa/api")
@@ -143,12 +154,12 @@ def test_api_cannot_reach_an_undeclared_external_host(mesh: Mesh) -> None:
 def test_the_certificate_rotates(mesh: Mesh) -> None:
     caller = mesh.workload(f"{SHOP}.{INTRUDER}")
     first = caller.certificate()
-    eventually(lambda: caller.certificate()["serial"] != first["serial"], "another certificate", timeout=60)
+    eventually(lambda: caller.certificate()["serial"] != first["serial"], "another certificate")
     assert caller.certificate()["identity"] == first["identity"]
 
 
 @pytest.fixture(scope="module")
-def door(mesh: Mesh) -> ssl.SSLContext:
+def trust(mesh: Mesh) -> ssl.SSLContext:
     """What a client trusts that knows the platform's root certificate, once the public host has its own."""
 
     def issued() -> str:
@@ -163,17 +174,17 @@ def gateway(mesh: Mesh) -> str:
     return mesh.address_of_pod("gateway.networking.k8s.io/gateway-name=public", GATEWAY_NAMESPACE)
 
 
-def test_a_request_from_outside_reaches_api_as_the_gateways_identity(mesh: Mesh, door: ssl.SSLContext) -> None:
+def test_a_request_from_outside_reaches_api_as_the_gateways_identity(mesh: Mesh, trust: ssl.SSLContext) -> None:
     outside = mesh.workload(OUTSIDE)
 
     def served() -> str:
         try:
-            answer = outside.get(gateway(mesh), 443, "/healthz", HOST, door)
+            answer = outside.get(gateway(mesh), 443, "/healthz", HOST, trust)
         except OSError:
             return ""
         return answer.body if answer.status == 200 else ""
 
-    identities = eventually(served, "the gateway serves the certificate and the route", timeout=60)
+    identities = eventually(served, "the gateway serves the certificate and the route")
     assert f"By=spiffe://cluster.local/ns/{SHOP}/sa/api;" in identities
     assert f"URI=spiffe://cluster.local/ns/{GATEWAY_NAMESPACE}/sa/public-istio" in identities
 
@@ -183,14 +194,14 @@ def test_plain_http_is_redirected(mesh: Mesh) -> None:
     assert (answer.status, answer.location) == (301, f"https://{HOST}/orders")
 
 
-def test_an_unknown_host_is_refused(mesh: Mesh, door: ssl.SSLContext) -> None:
+def test_an_unknown_host_is_refused(mesh: Mesh, trust: ssl.SSLContext) -> None:
     with pytest.raises(OSError, match=r"EOF|reset"):
-        mesh.workload(OUTSIDE).get(gateway(mesh), 443, "/", "other.example.org", door)
+        mesh.workload(OUTSIDE).get(gateway(mesh), 443, "/", "other.example.org", trust)
 
 
-def test_more_requests_than_the_host_allows_get_429(mesh: Mesh, door: ssl.SSLContext) -> None:
+def test_more_requests_than_the_host_allows_get_429(mesh: Mesh, trust: ssl.SSLContext) -> None:
     outside, address = mesh.workload(OUTSIDE), gateway(mesh)
-    answers = (outside.get(address, 443, "/", HOST, door).status for _ in range(2 * REQUESTS_A_MINUTE))
+    answers = (outside.get(address, 443, "/", HOST, trust).status for _ in range(2 * REQUESTS_A_MINUTE))
     assert http.HTTPStatus.TOO_MANY_REQUESTS in answers
 
 
@@ -289,7 +300,7 @@ def test_a_killed_supervisor_leaves_no_process_behind(mesh: Mesh) -> None:
     family = supervisor.children(recursive=True)
     assert {"envoy", "pilot-agent", "postgres"} <= {process.name() for process in family}
     supervisor.kill()
-    eventually(lambda: not any(alive(process) for process in family), "every process has ended", timeout=60)
+    eventually(lambda: not any(alive(process) for process in family), "every process has ended")
 
 
 def alive(process: psutil.Process) -> bool:

@@ -107,23 +107,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shop(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    plane = Plane(tmp_path_factory.mktemp("plane") / "embedded", checkout)
-    plane.run("up", "--no-stack", "--postgres", timeout=3600)
-    try:
-        port = json.loads((plane.state / "ports.json").read_text())["postgres"]
-        postgres = Postgres(port, (plane.state / "postgres" / "password").read_text())
-        for statements, database in ((PREPARED, "postgres"), (SCHEMA, DATABASE)):
-            for statement in statements:
-                assert "ERROR" not in postgres.psql(statement, database=database)
-        assert postgres.psql("SELECT 1", user=ADMIN, password=FIRST) == "1"
-        first = checkout.parent / "first-password"
-        first.write_text(FIRST)
-        write_stack(checkout, port, first, WANTED)
-        plane.run("up", "--stack", STACK)
-        yield Shop(plane, postgres)
-    finally:
-        plane.run("down", timeout=120)
+def shop(plane: Plane, checkout: Path) -> Shop:
+    own = Plane(plane.state, checkout)
+    own.run("up", "--no-stack", "--postgres", timeout=3600)
+    port = json.loads((own.state / "ports.json").read_text())["postgres"]
+    postgres = Postgres(port, (own.state / "postgres" / "password").read_text())
+    for statements, database in ((PREPARED, "postgres"), (SCHEMA, DATABASE)):
+        for statement in statements:
+            assert "ERROR" not in postgres.psql(statement, database=database)
+    assert postgres.psql("SELECT 1", user=ADMIN, password=FIRST) == "1"
+    first = checkout.parent / "first-password"
+    first.write_text(FIRST)
+    write_stack(checkout, port, first, WANTED)
+    own.run("up", "--stack", STACK)
+    return Shop(own, postgres)
 
 
 class TestUsers:

@@ -10,12 +10,12 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from kubernetes.client.exceptions import ApiException
 
-from components.gateway_hardening import BUFFER_FILTER, RATE_LIMIT_FILTER
+from components.ingress.hardening import BUFFER_FILTER, RATE_LIMIT_FILTER
 from tests.e2e import certificates, pods
-from tests.e2e.certificates import DOOR
+from tests.e2e.certificates import GATEWAY
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
-from tests.offline_root import OfflineRoot, request
+from tests.support.offline_root import OfflineRoot, request
 
 pytestmark = pytest.mark.e2e
 
@@ -117,7 +117,7 @@ class TestInternalHosts:
     """Hosts that only our own clients trust: an intermediate in Vault, whose root is in no Vault."""
 
     def test_cert_manager_gets_the_certificate_from_vault(self, internal: Plane, root: OfflineRoot) -> None:
-        eventually(lambda: certificates.ready(internal, HOST, "vault"), f"{HOST} from Vault", timeout=90)
+        eventually(lambda: certificates.ready(internal, HOST, "vault"), f"{HOST} from Vault")
         leaf, intermediate = certificates.chain(internal, f"{HOST}-tls")
         leaf.verify_directly_issued_by(intermediate)
         intermediate.verify_directly_issued_by(root.certificate)
@@ -126,21 +126,21 @@ class TestInternalHosts:
         assert list(usages) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
     def test_vault_refuses_a_host_that_the_stack_file_does_not_name(self, internal: Plane) -> None:
-        wanted = internal.objects.get_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", HOST)
+        wanted = internal.objects.get_namespaced_custom_object(*CERT_MANAGER_API, GATEWAY, "certificates", HOST)
         spec = {**wanted["spec"], "dnsNames": [OUTSIDE], "secretName": OUTSIDE}
-        body = {**wanted, "metadata": {"name": OUTSIDE, "namespace": DOOR}, "spec": spec, "status": {}}
-        internal.objects.create_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", body)
+        body = {**wanted, "metadata": {"name": OUTSIDE, "namespace": GATEWAY}, "spec": spec, "status": {}}
+        internal.objects.create_namespaced_custom_object(*CERT_MANAGER_API, GATEWAY, "certificates", body)
 
         def refusal() -> str:
-            found = internal.objects.list_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificaterequests")
+            found = internal.objects.list_namespaced_custom_object(*CERT_MANAGER_API, GATEWAY, "certificaterequests")
             mine = [made for made in found["items"] if made["metadata"]["name"].startswith(OUTSIDE)]
             conditions = [condition for made in mine for condition in made.get("status", {}).get("conditions", [])]
             return next((c["message"] for c in conditions if c.get("reason") == "Failed"), "")
 
         try:
-            assert "not allowed by this role" in eventually(refusal, f"a refusal for {OUTSIDE}", timeout=60)
+            assert "not allowed by this role" in eventually(refusal, f"a refusal for {OUTSIDE}")
         finally:
-            internal.objects.delete_namespaced_custom_object(*CERT_MANAGER_API, DOOR, "certificates", OUTSIDE)
+            internal.objects.delete_namespaced_custom_object(*CERT_MANAGER_API, GATEWAY, "certificates", OUTSIDE)
 
     def test_its_login_may_sign_by_one_role_and_nothing_else(self, internal: Plane) -> None:
         token = internal.token("cert-manager", "vault-issuer", "vault://vault")
@@ -226,19 +226,21 @@ class TestBecomesProduction:
             hardened.core.delete_namespaced_pod(f"bad-{rule}", SHOP)
             return ""
 
-        assert rule in eventually(refusal, f"{rule} refuses", timeout=60)
+        assert rule in eventually(refusal, f"{rule} refuses")
 
 
-class TestDoor:
-    """The door of the hardened stack: its certificate over ACME, its objects as istiod and the API server took them."""
+class TestGateway:
+    """The hardened gateway: its certificate over ACME, its objects as istiod and the API server took them."""
 
     def test_the_certificate_is_issued_over_acme_once_the_challenge_found_its_solver(self, hardened: Plane) -> None:
-        eventually(lambda: certificates.ready(hardened, HOST, "letsencrypt-prod"), f"{HOST} over ACME", timeout=90)
+        eventually(lambda: certificates.ready(hardened, HOST, "letsencrypt-prod"), f"{HOST} over ACME")
         leaf, intermediate = certificates.chain(hardened, f"{HOST}-tls")
         leaf.verify_directly_issued_by(intermediate)
         intermediate.verify_directly_issued_by(certificates.acme_root(hardened))
         assert certificates.hosts(leaf) == [HOST]
-        orders = hardened.objects.list_namespaced_custom_object("acme.cert-manager.io", "v1", DOOR, "orders")["items"]
+        orders = hardened.objects.list_namespaced_custom_object("acme.cert-manager.io", "v1", GATEWAY, "orders")[
+            "items"
+        ]
         [order] = [made for made in orders if made["spec"]["issuerRef"]["name"] == "letsencrypt-prod"]
         assert order["status"]["state"] == "valid"
 
@@ -248,11 +250,11 @@ class TestDoor:
             conditions = [c for parent in route.get("status", {}).get("parents", []) for c in parent["conditions"]]
             return {(c["type"], c["status"]) for c in conditions} >= {("Accepted", "True"), ("ResolvedRefs", "True")}
 
-        for route in ((SHOP, "api"), (DOOR, "redirect-to-https")):
+        for route in ((SHOP, "api"), (GATEWAY, "redirect-to-https")):
             eventually(lambda route=route: accepted(*route), f"{'/'.join(route)} at the gateway")
 
     def test_the_limits_of_each_host_are_there(self, hardened: Plane) -> None:
-        made = hardened.objects.get_namespaced_custom_object(*ISTIO, DOOR, "envoyfilters", "public-limits")
+        made = hardened.objects.get_namespaced_custom_object(*ISTIO, GATEWAY, "envoyfilters", "public-limits")
         [host] = [patch for patch in made["spec"]["configPatches"] if patch["applyTo"] == "VIRTUAL_HOST"]
         assert host["match"]["routeConfiguration"]["vhost"]["domainName"] == HOST
         assert set(host["patch"]["value"]["typed_per_filter_config"]) == {RATE_LIMIT_FILTER, BUFFER_FILTER}
@@ -264,12 +266,12 @@ class TestDoor:
     def test_a_wrong_object_of_the_door_is_refused(
         self, hardened: Plane, group: tuple[str, str], plural: str, name: str
     ) -> None:
-        made = hardened.objects.get_namespaced_custom_object(*group, DOOR, plural, name)
-        made["metadata"] = {"name": "wrong", "namespace": DOOR}
+        made = hardened.objects.get_namespaced_custom_object(*group, GATEWAY, plural, name)
+        made["metadata"] = {"name": "wrong", "namespace": GATEWAY}
         if plural == "wasmplugins":
             made["spec"]["url"] = "ftp://registry.example.org/waf"
         else:
             socket = made["spec"]["configPatches"][0]["patch"]["value"]["transport_socket"]
             socket["typed_config"]["@type"] = "type.googleapis.com/envoy.no.such.Type"
         with pytest.raises(ApiException, match=r"url must have schema one of|referenced type unknown"):
-            hardened.objects.create_namespaced_custom_object(*group, DOOR, plural, made)
+            hardened.objects.create_namespaced_custom_object(*group, GATEWAY, plural, made)

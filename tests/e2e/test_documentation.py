@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,15 +20,15 @@ from typing import Any
 
 import pytest
 
-from components.vault_operator import OPERATOR
+from components.kube.names import OPERATOR
+from embedded.access import EmbeddedPlane
 from embedded.cli import NEEDED_TOOLS
 from embedded.paths import State, cache_dir
 from embedded.pulumi_stack import pulumi_environment
 from embedded.toolchain import ensure
 from tests.e2e.plane import PROJECT, Plane
-from tests.e2e.waiting import eventually
-from tests.unit.documentation import Block, every_block
-from zt.audit_log import embedded_logs
+from tests.e2e.policy_reports import scanned
+from tests.support.documentation import Block, every_block
 
 pytestmark = pytest.mark.e2e
 
@@ -119,7 +120,7 @@ def _as_operator(reader: Reader) -> None:
     file = reader.home / ".vault-token"
     file.touch(mode=0o600)
     file.write_text(str(plane.vault_as_service("vault", OPERATOR, OPERATOR).token))
-    log, *_ = embedded_logs(plane.state / "vault", plane.state / "logs")
+    log, *_ = EmbeddedPlane(plane.state).audit_logs()
     shutil.copy(log, plane.checkout / "audit.log")
 
 
@@ -152,8 +153,7 @@ def reader(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Reader:
     for arguments in (("init", "--quiet", "--initial-branch=main"), ("add", "."), ("commit", "--quiet", "-m", "Copy")):
         made.runs("git", *arguments)
     made.plane.run("up", "--stack", "production")
-    # Kyverno writes its first reports about a minute after.
-    eventually(lambda: _measured(made.plane), "a report of require-probes", 180)
+    scanned(made.plane, lambda: _measured(made.plane), "a report of require-probes")
     return made
 
 
@@ -164,19 +164,21 @@ def _measured(plane: Plane) -> bool:
 
 
 def link_virtual_environment(checkout: Path) -> None:
-    """The packages that this test runs with, and a `zt` of the copy, as `make setup` would make them."""
+    """The packages that this test runs with, and the copy in place of the project, as `make setup` would make them."""
     there, here = Path(sys.prefix), checkout / ".venv"
-    (here / "bin").mkdir(parents=True)
-    for linked in (there / "lib", *(there / "bin").iterdir()):
-        (here / linked.relative_to(there)).symlink_to(linked)
+    packages = Path(sysconfig.get_path("purelib")).relative_to(there)
+    for directory in (Path("bin"), packages):
+        (here / directory).mkdir(parents=True)
+        for linked in (there / directory).iterdir():
+            (here / directory / linked.name).symlink_to(linked)
     shutil.copy(there / "pyvenv.cfg", here)
-    zt = here / "bin" / "zt"
-    text = zt.read_text()
-    assert str(PROJECT) in text, "these packages belong to another checkout, which the commands would change"
-    text = text.replace(str(PROJECT), str(checkout))
-    zt.unlink()
-    zt.write_text(text)
-    zt.chmod(0o755)
+    [installed] = (here / packages).glob("*zero_trust.pth")
+    assert str(PROJECT) in installed.read_text(), "this is another checkout's environment: the commands would change it"
+    for file in (installed, here / "bin" / "zt"):
+        text, mode = file.read_text(), file.stat().st_mode
+        file.unlink()
+        file.write_text(text.replace(str(there), str(here)).replace(str(PROJECT), str(checkout)))
+        file.chmod(mode)
     (here / ".installed").touch()
 
 

@@ -9,8 +9,8 @@ import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.external_secrets import ACCOUNT, NAMESPACE
-from components.service_external_secrets import RULE
+from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE
+from components.service.manifests.external_secrets import RULE
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.test_vault_operations import embedded
 from tests.e2e.waiting import eventually
@@ -64,7 +64,7 @@ def may(plane: Plane, verb: str, resource: str, namespace: str, name: str = "") 
     kind, _, sub = resource.partition("/")
     asked = client.V1ResourceAttributes(verb=verb, resource=kind, subresource=sub, namespace=namespace, name=name)
     spec = client.V1SelfSubjectAccessReviewSpec(resource_attributes=asked)
-    operator: Any = client.AuthorizationV1Api(plane.client_as(NAMESPACE, ACCOUNT))
+    operator: Any = client.AuthorizationV1Api(plane.client_as(EXTERNAL_SECRETS_NAMESPACE, EXTERNAL_SECRETS_ACCOUNT))
     return operator.create_self_subject_access_review(client.V1SelfSubjectAccessReview(spec=spec)).status.allowed
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from kubernetes.client.exceptions import ApiException
 
-from components.policy_library import VALIDATING_TIERS, Rule, load_library, manifest
-from components.posture import Action
-from components.service_spec import PLATFORM_NAMESPACES
+from components.config.action import Action
+from components.kube.names import PLATFORM_NAMESPACES
+from components.kyverno.library import VALIDATING_TIERS, Rule, load_library, manifest
 from tests.e2e import pods
 from tests.e2e.admission import Admission, Outcome
+from tests.e2e.attack_weakenings import KYVERNO, call, collection, removed
 from tests.e2e.hard_service import HARD, HardService, make_disks
+from tests.e2e.older_objects import OlderObjects, delete_older, make_older
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
 from tests.policy import cases
@@ -27,13 +30,14 @@ pytestmark = pytest.mark.e2e
 
 STACK = "production"
 SHOP = "shop"
-OLDER = "older"
+IMAGES = "restrict-image-registries"
 VALIDATING = [rule for rule in load_library().rules.values() if rule.tier in VALIDATING_TIERS]
+NEVER_DENYING = [rule for rule in VALIDATING if rule.tier == "best-practice"]
 # A namespace that the rules leave alone and that the stack does not make: here the API server's own admission judges.
 STANDARD = "kube-node-lease"
 # The API server takes a host process in the node's network alone, which another rule refuses.
 NEVER_ALONE = {"disallow-host-process"}
-# Kyverno has a clock, and drops an exception on its day.
+# The cluster has a clock, and ends an exception on its day.
 TODAY = datetime.now(UTC).date()
 EXPIRES = TODAY + timedelta(90)
 LEGACY = {
@@ -44,7 +48,7 @@ LEGACY = {
     "port": 8080,
     "exceptions": [
         {
-            "rule": "restrict-image-registries",
+            "rule": IMAGES,
             "reason": "the vendor publishes nowhere else",
             "owner": "commerce",
             "granted": TODAY.isoformat(),
@@ -66,39 +70,36 @@ def enforce_everything(checkout: Path) -> None:
         },
         "zero-trust:asOf": TODAY.isoformat(),
     }
+    stack["config"]["zero-trust:platformImages"].append("quay.io/jetstack/cert-manager-acmesolver")
     path.write_text(yaml.safe_dump(stack, sort_keys=False))
 
 
 @pytest.fixture(scope="module")
-def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
+def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
-    own.core.create_namespace({"metadata": {"name": OLDER}})
-    own.apps.create_namespaced_deployment(OLDER, privileged_deployment())
+    make_older(own)
     enforce_everything(own.checkout)
     (own.checkout / "services/hard.yaml").write_text(yaml.safe_dump(HARD))
     make_disks(own)
     own.run("up", "--stack", STACK)
-    return own
-
-
-def privileged_deployment() -> dict[str, Any]:
-    spec = pods.privileged("older")["spec"]
-    return cases.wrap("Deployment", "older", spec, cases.BASELINE["labels"]) | {"metadata": {"name": "older"}}
+    yield own
+    delete_older(own)
 
 
 @pytest.fixture(scope="module")
-def admission(production: Plane) -> Admission:
+def admission(production: Plane) -> Iterator[Admission]:
     """Admission with the tier that never denies denying too, so that its verdicts can be seen."""
     asked = Admission(production, (rule.name for rule in VALIDATING))
-    for rule in VALIDATING:
-        if rule.tier == "best-practice":
-            production.objects.delete_cluster_custom_object(
-                "policies.kyverno.io", "v1", "validatingpolicies", rule.name
-            )
-            asked.request("POST", in_the_webhook(manifest(rule, Action.DENY, PLATFORM_NAMESPACES)))
-    for rule in VALIDATING:
-        eventually(lambda name=rule.name: in_force(production, name), f"{rule.name} is in force")
-    return asked
+    denying = [in_the_webhook(manifest(rule, Action.DENY, PLATFORM_NAMESPACES)) for rule in NEVER_DENYING]
+    with removed(production, collection(KYVERNO, "validatingpolicies"), [rule.name for rule in NEVER_DENYING]):
+        for policy in denying:
+            asked.request("POST", policy)
+        for rule in VALIDATING:
+            eventually(lambda name=rule.name: in_force(production, name), f"{rule.name} is in force")
+        yield asked
+        for policy in denying:
+            asked.request("DELETE", policy)
+    asked.clear()
 
 
 def in_the_webhook(policy: dict[str, Any]) -> dict[str, Any]:
@@ -124,12 +125,15 @@ def outcomes(admission: Admission) -> dict[str, Outcome]:
 
 @pytest.fixture(scope="module")
 def standard(production: Plane) -> Iterator[str]:
-    production.core.patch_namespace(
-        STANDARD, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
-    )
+    def enforce(level: str | None) -> None:
+        labels = {"pod-security.kubernetes.io/enforce": level}
+        production.core.patch_namespace(STANDARD, {"metadata": {"labels": labels}})
+
+    enforce("restricted")
     production.core.create_namespaced_service_account(STANDARD, {"metadata": {"name": "api"}})
     yield STANDARD
     production.core.delete_namespaced_service_account("api", STANDARD)
+    enforce(None)
 
 
 @pytest.fixture(scope="module")
@@ -181,20 +185,8 @@ def as_named(case: Case, outcome: Outcome) -> bool:
     return outcome == Outcome()
 
 
-class TestWhatStoodBefore:
-    """A workload that is older than the rules: it may be looked after, and not be made anew as it was."""
-
-    @pytest.fixture
-    def older(self, admission: Admission) -> dict[str, Any]:
-        return admission.request("GET", privileged_deployment(), OLDER)
-
-    def test_a_change_beside_its_spec_is_admitted(self, admission: Admission, older: dict[str, Any]) -> None:
-        older["metadata"]["annotations"] = {"example.org/note": "to be replaced"}
-        assert admission.dry_run("PUT", older, OLDER) == Outcome()
-
-    def test_a_change_of_its_spec_is_refused(self, admission: Admission, older: dict[str, Any]) -> None:
-        older["spec"]["revisionHistoryLimit"] = 3
-        assert admission.dry_run("PUT", older, OLDER).rules == {"disallow-privileged"}
+class TestWhatStoodBefore(OlderObjects):
+    """What is older than the rules may be looked after and mended, and not be made anew as it was."""
 
 
 class TestStandard:
@@ -211,6 +203,10 @@ class TestStandard:
             assert admission.dry_run("POST", pod, "cases-0").rules
 
 
+# Who writes the native policies.
+LEADER = "/apis/coordination.k8s.io/v1/namespaces/kyverno/leases/kyverno"
+
+
 class TestExceptions:
     def test_the_workload_runs(self, excepted: Plane) -> None:
         status = excepted.apps.read_namespaced_deployment("legacy", SHOP).status
@@ -218,11 +214,13 @@ class TestExceptions:
 
     @pytest.mark.usefixtures("excepted")
     def test_the_same_image_is_refused_anywhere_else(self, admission: Admission) -> None:
+        """The service's own label is no other's either: `service-objects` refuses that first."""
         pod = pods.pod("other")
         pod["spec"]["containers"][0]["image"] = LEGACY["image"]
-        for labels in ({"app": "legacy"}, {"app": "other"}):
-            pod["metadata"]["labels"] |= labels
-            assert admission.dry_run("POST", pod, SHOP).rules == {"restrict-image-registries"}
+        pod["metadata"]["labels"] |= {"app": "other"}
+        assert admission.dry_run("POST", pod, SHOP).rules == {IMAGES}
+        pod["metadata"]["labels"] |= {"app": "legacy"}
+        assert "service-objects" in admission.dry_run("POST", pod, SHOP).message
 
     def test_the_workload_keeps_to_every_other_rule(self, excepted: Plane, admission: Admission) -> None:
         body: Any = excepted.api.sanitize_for_serialization(excepted.apps.read_namespaced_deployment("legacy", SHOP))
@@ -242,6 +240,47 @@ class TestExceptions:
         assert "services/legacy.yaml:" in preview.stdout
         assert f"expired as of {EXPIRES}" in preview.stdout
 
+    @pytest.mark.usefixtures("excepted")
+    @pytest.mark.parametrize("kind", cases.KINDS)
+    def test_a_namesake_with_another_account_is_refused(self, admission: Admission, kind: str) -> None:
+        assert admission.dry_run("POST", vendors(kind, "legacy", "redis"), SHOP).rules == {IMAGES}
+
+    @pytest.mark.usefixtures("excepted")
+    @pytest.mark.parametrize(
+        ("kind", "owner"), [("ReplicaSet", "legacy-"), ("StatefulSet", "legacy"), ("Job", "legacy")]
+    )
+    def test_a_forged_owner_is_refused(self, admission: Admission, kind: str, owner: str) -> None:
+        pod = vendors("Pod", "forged", "redis")
+        reference = {"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": "forged", "controller": True}
+        pod["metadata"]["ownerReferences"] = [reference]
+        assert admission.dry_run("POST", pod, SHOP).rules == {IMAGES}
+
+    @pytest.mark.usefixtures("excepted")
+    @pytest.mark.parametrize("kind", cases.KINDS)
+    def test_whoever_may_use_the_account_may_use_its_exception(self, admission: Admission, kind: str) -> None:
+        assert IMAGES not in admission.dry_run("POST", vendors(kind, "again", "legacy"), SHOP).rules
+
+    def test_on_its_day_it_is_gone_though_nobody_deploys(self, excepted: Plane, admission: Admission) -> None:
+        """A day is too long for a test, so it ends in a minute: a service file's last day stands in `expiresAt` too."""
+        path = f"{collection(KYVERNO, 'policyexceptions', 'kyverno')}/shop.legacy.{IMAGES}"
+        leader = call(excepted, "GET", LEADER)["spec"]["holderIdentity"]
+        end = datetime.now(UTC) + timedelta(seconds=60)
+        call(excepted, "PATCH", path, {"spec": {"expiresAt": end.strftime("%Y-%m-%dT%H:%M:%SZ")}})
+        pod = vendors("Pod", "late", "legacy")
+        assert IMAGES not in admission.dry_run("POST", pod, SHOP).rules
+        refused = {IMAGES}
+        eventually(lambda: admission.dry_run("POST", pod, SHOP).rules == refused, "the rule holds again", timeout=360)
+        assert datetime.now(UTC) > end
+        assert call(excepted, "GET", path, fails=False)["code"] == HTTPStatus.NOT_FOUND
+        assert call(excepted, "GET", LEADER)["spec"]["holderIdentity"] == leader
+
+    def test_one_that_is_gone_is_granted_again_by_a_new_day(self, excepted: Plane, admission: Admission) -> None:
+        [again] = LEGACY["exceptions"]
+        service = {**LEGACY, "exceptions": [{**again, "expires": (EXPIRES - timedelta(1)).isoformat()}]}
+        (excepted.checkout / "services/legacy.yaml").write_text(yaml.safe_dump(service))
+        excepted.run("up", "--stack", STACK)
+        assert IMAGES not in admission.dry_run("POST", vendors("Pod", "again", "legacy"), SHOP).rules
+
     def test_an_exception_that_is_removed_is_gone(self, excepted: Plane) -> None:
         (excepted.checkout / "services/legacy.yaml").unlink()
         excepted.run("up", "--stack", STACK)
@@ -249,6 +288,13 @@ class TestExceptions:
             "policies.kyverno.io", "v1", "kyverno", "policyexceptions"
         )
         assert not found["items"]
+
+
+def vendors(kind: str, name: str, account: str) -> dict[str, Any]:
+    """A workload that runs the image of the exception as that account, and is right in every other way."""
+    spec = cases.pod_spec({"container": {"image": LEGACY["image"]}}) | {"serviceAccountName": account}
+    labels = {**cases.BASELINE["labels"], "sidecar.istio.io/inject": "false"}
+    return cases.wrap(kind, name, spec, labels)
 
 
 class TestAHardService(HardService):

@@ -8,14 +8,14 @@ import pytest
 import requests
 from kubernetes.client.exceptions import ApiException
 
-from components.policy_dashboard import dashboard
-from components.policy_library import Library, load_library
+from components.kyverno.dashboard import dashboard
+from components.kyverno.library import Library, load_library
 from embedded.supervisor.controllers import CONTROLLERS
 from embedded.supervisor.ports import LOOPBACK
 from tests.e2e import pods
 from tests.e2e.exposition import Selector, Series, labels_by_metric, parse, problems, selectors
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.e2e.policy_reports import scanned
 
 pytestmark = pytest.mark.e2e
 
@@ -30,15 +30,17 @@ POLICY_KINDS = ("validatingpolicies", "mutatingpolicies", "generatingpolicies", 
 
 def scrape(plane: Plane) -> list[Series]:
     """All that the three controllers and the API server expose, each on its loopback port."""
-    ports: dict[str, int] = json.loads((plane.state / "ports.json").read_text())
     api_server = plane.api.call_api("GET", f"{plane.api.configuration.host}/metrics")
-    answers = [api_server.read().decode()]
+    return [*parse(api_server.read().decode()), *scrape_kyverno(plane)]
+
+
+def scrape_kyverno(plane: Plane) -> Iterator[Series]:
+    ports: dict[str, int] = json.loads((plane.state / "ports.json").read_text())
     for controller in CONTROLLERS:
         if controller.namespace == "kyverno":
             answer = requests.get(f"http://{LOOPBACK}:{ports[f'{controller.name}.metrics']}/metrics", timeout=10)
             answer.raise_for_status()
-            answers.append(answer.text)
-    return [series for answer in answers for series in parse(answer)]
+            yield from parse(answer.text)
 
 
 def applied(plane: Plane) -> Library:
@@ -86,11 +88,11 @@ def series(production: Plane) -> list[Series]:
         ),
     )
 
-    def scanned() -> list[Series]:
-        exposed = scrape(production)
-        return exposed if any(failing.selects(one) for one in exposed) else []
+    def counted() -> bool:
+        return any(failing.selects(one) for one in scrape_kyverno(production))
 
-    return eventually(scanned, f"{REPORTED} counted by the background scan", timeout=180, interval=3)
+    scanned(production, counted, f"{REPORTED} counted by the background scan")
+    return scrape(production)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,8 @@ def queries(production: Plane) -> dict[str, list[str]]:
 
 
 def selected(query: str, series: list[Series]) -> list[Series]:
-    return [one for one in series if any(selector.selects(one) for selector in selectors(query))]
+    used = selectors(query)
+    return [one for one in series if any(selector.selects(one) for selector in used)]
 
 
 def test_the_dashboard_uses_no_name_that_is_not_exposed(series: list[Series], queries: dict[str, list[str]]) -> None:

@@ -8,13 +8,15 @@ import hvac.exceptions
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from components.vault_operator import OPERATOR
+from components.kube.names import OPERATOR
 from tests.e2e import mesh_objects, pods
 from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane
+from tests.e2e.platform_network import PlatformNetwork
 from tests.e2e.service_identities import Identities
 from tests.e2e.waiting import eventually
 from tests.policy import cases
+from tests.policy.mutation_cases import lost
 
 pytestmark = pytest.mark.e2e
 
@@ -60,17 +62,19 @@ class TestAdmission:
     def test_a_new_namespace_gets_its_default_deny_network_policy(self, production: Plane) -> None:
         production.core.create_namespace({"metadata": {"name": "newcomer"}})
         networking = production.networking
-        try:
-            found = eventually(
-                lambda: networking.list_namespaced_network_policy("newcomer").items, "a NetworkPolicy in newcomer"
-            )
-            assert any(
+
+        def denied() -> bool:
+            # The rule writes more than one, one after the other.
+            return any(
                 set(item.spec.policy_types) == {"Ingress", "Egress"}
                 and not item.spec.ingress
                 and not item.spec.egress
                 and not item.spec.pod_selector.match_labels
-                for item in found
+                for item in networking.list_namespaced_network_policy("newcomer").items
             )
+
+        try:
+            eventually(denied, "a NetworkPolicy in newcomer that denies all")
         finally:
             production.core.delete_namespace("newcomer")
 
@@ -78,6 +82,22 @@ class TestAdmission:
         found = production.core.list_namespaced_pod(SHOP, label_selector="app=api").items
         containers = [c.name for item in found for c in (item.spec.init_containers or []) + item.spec.containers]
         assert containers.count("istio-proxy") == len(found) >= 1
+
+    @pytest.mark.parametrize("name", ["istio-validation", "istio-proxy"])
+    def test_the_mesh_injects_what_the_rules_are_tried_with(self, production: Plane, name: str) -> None:
+        """Without the mounts of Vault's injector, which does not run here."""
+        pod: Any = production.core.list_namespaced_pod(SHOP, label_selector="app=api").items[0]
+        written: Any = production.api.sanitize_for_serialization(pod)
+        [real] = [container for container in written["spec"]["initContainers"] if container["name"] == name]
+        [facts] = [c for c in cases.BASELINE["injected"]["initContainers"] if c["name"] == name]
+        lists = ("env", "volumeMounts")
+        other = set(lost({key: value for key, value in facts.items() if key not in lists}, real))
+        # The networks that bypass the proxy, which a service with secrets names.
+        assert other <= {f"/args/{facts['args'].index('-x') + 1 if '-x' in facts['args'] else ''}"}
+        names, known = ({entry["name"] for entry in each.get("env", [])} for each in (real, facts))
+        assert known - {"ISTIO_KUBE_APP_PROBERS"} <= names <= known
+        real_mounts, mounts = ({entry["mountPath"] for entry in each.get("volumeMounts", [])} for each in (real, facts))
+        assert mounts - {"/vault/secrets"} == real_mounts
 
 
 class TestVault:
@@ -246,6 +266,10 @@ class TestKubernetesAccess:
 
 class TestServiceIdentities(Identities):
     """Who may create pods in a namespace may not run one as its services."""
+
+
+class TestPlatformNetwork(PlatformNetwork):
+    """The platform's own parts reach what they need, and nothing else."""
 
 
 class TestMesh:

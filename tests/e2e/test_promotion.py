@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kubernetes.client.exceptions import ApiException
 
 from tests.e2e import pods
 from tests.e2e.plane import PROJECT, Plane, copy_program
+from tests.e2e.policy_reports import scanned
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -23,7 +25,7 @@ FIXED, LATEST = "registry.example.org/billing/api:v1", "registry.example.org/bil
 
 
 @pytest.fixture(scope="module")
-def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
+def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """The stack of a checkout of its own, whose stack file the command edits; one good and one bad Deployment."""
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
     own.run("up", "--stack", STACK)
@@ -31,7 +33,8 @@ def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     own.core.create_namespaced_service_account(PLACE, {"metadata": {"name": "api"}})
     deploy(own, "good", FIXED)
     deploy(own, "bad", LATEST)
-    return own
+    yield own
+    own.core.delete_namespace(PLACE)
 
 
 def deploy(plane: Plane, name: str, image: str) -> None:
@@ -96,7 +99,7 @@ def wait_for_reports(plane: Plane) -> None:
             if (result["policy"], result["result"]) == (RULE, "fail")
         }
 
-    eventually(lambda: failing() == {"Deployment", "ReplicaSet", "Pod"}, f"reports on bad, not {failing()}", 240, 2)
+    scanned(plane, lambda: failing() == {"Deployment", "ReplicaSet", "Pod"}, "reports on bad")
 
 
 class TestThePhases:
@@ -133,7 +136,7 @@ class TestThePhases:
 
     def test_without_the_violator_the_file_is_edited_and_nothing_applied(self, production: Plane) -> None:
         production.apps.delete_namespaced_deployment("bad", PLACE)
-        eventually(lambda: not measured(production)["violations"], "no violation is left", timeout=60)
+        eventually(lambda: not measured(production)["violations"], "no violation is left")
         before = stack_file(production)
         done = zt(production)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -155,7 +158,7 @@ class TestThePhases:
 
     def test_enforced_it_refuses_the_violation(self, production: Plane) -> None:
         production.apps.delete_namespaced_deployment("bad", PLACE)
-        eventually(lambda: not measured(production)["violations"], "no violation is left", timeout=60)
+        eventually(lambda: not measured(production)["violations"], "no violation is left")
         assert zt(production).returncode == 0
         production.run("up", "--stack", STACK)
         assert actions(production) == ["Deny"]

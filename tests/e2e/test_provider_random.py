@@ -24,7 +24,7 @@ from tests.e2e.provider_fixtures import (
     secret_names,
 )
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 PASSWORD, STRING = "random:index/randomPassword:RandomPassword", "random:index/randomString:RandomString"
 ID, UUID = "random:index/randomId:RandomId", "random:index/randomUuid:RandomUuid"

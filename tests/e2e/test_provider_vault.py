@@ -20,7 +20,7 @@ from tests.e2e.provider_fixtures import (
 
 __all__ = ["bao", "vault"]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 MOUNT, POLICY, AUDIT = "vault:index/mount:Mount", "vault:index/policy:Policy", "vault:index/audit:Audit"
 AUTH, KV_CONFIG = "vault:index/authBackend:AuthBackend", "vault:kv/secretBackendV2:SecretBackendV2"

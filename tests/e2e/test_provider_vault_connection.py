@@ -24,7 +24,7 @@ from tests.e2e.provider_fixtures import (
 
 __all__ = ["bao", "vault"]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 MOUNT, POLICY = "vault:index/mount:Mount", "vault:index/policy:Policy"
 

@@ -28,7 +28,7 @@ from tests.e2e.waiting import eventually
 
 __all__ = ["bao", "vault"]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 CONNECTION = "vault:database/secretBackendConnection:SecretBackendConnection"
 ROLE = "vault:database/secretBackendRole:SecretBackendRole"

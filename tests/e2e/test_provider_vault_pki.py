@@ -7,11 +7,11 @@ from cryptography import x509
 from hvac.exceptions import InvalidRequest
 
 from tests.e2e.provider_fixtures import Bao, Managed, Plugin, bao, failure, secret_names, vault
-from tests.offline_root import OfflineRoot, request
+from tests.support.offline_root import OfflineRoot, request
 
 __all__ = ["bao", "vault"]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 REQUEST = "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest"
 SIGNED = "vault:pkiSecret/secretBackendIntermediateSetSigned:SecretBackendIntermediateSetSigned"

@@ -18,7 +18,7 @@ from embedded.paths import State
 from embedded.supervisor.interrupted_update import is_interrupted, is_locked, pending_operations
 from tests.e2e.state_fixtures import PROJECT, SECRET, STACK, Service
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 STACK_PATH = f"/api/stacks/organization/{PROJECT}/{STACK}"
 

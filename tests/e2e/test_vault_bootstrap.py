@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from components.pgp_keys import public_key
-from components.vault_bootstrap import JWT_VARIABLE, BootstrapError
-from components.vault_bootstrap_resources import InitialisationProvider, LoginProvider
-from components.vault_deployer import DEPLOYER, CertLogin, DeployerLogin, JwtLogin, deployer_policy, login_plan
+from components.kube.names import DEPLOYER
+from components.schema.pgp_key import public_key
+from components.vault.bootstrap import JWT_VARIABLE, BootstrapError
+from components.vault.bootstrap_resources import InitialisationProvider, LoginProvider
+from components.vault.deployer import CertLogin, DeployerLogin, JwtLogin, deployer_policy, login_plan
 from tests.e2e.provider_fixtures import Authority, Bao, free_port, running_bao
 
 pytestmark = pytest.mark.e2e

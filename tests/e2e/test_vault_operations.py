@@ -14,12 +14,14 @@ from typing import Any
 import hvac.exceptions
 import pytest
 
-from components.vault_bootstrap import JWT_VARIABLE, BootstrapError
-from components.vault_deployer import KubernetesLogin
-from components.vault_operator import OPERATOR, operator_policy
+from components.kube.names import OPERATOR
+from components.vault.bootstrap import JWT_VARIABLE, BootstrapError
+from components.vault.deployer import KubernetesLogin
+from components.vault.operator import operator_policy
 from tests.e2e.plane import PROJECT, Plane
 from tests.e2e.postgres import Postgres
 from tests.e2e.provider_fixtures import Bao, running_bao
+from tests.e2e.sealing import kept_sealed
 from tests.e2e.test_vault_bootstrap import properties
 from tests.e2e.waiting import eventually
 
@@ -372,8 +374,8 @@ class TestOwnVault:
     def test_a_sealed_and_an_absent_vault_are_told_in_one_line(self, production: Plane, own_bao: Bao) -> None:
         token = operator_of(own_bao)
         assert self.rotate(production, own_bao, token).returncode == 0
-        own_bao.client.sys.seal()
-        sealed = self.rotate(production, own_bao, token)
+        with kept_sealed(own_bao):
+            sealed = self.rotate(production, own_bao, token)
         assert (sealed.returncode, sealed.stderr.count("\n")) == (3, 1)
         assert "is sealed: unseal it first" in sealed.stderr
         own_bao.stop()

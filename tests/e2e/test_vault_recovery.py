@@ -18,15 +18,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from components.charts import OPENBAO_IMAGE
-from components.vault_operator import OPERATOR, operator_policy
-from components.vault_policy import SNAPSHOT_PATH
-from components.vault_snapshots import SNAPSHOTS, TOKEN_DIRECTORY, SnapshotArgs, role_fields, script
-from components.vault_snapshots import snapshot_policy as policy_of_the_job
+from components.kube.charts import OPENBAO_IMAGE
+from components.kube.names import OPERATOR
+from components.vault.operator import operator_policy
+from components.vault.policy import SNAPSHOT_PATH
+from components.vault.snapshots import SNAPSHOTS, TOKEN_DIRECTORY, SnapshotArgs, role_fields, script
+from components.vault.snapshots import snapshot_policy as policy_of_the_job
 from tests.e2e.provider_fixtures import ROOT, Bao, running_bao
+from tests.e2e.sealing import kept_sealed
 from tests.e2e.test_vault_bootstrap import encoded
 from tests.e2e.waiting import eventually
-from zt.vault_snapshot import read_snapshot
+from zt.vault.snapshot import read_snapshot
 
 pytestmark = pytest.mark.e2e
 
@@ -201,8 +203,8 @@ class TestRestore:
             refused = zt(new, "", "restore", str(file), "--token-file", str(token), "--yes")
             assert (refused.returncode, refused.stderr.count("\n")) == (3, 1)
             assert served(new)
-            new.client.sys.seal()
-            sealed = zt(new, new.token, "snapshot", str(tmp_path / "none.snap"))
+            with kept_sealed(new):
+                sealed = zt(new, new.token, "snapshot", str(tmp_path / "none.snap"))
             assert sealed.returncode == 3
             assert "is sealed: unseal it first" in sealed.stderr
 

@@ -22,6 +22,7 @@ _SECRET, _FILE, _PERMS, _TEMPLATE = (f"agent-inject-{part}-" for part in ("secre
 # What these ask for concerns the container that the agent runs in, not its configuration.
 _OF_THE_CONTAINER = {
     "agent-inject",
+    "agent-inject-containers",
     "agent-pre-populate",
     "agent-pre-populate-only",
     "agent-run-as-same-user",

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(probe: Callable[[], T], what: str, timeout: float = 60, interval: float = 0.5) -> T:
+def eventually(probe: Callable[[], T], what: str, timeout: float = 120, interval: float = 0.5) -> T:
     """The first true answer of `probe`; fails naming `what` when there is none in time."""
     deadline = time.monotonic() + timeout
     while True:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from components.policy_library import LIBRARY, Rule
+from components.kyverno.library import LIBRARY, Rule
 
 Manifest = dict[str, Any]
 
@@ -86,15 +86,19 @@ def objects(name: str, case: Manifest) -> Iterator[tuple[str, Manifest]]:
 def pod_spec(case: Mapping[str, Any]) -> Manifest:
     """The baseline's pod with what differs in this case."""
     spec = merge(BASELINE["podSpec"], case.get("pod", {}))
-    spec["containers"] = [merge(BASELINE["container"], case.get("container", {}))]
+    own, beside = BASELINE["container"], list[Manifest]()
     if case.get("injected"):
-        spec["initContainers"] = deepcopy(BASELINE["injected"]["initContainers"])
+        injected = deepcopy(BASELINE["injected"])
+        own, beside = merge(own, injected["container"]), injected["containers"]
+        spec["initContainers"] = injected["initContainers"]
+        spec["volumes"] = [*spec.get("volumes", []), *injected["volumes"]]
+    spec["containers"] = [merge(own, case.get("container", {})), *beside]
     for key, field in (("initContainer", "initContainers"), (_POD_ONLY, "ephemeralContainers")):
         if key in case:
             # Neither runs beside the application for long: probes are refused there, resources in the second.
             without = {"name": "second", "livenessProbe": None, "readinessProbe": None}
             without |= {"resources": None} if key == _POD_ONLY else {}
-            spec[field] = [merge(merge(BASELINE["container"], without), case[key])]
+            spec[field] = [*spec.get(field, []), merge(merge(BASELINE["container"], without), case[key])]
     return spec
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from components.policy_library import Rule
+from components.kyverno.library import Rule
 from tests.policy import cases
 
 Manifest = dict[str, Any]

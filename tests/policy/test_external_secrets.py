@@ -6,12 +6,12 @@ import jsonschema
 import pytest
 import yaml
 
-from components.external_secrets import API
-from components.service_args import StoreTerms
-from components.service_external_secrets import external_secret, secret_store
+from components.kube.names import EXTERNAL_SECRETS_API
+from components.service.manifests.external_secrets import external_secret, secret_store
+from components.vault.terms import StoreTerms
 from embedded.toolchain.gomodule import module_dir
 from embedded.toolchain.table import EXTERNAL_SECRETS
-from tests.unit.stacks import platform, service
+from tests.support.stacks import platform, service
 
 pytestmark = pytest.mark.policy
 
@@ -35,7 +35,9 @@ def spec_of(plural: str) -> Any:
     """The closed schema of a kind's spec."""
     path = module_dir(UPSTREAM, EXTERNAL_SECRETS) / "config" / "crds" / "bases" / f"external-secrets.io_{plural}.yaml"
     (version,) = (
-        v for v in yaml.safe_load(path.read_text())["spec"]["versions"] if f"external-secrets.io/{v['name']}" == API
+        v
+        for v in yaml.safe_load(path.read_text())["spec"]["versions"]
+        if f"external-secrets.io/{v['name']}" == EXTERNAL_SECRETS_API
     )
     assert version["served"]
     return strict(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
@@ -46,7 +48,7 @@ def spec_of(plural: str) -> Any:
     [("secretstores", secret_store(ARGS)), ("externalsecrets", external_secret(ARGS, ARGS.secrets[0]))],
 )
 def test_the_definitions_know_every_field(plural: str, made: dict[str, Any]) -> None:
-    assert made["apiVersion"] == API
+    assert made["apiVersion"] == EXTERNAL_SECRETS_API
     jsonschema.validate(made["spec"], spec_of(plural))
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**made["spec"], "unknown": True}, spec_of(plural))

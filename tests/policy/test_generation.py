@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from kubernetes.utils.quantity import parse_quantity
 
-from components.kyverno_policy_set import kyverno_values
-from components.policy_library import load_library, manifest
-from components.posture import Action
-from components.service_args import PlatformArgs, SecretArgs, SecureServiceArgs
-from components.service_network import network_policy_spec
-from components.service_workload import deployment_spec
+from components.config.action import Action
+from components.kyverno.library import load_library, manifest
+from components.kyverno.policy_set import kyverno_values
+from components.service.args.service import SecretArgs, SecureServiceArgs
+from components.service.manifests.network_policy import network_policy_spec
+from components.service.manifests.workload import deployment_spec
 from tests.policy.cases import BASELINE
 from tests.policy.kyverno_cli import generated
+from tests.support.stacks import platform
 
 pytestmark = pytest.mark.policy
 
@@ -37,7 +38,7 @@ def namespace(name: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def service(**platform: Any) -> SecureServiceArgs:
+def service(**terms: Any) -> SecureServiceArgs:
     """A service that uses all of the platform's own services and none of another's."""
     return SecureServiceArgs(
         name="api",
@@ -45,9 +46,7 @@ def service(**platform: Any) -> SecureServiceArgs:
         team="commerce",
         image="registry.example.org/shop/api:v1.2.3",
         port=8080,
-        platform=PlatformArgs(
-            vault=True, injection=True, mesh=True, authorization="enforce", network_policies=True, **platform
-        ),
+        platform=platform(route="", issuer="", **terms),
         secrets=[SecretArgs("database", "database", {}, [], "")],
     )
 

@@ -10,8 +10,8 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.image_signatures import SIGNATURE_RULE, KeyAttestor, KeylessAttestor, signed_by
-from components.policy_library import load_library
+from components.kyverno.image_signatures import SIGNATURE_RULE, KeyAttestor, KeylessAttestor, signed_by
+from components.kyverno.library import load_library
 from tests.policy import cases
 from tests.policy.kyverno_cli import verdicts
 from tests.policy.oci_registry import Registry, serving
@@ -44,11 +44,11 @@ def registry() -> Iterator[Registry]:
 
 
 def objects(registry: Registry, group: str) -> list[Manifest]:
-    """Each case as a Pod, and the first as every kind."""
+    """Each case as a Pod, and the first and those of volumes as every kind."""
     made = [
         cases.wrap(kind, f"{case['name']}.{kind.lower()}", cases.pod_spec(case), {"app": "case"})
         for number, case in enumerate(GROUPS[group])
-        for kind in (KINDS if number == 0 else KINDS[:1])
+        for kind in (KINDS if number == 0 or "volume" in case["name"] else KINDS[:1])
     ]
     return json.loads(json.dumps(made).replace("registry.test", registry.host))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.policy_library import load_library
+from components.kyverno.library import load_library
 from embedded.toolchain import module_dir
 from tests.policy.cases import merge
 from tests.policy.kyverno_cli import Verdicts, verdicts

@@ -5,9 +5,10 @@ from collections import defaultdict
 
 import pytest
 
-from components.kyverno_policy_set import KyvernoPolicySetArgs, policies
-from components.policy_library import VALIDATING_TIERS, Rule, load_library, manifest
-from components.posture import Action
+from components.config.action import Action
+from components.kube.charts import PUBLISHED
+from components.kyverno.library import VALIDATING_TIERS, Rule, load_library, manifest
+from components.kyverno.policy_set import KyvernoPolicySetArgs, policies
 from tests.policy import cases
 from tests.policy.cases import Case
 from tests.policy.kyverno_cli import Verdicts, generated, matches, verdicts
@@ -97,7 +98,7 @@ def test_the_registries_of_a_stack_take_the_place_of_those_in_the_file(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     args = KyvernoPolicySetArgs(
-        charts_dir=None,
+        charts=PUBLISHED,
         critical=Action.DENY,
         important=Action.OFF,
         best_practice=Action.OFF,
@@ -107,27 +108,26 @@ def test_the_registries_of_a_stack_take_the_place_of_those_in_the_file(
         platform_images=("mirror.example.com/istio/proxyv2",),
         platform_namespaces=(),
     )
-    images = {
-        "own": "images.example.com/shop/api:v1",
-        "proxy": "mirror.example.com/istio/proxyv2:1.31.0",
-        "default": "registry.example.org/shop/api:v1",
-        "default-proxy": "registry.istio.io/release/proxyv2:1.31.0",
-    }
-    baseline = next(case for case in CASES if case.manifest["kind"] == "Pod" and not case.refused_by)
-    pods = [
-        cases.merge(
-            baseline.manifest, {"metadata": {"name": name}, "spec": {"containers": [{"name": "app", "image": i}]}}
-        )
-        for name, i in images.items()
-    ]
+    own, default = "images.example.com/shop/api:v1", "registry.example.org/shop/api:v1"
+    mirrored, original = "mirror.example.com/istio/proxyv2:1.31.0", "docker.io/istio/proxyv2:1.31.0"
+    images = {"own": (own, mirrored), "default": (default, mirrored), "default-proxy": (own, original)}
+    pods = [pod_with_a_proxy(name, *each) for name, each in images.items()]
+    pods.append(cases.wrap("Pod", "bare-proxy", cases.pod_spec({"container": {"image": mirrored}}), {}))
     found = verdicts(tmp_path_factory.mktemp("registries"), policies(args), pods)
     # A rule that denies is asked only where it is violated.
-    assert {name: found["Pod", name]["restrict-image-registries"] for name in images} == {
+    assert {name: results["restrict-image-registries"] for (_, name), results in found.items()} == {
         "own": "skip",
-        "proxy": "skip",
         "default": "fail",
         "default-proxy": "fail",
+        "bare-proxy": "fail",
     }
+
+
+def pod_with_a_proxy(name: str, image: str, proxy: str) -> cases.Manifest:
+    """A pod that the mesh's proxy was injected into."""
+    spec = cases.pod_spec({"injected": True, "container": {"image": image}})
+    in_mesh = [{**c, "image": proxy} for c in spec["initContainers"] if c["name"].startswith("istio-")]
+    return cases.wrap("Pod", name, {**spec, "containers": spec["containers"][:1], "initContainers": in_mesh}, {})
 
 
 @pytest.mark.parametrize("rule", GENERATING, ids=lambda rule: rule.name)

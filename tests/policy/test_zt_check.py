@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from components.policy_library import load_library, manifest
-from components.posture import Action
-from tests.unit.zt_check import (
+from components.config.action import Action
+from components.kyverno.library import load_library, manifest
+from tests.unit.zt.check.planned import (
     PROJECT,
     TODAY,
     Digest,
@@ -30,6 +30,13 @@ pytestmark = pytest.mark.policy
 _REGISTRIES = "restrict-image-registries"
 _BAD = "docker.io/library/api:v1.2.3"
 _DEPLOYMENTS = [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}]
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What an earlier run remembers is none of a test's."""
+    monkeypatch.setattr("embedded.access.EmbeddedPlane.cache", staticmethod(lambda: tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -145,6 +152,16 @@ def test_a_policy_that_kyverno_cannot_read_is_no_clean_plan(plan: Digest, tmp_pa
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 3
     assert _REGISTRIES in done.stderr
+
+
+def test_a_second_run_says_the_same_without_asking_again(
+    plan: Digest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod(plan)["containers"][0]["image"] = _BAD
+    add_exception(plan, "require-probes", "2026-06-02")
+    first = check(plan, tmp_path)
+    monkeypatch.setattr("zt.check.kyverno._Cli.apply", None)
+    assert check(plan, tmp_path) == first
 
 
 def _write_chart(directory: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from bench.measure import CommandFailedError, measure
 from bench.workload import checkout, manifests
-from components.service_files import Admission, read_services
+from components.service.file.directory import Admission, read_services
 
 pytestmark = pytest.mark.unit
 

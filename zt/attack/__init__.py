@@ -1,6 +1,6 @@
-"""`zt attack`: the zero-trust model's six attacks, replayed against a running stack as a compromised pod tries them.
+"""`zt attack`: replays attacks against a running stack, as a compromised pod or as a member of one namespace.
 
-Nothing that is tried is stored: a request that would change something is a dry run, which passes the same
-authorization and admission, or asks for what the answer alone tells. What has to exist for a moment (a role for the
-deployer of the fifth attack, Vault tokens) is removed when the run ends.
+An attempt stores nothing. A request that would change something is a dry run, which passes the same authorization and
+admission, or only asks whether it would be allowed. What a run has to create (a role for the deployer of the fifth
+attack, the binding of the member's role, Vault tokens) is removed when it ends.
 """

@@ -1,4 +1,4 @@
-"""What an attempt is: data, so that a list of them can be shown, filtered and tested as a table."""
+"""An attempt as data, so that a list of attempts can be shown, filtered and tested as a table."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,20 @@ TITLES = {
     4: "Other namespaces and the Kubernetes API",
     5: "A malicious pod",
     6: "Reading data with the application's own credentials",
+    7: "Switching a rule off",
+    8: "Running a program as a service",
+    9: "A service's connections and data",
+    10: "More rights than the role gives",
+    11: "The host name of another service",
+    12: "Secrets and privileges of the platform",
+    13: "A malicious pod of a namespace's member",
 }
-"""The attacks of the zero-trust model, by their numbers there."""
+"""The titles of the attacks: a pod's by their numbers in the zero-trust model, then those of a namespace's member."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One thing that is tried. `tried` is a sentence; `{service}` in it is the compromised service."""
+    """One attempt of an attack. `tried` is a sentence; `{service}` in it stands for the compromised service."""
 
     name: str
     attack: int

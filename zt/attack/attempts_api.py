@@ -1,22 +1,21 @@
-"""Attack 4: the Kubernetes API by the pod's service account: other namespaces, other identities, the rules."""
+"""Attack 4: use the Kubernetes API as the pod's service account, on other namespaces, identities and the rules."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from http import HTTPStatus
 
-from components.vault_values import NAMESPACE as VAULT_NAMESPACE
+from components.kube.names import VAULT_NAMESPACE
 from zt.attack.attempt import Attempt
-from zt.attack.evidence import Control, Evidence, not_measured, succeeded, together
-from zt.attack.kubernetes_api import Answer, Kubernetes, by_rights
-from zt.attack.manifest import Manifest
+from zt.attack.evidence import Control, Evidence, not_measured, together
+from zt.attack.kubernetes_api import Kubernetes, by_rights, past_authorization
 from zt.attack.session import MESH_ROOT, NAME, Session
+from zt.cluster.manifest import Manifest
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _KYVERNO = "/apis/policies.kyverno.io/v1"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _NOTHING = "nothing was asked for"
 
-# Method and path; a method that changes something is a dry run.
+# Method, path and body; every method but GET is sent as a dry run.
 Request = tuple[str, str, Manifest | None]
 
 
@@ -42,7 +41,7 @@ def _other_namespaces(session: Session) -> Evidence:
 
 def _own_namespace(session: Session) -> Evidence:
     namespace = session.service.namespace
-    # What its file declares is no attack.
+    # Reading what the service file declares is no attack.
     declared = {
         kind for rule in session.service.kubernetes_api if {"get", "list"} & set(rule.verbs) for kind in rule.resources
     }
@@ -64,24 +63,24 @@ def _impersonate(session: Session) -> Evidence:
         {"Impersonate-User": "system:admin", "Impersonate-Group": "system:masters"},
         {"Impersonate-User": "system:serviceaccount:kube-system:default"},
     )
-    asked = [replace(session.attacker, headers=header).call("GET", path) for header in headers]
-    return together([by_rights(answer, "impersonation") for answer in asked], _NOTHING)
+    answers = [replace(session.attacker, headers=header).call("GET", path) for header in headers]
+    return together([by_rights(answer, "impersonation") for answer in answers], _NOTHING)
 
 
 def _escalate(session: Session) -> Evidence:
     namespace, account = session.service.namespace, session.service.name
     subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
-    made: Manifest = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": NAME}}
+    header: Manifest = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": NAME}}
     binding: Manifest = {"roleRef": role, "subjects": [subject]}
     rules = {"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}
-    own = f"{_RBAC}/namespaces/{namespace}"
+    in_namespace = f"{_RBAC}/namespaces/{namespace}"
     return ask(
         session.attacker,
         [
-            ("POST", f"{own}/rolebindings", {**made, "kind": "RoleBinding", **binding}),
-            ("POST", f"{_RBAC}/clusterrolebindings", {**made, "kind": "ClusterRoleBinding", **binding}),
-            ("POST", f"{own}/roles", {**made, "kind": "Role", **rules}),
+            ("POST", f"{in_namespace}/rolebindings", {**header, "kind": "RoleBinding", **binding}),
+            ("POST", f"{_RBAC}/clusterrolebindings", {**header, "kind": "ClusterRoleBinding", **binding}),
+            ("POST", f"{in_namespace}/roles", {**header, "kind": "Role", **rules}),
             ("PATCH", f"{_RBAC}/clusterroles/view", rules),
         ],
     )
@@ -98,23 +97,16 @@ def _mint(session: Session) -> Evidence:
 
 
 def _exec(session: Session) -> Evidence:
-    """Without the protocol upgrade that a shell needs, nothing runs even where it is allowed."""
+    """Ask for a shell without the protocol upgrade that it needs: nothing runs, even where it is allowed."""
     pods = [pod for spec in session.declared.others for pod in session.pods_of(spec)[:1]]
     subresources = ("exec?command=id&stdout=true", "attach?stdout=true", "portforward?ports=5432")
     tries = [
-        _past_authorization(session.attacker.call(method, path), path)
+        past_authorization(session.attacker.call(method, path), path)
         for pod in pods
         for place in [f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"]
         for method, path in [*(("POST", f"{place}/{sub}") for sub in subresources), ("GET", f"{place}/log")]
     ]
     return together(tries, "no pod of another service runs")
-
-
-def _past_authorization(answer: Answer, what: str) -> Evidence:
-    # What is authorized goes on to the node's kubelet: that it fails there is no refusal.
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return succeeded(f"{what}: authorized, the kubelet failed ({answer.status})")
-    return by_rights(answer, what)
 
 
 def _rules_of_admission(session: Session) -> Evidence:
@@ -137,13 +129,13 @@ def _rules_of_admission(session: Session) -> Evidence:
 
 def _rules_of_the_network(session: Session) -> Evidence:
     namespace = session.service.namespace
-    found = [
+    policies = [
         *(("networking.k8s.io/v1", "networkpolicies", item) for item in session.network_policies),
         *(("security.istio.io/v1", "authorizationpolicies", item) for item in session.authorization_policies),
         *(("security.istio.io/v1", "peerauthentications", item) for item in session.peer_authentications),
     ]
     requests: list[Request] = []
-    for group, plural, item in found:
+    for group, plural, item in policies:
         metadata = item["metadata"]
         if metadata["namespace"] in (namespace, MESH_ROOT):
             path = f"/apis/{group}/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}"

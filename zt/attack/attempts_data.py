@@ -1,16 +1,16 @@
-"""Attack 6: what the application may read, its attacker reads too. Here the mitigations are measured."""
+"""Attack 6: an attacker reads whatever the application may read. This measures the mitigations."""
 
 import time
 from http import HTTPStatus
 from pathlib import Path
 
 from zt.attack.attempt import Attempt
-from zt.attack.attempts_vault import capabilities, foreign_paths, in_vault, own_paths
+from zt.attack.attempts_vault import capabilities, declared_paths, foreign_paths, in_vault
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded
-from zt.attack.manifest import words
 from zt.attack.session import Session, key
 from zt.attack.vault_api import Vault
-from zt.audit_log import Outcome, parse_line
+from zt.cluster.audit_log import Outcome, parse_line
+from zt.cluster.manifest import texts
 
 _REVOKED_WITHIN_SECONDS = 5.0
 _LOGGED_WITHIN_SECONDS = 2.0
@@ -19,30 +19,30 @@ _READ = "read"
 
 
 def _least_privilege(session: Session, vault: Vault) -> Evidence:
-    own, foreign = own_paths(session), foreign_paths(session)
-    if not own:
+    declared, foreign = declared_paths(session), foreign_paths(session)
+    if not declared:
         return not_measured("the service has no secret in Vault")
-    answer = capabilities(session, vault, [*own, *foreign])
+    answer = capabilities(session, vault, [*declared, *foreign])
     if not answer.ok:
         return not_measured(f"sys/capabilities-self: {answer.status} {answer.errors}")
-    may = {path: set(words(answer.data, path) or ["deny"]) for path in (*own, *foreign)}
-    wider = sorted(path for path, found in may.items() if found - {"deny"} and (path in foreign or found != {_READ}))
+    may = {path: set(texts(answer.data, path) or ["deny"]) for path in (*declared, *foreign)}
+    wider = sorted(path for path, rights in may.items() if rights - {"deny"} and (path in foreign or rights != {_READ}))
     if wider:
         return succeeded(f"{len(wider)} paths beyond reading its own, such as {wider[0]}: {sorted(may[wider[0]])}")
-    reads = sum(may[path] == {_READ} for path in own)
+    reads = sum(may[path] == {_READ} for path in declared)
     return blocked(f"reads {reads} of {len(may)} paths, its own; no other right on any of them")
 
 
 def _audit_trail(session: Session, vault: Vault) -> Evidence:
     logs = [log for log in session.audit_logs if log.suffix != ".gz"]
-    paths = [path for path in own_paths(session) if path.startswith(f"{session.declared.kv_mount}/")]
+    paths = [path for path in declared_paths(session) if path.startswith(f"{session.declared.kv_mount}/")]
     if not paths:
         return not_measured("the service has no secret in Vault")
     if not logs:
         return not_measured("no audit log at hand: name each device's with --audit-log, or look with `zt audit`")
-    wanted = session.declared.posture.audit_devices
-    if len(logs) < wanted:
-        return not_measured(f"{wanted} audit devices, the logs of {len(logs)} at hand: name each with --audit-log")
+    devices = session.declared.posture.audit_devices
+    if len(logs) < devices:
+        return not_measured(f"{devices} audit devices, the logs of {len(logs)} at hand: name each with --audit-log")
     token = session.vault_token
     sizes = {log: log.stat().st_size for log in logs}
     answer = vault.call("GET", paths[0], token)
@@ -52,31 +52,31 @@ def _audit_trail(session: Session, vault: Vault) -> Evidence:
     deadline = session.clock() + _LOGGED_WITHIN_SECONDS
     while True:
         wrote = [log for log in logs if _logged(log, sizes[log], account, paths[0])]
-        if len(wrote) >= wanted or session.clock() > deadline:
+        if len(wrote) >= devices or session.clock() > deadline:
             break
         time.sleep(_POLL_SECONDS)
-    said = f"{len(wrote)} of {wanted} audit devices logged that {account} read {paths[0]}"
-    return blocked(said) if len(wrote) >= wanted else succeeded(said)
+    observation = f"{len(wrote)} of {devices} audit devices logged that {account} read {paths[0]}"
+    return blocked(observation) if len(wrote) >= devices else succeeded(observation)
 
 
 def _logged(log: Path, start: int, account: str, path: str) -> bool:
-    """Whether a log tells of an answered read, from a position on: what was there before is of another read."""
+    """Whether a log records an allowed read after a position. Lines before it belong to an earlier read."""
     with log.open("rb") as stream:
         stream.seek(start)
         lines = stream.read().splitlines()
     for line in lines:
         try:
-            found = parse_line(line)
+            entry = parse_line(line)
         except ValueError:
             # The last line may be half written.
             continue
-        if found and found[0] and (found[1].account, found[1].path) == (account, path):
-            return found[1].outcome is Outcome.ALLOWED
+        if entry and entry[0] and (entry[1].account, entry[1].path) == (account, path):
+            return entry[1].outcome is Outcome.ALLOWED
     return False
 
 
 def _revocation(session: Session, vault: Vault) -> Evidence:
-    """Ends one token that is made for this, by its accessor, as `zt revoke` ends each token of a service."""
+    """Create a token and revoke it by its accessor, as `zt revoke` does with each token of a service."""
     login = session.login(vault).auth
     token, accessor = str(login["client_token"]), str(login.get("accessor") or "")
     if not _alive(vault, token):

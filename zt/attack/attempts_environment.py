@@ -1,4 +1,4 @@
-"""Attack 2: secrets where they lie open: in the environment, in the pod's manifest, in Kubernetes Secrets."""
+"""Attack 2: look for secrets in the environment, in the pod's manifest and in Kubernetes Secrets."""
 
 import base64
 import binascii
@@ -9,23 +9,23 @@ from typing import Any
 from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import Kubernetes, by_rights
-from zt.attack.manifest import Manifest, part, parts
 from zt.attack.session import Session, key
+from zt.cluster.manifest import Manifest, part, parts
 
 _SHORTEST = 8
 
 
 def secret_values(session: Session) -> frozenset[str]:
-    """The generated values of the service's secrets, to be looked for and never shown."""
+    """The generated values of the service's secrets. They are searched for and never shown."""
     vault, service = session.vault, session.service
     if vault is None or not service.secrets:
         return frozenset()
-    found: set[str] = set()
+    generated: set[str] = set()
     for name, spec in service.secrets.items():
         path = f"{session.declared.kv_mount}/data/{service.namespace}/{service.name}/{name}"
         data: dict[str, Any] = vault.call("GET", path, session.vault_token).data.get("data") or {}
-        found |= {value for field in spec.generate if isinstance(value := data.get(field), str)}
-    return frozenset(value for value in found if len(value) >= _SHORTEST)
+        generated |= {value for field in spec.generate if isinstance(value := data.get(field), str)}
+    return frozenset(value for value in generated if len(value) >= _SHORTEST)
 
 
 def containers(pod: Manifest) -> Iterator[Manifest]:
@@ -71,16 +71,16 @@ def _default_account(session: Session) -> Evidence:
 
 
 def _at_rest(session: Session) -> Evidence:
-    """What a reader of Secrets would find. Nobody who is attacked has the right: it is looked at with the caller's."""
+    """What a reader of Secrets would see. The compromised pod may not read them, so the caller's rights are used."""
     values = secret_values(session)
     if not values:
         return not_measured("the service has no secret in a Vault of this stack")
     answer = session.admin.call("GET", f"/api/v1/namespaces/{session.service.namespace}/secrets")
     if not answer.ok:
         return not_measured(f"{answer.status} {answer.message}")
-    found = sorted(item["metadata"]["name"] for item in answer.items if values & set(_decoded(item)))
-    if found:
-        return succeeded(f"Secret {', '.join(found)} holds a value of {key(session.service)}")
+    secrets = sorted(item["metadata"]["name"] for item in answer.items if values & set(_decoded(item)))
+    if secrets:
+        return succeeded(f"Secret {', '.join(secrets)} holds a value of {key(session.service)}")
     return blocked(f"{len(answer.items)} Kubernetes Secrets in the namespace, none holds one of {len(values)} values")
 
 

@@ -1,20 +1,20 @@
-"""Attack 1: from the compromised pod to the database, by the live rules of the network and of the mesh."""
+"""Attack 1: connect from the compromised pod to the database, judged by the live rules of network and mesh."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from components.mesh_metadata import HBONE_PORT
-from components.service_spec import ServiceSpec
+from components.kube.mesh_labels import HBONE_PORT
+from components.service.file.service import ServiceSpec
 from zt.attack.attempt import Attempt
 from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import by_rights
-from zt.attack.manifest import Manifest
 from zt.attack.network import Address, Decision, Pod, egress, ingress
 from zt.attack.session import MESH_ROOT, NAME, Session
+from zt.cluster.manifest import Manifest
 
 METADATA_SERVICE, INTERNET = Address("169.254.169.254"), Address("203.0.113.10")
-"""The cloud's metadata service, and an address of the documentation's network (RFC 5737) for the internet."""
+"""The cloud's metadata service, and an address reserved for documentation (RFC 5737) as the internet."""
 
 Way = Callable[[Sequence[Manifest], Pod, Pod, int], Decision]
 
@@ -25,17 +25,17 @@ _PLATFORM_PORT = 443
 
 
 def _live(session: Session, spec: ServiceSpec) -> Pod | None:
-    found = session.pods_of(spec)
-    return replace(session.end(found[0]), name=spec.name) if found else None
+    pods = session.pods_of(spec)
+    return replace(session.end(pods[0]), name=spec.name) if pods else None
 
 
 def _undeclared(session: Session) -> Iterator[tuple[Pod, Pod, int]]:
-    """Each connection between services that no service file declares, and those of a pod that none declares at all."""
+    """Each connection that no service file declares: between services, and from a pod that is in no file."""
     live = [(spec, pod) for spec in session.declared.services if (pod := _live(session, spec))]
     for spec, target in live:
         yield session.imagined(_INTRUDER), target, spec.port
         for other, source in live:
-            if other != spec and (spec.namespace, spec.name) not in other.callees():
+            if other != spec and spec.ref not in other.callees():
                 yield source, target, spec.port
 
 
@@ -46,10 +46,9 @@ def _judge(decision: Decision, what: str, rule: str) -> Evidence:
 
 
 def _by_network(session: Session, way: Way, source: Pod, target: Pod, port: int) -> Evidence:
-    """What the network says of a connection.
+    """Whether the network policies let a connection through.
 
-    To a pod of the ambient mode there is a second way beside the port itself, the mesh's tunnel. Out of that only the
-    mesh lets it go on to a port.
+    A pod in ambient mode can also be reached through the mesh's tunnel, and then the mesh decides about the port.
     """
     policies, what = session.network_policies, f"{source} to {target}:{port}"
     decision = way(policies, source, target, port)
@@ -66,25 +65,25 @@ def _connect_in(session: Session) -> Evidence:
 
 
 def _connect_out(session: Session) -> Evidence:
-    own = _live(session, session.service)
-    if own is None:
+    compromised = _live(session, session.service)
+    if compromised is None:
         return not_measured("no pod of the service runs")
     targets = [*_other_services(session), *_platform_pods(session)]
-    sources = (own, session.imagined(_INTRUDER))
+    sources = (compromised, session.imagined(_INTRUDER))
     tries = [_by_network(session, egress, source, target, port) for source in sources for target, port in targets]
     return together(tries, "no other pod runs")
 
 
 def _other_services(session: Session) -> Iterator[tuple[Pod, int]]:
-    """What the service does not call, at its port; what it calls, at another one."""
+    """The services that this one does not call, at their port, and those that it calls, at another port."""
     callees = session.service.callees()
     for spec in session.declared.others:
         if target := _live(session, spec):
-            yield target, _OTHER_PORT if (spec.namespace, spec.name) in callees else spec.port
+            yield target, _OTHER_PORT if spec.ref in callees else spec.port
 
 
 def _platform_pods(session: Session) -> Iterator[tuple[Pod, int]]:
-    """One pod of each account that is no service's."""
+    """One pod of each account that belongs to no service."""
     services = {(spec.namespace, spec.name) for spec in session.declared.services}
     ends = {(end.namespace, end.account): end for end in map(session.end, session.pods)}
     for account, end in sorted(ends.items()):
@@ -93,15 +92,15 @@ def _platform_pods(session: Session) -> Iterator[tuple[Pod, int]]:
 
 
 def _leave(session: Session) -> Evidence:
-    own = _live(session, session.service)
-    if own is None:
+    compromised = _live(session, session.service)
+    if compromised is None:
         return not_measured("no pod of the service runs")
     policies = session.network_policies
-    # A host of its own outside opens the internet at that one port.
+    # An egress rule for a host name opens the whole internet at that port.
     declared = {(INTERNET, outside.port) for outside in session.service.egress if not outside.cidrs}
     places = ((METADATA_SERVICE, 80), (INTERNET, 443), (INTERNET, 53))
     tries = [
-        _judge(egress(policies, own, target, port), f"{own} to {target}:{port}", "NetworkPolicy")
+        _judge(egress(policies, compromised, target, port), f"{compromised} to {target}:{port}", "NetworkPolicy")
         for target, port in places
         if (target, port) not in declared
     ]
@@ -123,16 +122,16 @@ def _identity(session: Session) -> Evidence:
 
 def _called(session: Session) -> list[tuple[Pod, int]]:
     callees = session.service.callees()
-    found = [spec for spec in session.declared.others if (spec.namespace, spec.name) in callees]
-    return [(target, spec.port) for spec in found if (target := _live(session, spec))]
+    called = [spec for spec in session.declared.others if spec.ref in callees]
+    return [(target, spec.port) for spec in called if (target := _live(session, spec))]
 
 
 def _forged_label(session: Session) -> Evidence:
-    """The labels of a declared caller are whatever a pod's author writes; its certificate is not."""
-    own = _live(session, session.service)
-    if own is None:
+    """Copy the labels of a declared caller. Whoever writes a pod chooses its labels, but not its certificate."""
+    compromised = _live(session, session.service)
+    if compromised is None:
         return not_measured("no pod of the service runs")
-    impostor = replace(own, account=_INTRUDER, name=_INTRUDER)
+    impostor = replace(compromised, account=_INTRUDER, name=_INTRUDER)
     tries: list[Evidence] = []
     for target, port in _called(session):
         arrival = HBONE_PORT if target.ambient else port
@@ -149,28 +148,28 @@ def _without_certificate(session: Session) -> Evidence:
         if (target := _live(session, spec)) is None:
             continue
         mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, target, spec.port)
-        what = f"clear text to {target}:{spec.port}: PeerAuthentication {by or 'none'} says {mode}"
+        what = f"plaintext to {target}:{spec.port}: PeerAuthentication {by or 'none'} says {mode}"
         tries.append(blocked(what) if mode == "STRICT" else succeeded(what))
     return together(tries, _NO_PODS)
 
 
 def _unlisted(session: Session) -> Evidence:
-    """A workload that nobody wrote a policy for: what holds for it is the mesh's own default."""
+    """Connect to a workload without a policy, for which the mesh's default holds."""
     target = session.imagined("unlisted")
-    own = Peer(session.declared.trust_domain, session.service.namespace, session.service.name)
+    caller = Peer(session.declared.trust_domain, session.service.namespace, session.service.name)
     tries = [
         _judge(
             authorized(session.authorization_policies, MESH_ROOT, target, peer, session.service.port),
             f"{peer.principal or 'nobody'} to a workload without a policy",
             "AuthorizationPolicy",
         )
-        for peer in (own, NOBODY)
+        for peer in (caller, NOBODY)
     ]
     return together(tries, _NO_PODS)
 
 
 def _over_wide(session: Session) -> Evidence:
-    """A source without a field reads as a restriction and would be none: istiod refuses to take it."""
+    """Create a policy whose source has no field: it looks like a restriction and is none, so istiod refuses it."""
     body: Manifest = {
         "apiVersion": "security.istio.io/v1",
         "kind": "AuthorizationPolicy",
@@ -233,7 +232,7 @@ ATTEMPTS = (
         _unlisted,
     ),
     _attempt(
-        "clear-text",
+        "plaintext",
         "Speak to each service without a certificate.",
         Control("mtls", "MeshSecurity: PeerAuthentication"),
         _without_certificate,

@@ -1,4 +1,4 @@
-"""Attack 3: Vault by hand from a shell in the compromised pod, without its agent and with its agent's token."""
+"""Attack 3: use Vault from a shell in the compromised pod, without a token and with its agent's token."""
 
 import base64
 import json
@@ -6,19 +6,20 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
-from components.service_vault import TOKEN_AUDIENCE, TOKEN_MAX_TTL_SECONDS
+from components.kube.names import TOKEN_AUDIENCE
+from components.service.manifests.vault import TOKEN_MAX_TTL_SECONDS
 from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
-from zt.attack.manifest import Manifest, parts, word, words
 from zt.attack.session import Session, key
 from zt.attack.vault_api import Vault, VaultAnswer, by_login, by_policy
+from zt.cluster.manifest import Manifest, parts, texts, word
 
-# What injection puts beside the application: the token of the agent and of the proxy is theirs.
+# Containers that injection adds. Their tokens belong to the agent and the proxy, not to the application.
 _PLATFORM_CONTAINERS = ("istio-proxy", "istio-validation", "istio-init", "vault-agent", "vault-agent-init")
 _NO_VAULT = "this stack has no Vault"
 _NO_SECRET = "the service has no secret in Vault"  # noqa: S105 - a sentence
 _MONTH_SECONDS = 30 * 86400
-# No secret has this version: a write that is allowed is refused by it, and nothing is written.
+# No secret has this version, so an allowed write fails its check-and-set and changes nothing.
 _IMPOSSIBLE_VERSION = 2**31 - 1
 
 WithVault = Callable[[Session, Vault], Evidence]
@@ -29,7 +30,7 @@ def in_vault(run: WithVault) -> Callable[[Session], Evidence]:
     return lambda session: not_measured(_NO_VAULT) if session.vault is None else run(session, session.vault)
 
 
-def own_paths(session: Session) -> list[str]:
+def declared_paths(session: Session) -> list[str]:
     """The paths of Vault that the service's file declares."""
     declared, spec = session.declared, session.service
     paths = [f"{declared.kv_mount}/data/{spec.namespace}/{spec.name}/{name}" for name in sorted(spec.secrets)]
@@ -37,15 +38,17 @@ def own_paths(session: Session) -> list[str]:
 
 
 def foreign_paths(session: Session) -> list[str]:
-    """The paths of every other service, and some that no service has."""
+    """The paths of every other service, and two that belong to no service."""
     mine = session.service.namespace
-    found = [path for other in session.declared.others for path in own_paths(_as(session, other.namespace, other.name))]
+    others = [
+        path for other in session.declared.others for path in declared_paths(_as(session, other.namespace, other.name))
+    ]
     mounts = session.declared.kv_mount, session.declared.database_mount
-    return [*found, f"{mounts[0]}/data/{mine}/nobody/unknown", f"{mounts[0]}/data/elsewhere/nobody/unknown"]
+    return [*others, f"{mounts[0]}/data/{mine}/nobody/unknown", f"{mounts[0]}/data/elsewhere/nobody/unknown"]
 
 
 def _as(session: Session, namespace: str, name: str) -> Session:
-    [spec] = [one for one in session.declared.services if (one.namespace, one.name) == (namespace, name)]
+    [spec] = [spec for spec in session.declared.services if (spec.namespace, spec.name) == (namespace, name)]
     return Session(replace(session.declared, service=spec), session.admin, session.vault)
 
 
@@ -66,13 +69,15 @@ def _mounted(pod: Manifest, session: Session) -> Evidence:
 
 def _holds_token(volume: Manifest, session: Session) -> bool:
     sources = parts(volume, "projected", "sources")
-    audiences = [word(one, "serviceAccountToken", "audience") for one in sources if "serviceAccountToken" in one]
-    # A service that declares rights on the API has a token for it, and for nothing else.
+    audiences = [
+        word(source, "serviceAccountToken", "audience") for source in sources if "serviceAccountToken" in source
+    ]
+    # A service that declares rights on the Kubernetes API has a token for it, without an audience.
     return any(audience or not session.service.kubernetes_api for audience in audiences)
 
 
 def _without_token(session: Session, vault: Vault) -> Evidence:
-    paths = own_paths(session)
+    paths = declared_paths(session)
     tries = [
         by_policy(vault.call("GET", path, token), path)
         for path in paths[:1]
@@ -95,7 +100,7 @@ def _wrong_audience(session: Session, vault: Vault) -> Evidence:
 
 
 def _forged_token(session: Session, vault: Vault) -> Evidence:
-    """The claims of a real token, signed by nobody whom the API server knows."""
+    """Log in with the claims of a real token, signed with a key that the API server does not know."""
     real = session.token(session.service.namespace, session.service.name, TOKEN_AUDIENCE)
     header, claims, _ = real.split(".")
     signature = base64.urlsafe_b64encode(secrets.token_bytes(256)).decode().rstrip("=")
@@ -111,13 +116,13 @@ def _other_role(session: Session, vault: Vault) -> Evidence:
 
 
 def capabilities(session: Session, vault: Vault, paths: list[str]) -> VaultAnswer:
-    """What Vault says that the pod's token may do at some paths."""
+    """The capabilities of the pod's token at some paths, as Vault reports them."""
     return vault.call("POST", "sys/capabilities-self", session.vault_token, {"paths": paths})
 
 
 def _other_secrets(session: Session, vault: Vault) -> Evidence:
     paths = foreign_paths(session)
-    # Asking for database credentials would make some, were it allowed.
+    # A request for database credentials would create some if it were allowed.
     kv = [path for path in paths if path.startswith(f"{session.declared.kv_mount}/")]
     tries = [by_policy(vault.call("GET", path, session.vault_token), path) for path in kv]
     credentials = [path for path in paths if path not in kv]
@@ -131,9 +136,9 @@ def _denied(session: Session, vault: Vault, paths: list[str], harmless: tuple[st
     if not answer.ok:
         return [not_measured(f"sys/capabilities-self: {answer.status} {answer.errors}")]
     return [
-        succeeded(f"{path}: {', '.join(sorted(found))}") if found else blocked(f"Vault says deny for {path}")
+        succeeded(f"{path}: {', '.join(sorted(rights))}") if rights else blocked(f"Vault says deny for {path}")
         for path in paths
-        for found in [set(words(answer.data, path)) - {"deny", *harmless}]
+        for rights in [set(texts(answer.data, path)) - {"deny", *harmless}]
     ]
 
 
@@ -144,16 +149,16 @@ def _list(session: Session, vault: Vault) -> Evidence:
 
 
 def _write(session: Session, vault: Vault) -> Evidence:
-    kv = [path for path in own_paths(session) if path.startswith(f"{session.declared.kv_mount}/")]
+    kv = [path for path in declared_paths(session) if path.startswith(f"{session.declared.kv_mount}/")]
     body = {"data": {}, "options": {"cas": _IMPOSSIBLE_VERSION}}
     return together([by_policy(vault.call("POST", path, session.vault_token, body), path) for path in kv], _NO_SECRET)
 
 
 def _look_around(session: Session, vault: Vault) -> Evidence:
-    auth, own = session.declared.auth_path, key(session.service)
+    auth, role = session.declared.auth_path, key(session.service)
     reads = (
-        *(f"sys/policies/acl/{own}", "sys/mounts", "sys/auth", "sys/audit"),
-        *(f"auth/{auth}/config", f"auth/{auth}/role/{own}"),
+        *(f"sys/policies/acl/{role}", "sys/mounts", "sys/auth", "sys/audit"),
+        *(f"auth/{auth}/config", f"auth/{auth}/role/{role}"),
     )
     lists = ("sys/policies/acl", f"auth/{auth}/role", "auth/token/accessors")
     tries = [by_policy(vault.call("GET", path, session.vault_token), path) for path in reads]
@@ -162,12 +167,12 @@ def _look_around(session: Session, vault: Vault) -> Evidence:
 
 
 def _take_over(session: Session, vault: Vault) -> Evidence:
-    """What would do harm were it allowed is asked about, not done: Vault tells a token its own rights."""
-    auth, own = session.declared.auth_path, key(session.service)
+    """Ask Vault which harmful requests the token may make. None is made."""
+    auth, role = session.declared.auth_path, key(session.service)
     devices = [f"sys/audit/audit-{number}" for number in range(1, session.declared.posture.audit_devices + 1)]
-    paths = [*devices, f"sys/policies/acl/{own}", f"auth/{auth}/config", f"auth/{auth}/role/{own}"]
+    paths = [*devices, f"sys/policies/acl/{role}", f"auth/{auth}/config", f"auth/{auth}/role/{role}"]
     more = ["sys/seal", "sys/mounts/zt-attack", "sys/auth/zt-attack", "sys/leases/revoke-prefix/auth"]
-    # To see them is another attempt.
+    # Reading and listing them is another attempt.
     return together(_denied(session, vault, [*paths, *more], ("read", "list")), _NO_VAULT)
 
 
@@ -189,8 +194,8 @@ def _outlive(session: Session, vault: Vault) -> Evidence:
     granted = answer.auth.get("lease_duration")
     if not answer.ok or not isinstance(granted, int):
         return not_measured(f"auth/token/renew-self: {answer.status} {answer.errors}")
-    said = f"asked for {_MONTH_SECONDS} s, granted {granted} s"
-    return blocked(said) if granted <= TOKEN_MAX_TTL_SECONDS else succeeded(said)
+    lifetimes = f"asked for {_MONTH_SECONDS} s, granted {granted} s"
+    return blocked(lifetimes) if granted <= TOKEN_MAX_TTL_SECONDS else succeeded(lifetimes)
 
 
 _ROLE = Control("vault", "SecureService: a Vault role bound to one service account and audience")

@@ -1,23 +1,23 @@
-"""Whether the live rules of the mesh let a request through: AuthorizationPolicies, and the mode of mutual TLS.
+"""Whether the live AuthorizationPolicies let a request through, and which mode of mutual TLS holds.
 
 https://istio.io/latest/docs/reference/config/security/authorization-policy/ : a DENY that matches denies; without any
-ALLOW for the workload everything is allowed; otherwise one of them has to match. A field that is not judged here
-(a path, a token's claim, a network) counts for the attacker: an ALLOW is taken to match it, a DENY not to.
+ALLOW for the workload everything is allowed; otherwise one of them has to match. A field that is not evaluated here
+(a path, a token's claim, a network) counts in favour of the attacker: an ALLOW matches it, a DENY does not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from components.mesh_metadata import DRY_RUN
-from zt.attack.manifest import Manifest, part, parts, word, words
+from components.kube.mesh_labels import DRY_RUN
 from zt.attack.network import Decision, Pod, selects
+from zt.cluster.manifest import Manifest, part, parts, texts, word
 
 _UNSET = ("", "UNSET")
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Who asks: the identity of its certificate. Empty: it has none, and speaks in clear text."""
+    """The caller's identity by its certificate. Empty for a caller that has none and speaks plaintext."""
 
     trust_domain: str
     namespace: str
@@ -25,7 +25,7 @@ class Peer:
 
     @property
     def principal(self) -> str:
-        """As an AuthorizationPolicy names it."""
+        """The identity as an AuthorizationPolicy names it."""
         return f"{self.trust_domain}/ns/{self.namespace}/sa/{self.account}" if self.account else ""
 
 
@@ -33,7 +33,7 @@ NOBODY = Peer("", "", "")
 
 
 def authorized(policies: Iterable[Manifest], root: str, target: Pod, peer: Peer, port: int) -> Decision:
-    """Whether the policies let a peer through to a port of a workload. `root` is the namespace of mesh-wide ones."""
+    """Whether the policies let a peer through to a port of a workload. `root` holds the mesh-wide policies."""
     applying = [policy for policy in policies if _applies(policy, root, target)]
     denying = [
         policy
@@ -52,7 +52,7 @@ def authorized(policies: Iterable[Manifest], root: str, target: Pod, peer: Peer,
 def _applies(policy: Manifest, root: str, target: Pod) -> bool:
     metadata, spec = policy["metadata"], part(policy, "spec")
     if word(metadata, "annotations", DRY_RUN) == "true" or spec.get("targetRefs") or spec.get("targetRef"):
-        # A dry run denies nothing; one for a Gateway or a waypoint is not the workload's.
+        # A dry run denies nothing, and a policy for a Gateway or a waypoint is not for the workload.
         return False
     return metadata["namespace"] in (root, target.namespace) and selects(part(spec, "selector"), target.labels)
 
@@ -74,8 +74,8 @@ def _rule_matches(rule: Manifest, peer: Peer, port: int, *, unknown: bool) -> bo
     sources, operations = parts(rule, "from"), parts(rule, "to")
     facts = _facts(peer, port)
     return (
-        (not sources or any(_all_match(part(one, "source"), facts, unknown) for one in sources))
-        and (not operations or any(_all_match(part(one, "operation"), facts, unknown) for one in operations))
+        (not sources or any(_all_match(part(entry, "source"), facts, unknown) for entry in sources))
+        and (not operations or any(_all_match(part(entry, "operation"), facts, unknown) for entry in operations))
         and all(_condition_holds(condition, facts, unknown) for condition in parts(rule, "when"))
     )
 
@@ -110,15 +110,15 @@ def _condition_holds(condition: Manifest, facts: Mapping[str, str], unknown: boo
     key = condition["key"]
     if key not in facts:
         return unknown
-    values, never = words(condition, "values"), words(condition, "notValues")
-    found = facts[key]
-    return (not values or any(_value_matches(value, found) for value in values)) and not any(
-        _value_matches(value, found) for value in never
+    values, never = texts(condition, "values"), texts(condition, "notValues")
+    value_of_peer = facts[key]
+    return (not values or any(_value_matches(value, value_of_peer) for value in values)) and not any(
+        _value_matches(value, value_of_peer) for value in never
     )
 
 
 def _value_matches(pattern: str, value: str) -> bool:
-    """Exact, by prefix (`abc*`), by suffix (`*abc`), or present at all (`*`). Nobody has no value."""
+    """Whether a value matches exactly, by prefix (`abc*`), by suffix (`*abc`), or as any text (`*`)."""
     if not value:
         return False
     if pattern == "*":
@@ -131,13 +131,13 @@ def _value_matches(pattern: str, value: str) -> bool:
 def mtls_mode(policies: Sequence[Manifest], root: str, target: Pod, port: int) -> tuple[str, str]:
     """The mode of mutual TLS at a port of a workload, and the PeerAuthentication that sets it.
 
-    The workload's own comes first, then its namespace's, then the mesh's; of two the older one. Without any it is
-    PERMISSIVE. https://istio.io/latest/docs/reference/config/security/peer_authentication/
+    The policy of the workload comes before that of its namespace and that of the mesh; of two, the older one decides.
+    Without any it is PERMISSIVE. https://istio.io/latest/docs/reference/config/security/peer_authentication/
     """
     older = sorted(policies, key=lambda policy: word(policy, "metadata", "creationTimestamp"))
-    own = [policy for policy in older if policy["metadata"]["namespace"] == target.namespace]
-    of_workload = [policy for policy in own if _selector(policy) and selects(_selector(policy), target.labels)]
-    of_namespace = [policy for policy in own if not _selector(policy)]
+    in_namespace = [policy for policy in older if policy["metadata"]["namespace"] == target.namespace]
+    of_workload = [policy for policy in in_namespace if _selector(policy) and selects(_selector(policy), target.labels)]
+    of_namespace = [policy for policy in in_namespace if not _selector(policy)]
     of_mesh = [policy for policy in older if policy["metadata"]["namespace"] == root and not _selector(policy)]
     for policy in (*of_workload, *of_namespace, *of_mesh):
         if (mode := _mode(policy, port)) not in _UNSET:
@@ -150,6 +150,6 @@ def _selector(policy: Manifest) -> Manifest:
 
 
 def _mode(policy: Manifest, port: int) -> str:
-    # Only a workload's own policy may have ports of its own.
+    # Only a policy of one workload may set a mode for a port.
     at_port = word(policy, "spec", "portLevelMtls", str(port), "mode") if _selector(policy) else ""
     return at_port if at_port not in _UNSET else word(policy, "spec", "mtls", "mode")

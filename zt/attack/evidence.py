@@ -1,22 +1,24 @@
-"""What an attempt came to, and the control of the platform that is to stop it."""
+"""The result of an attempt, and the control of the platform that should stop it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from zt.project.errors import CommandError
+
 _ANSWER = 220
 
 
-class StackError(Exception):
-    """The stack cannot be attacked: the cluster or Vault does not answer, or the service is not there. One line."""
+class StackError(CommandError):
+    """The stack cannot be attacked: the cluster or Vault does not answer, or the service does not run. One line."""
 
 
 class UntriedError(Exception):
-    """An attempt lacks what it needs on this stack. One line: what."""
+    """An attempt lacks something on this stack. One line names it."""
 
 
 class Result(StrEnum):
-    """What became of an attempt. `NOT_MEASURED`: it cannot be replayed here, and the answer says why."""
+    """How an attempt ended. `NOT_MEASURED`: it cannot be replayed here, and the answer says why."""
 
     BLOCKED = "blocked"
     SUCCEEDED = "succeeded"
@@ -25,9 +27,9 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Control:
-    """What is to stop an attempt: a layer of the posture table, the component that makes it, the rules of the library.
+    """What should stop an attempt: a layer of the posture table, its component, and the rules of the library.
 
-    `identity` stands for what no posture relaxes: a service account without rights, a Vault role bound to it.
+    The layer `identity` is relaxed by no posture: a service account without rights, and a Vault role bound to it.
     """
 
     layer: str
@@ -35,13 +37,13 @@ class Control:
     rules: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """As a person reads it."""
+        """The control as a person reads it."""
         return f"{self.layer}: {', '.join(self.rules) or self.component}"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The result of an attempt, and the answer it rests on: the API server's, Vault's, admission's, or a policy's."""
+    """The result of an attempt, and the answer that shows it: of the API server, Vault, admission or a policy."""
 
     result: Result
     answer: str
@@ -63,21 +65,21 @@ def not_measured(why: str) -> Evidence:
 
 
 def short(text: str) -> str:
-    """An answer in one line that fits a table."""
+    """An answer as one line that fits into a table."""
     line = " ".join(text.split())
     return line if len(line) <= _ANSWER else f"{line[: _ANSWER - 1].rstrip()}…"
 
 
 def together(tries: Sequence[Evidence], nothing: str) -> Evidence:
-    """Several tries as one: one that succeeds decides; otherwise one that could not be measured does.
+    """Several tries as one evidence. A success decides, or else a try that could not be measured.
 
-    The answer of several refused tries is the first one's, with their number. Without any try it is `nothing`.
+    If all were refused, the answer is that of the first one with their number. Without a try it is `nothing`.
     """
     for result in (Result.SUCCEEDED, Result.NOT_MEASURED):
-        found = [one for one in tries if one.result is result]
-        if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            return Evidence(result, f"{found[0].answer}{more}")
+        decisive = [evidence for evidence in tries if evidence.result is result]
+        if decisive:
+            more = f" (and {len(decisive) - 1} more)" if len(decisive) > 1 else ""
+            return Evidence(result, f"{decisive[0].answer}{more}")
     if not tries:
         return not_measured(nothing)
     return Evidence(

@@ -1,4 +1,4 @@
-"""Requests to the API server as one identity or another; a refusal is an answer like any other."""
+"""Requests to the API server as different identities. A refusal is an answer, not an error."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,17 +10,18 @@ import urllib3.exceptions
 from kubernetes.client import ApiClient, ApiException, Configuration
 
 from zt.attack.evidence import Evidence, StackError, blocked, not_measured, succeeded
-from zt.attack.manifest import Manifest, parts
-from zt.compliance_cluster import Access, ClusterError, connect
+from zt.cluster.access import Access, ClusterError, connect
+from zt.cluster.manifest import Manifest, parts
 
 _SECONDS = (5, 60)
 _JSON, _MERGE_PATCH = "application/json", "application/merge-patch+json"
+_QUOTA = "exceeded quota"
 _UNANSWERED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said. `message` is its own text, of a refusal or an error."""
+    """A server's answer. `message` is its text for a refusal or an error."""
 
     status: int
     message: str
@@ -28,12 +29,12 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether it did what was asked."""
+        """Whether the request succeeded."""
         return self.status < HTTPStatus.BAD_REQUEST
 
     @property
     def unauthorized(self) -> bool:
-        """Whether the API server refused by who asks, before it looked at what."""
+        """Whether the API server refused the identity, before it looked at the object."""
         denied = "cannot" in self.message and "forbidden" in self.message
         return self.status == HTTPStatus.UNAUTHORIZED or (self.status == HTTPStatus.FORBIDDEN and denied)
 
@@ -50,7 +51,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """One request. Without a `token` it is made with the kubeconfig's own credentials."""
+    """One request. Without a `token` it is made with the credentials of the kubeconfig."""
 
     method: str
     path: str
@@ -76,38 +77,38 @@ class Kubernetes:
         return self.send(Call(method, f"{path}{query}", body, headers, self.token))
 
     def read(self, path: str) -> Answer:
-        """Read what an attempt is judged by. Raises `StackError` when the API server does not show it."""
+        """Read what an attempt is judged by. Raises `StackError` when the API server refuses."""
         answer = self.call("GET", path)
         if not answer.ok:
             raise StackError(f"{self.where} does not show {path}: {answer.status} {answer.message}")
         return answer
 
     def listed(self, path: str) -> list[Manifest]:
-        """The objects of a kind; none where the kind is not served. Raises `StackError`."""
+        """The objects of a kind, or none if the kind is not served. Raises `StackError`."""
         answer = self.call("GET", path)
         return [] if answer.status == HTTPStatus.NOT_FOUND else self.read(path).items if not answer.ok else answer.items
 
     def as_token(self, token: str) -> "Kubernetes":
-        """As whoever holds a bearer token, and with nothing else."""
+        """The API server with a bearer token and no other credentials."""
         return replace(self, token=token, headers={})
 
     def as_user(self, user: str, *groups: str) -> "Kubernetes":
-        """As another user, by impersonation."""
+        """The API server as another user, by impersonation."""
         headers = {"Impersonate-User": user}
         return replace(self, headers=headers | ({"Impersonate-Group": groups[0]} if groups else {}))
 
 
 def cluster(access: Access) -> Kubernetes:
-    """The cluster of a kubeconfig. Raises `StackError` for one that is not there."""
+    """The cluster of a kubeconfig. Raises `StackError` when it cannot be used."""
     try:
         live = connect(access)
     except ClusterError as error:
         raise StackError(str(error)) from error
-    own: Any = live.api
-    anonymous = _without_credentials(own.configuration)
+    authenticated: Any = live.api
+    anonymous = _without_credentials(authenticated.configuration)
 
     def send(call: Call) -> Answer:
-        api: Any = anonymous if call.token else own
+        api: Any = anonymous if call.token else authenticated
         bearer = {"Authorization": f"Bearer {call.token}"} if call.token else {}
         method, url, headers, body, *_ = api.param_serialize(
             call.method,
@@ -126,11 +127,11 @@ def cluster(access: Access) -> Kubernetes:
     return Kubernetes(send, live.where)
 
 
-def _without_credentials(own: Any) -> ApiClient:
+def _without_credentials(original: Any) -> ApiClient:
     settings: Any = Configuration()
     for name in ("host", "ssl_ca_cert", "verify_ssl", "tls_server_name", "proxy", "proxy_headers", "no_proxy"):
-        if hasattr(own, name):
-            setattr(settings, name, getattr(own, name))
+        if hasattr(original, name):
+            setattr(settings, name, getattr(original, name))
     settings.retries = 0
     return ApiClient(settings)
 
@@ -145,13 +146,34 @@ def _answer(status: int, text: bytes) -> Answer:
 
 
 def by_rights(answer: Answer, what: str) -> Evidence:
-    """What came of a request that its identity must have no right to make.
+    """The evidence of a request that its identity must have no right to make.
 
-    Anything but a refusal by identity or by admission means that the request passed authorization: an object that is
-    not there (404) is told only to whom may ask for it.
+    Anything but a refusal by identity or by admission means that the request passed authorization: only an authorized
+    caller learns that an object does not exist (404).
     """
     if answer.unauthorized or answer.by_admission:
         return blocked(f"{answer.status} {answer.message}")
     if answer.status in _UNANSWERED:
         return not_measured(f"{what}: {answer.status} {answer.message}")
     return succeeded(f"{what}: authorized ({answer.status})")
+
+
+def past_authorization(answer: Answer, what: str) -> Evidence:
+    """The evidence of a request that the API server would pass on, to a kubelet or a pod: it may fail only there."""
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return succeeded(f"{what}: authorized, what it leads to failed ({answer.status})")
+    return by_rights(answer, what)
+
+
+def by_answer(answer: Answer, what: str) -> Evidence:
+    """The evidence of a complete request for something that its identity may partly have a right to.
+
+    A refusal by rights or by admission is the platform's; any other one, such as of an object that is not there, says
+    nothing of them.
+    """
+    if answer.ok:
+        return succeeded(f"{what}: admitted")
+    refused = answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and _QUOTA not in answer.message
+    if refused or answer.by_admission:
+        return blocked(f"{what}: {answer.status} {answer.message}")
+    return not_measured(f"{what}: {answer.status} {answer.message}")

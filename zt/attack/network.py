@@ -1,4 +1,4 @@
-"""Whether the live NetworkPolicies let a connection through, by their own semantics.
+"""Whether the live NetworkPolicies let a connection through.
 
 https://kubernetes.io/docs/concepts/services-networking/network-policies/ : a pod that a policy selects for a direction
 is isolated there, and only what a rule of any such policy allows gets through. A connection needs its source's egress
@@ -9,15 +9,15 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from components.mesh_metadata import AMBIENT, DATA_PLANE
-from zt.attack.manifest import Manifest, part, parts, words
+from components.kube.mesh_labels import AMBIENT, DATA_PLANE
+from zt.cluster.manifest import Manifest, part, parts, texts
 
 INGRESS, EGRESS = "Ingress", "Egress"
 
 
 @dataclass(frozen=True)
 class Pod:
-    """One end of a connection: what policies see of a pod. `ports` are its named ports."""
+    """A pod as one end of a connection, with what policies look at. `ports` are its named ports."""
 
     namespace: str
     labels: Mapping[str, str]
@@ -29,7 +29,7 @@ class Pod:
 
     @property
     def ambient(self) -> bool:
-        """Whether the proxy of its node takes it into the mesh; the pod's own word comes before its namespace's."""
+        """Whether the node's proxy takes the pod into the mesh. The pod's label overrides that of its namespace."""
         return (self.labels.get(DATA_PLANE) or self.namespace_labels.get(DATA_PLANE)) == AMBIENT[DATA_PLANE]
 
     def __str__(self) -> str:
@@ -53,13 +53,13 @@ End = Pod | Address
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether something is allowed, and by which policies: those that allow it, or those that isolate."""
+    """Whether a connection is allowed, and the policies that decide: those that allow it, or those that isolate."""
 
     allowed: bool
     by: tuple[str, ...]
 
     def __str__(self) -> str:
-        """The policies by their names."""
+        """The names of the policies."""
         return ", ".join(self.by) or "no policy"
 
 
@@ -73,10 +73,12 @@ def ingress(policies: Iterable[Manifest], source: End, target: Pod, port: int, p
     return _decide(policies, INGRESS, target, source, port, protocol)
 
 
-def _decide(policies: Iterable[Manifest], direction: str, own: Pod, peer: End, port: int, protocol: str) -> Decision:
-    isolating = [policy for policy in policies if _isolates(policy, direction, own)]
-    # A named port is one of the target's containers.
-    target = own if direction == INGRESS else peer
+def _decide(
+    policies: Iterable[Manifest], direction: str, selected: Pod, peer: End, port: int, protocol: str
+) -> Decision:
+    isolating = [policy for policy in policies if _isolates(policy, direction, selected)]
+    # A port name refers to the containers of the target.
+    target = selected if direction == INGRESS else peer
     named: Mapping[str, int] = target.ports if isinstance(target, Pod) else {}
     allowing = [
         policy
@@ -94,8 +96,8 @@ def _decide(policies: Iterable[Manifest], direction: str, own: Pod, peer: End, p
 
 def _isolates(policy: Manifest, direction: str, pod: Pod) -> bool:
     spec = part(policy, "spec")
-    # Absent, the types are Ingress, and Egress where the policy has such rules.
-    types = words(spec, "policyTypes") or [INGRESS, *([EGRESS] if parts(spec, "egress") else [])]
+    # The default is Ingress, plus Egress if the policy has egress rules.
+    types = texts(spec, "policyTypes") or [INGRESS, *([EGRESS] if parts(spec, "egress") else [])]
     in_namespace = policy["metadata"]["namespace"] == pod.namespace
     return direction in types and in_namespace and selects(part(spec, "podSelector"), pod.labels)
 
@@ -120,22 +122,22 @@ def _in_block(block: Manifest, ip: str) -> bool:
     if not ip:
         return False
     address = ipaddress.ip_address(ip)
-    excepted = any(address in ipaddress.ip_network(cidr) for cidr in words(block, "except"))
+    excepted = any(address in ipaddress.ip_network(cidr) for cidr in texts(block, "except"))
     return address in ipaddress.ip_network(block["cidr"]) and not excepted
 
 
 def _ports_match(ports: Sequence[Manifest], port: int, protocol: str, named: Mapping[str, int]) -> bool:
-    return not ports or any(_port_matches(one, port, protocol, named) for one in ports)
+    return not ports or any(_port_matches(entry, port, protocol, named) for entry in ports)
 
 
-def _port_matches(wanted: Manifest, port: int, protocol: str, named: Mapping[str, int]) -> bool:
-    if (wanted.get("protocol") or "TCP") != protocol:
+def _port_matches(entry: Manifest, port: int, protocol: str, named: Mapping[str, int]) -> bool:
+    if (entry.get("protocol") or "TCP") != protocol:
         return False
-    if (first := wanted.get("port")) is None:
+    if (first := entry.get("port")) is None:
         return True
     if isinstance(first, str):
         return named.get(first) == port
-    return first <= port <= wanted.get("endPort", first)
+    return first <= port <= entry.get("endPort", first)
 
 
 def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
@@ -146,13 +148,13 @@ def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 def _expression_holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
-    found = labels.get(expression["key"])
+    value = labels.get(expression["key"])
     match expression["operator"]:
         case "In":
-            return found in expression["values"]
+            return value in expression["values"]
         case "NotIn":
-            return found not in expression["values"]
+            return value not in expression["values"]
         case "Exists":
-            return found is not None
+            return value is not None
         case _:
-            return found is None
+            return value is None

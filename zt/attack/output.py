@@ -1,4 +1,4 @@
-"""A replay for a person, and as data for `zt report` and pipelines."""
+"""A replay as text for a person, and as JSON for `zt report` and pipelines."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from zt.attack.attacker import Attacker
 from zt.attack.attempt import TITLES
 from zt.attack.evidence import Result
 from zt.attack.replay import Replay, Row, outcome
@@ -18,17 +19,17 @@ _WIDTH = 110
 _INDENT = 15
 
 
-def text(found: Replay) -> str:
+def text(result: Replay) -> str:
     """The replay without colours, for a file or a pipe."""
     buffer = StringIO()
-    print_replay(found, Console(file=buffer, width=_WIDTH, color_system=None, highlight=False))
+    print_replay(result, Console(file=buffer, width=_WIDTH, color_system=None, highlight=False))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def print_replay(found: Replay, console: Console) -> None:
-    """Write the replay to a terminal: by attack, each attempt with what stopped it."""
+def print_replay(replay: Replay, console: Console) -> None:
+    """Write the replay to a terminal: for each attack its attempts, with what stopped them."""
     for number, title in TITLES.items():
-        rows = [row for row in found.rows if row.attempt.attack == number]
+        rows = [row for row in replay.rows if row.attempt.attack == number]
         if not rows:
             continue
         result = outcome(number, rows)
@@ -36,7 +37,7 @@ def print_replay(found: Replay, console: Console) -> None:
         for row in rows:
             _print_row(row, console)
         console.print()
-    console.print(Text(summary(found), style="bold red" if found.exit_code else "green"), soft_wrap=True)
+    console.print(Text(summary(replay), style="bold red" if replay.exit_code else "green"), soft_wrap=True)
 
 
 def _print_row(row: Row, console: Console) -> None:
@@ -47,38 +48,41 @@ def _print_row(row: Row, console: Console) -> None:
     line.append(f"  {row.seconds:.2f} s", style="dim")
     console.print(line)
     control = row.attempt.control
-    for said, style in ((row.tried, ""), (row.evidence.answer, "cyan"), (f"control: {control}", "dim")):
-        console.print(Padding(Text(said, style=style), (0, 0, 0, _INDENT)))
+    for line, style in ((row.tried, ""), (row.evidence.answer, "cyan"), (f"control: {control}", "dim")):
+        console.print(Padding(Text(line, style=style), (0, 0, 0, _INDENT)))
 
 
-def summary(found: Replay) -> str:
+def summary(replay: Replay) -> str:
     """The replay in one line."""
-    counts = ", ".join(f"{found.count(result)} {result}" for result in Result)
-    return f"{found.stack}: {len(found.rows)} attempts as {found.service}: {counts}"
+    counts = ", ".join(f"{replay.count(result)} {result}" for result in Result)
+    who = replay.service if replay.attacker is Attacker.POD else f"{replay.attacker} of {replay.service}"
+    return f"{replay.stack}: {len(replay.rows)} attempts as {who}: {counts}"
 
 
-def as_json(found: Replay) -> str:
+def as_json(replay: Replay) -> str:
     """The replay for scripts. `version` changes when a key changes its meaning or goes; keys may be added.
 
-        {"version": 1, "stack", "service": "namespace/name", "cluster", "vault": text,
+        {"version": 1, "stack", "as": ATTACKER, "service": "namespace/name", "cluster", "vault": text,
          "summary": {"blocked", "succeeded", "not measured": number},
          "attacks": [{"number", "title", "result": RESULT,
            "attempts": [{"name", "tried": text, "result": RESULT, "answer": text,
              "control": {"layer", "component": text, "rules": [text]}, "seconds": number}]}]}
 
+    ATTACKER is pod, namespace-admin or namespace-edit; the last two have their role in the namespace of the service.
     RESULT is blocked, succeeded or not measured. An attack of which nothing was tried is left out.
     """
     document = {
         "version": JSON_VERSION,
-        "stack": found.stack,
-        "service": found.service,
-        "cluster": found.cluster,
-        "vault": found.vault,
-        "summary": {result.value: found.count(result) for result in Result},
+        "stack": replay.stack,
+        "as": replay.attacker.value,
+        "service": replay.service,
+        "cluster": replay.cluster,
+        "vault": replay.vault,
+        "summary": {result.value: replay.count(result) for result in Result},
         "attacks": [
             {"number": number, "title": title, "result": result.value, "attempts": [_row(row) for row in rows]}
             for number, title in TITLES.items()
-            if (rows := [row for row in found.rows if row.attempt.attack == number])
+            if (rows := [row for row in replay.rows if row.attempt.attack == number])
             and (result := outcome(number, rows))
         ],
     }

@@ -1,9 +1,9 @@
-"""Every attempt of the six attacks, and a run of them: each in its turn, timed, judged by itself."""
+"""Every attempt of each attacker, and a run that makes and times them one after the other."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from components.typed_file import ConfigError, Problem
+from components.schema.problem import ConfigError, Problem
 from zt.attack import (
     attempts_api,
     attempts_certificate,
@@ -13,9 +13,12 @@ from zt.attack import (
     attempts_pods,
     attempts_vault,
 )
+from zt.attack.attacker import Attacker
 from zt.attack.attempt import TITLES, Attempt
 from zt.attack.evidence import Evidence, Result, UntriedError, not_measured
+from zt.attack.namespace import attempts as attempts_namespace
 from zt.attack.session import Session
+from zt.project.progress import Say
 
 ATTEMPTS: tuple[Attempt, ...] = (
     *attempts_network.ATTEMPTS,
@@ -26,11 +29,17 @@ ATTEMPTS: tuple[Attempt, ...] = (
     *attempts_pods.ATTEMPTS,
     *attempts_data.ATTEMPTS,
 )
+"""The attempts of a compromised pod."""
+
+
+def attempts_of(attacker: Attacker) -> tuple[Attempt, ...]:
+    """Every attempt of an attacker. The two roles try the same: what `edit` has no right to is refused by that."""
+    return attempts_namespace.ATTEMPTS if attacker.role else ATTEMPTS
 
 
 @dataclass(frozen=True)
 class Row:
-    """One attempt and what it came to."""
+    """One attempt and its result."""
 
     attempt: Attempt
     evidence: Evidence
@@ -43,6 +52,7 @@ class Replay:
     """A whole run."""
 
     stack: str
+    attacker: Attacker
     service: str
     cluster: str
     vault: str
@@ -58,24 +68,34 @@ class Replay:
         return int(bool(self.count(Result.SUCCEEDED)))
 
 
-def chosen(only: Sequence[str], attempts: Sequence[Attempt] = ATTEMPTS) -> tuple[Attempt, ...]:
-    """The attempts that are named, each by its name or by the number of its attack; all without a name.
+def chosen(only: Sequence[str], attacker: Attacker = Attacker.POD) -> tuple[Attempt, ...]:
+    """The attempts of an attacker with the given names or numbers of attacks, or all without any.
 
-    Raises `ConfigError` for a name that there is not.
+    Raises `ConfigError` for an unknown name, and for one of the other attacker.
     """
-    legal = [*map(str, TITLES), *(attempt.name for attempt in attempts)]
+    attempts = attempts_of(attacker)
+    legal = _names(attempts)
     if wrong := [name for name in only if name not in legal]:
-        raise ConfigError([Problem("zt attack", "--only", "no such attack", repr(wrong[0]), tuple(legal))])
-    return tuple(one for one in attempts if not only or one.name in only or str(one.attack) in only)
+        other = next((one for one in Attacker if wrong[0] in _names(attempts_of(one))), None)
+        message = f"an attack of --as {other}, not of --as {attacker}" if other else "no such attack"
+        raise ConfigError([Problem("zt attack", "--only", message, repr(wrong[0]), legal)])
+    return tuple(attempt for attempt in attempts if not only or attempt.name in only or str(attempt.attack) in only)
+
+
+def _names(attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    numbers = dict.fromkeys(str(attempt.attack) for attempt in attempts)
+    return (*numbers, *(attempt.name for attempt in attempts))
 
 
 def outcome(attack: int, rows: Iterable[Row]) -> Result | None:
-    """The result of an attack: succeeded when one attempt did, else blocked when one was; `None` without an attempt."""
+    """The result of an attack: succeeded if any attempt did, or else blocked if any was. `None` without attempts."""
     results = {row.evidence.result for row in rows if row.attempt.attack == attack}
-    return next((one for one in (Result.SUCCEEDED, Result.BLOCKED, Result.NOT_MEASURED) if one in results), None)
+    return next(
+        (result for result in (Result.SUCCEEDED, Result.BLOCKED, Result.NOT_MEASURED) if result in results), None
+    )
 
 
-def replay(session: Session, attempts: Sequence[Attempt], say: Callable[[str], None] = lambda _: None) -> Replay:
+def replay(session: Session, attempts: Sequence[Attempt], say: Say = lambda _: None) -> Replay:
     """Make the attempts one after the other. Raises `StackError` when the stack stops answering."""
     declared = session.declared
     service = f"{declared.service.namespace}/{declared.service.name}"
@@ -90,4 +110,4 @@ def replay(session: Session, attempts: Sequence[Attempt], say: Callable[[str], N
             evidence = not_measured(str(error))
         rows.append(Row(attempt, evidence, tried, session.clock() - started))
     vault = session.vault.where if session.vault else ""
-    return Replay(declared.stack, service, session.admin.where, vault, tuple(rows))
+    return Replay(declared.stack, session.attacker_kind, service, session.admin.where, vault, tuple(rows))

@@ -1,4 +1,4 @@
-"""One run against one stack: who attacks, what is there, and what has to be removed afterwards."""
+"""One run against one stack: the attacker, the live objects, and what has to be removed afterwards."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from components.posture import Posture
-from components.service_args import PlatformArgs
-from components.service_spec import USE, ServiceSpec
-from components.service_vault import TOKEN_AUDIENCE
+from components.config.posture import Posture
+from components.kube.names import AUTH_PATH, DATABASE_MOUNT, KV_MOUNT, TOKEN_AUDIENCE, USE
+from components.service.file.service import ServiceSpec
+from zt.attack.attacker import Attacker
 from zt.attack.authorization import Peer
 from zt.attack.evidence import Evidence, StackError, UntriedError
 from zt.attack.kubernetes_api import Answer, Kubernetes
-from zt.attack.manifest import Manifest, part, parts, word
 from zt.attack.network import Pod
+from zt.attack.temporary_rights import NAME, bind
 from zt.attack.vault_api import Vault, VaultAnswer
+from zt.cluster.manifest import Manifest, part, parts, word
 
-NAME = "zt-attack"
 MESH_ROOT = "istio-system"
 _TOKEN_SECONDS = 600
 _SETTLE_SECONDS = 10
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Declared:
-    """What the checkout says of the stack: its posture, its services, and the one whose pod is compromised."""
+    """The stack by the checkout's files: its posture, its services, and the one whose pod is compromised."""
 
     stack: str
     posture: Posture
@@ -38,9 +38,9 @@ class Declared:
     """What each rule does on the stack: off, audit, warn or deny."""
     phased: frozenset[str] = frozenset()
     """The rules of the important tier, which move to deny phase by phase."""
-    kv_mount: str = PlatformArgs.kv_mount
-    auth_path: str = PlatformArgs.auth_path
-    database_mount: str = PlatformArgs.database_mount
+    kv_mount: str = KV_MOUNT
+    auth_path: str = AUTH_PATH
+    database_mount: str = DATABASE_MOUNT
 
     @property
     def others(self) -> tuple[ServiceSpec, ...]:
@@ -58,12 +58,12 @@ def _deployer_rules(account: str) -> list[Manifest]:
 
 
 def key(spec: ServiceSpec) -> str:
-    """A service's role and policy in Vault, as `SecureServiceArgs.key`."""
+    """The name of a service's role and policy in Vault, as `SecureServiceArgs.key`."""
     return f"{spec.namespace}.{spec.name}"
 
 
 class Session:
-    """The compromised pod's credentials, made when they are first used, and the live rules that judge its network."""
+    """The attacker's credentials, created on first use, and the live rules that decide about a pod's network."""
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Session:
         operator_token: str = "",
         istiod: str = "",
         clock: Callable[[], float] = time.perf_counter,
+        attacker_kind: Attacker = Attacker.POD,
     ) -> None:
         self.declared = declared
         self.admin = admin
@@ -82,18 +83,19 @@ class Session:
         self.operator_token = operator_token
         self.istiod = istiod
         self.clock = clock
+        self.attacker_kind = attacker_kind
         self._undo = ExitStack()
 
     def __enter__(self) -> "Session":
-        """Nothing is made yet."""
+        """Start the run. Nothing is created yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove whatever the run made."""
+        """Remove everything that the run created."""
         self._undo.close()
 
     def afterwards(self, undo: Callable[[], object]) -> None:
-        """Have something undone when the run ends."""
+        """Call `undo` when the run ends."""
         self._undo.callback(undo)
 
     @property
@@ -102,7 +104,7 @@ class Session:
         return self.declared.service
 
     def token(self, namespace: str, account: str, audience: str = "") -> str:
-        """A fresh token of a service account, as its pod's volume would hold it. Raises `StackError`."""
+        """A new token of a service account, like the one in its pod's volume. Raises `StackError`."""
         answer = self.token_request(self.admin, namespace, account, audience)
         if not answer.ok:
             why = f"{answer.status} {answer.message}"
@@ -110,7 +112,7 @@ class Session:
         return answer.body["status"]["token"]
 
     def token_request(self, who: Kubernetes, namespace: str, account: str, audience: str = "") -> Answer:
-        """Ask for a token of a service account as somebody."""
+        """Ask for a token of a service account as the identity `who`."""
         spec: Manifest = {"expirationSeconds": _TOKEN_SECONDS, **({"audiences": [audience]} if audience else {})}
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         return who.call("POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
@@ -122,44 +124,50 @@ class Session:
 
     @cached_property
     def deployer(self) -> Kubernetes:
-        """The API server as somebody who may create pods of the service in its namespace, and nothing beyond it."""
+        """The API server as somebody who may create the service's pods in its namespace, and nothing else."""
         namespace = self.service.namespace
-        group = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
-        labels = {"app.kubernetes.io/managed-by": NAME}
-        api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": NAME, "labels": labels}}
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME}
-        subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": NAME}
-        made: dict[str, Manifest] = {
-            "roles": {**api, "kind": "Role", "rules": _deployer_rules(self.service.name)},
-            "rolebindings": {**api, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]},
-        }
-        for plural, body in made.items():
-            # Removed even when it is there already: a run that was killed left it.
-            self.afterwards(lambda plural=plural: self.admin.call("DELETE", f"{group}/{plural}/{NAME}"))
-            self.admin.call("POST", f"{group}/{plural}", body)
+        bind(self.admin, namespace, NAME, self.afterwards, rules=_deployer_rules(self.service.name))
         deployer = self.admin.as_user(NAME)
         self._wait_for_rights(deployer, namespace)
         return deployer
 
-    def _wait_for_rights(self, who: Kubernetes, namespace: str) -> None:
-        # The API server sees a new binding a moment after it is stored.
-        wanted = {"namespace": namespace, "verb": "create", "resource": "pods"}
+    @cached_property
+    def member(self) -> Kubernetes:
+        """The API server as somebody with the attacker's built-in role in the service's namespace, and nothing else.
+
+        Raises `StackError` when the role cannot be given: without its rights everything would look refused.
+        """
+        namespace, role = self.service.namespace, self.attacker_kind.role
+        # A name of its own: what a killed run left in another namespace gives this user nothing.
+        user = f"{NAME}-{role}-in-{namespace}"
+        answer = bind(self.admin, namespace, user, self.afterwards, role=role)
+        if not answer.ok:
+            raise StackError(f"the role {role} cannot be given in {namespace}: {answer.status} {answer.message}")
+        member = self.admin.as_user(user)
+        if not self._wait_for_rights(member, namespace):
+            raise StackError(f"the role {role} in {namespace} gives no right to create pods: no attempt would say much")
+        return member
+
+    def _wait_for_rights(self, who: Kubernetes, namespace: str) -> bool:
+        # A new binding takes effect a moment after it is stored.
+        attributes = {"namespace": namespace, "verb": "create", "resource": "pods"}
         review: Manifest = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": wanted},
+            "spec": {"resourceAttributes": attributes},
         }
         deadline = self.clock() + _SETTLE_SECONDS
         while self.clock() < deadline:
             answer = who.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
             if answer.ok and answer.body.get("status", {}).get("allowed"):
-                return
+                return True
             time.sleep(_POLL_SECONDS)
+        return False
 
     def login(self, vault: Vault) -> VaultAnswer:
         """Log in to Vault as the pod's agent does.
 
-        Raises `UntriedError` for a service that has nothing in Vault, `StackError` when Vault does not know another.
+        Raises `UntriedError` for a service that has nothing in Vault, and `StackError` when Vault refuses the login.
         """
         if not (self.service.secrets or self.service.database):
             raise UntriedError(f"{key(self.service)} has nothing in Vault, and so no role there")
@@ -179,15 +187,15 @@ class Session:
     @cached_property
     def namespaces(self) -> Mapping[str, Mapping[str, str]]:
         """The labels of each namespace."""
-        found = self.admin.read("/api/v1/namespaces").items
-        return {item["metadata"]["name"]: part(item, "metadata", "labels") for item in found}
+        namespaces = self.admin.read("/api/v1/namespaces").items
+        return {item["metadata"]["name"]: part(item, "metadata", "labels") for item in namespaces}
 
     @cached_property
     def pods(self) -> list[Manifest]:
-        """Every pod that has not ended."""
+        """Every pod that has not terminated."""
         ended = ("Succeeded", "Failed")
-        found = self.admin.read("/api/v1/pods").items
-        return [pod for pod in found if word(pod, "status", "phase") not in ended]
+        pods = self.admin.read("/api/v1/pods").items
+        return [pod for pod in pods if word(pod, "status", "phase") not in ended]
 
     def pods_of(self, spec: ServiceSpec) -> list[Manifest]:
         """The pods that run as a service."""
@@ -198,7 +206,7 @@ class Session:
         ]
 
     def end(self, pod: Manifest) -> Pod:
-        """A live pod as policies see it."""
+        """A live pod with what policies look at."""
         metadata, spec = pod["metadata"], pod["spec"]
         ports = [port for container in parts(spec, "containers") for port in parts(container, "ports")]
         return Pod(
@@ -212,7 +220,7 @@ class Session:
         )
 
     def imagined(self, app: str, account: str = "default") -> Pod:
-        """A pod beside the compromised one that nobody declared."""
+        """A pod in the compromised pod's namespace that no service file declares."""
         namespace = self.service.namespace
         return Pod(namespace, {"app": app}, account, app, "", self.namespaces.get(namespace, {}))
 

@@ -1,4 +1,4 @@
-"""Requests to Vault's HTTP API as an attacker makes them: by hand, with one token or none, refusals being answers."""
+"""Requests to Vault's HTTP API as an attacker makes them, with a token or none. A refusal is an answer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, cast
 import requests
 
 from zt.attack.evidence import Evidence, StackError, blocked, not_measured, succeeded
-from zt.attack.manifest import words
+from zt.cluster.manifest import texts
 
 _SECONDS = 30
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -16,7 +16,7 @@ _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDD
 
 @dataclass(frozen=True)
 class VaultAnswer:
-    """What Vault said. `errors` is its own text; values are in `data` and are never shown."""
+    """Vault's answer. `errors` is its text; values are in `data` and are never shown."""
 
     status: int
     errors: str
@@ -25,12 +25,12 @@ class VaultAnswer:
 
     @property
     def ok(self) -> bool:
-        """Whether it did what was asked."""
+        """Whether the request succeeded."""
         return self.status < HTTPStatus.BAD_REQUEST
 
     @property
     def forbidden(self) -> bool:
-        """Whether it refused by who asks."""
+        """Whether Vault refused the token's rights."""
         return self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -46,13 +46,13 @@ class VaultCall:
 
 @dataclass(frozen=True)
 class Vault:
-    """A Vault that answers anybody."""
+    """A Vault, reached without a login."""
 
     send: Callable[[VaultCall], VaultAnswer]
     where: str
 
     def call(self, method: str, path: str, token: str = "", body: dict[str, Any] | None = None) -> VaultAnswer:
-        """Make a request with a token, or with none."""
+        """Make a request with a token or without one."""
         return self.send(VaultCall(method, path, token, body))
 
     def login(self, auth_path: str, role: str, jwt: str) -> VaultAnswer:
@@ -62,17 +62,17 @@ class Vault:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a Vault is. `ca` is the file of its authority; empty: the system's."""
+    """Where a Vault is. `ca` is the file of its authority; empty for the system's authorities."""
 
     address: str
     ca: str = ""
     namespace: str = ""
     direct: bool = False
-    """Leave out the environment's proxies: the server is on loopback."""
+    """Ignore the environment's proxies, for a server on loopback."""
 
 
 def connect(place: Place) -> Vault:
-    """A Vault that serves. Raises `StackError` for one that cannot be reached or is sealed."""
+    """A Vault that is ready. Raises `StackError` for one that cannot be reached or is sealed."""
     session = requests.Session()
     session.verify = place.ca or True
     session.trust_env = not place.direct
@@ -103,13 +103,13 @@ def _answer(answer: requests.Response) -> VaultAnswer:
     except ValueError:
         read = {}
     body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-    errors = ", ".join(" ".join(str(error).split()) for error in words(body, "errors"))
-    # Some endpoints answer without the envelope.
+    errors = ", ".join(" ".join(str(error).split()) for error in texts(body, "errors"))
+    # Some endpoints answer without an envelope of `data`.
     return VaultAnswer(answer.status_code, errors, body.get("data") or body, body.get("auth") or {})
 
 
 def by_policy(answer: VaultAnswer, what: str) -> Evidence:
-    """What came of a request that a token's policies must not allow; what is not there is told to whom may ask."""
+    """The evidence of a request that a token's policies must not allow. Only an allowed caller gets a 404."""
     if answer.forbidden:
         return blocked(f"{answer.status} {answer.errors}")
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -118,7 +118,7 @@ def by_policy(answer: VaultAnswer, what: str) -> Evidence:
 
 
 def by_login(answer: VaultAnswer, what: str) -> Evidence:
-    """What came of a login that Vault must refuse."""
+    """The evidence of a login that Vault must refuse."""
     if answer.ok and answer.auth:
         return succeeded(f"{what}: logged in")
     if answer.status in _REFUSALS or answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -1,0 +1,1 @@
+"""The stack file and the posture table, read and checked."""

@@ -1,0 +1,129 @@
+"""Checks of the stack config that compare several keys."""
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from pydantic.alias_generators import to_camel
+
+from components.config.action import Action
+from components.config.ingress import ingress_problems
+from components.config.mesh import mesh_problems
+from components.config.posture import Posture, PostureError
+from components.config.problem_sink import ProblemSink
+from components.config.settings import Settings
+from components.config.stack_source import StackSource
+from components.config.vault import VaultSettings
+from components.schema.problem import UNSHOWN, Problem
+
+_VAULT_RULE = "disallow-secrets-in-environment"
+
+
+def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
+    """The problems that show only when several keys are compared."""
+    try:
+        posture = settings.decisions()
+    except PostureError:
+        return []
+    problems: list[Problem] = []
+
+    def problem(key: str, message: str, value: object = UNSHOWN, legal: Iterable[str] = ()) -> None:
+        problems.append(source.problem(key, message, value, legal))
+
+    _vault_problems(settings, posture, problem)
+    ingress_problems(settings.ingress, posture, (*settings.registries, *settings.platform_images), problem)
+    mesh_problems(settings.mesh, posture, problem)
+    _seal_problems(settings.vault, posture, problem)
+    if posture.vault:
+        _bootstrap_problems(settings, problem)
+        _snapshot_problems(settings, problem)
+        _pki_problems(settings, problem)
+    _delivery_problems(settings, posture, problem)
+    return problems
+
+
+def _delivery_problems(settings: Settings, posture: Posture, problem: ProblemSink) -> None:
+    vault = settings.vault
+    if vault.delivery == "injector":
+        return
+    if not posture.vault:
+        problem("vault.delivery", "this stack has no Vault to deliver from", vault.delivery, ["injector"])
+    if settings.environment == "production" and not (vault.delivery_reason or "").strip():
+        message = "required in production with vault.delivery external-secrets: each secret then lies in etcd, too"
+        problem("vault.deliveryReason", message)
+    if settings.databases:
+        message = (
+            "external-secrets brings no database users: set vault.delivery to injector, or leave the databases out"
+        )
+        problem("databases", message, sorted(settings.databases))
+
+
+def _seal_problems(vault: VaultSettings, posture: Posture, problem: ProblemSink) -> None:
+    if vault.mode == "helm" and vault.seal is None and posture.vault_replicas > 1:
+        problem("vault.seal", "required with several replicas: each one that restarts must unseal itself")
+    if vault.seal and vault.seal.static and vault.distribution == "vault":
+        problem("vault.seal.static", "HashiCorp Vault has no such seal: set vault.distribution to openbao")
+
+
+def _snapshot_problems(settings: Settings, problem: ProblemSink) -> None:
+    # The platform chooses the distribution's image, like its chart. Another image is checked like a service's.
+    image = settings.vault.snapshots.image
+    approved = (*settings.registries, *settings.platform_images)
+    if image and not any(image == name or image.startswith((f"{name}/", f"{name}:", f"{name}@")) for name in approved):
+        message = "not from registries or platformImages: list it there, or name another"
+        problem("vault.snapshots.image", message, image, approved)
+
+
+def _vault_problems(settings: Settings, posture: Posture, problem: ProblemSink) -> None:
+    vault = settings.vault
+    if not posture.vault:
+        if settings.databases:
+            problem("databases", "this stack has no Vault to make users in them", sorted(settings.databases))
+        if posture.important is Action.DENY and settings.phases.get(_VAULT_RULE) == "enforce":
+            problem(f"phases.{_VAULT_RULE}", "this stack has no Vault: its services hold their secrets in Kubernetes")
+        return
+    if vault.address is None:
+        problem("vault.address", "required while the posture has Vault on: the deployer configures Vault over it")
+        return
+    if vault.mode == "external" and posture.network_policies and not vault_networks(vault):
+        problem("vault.cidrs", f"required: a network policy cannot name the host of {vault.address}")
+    if len(vault.audit_paths) < posture.audit_devices:
+        message = f"{posture.audit_devices} audit devices are due, each with a path"
+        problem("vault.auditPaths", message, list(vault.audit_paths))
+    if vault.login.method == "cert":
+        for key, value in (("certFile", vault.login.cert_file), ("keyFile", vault.login.key_file)):
+            if value is None:
+                problem(f"vault.login.{key}", "required when vault.login.method is cert")
+
+
+def _bootstrap_problems(settings: Settings, problem: ProblemSink) -> None:
+    vault, bootstrap = settings.vault, settings.vault.bootstrap
+    if bootstrap is None:
+        return
+    if vault.login.method != bootstrap.login.kind:
+        problem("vault.login.method", "vault.bootstrap makes another", vault.login.method, [bootstrap.login.kind])
+    if vault.mode == "helm" and vault.seal is None:
+        problem("vault.seal", "required with vault.bootstrap: a new Vault must unseal itself")
+    if vault.mode == "external" and bootstrap.login.kubernetes:
+        problem("vault.bootstrap.login.kubernetes", "needs a Vault in the cluster: set vault.mode to helm")
+    if settings.environment == "production" and not (bootstrap.pgp_keys or bootstrap.plain_keys_reason):
+        problem("vault.bootstrap.pgpKeys", "required in production, or the reason to do without: plainKeysReason")
+
+
+def _pki_problems(settings: Settings, problem: ProblemSink) -> None:
+    elsewhere = settings.ingress.vault
+    if settings.vault.pki is None or elsewhere is None:
+        return
+    for name in sorted(elsewhere.model_fields_set & {"mount", "role", "auth_mount", "auth_role"}):
+        problem(f"ingress.vault.{to_camel(name)}", "leave it out: vault.pki makes the engine and its roles")
+
+
+def vault_networks(vault: VaultSettings) -> tuple[str, ...]:
+    """The networks of an external Vault: those in the stack file, or its address if that is an IP."""
+    if vault.cidrs or vault.address is None:
+        return vault.cidrs
+    try:
+        address = ipaddress.ip_address(urlsplit(vault.address).hostname or "")
+    except ValueError:
+        return ()
+    return (f"{address}/{address.max_prefixlen}",)

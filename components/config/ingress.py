@@ -1,0 +1,276 @@
+"""The section `ingress` of the stack config: the gateway, the limits of public services, and the issuer."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic.alias_generators import to_camel
+
+from components.config.overlay import OverlayAcme
+from components.config.posture import SCALE, Posture
+from components.config.problem_sink import ProblemSink
+from components.kube.names import PLATFORM_NAMESPACES
+from components.schema.fields import AbsolutePath, Cidr, HttpsAddress, Label, Replicas
+from components.schema.public import (
+    CIPHER_SUITES,
+    ROUTE_SETTINGS,
+    CipherSuite,
+    Headers,
+    Nothing,
+    RateLimit,
+    RateLimitSpec,
+    RequestBytes,
+)
+from components.schema.typed_file import IS_VALUE, NONE_OR_VALUE, TypedFile, misplaced
+
+
+def _email(value: str) -> str:
+    user, at, domain = value.partition("@")
+    if not (user and at and "." in domain) or " " in value:
+        raise ValueError("not a mail address")
+    return value
+
+
+def _directory(value: str) -> str:
+    if not re.fullmatch(r"https://[^\s/@?#]+(:\d{1,5})?/[^\s?#]+", value):
+        raise ValueError("not the directory of an ACME server such as https://acme.example.org/directory (TLS only)")
+    return value
+
+
+def _pinned_module(value: str) -> str:
+    host, slash, rest = value.partition("/")
+    if not slash or not ("." in host or ":" in host) or not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", rest):
+        raise ValueError("not a module by digest such as registry.example.org/waf/coraza@sha256:<64 hex digits>")
+    return value
+
+
+def _host_pattern(value: str) -> str:
+    if value != "*" and not re.fullmatch(
+        r"(\*\.)?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]*[a-z0-9])?", value
+    ):
+        raise ValueError("not a host such as www.example.org, all below a domain such as *.team.example.org, or *")
+    return value
+
+
+HostPattern = Annotated[StrictStr, AfterValidator(_host_pattern)]
+
+
+class HstsSettings(TypedFile):
+    """How long a browser refuses a host without TLS (RFC 6797)."""
+
+    max_age: Annotated[StrictInt, Field(ge=0)]
+    """Seconds."""
+    include_subdomains: StrictBool = True
+    preload: StrictBool = False
+    """Whether browsers may add the host to their preload lists, which takes long to undo: https://hstspreload.org/."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        year = 31_536_000
+        if self.preload and (self.max_age < year or not self.include_subdomains):
+            raise misplaced(["preload"], f"it needs maxAge of {year} at least, and includeSubdomains", self.preload)
+        return self
+
+    @property
+    def header(self) -> str:
+        """The value of `Strict-Transport-Security`."""
+        more = ("; includeSubDomains" if self.include_subdomains else "") + ("; preload" if self.preload else "")
+        return f"max-age={self.max_age}{more}"
+
+
+class TlsSettings(TypedFile):
+    """The TLS that the gateway offers to clients (https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/)."""
+
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    ciphers: tuple[CipherSuite, ...] = Field(default=CIPHER_SUITES, min_length=1)
+    """The suites of TLS 1.2. Those of TLS 1.3 are all secure and cannot be chosen."""
+
+
+class WafSettings(TypedFile):
+    """A web application firewall in the gateway: the Coraza module, by digest.
+
+    It blocks if the posture enforces authorization, and only detects if authorization is a dry run.
+    https://github.com/corazawaf/coraza-proxy-wasm
+    """
+
+    image: Annotated[StrictStr, AfterValidator(_pinned_module)]
+    """The module, in a registry that the gateway's pods can reach. It counts as an image of the platform."""
+    cidrs: tuple[Cidr, ...] = ()
+    """The networks of that registry, which the gateway's network policy opens. By default the internet, without
+    private addresses."""
+    directives: tuple[StrictStr, ...] = Field(
+        default=("Include @recommended-conf", "Include @crs-setup-conf", "Include @owasp_crs/*.conf"), min_length=1
+    )
+    """Coraza's rules without `SecRuleEngine`, which the program adds by the posture."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if engines := [text for text in self.directives if "secruleengine" in text.lower()]:
+            message = "leave it out: whether the rules block follows from the posture"
+            raise misplaced(["directives"], message, engines[0])
+        return self
+
+
+class IngressAnnotations(TypedFile):
+    """The annotations that configure what an Ingress of this class cannot. Each key is that of the setting.
+
+    `{requests}` and `{seconds}` in a value of `rateLimit`, and `{bytes}` in a value of `maxRequestBytes`, are filled in
+    for each service.
+    """
+
+    headers: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    rate_limit: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    max_request_bytes: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    tls: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    waf: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+
+
+class IngressController(TypedFile):
+    """The workload that forwards requests when `kind` is `ingress`; it must be in the mesh."""
+
+    namespace: Label
+    service_account: Label
+
+
+class AcmeServer(TypedFile):
+    """An ACME server instead of Let's Encrypt (RFC 8555)."""
+
+    directory: Annotated[StrictStr, AfterValidator(_directory)]
+    """The address that ACME clients start from."""
+    ca_bundle_file: AbsolutePath | None = None
+    """PEM file of the authority behind its certificate, if that is not a public one."""
+
+
+class CaIssuerSettings(TypedFile):
+    """A CA whose key is in the cluster (https://cert-manager.io/docs/configuration/ca/)."""
+
+    key_pair: Label
+    """The Secret in namespace `cert-manager` with `tls.crt` and `tls.key` of the CA."""
+
+
+class VaultIssuerSettings(TypedFile):
+    """A PKI engine of Vault (https://cert-manager.io/docs/configuration/vault/).
+
+    cert-manager logs in with a token of the service account `vault-issuer` in namespace `cert-manager`, whose audience
+    is `vault://vault`.
+    """
+
+    mount: Label = "pki"
+    """Where the engine is mounted."""
+    role: Label = "public-hosts"
+    """The role of the engine that signs."""
+    auth_mount: Label = "kubernetes"
+    """Where the Kubernetes auth method is mounted."""
+    auth_role: Label = "cert-manager"
+    """The role of that method, which may sign with `role` and nothing else."""
+    server: HttpsAddress | None = None
+    """The address of Vault for cert-manager; by default this cluster's Vault, or `vault.address` of an external one."""
+    ca_bundle_file: AbsolutePath | None = None
+    """PEM file of the authority behind its certificate; by default `vault.caCertFile`."""
+
+
+class IngressSettings(TypedFile):
+    """The gateway: Gateway API with Istio, or an Ingress of any class.
+
+    Headers and limits are enforced if the posture enforces authorization. If authorization is a dry run, a request over
+    the rate limit is counted and answered; if it is off, headers and limits are off too.
+    """
+
+    kind: Literal["gateway-api", "ingress"] = "gateway-api"
+    class_name: Label | None = None
+    acme_email: Annotated[StrictStr, AfterValidator(_email)] | None = None
+    acme_server: AcmeServer | None = None
+    ca: CaIssuerSettings | None = None
+    """An existing CA; by default the issuer `ca` is a root that the cluster creates."""
+    vault: VaultIssuerSettings | None = None
+    gateway_namespace: Label = "istio-ingress"
+    replicas: Replicas = 1
+    """Replicas of cert-manager."""
+    controller: IngressController | None = None
+    tls: TlsSettings = TlsSettings()
+    hsts: Annotated[Nothing | Annotated[HstsSettings, IS_VALUE], NONE_OR_VALUE] | None = None
+    """By default a year if browsers trust the issuer, or else five minutes, because under HSTS a browser lets nobody
+    ignore a certificate that it does not trust."""
+    headers: Headers = Field(
+        default={
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+            "Referrer-Policy": "strict-origin-when-cross-origin",
+            "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        }
+    )
+    """Headers of every answer of a service. They replace those that the service sets."""
+    rate_limit: RateLimit = RateLimitSpec(requests=100)
+    max_request_bytes: RequestBytes = 1_048_576
+    """The largest body of a request; a larger one gets 413. The gateway buffers a whole request, so a service that
+    streams (WebSocket, gRPC) sets `none`."""
+    waf: WafSettings | None = None
+    annotations: IngressAnnotations = IngressAnnotations()
+    hosts: dict[Label, tuple[HostPattern, ...]] = Field(default_factory=dict)
+    """Further hosts that objects of a namespace may name, beside those of its services: a host, all below a domain
+    (`*.team.example.org`), or all there are (`*`), which an Ingress without a host needs."""
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """The settings that an Ingress cannot express and for which this stack has no annotations."""
+        if self.kind == "gateway-api":
+            return ()
+        return tuple(name for name in IngressAnnotations.model_fields if not getattr(self.annotations, name))
+
+    @property
+    def unsaid_of_a_service(self) -> tuple[str, ...]:
+        """The settings that a service file may not change: annotations for headers are the same for all services."""
+        return tuple({*self.unsaid, "headers"}) if self.kind == "ingress" else ()
+
+    def at(self, acme: OverlayAcme | None) -> Self:
+        """These settings with the ACME server of a local control plane."""
+        if acme is None:
+            return self
+        return self.model_copy(update={"acme_server": AcmeServer.model_validate(acme.model_dump(by_alias=True))})
+
+
+def ingress_problems(ingress: IngressSettings, posture: Posture, images: Sequence[str], problem: ProblemSink) -> None:
+    """Report the problems of the gateway with the posture and the approved registries."""
+    if posture.issuer.startswith("letsencrypt") and ingress.acme_email is None:
+        problem("ingress.acmeEmail", f"required: the issuer {posture.issuer} registers an account with it")
+    if posture.issuer != "none" and posture.mtls is None and ingress.kind == "gateway-api":
+        problem("posture.issuer", "the gateway is the mesh's, and mTLS is off", posture.issuer, ["none"])
+    if posture.issuer == "vault" and not posture.vault:
+        others = [str(issuer) for issuer in SCALE["issuer"] if issuer != "vault"]
+        problem("posture.issuer", "this stack has no Vault that could sign", posture.issuer, others)
+    for issuer in ("ca", "vault"):
+        if getattr(ingress, issuer) is not None and posture.issuer != issuer:
+            problem(f"ingress.{issuer}", f"the issuer is {posture.issuer}: set posture.issuer, or leave this out")
+    for namespace in sorted({*PLATFORM_NAMESPACES, ingress.gateway_namespace} & set(ingress.hosts)):
+        problem(f"ingress.hosts.{namespace}", "a namespace of the platform, which may name every host: leave it out")
+    if ingress.waf and not any(ingress.waf.image.startswith((f"{image}/", f"{image}@")) for image in images):
+        problem("ingress.waf.image", "not from registries or platformImages", ingress.waf.image, images)
+    if ingress.kind == "ingress":
+        _class_problems(ingress, posture, problem)
+    elif "annotations" in ingress.model_fields_set:
+        problem("ingress.annotations", "belong to an Ingress, and ingress.kind is gateway-api: leave them out")
+
+
+def _class_problems(ingress: IngressSettings, posture: Posture, problem: ProblemSink) -> None:
+    if ingress.class_name is None:
+        problem("ingress.className", "required when ingress.kind is ingress")
+    if ingress.controller is None:
+        problem("ingress.controller", "required when ingress.kind is ingress: its identity is what services admit")
+    written = ingress.model_fields_set
+    for name in ingress.unsaid:
+        value = cast("object", getattr(ingress, name))
+        # A default that the posture turns on counts like a written setting, except for TLS, which the controller sets.
+        due = name in written or (name in ROUTE_SETTINGS and posture.authorization != "off")
+        if due and value not in ("none", None):
+            _unsaid(name, problem)
+    if isinstance(ingress.hsts, HstsSettings) and "headers" in ingress.unsaid:
+        problem("ingress.hsts", "an Ingress cannot say it: write it as ingress.annotations.headers, or leave it out")
+
+
+def _unsaid(name: str, problem: ProblemSink) -> None:
+    key = to_camel(name)
+    instead = "set it to none" if name in ROUTE_SETTINGS else "leave it out"
+    problem(
+        f"ingress.{key}", f"an Ingress cannot say it: write ingress.annotations.{key} as its class does, or {instead}"
+    )

@@ -1,0 +1,117 @@
+"""The section `kyverno` of the stack config."""
+
+from datetime import date
+from typing import Annotated, Self
+
+from pydantic import Field, StrictInt, StrictStr, model_validator
+
+from components.kube.names import DEFAULT_NAMESPACE, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
+from components.schema.fields import HttpsAddress, Label, Replicas
+from components.schema.timed_exception import Reason, TimedException
+from components.schema.typed_file import TypedFile, misplaced
+
+EXCLUSION_DAYS = 366
+
+
+class ImageAttestor(TypedFile):
+    """Who may sign an image: the holder of a key, or an identity of an OpenID issuer."""
+
+    name: Label
+    public_key: StrictStr | None = None
+    """PEM, as `cosign public-key` prints it."""
+    issuer: HttpsAddress | None = None
+    subject: StrictStr | None = None
+    """The full identity, such as one workflow of one repository at one branch."""
+    rekor_url: HttpsAddress | None = None
+    """The transparency log of a keyless signature; by default the public one."""
+
+    @model_validator(mode="after")
+    def _key_or_identity(self) -> Self:
+        keyless = (self.issuer, self.subject)
+        if (self.public_key is None) == (keyless == (None, None)) or (None in keyless and keyless != (None, None)):
+            raise ValueError("write publicKey, or issuer and subject")
+        if self.public_key is not None and self.rekor_url is not None:
+            message = "it belongs to issuer and subject: a key is checked without a log"
+            raise misplaced(["rekorUrl"], message, self.rekor_url)
+        return self
+
+
+class ExcludedNamespace(TimedException):
+    """A namespace of the cluster's own that no rule looks at, such as that of its network plugin."""
+
+    reason: Reason
+    """Why the rules cannot hold there, for the person who reviews it."""
+    expires: date
+    """The first day on which it is no longer agreed; at most 366 days after `granted`."""
+
+    def problem(self, as_of: date | None) -> tuple[str, str] | None:
+        """The key and the message, if its days are wrong. Without `as_of` it does not expire."""
+        if self.days > EXCLUSION_DAYS:
+            return "expires", f"{self.days} days, {EXCLUSION_DAYS} at most after granted {self.granted}"
+        return self.day_problem(as_of)
+
+
+class AccountException(TimedException):
+    """A rule that does not apply to a workload that no service file makes, for a limited time."""
+
+    rule: StrictStr
+    """The name of the rule, which is that of its folder under `policies/`."""
+    namespace: Label
+    """The namespace of the workload."""
+    service_account: Label
+    """The service account of its pods. Names and labels say nothing of who made a pod."""
+    expires: date
+    """The first day without the exception; at most 90 days after `granted` for a critical rule."""
+
+    @model_validator(mode="after")
+    def _of_one_workload(self) -> Self:
+        if self.namespace in PLATFORM_NAMESPACES:
+            raise misplaced(["namespace"], "no rule looks at it: leave the exception out", self.namespace)
+        if self.service_account in SHARED_ACCOUNTS:
+            message = "an account that every pod of its namespace may have: give the workload one of its own"
+            raise misplaced(["serviceAccount"], message, self.service_account)
+        return self
+
+    @property
+    def workload(self) -> str:
+        """The workload as messages name it: `namespace/service-account`."""
+        return f"{self.namespace}/{self.service_account}"
+
+    @property
+    def subject(self) -> tuple[str, str, str]:
+        """The rule, the namespace and the service account."""
+        return self.rule, self.namespace, self.service_account
+
+
+class KyvernoSettings(TypedFile):
+    """Kyverno's controllers, the parameters of the rules, and where they do not hold."""
+
+    replicas: Replicas = 1
+    parameters: dict[StrictStr, dict[StrictStr, object]] = Field(default_factory=dict)
+    """Values of a rule's variables, by rule and variable."""
+    promotion_threshold: Annotated[StrictInt, Field(ge=1, le=100)] = 90
+    """Percent of workloads that must comply with an important rule before it moves to its next phase."""
+    image_signatures: tuple[ImageAttestor, ...] = ()
+    """Who may sign images. Without one, the rule that requires a signature is off."""
+    excluded_namespaces: dict[Label, ExcludedNamespace] = Field(default_factory=dict)
+    """Namespaces of the cluster's own that no rule looks at, by name, each with a reason and a last day. Whoever may
+    create pods in one may run anything: no tenant may have rights there."""
+    exceptions: tuple[AccountException, ...] = ()
+    """Rules that do not apply to a workload that no service file makes, each with a reason and a last day."""
+
+    @model_validator(mode="after")
+    def _exceptions_of_others(self) -> Self:
+        for name in self.excluded_namespaces:
+            if name in PLATFORM_NAMESPACES:
+                raise misplaced(["excludedNamespaces", name], "no rule looks at the platform's: leave it out", name)
+            if name == DEFAULT_NAMESPACE:
+                message = "what names no namespace lands there: give the workload a namespace of its own"
+                raise misplaced(["excludedNamespaces", name], message, name)
+        for number, exception in enumerate(self.exceptions):
+            if exception.namespace in self.excluded_namespaces:
+                message = "excludedNamespaces has it, so no rule looks at it: leave one of the two out"
+                raise misplaced(["exceptions", number, "namespace"], message, exception.namespace)
+            if exception.subject in (other.subject for other in self.exceptions[:number]):
+                message = "two exceptions of one workload from one rule: keep one"
+                raise misplaced(["exceptions", number, "rule"], message, exception.rule)
+        return self

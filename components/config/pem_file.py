@@ -1,0 +1,33 @@
+"""Reads the certificate files that a stack file names."""
+
+import ssl
+from pathlib import Path
+
+from components.schema.problem import FieldError
+
+_LEGAL = ("a certificate in PEM, -----BEGIN CERTIFICATE----- and what follows",)
+
+
+def read_pem(path: str | None, key: str) -> str:
+    """The text of the file including comments; empty without a path.
+
+    Raises `FieldError` at the key if the file cannot be read, has no certificate, or has a private key.
+    """
+    if path is None:
+        return ""
+    try:
+        # A byte order mark would hide the first certificate from a reader that goes line by line.
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise FieldError(key, f"{path}: {error.strerror or 'it cannot be read'}") from error
+    except UnicodeDecodeError as error:
+        raise FieldError(key, f"{path}: the file is no text", legal=_LEGAL) from error
+    if "PRIVATE KEY-----" in text:
+        message = f"{path}: the file holds a private key, which must not get into the state"
+        raise FieldError(key, message, legal=_LEGAL)
+    try:
+        # OpenSSL accepts only ASCII; other characters can only be in comments.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text.encode("ascii", "ignore").decode())
+    except (ssl.SSLError, ValueError) as error:
+        raise FieldError(key, f"{path}: the file holds no certificate", legal=_LEGAL) from error
+    return text

@@ -1,0 +1,121 @@
+"""The typed config of a stack, as a `Pulumi.<stack>.yaml` has it.
+
+Each top-level field of `Settings` has a config key `zero-trust:<key>`. This model never contains a secret.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Literal, cast
+
+from pydantic import Field, StrictStr
+
+from components.config.action import Action
+from components.config.charts import ChartSettings
+from components.config.database import DatabaseSettings
+from components.config.ingress import IngressSettings
+from components.config.kyverno import KyvernoSettings
+from components.config.mesh import MeshSettings
+from components.config.posture import LAYERS, Override, Posture, posture_for
+from components.config.vault import VaultSettings
+from components.kube.names import API_SERVER_PORTS
+from components.schema.fields import Cidr, HostName, ImageReference, Label, Port, Replicas
+from components.schema.typed_file import TypedFile
+
+
+class ServiceDefaults(TypedFile):
+    """The defaults of a service file."""
+
+    replicas: Replicas = 2
+
+
+class DnsSettings(TypedFile):
+    """The names outside the cluster that its DNS may resolve, for the stack output `coreDns`."""
+
+    allow: tuple[HostName, ...] = ()
+    """Further names, each with all below it, beside those that services and other settings declare: those of a cloud's
+    key service, and what other namespaces need."""
+
+
+PHASES: Mapping[str, Action] = {"audit": Action.AUDIT, "warn": Action.WARN, "enforce": Action.DENY}
+
+
+class PostureOverride(TypedFile):
+    """A cell of the posture table that this stack changes."""
+
+    value: object
+    """The value for this layer; `components/config/posture.py` has the scale of each layer."""
+    reason: StrictStr | None = None
+    """Why; required when the value is weaker than the environment's default."""
+
+
+class PostureOverrides(TypedFile):
+    """The layers of the posture table. A layer left out keeps the environment's default."""
+
+    vault: PostureOverride | None = None
+    vault_replicas: PostureOverride | None = None
+    audit_devices: PostureOverride | None = None
+    injection: PostureOverride | None = None
+    injection_fail_closed: PostureOverride | None = None
+    critical: PostureOverride | None = None
+    important: PostureOverride | None = None
+    best_practice: PostureOverride | None = None
+    mutate: PostureOverride | None = None
+    generate: PostureOverride | None = None
+    mtls: PostureOverride | None = None
+    authorization: PostureOverride | None = None
+    network_policies: PostureOverride | None = None
+    issuer: PostureOverride | None = None
+
+    def by_layer(self) -> dict[str, Override]:
+        """The overrides in the stack file."""
+        written = {layer: cast("PostureOverride | None", getattr(self, layer)) for layer in LAYERS}
+        return {layer: Override(o.value, o.reason) for layer, o in written.items() if o is not None}
+
+
+class Settings(TypedFile):
+    """Everything in a stack file."""
+
+    environment: Literal["production", "staging", "dev", "local"]
+    """The row of the posture table that this stack starts from."""
+    trust_domain: HostName = "cluster.local"
+    """The mesh's trust domain: the first part of every workload's identity."""
+    registries: tuple[ImageReference, ...] = Field(min_length=1)
+    """Registries whose images may run. A path limits a registry to a part."""
+    platform_images: tuple[ImageReference, ...] = (
+        "docker.io/istio/proxyv2",
+        "docker.io/hashicorp/vault",
+        "quay.io/openbao/openbao",
+    )
+    """Images that the platform adds to a pod: the mesh's proxy, Vault's agent, cert-manager's solver. Without a tag
+    it is the version that the program installs; with one that version, such as the proxy's before an upgrade."""
+    vault: VaultSettings = VaultSettings()
+    databases: dict[Label, DatabaseSettings] = Field(default_factory=dict)
+    """The databases that services may have users in, by the name that service files use."""
+    charts: ChartSettings = ChartSettings()
+    kyverno: KyvernoSettings = KyvernoSettings()
+    mesh: MeshSettings = MeshSettings()
+    ingress: IngressSettings = IngressSettings()
+    services: ServiceDefaults = ServiceDefaults()
+    api_server_cidrs: tuple[Cidr, ...] = ()
+    """The networks of the Kubernetes API. Services that declare `kubernetesApi` need them. The platform's own pods
+    reach only these if they are here, or else any network but those of metadata services."""
+    api_server_ports: tuple[Port, ...] = Field(default=API_SERVER_PORTS, min_length=1)
+    """The ports of the Kubernetes API, at its Service and at its endpoints."""
+    webhook_cidrs: tuple[Cidr, ...] = ()
+    """The networks from which the Kubernetes API calls the platform's webhooks. By default any, because it may call
+    from its own address, from a node or through a tunnel."""
+    dns: DnsSettings = DnsSettings()
+    as_of: date | None = None
+    """The day that exceptions are judged by; by default that of the checked-out commit."""
+    posture: PostureOverrides = PostureOverrides()
+    """Cells of the posture table to change, each with `value` and `reason`."""
+    phases: dict[StrictStr, Literal["audit", "warn", "enforce"]] = Field(default_factory=dict)
+    """The phase of each rule of the important tier, by default `audit`."""
+
+    def decisions(self) -> Posture:
+        """The posture of this stack. Raises `PostureError` for an override that the table does not allow."""
+        return posture_for(self.environment, self.posture.by_layer())
+
+    def phase_actions(self) -> dict[str, Action]:
+        """The action of each rule's phase; `enforce` becomes deny."""
+        return {rule: PHASES[phase] for rule, phase in self.phases.items()}

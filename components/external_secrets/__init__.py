@@ -1,0 +1,1 @@
+"""The External Secrets Operator, on stacks whose secrets it delivers."""

@@ -1,0 +1,170 @@
+"""`ExternalSecrets`: the operator that copies secrets from Vault into the cluster.
+
+https://external-secrets.io/latest/
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.core.v1 import Namespace
+from pulumi_kubernetes.helm.v3 import Release
+from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
+
+from components.kube.charts import EXTERNAL_SECRETS, ChartSources
+from components.kube.manifest import Manifest, account_subject, as_inputs, pod_security, rbac_rule, role_ref
+from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE
+from components.kube.platform_network import network_policies
+from components.schema.problem import FieldError
+
+CERTIFICATES = "external-secrets-cert-controller"
+
+
+@dataclass(frozen=True)
+class ExternalSecretsArgs:
+    """`replicas` is the number of operators, and of webhooks; `network_policies` are those of their namespace.
+
+    Raises `FieldError` for less than one replica.
+    """
+
+    charts: ChartSources
+    replicas: int = 2
+    network_policies: Sequence[Manifest] = ()
+
+    def __post_init__(self) -> None:
+        if self.replicas < 1:
+            raise FieldError("replicas", "no operator copies anything: 1 or more are due", self.replicas)
+
+
+def external_secrets_values(replicas: int) -> Manifest:
+    """The values of the chart: only namespaced stores, and none of the roles that the chart would create.
+
+    https://github.com/external-secrets/external-secrets/tree/v0.16.2/deploy/charts/external-secrets
+    """
+    off = ("ClusterExternalSecret", "ClusterPushSecret", "PushSecret")
+    kinds = (*off, "ClusterSecretStore", "ClusterGenerator")
+    disruption = {"enabled": replicas > 1}
+    resources = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+    return {
+        "installCRDs": True,
+        "crds": {f"create{kind}": False for kind in kinds},
+        **{f"process{kind}": False for kind in (*off, "ClusterStore")},
+        "replicaCount": replicas,
+        "leaderElect": True,
+        "podDisruptionBudget": disruption,
+        "resources": resources,
+        # The chart's own roles would let it read, write and impersonate across the whole cluster.
+        "rbac": {"create": False},
+        "webhook": {
+            "replicaCount": replicas,
+            "failurePolicy": "Fail",
+            "podDisruptionBudget": disruption,
+            "resources": resources,
+        },
+        # The chart gives it no leader election; one replica is enough for a certificate that lasts for years.
+        "certController": {"rbac": {"create": False}, "resources": resources},
+    }
+
+
+def operator_rules() -> list[Manifest]:
+    """The operator's rights in every namespace. A Role in the namespace of each workload adds the rest.
+
+    The operator watches all Secrets to notice changes of its own, so it can read all of them.
+    """
+    group, reads = "external-secrets.io", ["get", "list", "watch"]
+    return [
+        rbac_rule(group, ["secretstores", "externalsecrets"], reads),
+        rbac_rule(group, ["secretstores/status", "externalsecrets/status"], ["get", "update", "patch"]),
+        rbac_rule(group, ["externalsecrets/finalizers", "secretstores/finalizers"], ["update"]),
+        rbac_rule(f"generators.{group}", ["generatorstates"], reads),
+        rbac_rule("", ["secrets"], ["list", "watch"]),
+        rbac_rule("", ["events"], ["create", "patch"]),
+    ]
+
+
+def certificate_rules() -> list[Manifest]:
+    """The certificate controller's rights in the whole cluster: it changes the operator's own CRDs and webhooks."""
+    reads, writes = ["get", "list", "watch"], ["update", "patch"]
+    definitions = [f"{kind}.external-secrets.io" for kind in ("externalsecrets", "secretstores")]
+    crds = ("apiextensions.k8s.io", ["customresourcedefinitions"])
+    hooks = ("admissionregistration.k8s.io", ["validatingwebhookconfigurations"])
+    return [
+        rbac_rule(*crds, reads),
+        rbac_rule(*crds, writes, definitions),
+        rbac_rule(*hooks, reads),
+        rbac_rule(*hooks, writes, ["secretstore-validate", "externalsecret-validate"]),
+        rbac_rule("", ["endpoints"], reads),
+    ]
+
+
+def namespace_rules() -> dict[str, list[Manifest]]:
+    """The rights in the operator's own namespace, by service account."""
+    lease = rbac_rule("coordination.k8s.io", ["leases"], ["get", "create", "update", "patch"])
+    certificate = rbac_rule("", ["secrets"], ["get", "list", "watch", "update", "patch"], ["external-secrets-webhook"])
+    events = rbac_rule("", ["events"], ["create", "patch"])
+    return {EXTERNAL_SECRETS_ACCOUNT: [lease], CERTIFICATES: [certificate, events]}
+
+
+class ExternalSecrets(pulumi.ComponentResource):
+    """The operator in its own namespace, its webhook, which fails closed, and their rights.
+
+    These rights include no service account token and no write of a Secret: the Role of each workload grants both, for
+    that workload only. `ready` holds the release.
+    """
+
+    ready: list[pulumi.Resource]
+
+    def __init__(self, name: str, args: ExternalSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:ExternalSecrets", name, None, opts)
+        self._name = name
+        namespace = Namespace(
+            f"{name}-namespace",
+            metadata={
+                "name": EXTERNAL_SECRETS_NAMESPACE,
+                "labels": pod_security("restricted"),
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        rights = [
+            *self._grant(EXTERNAL_SECRETS_ACCOUNT, operator_rules()),
+            *self._grant(CERTIFICATES, certificate_rules()),
+            *(
+                resource
+                for account, rules in namespace_rules().items()
+                for resource in self._grant(account, rules, namespace)
+            ),
+        ]
+        closed = network_policies(name, args.network_policies, namespace, self)
+        source: dict[str, Any] = EXTERNAL_SECRETS.source(args.charts)
+        release = Release(
+            f"{name}-release",
+            name="external-secrets",
+            namespace=EXTERNAL_SECRETS_NAMESPACE,
+            values=external_secrets_values(args.replicas),
+            atomic=True,
+            timeout=600,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, *rights, *closed]),
+            **source,
+        )
+        self.ready = [release]
+        self.register_outputs({})
+
+    def _grant(self, account: str, rules: list[Manifest], namespace: Namespace | None = None) -> list[pulumi.Resource]:
+        """Bind an account to a role with these rules: in the namespace, or in the whole cluster without one."""
+        role_class, binding_class = (Role, RoleBinding) if namespace else (ClusterRole, ClusterRoleBinding)
+        metadata: Any = {
+            "name": f"{account}.zero-trust",
+            **({"namespace": EXTERNAL_SECRETS_NAMESPACE} if namespace else {}),
+        }
+        name = f"{self._name}-{account}"
+        options = pulumi.ResourceOptions(parent=self, depends_on=[namespace] if namespace else [])
+        role = role_class(name, metadata=metadata, rules=[as_inputs(rule) for rule in rules], opts=options)
+        binding = binding_class(
+            name,
+            metadata=metadata,
+            role_ref=role_ref(role_class.__name__, metadata["name"]),
+            subjects=[account_subject(account, EXTERNAL_SECRETS_NAMESPACE)],
+            opts=options,
+        )
+        return [role, binding]

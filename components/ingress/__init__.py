@@ -1,0 +1,1 @@
+"""TLS for public hosts: cert-manager, its issuers and the Gateway."""

@@ -1,0 +1,331 @@
+"""`SecureIngress`: cert-manager and its issuers, and one Gateway with TLS for every public host."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
+from pulumi_kubernetes.helm.v3 import Release
+from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
+from pulumi_kubernetes.yaml.v2 import ConfigFile
+
+from components.ingress import hardening, issuers
+from components.ingress.hardening import FirewallArgs, HostLimits
+from components.ingress.issuers import AcmeIssuer, Issuer, VaultIssuer
+from components.kube.charts import CERT_MANAGER, GATEWAY_API_CRDS, ChartSources
+from components.kube.custom_object import custom_object
+from components.kube.manifest import Manifest, account_subject, as_inputs, pod_security, role_ref
+from components.kube.mesh_labels import revision_label
+from components.kube.names import (
+    CERT_MANAGER_API,
+    CERT_MANAGER_NAMESPACE,
+    GATEWAY,
+    GATEWAY_API,
+    SECURITY_API,
+    VAULT_ACCOUNT,
+)
+from components.kube.platform_network import network_policies
+from components.schema.problem import FieldError
+from components.schema.public import CIPHER_SUITES
+
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class SecureIngressArgs:
+    """The decisions of a posture for the gateway, and the public hosts behind it.
+
+    `issuer` is one of the three kinds, or `None` (nothing is created). `kind` is `gateway-api` (one Gateway of Istio)
+    or `ingress` (each service has its own Ingress, with its limits as annotations). `hosts` are the public host names,
+    and `owners` has the namespace of each: its listener takes routes from there alone. With `deny_by_default` the mesh
+    denies by default, and the Gateway gets an allow policy. `revision` names the istiod that creates the Gateway's
+    pods. With `enforce` the `limits` and the firewall refuse requests; otherwise they only count them.
+    `network_policies` are those of the two namespaces, before their pods. Raises `FieldError` naming the field that is
+    missing or wrong.
+    """
+
+    charts: ChartSources
+    issuer: Issuer | None
+    kind: str = "gateway-api"
+    ingress_class: str | None = None
+    gateway_namespace: str = "istio-ingress"
+    hosts: tuple[str, ...] = ()
+    owners: Mapping[str, str] = field(default_factory=dict[str, str])
+    replicas: int = 2
+    deny_by_default: bool = True
+    tls_version: str = "1.2"
+    cipher_suites: tuple[str, ...] = CIPHER_SUITES
+    limits: tuple[HostLimits, ...] = ()
+    firewall: FirewallArgs | None = None
+    enforce: bool = True
+    revision: str = ""
+    network_policies: Sequence[Manifest] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("gateway-api", "ingress"):
+            raise FieldError("kind", "not a kind of gateway", self.kind, ["gateway-api", "ingress"])
+        if isinstance(self.issuer, AcmeIssuer) and self.kind == "ingress" and not self.ingress_class:
+            message = f"{self.issuer.name} answers its challenge through an Ingress; name its class"
+            raise FieldError("ingress_class", message)
+        if self.replicas < 1:
+            raise FieldError("replicas", "no cert-manager renews anything: 1 or more are due", self.replicas)
+        if self.tls_version not in ("1.2", "1.3"):
+            raise FieldError("tls_version", "not a version of TLS that is sound", self.tls_version, ["1.2", "1.3"])
+        if unknown := sorted({limit.host for limit in self.limits} - set(self.hosts)):
+            raise FieldError("limits", "not among hosts", unknown[0])
+        self._check_hosts()
+
+    def _check_hosts(self) -> None:
+        for host in self.hosts:
+            if not _HOST.fullmatch(host):
+                raise FieldError("hosts", "no host name; write it in lower case, without scheme or wildcard", host)
+        twice = sorted({host for host in self.hosts if self.hosts.count(host) > 1})
+        if twice:
+            raise FieldError("hosts", "claimed twice; a host belongs to one service", twice[0])
+        ownerless = [host for host in self.hosts if host not in self.owners]
+        if self.kind == "gateway-api" and ownerless:
+            raise FieldError("owners", f"none may attach a route to {ownerless[0]}; name the namespace of its service")
+
+
+def cert_manager_values(replicas: int, gateway_api: bool) -> Manifest:
+    """The values of the cert-manager chart (https://cert-manager.io/docs/installation/helm/).
+
+    The start-up check is on, since the webhook may not answer yet when its Deployment is ready.
+    """
+    followers = min(replicas, 2)
+    disruption = {"enabled": replicas > 1}
+    return {
+        "crds": {"enabled": True, "keep": False},
+        "replicaCount": followers,
+        "podDisruptionBudget": disruption,
+        "webhook": {"replicaCount": replicas, "podDisruptionBudget": disruption},
+        "cainjector": {"replicaCount": followers, "podDisruptionBudget": disruption},
+        "global": {
+            # With its leases in its own namespace it needs no rights in kube-system.
+            "leaderElection": {"namespace": CERT_MANAGER_NAMESPACE},
+            # Otherwise `edit` in any namespace has a certificate for any host signed.
+            "rbac": {"aggregateClusterRoles": False},
+        },
+        "startupapicheck": {"enabled": True},
+        "extraArgs": ["--enable-gateway-api"] if gateway_api else [],
+    }
+
+
+def certificate(host: str, issuer: str, args: SecureIngressArgs) -> Manifest:
+    """The certificate of one host, renewed 30 days before it expires (https://cert-manager.io/docs/usage/certificate/)."""
+    return {
+        "apiVersion": CERT_MANAGER_API,
+        "kind": "Certificate",
+        "metadata": {"name": host, "namespace": args.gateway_namespace},
+        "spec": {
+            "secretName": f"{host}-tls",
+            "dnsNames": [host],
+            "duration": "2160h0m0s",
+            "renewBefore": "720h0m0s",
+            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+            "usages": ["digital signature", "server auth"],
+            "issuerRef": {"name": issuer, "kind": "ClusterIssuer", "group": "cert-manager.io"},
+        },
+    }
+
+
+def gateway(args: SecureIngressArgs) -> Manifest:
+    """The Gateway: one HTTP listener that redirects, one HTTPS listener per host (SNI picks the certificate).
+
+    https://gateway-api.sigs.k8s.io/api-types/gateway/
+    """
+    return {
+        "apiVersion": GATEWAY_API,
+        "kind": "Gateway",
+        "metadata": {"name": GATEWAY, "namespace": args.gateway_namespace, "labels": _revision(args)},
+        "spec": {
+            "gatewayClassName": "istio",
+            "listeners": [
+                {
+                    "name": "http",
+                    "port": 80,
+                    "protocol": "HTTP",
+                    # For the redirect and the ACME challenge alone: no service is reachable in plaintext.
+                    "allowedRoutes": {"namespaces": {"from": "Same"}},
+                },
+                *(_https_listener(host, args) for host in args.hosts),
+            ],
+        },
+    }
+
+
+def _revision(args: SecureIngressArgs) -> dict[str, str]:
+    # Without the label two istiods, one of them without a revision, would both create the Gateway's pods.
+    return revision_label(args.revision or "default")
+
+
+def _https_listener(host: str, args: SecureIngressArgs) -> Manifest:
+    return {
+        "name": f"https-{host}",
+        "hostname": host,
+        "port": 443,
+        "protocol": "HTTPS",
+        "tls": {
+            "mode": "Terminate",
+            "certificateRefs": [{"group": "", "kind": "Secret", "name": f"{host}-tls"}],
+            "options": {"gateway.istio.io/tls-cipher-suites": ",".join(args.cipher_suites)},
+        },
+        # The API server itself sets this label, so no other namespace can have it.
+        "allowedRoutes": {
+            "namespaces": {
+                "from": "Selector",
+                "selector": {"matchLabels": {"kubernetes.io/metadata.name": args.owners[host]}},
+            }
+        },
+    }
+
+
+def gateway_filters(args: SecureIngressArgs) -> tuple[Manifest, ...]:
+    """The objects that configure the Gateway's Envoy beside its routes: TLS versions, limits, the firewall."""
+    name = (GATEWAY, args.gateway_namespace)
+    limits = hardening.limits_filter(name, args.limits, args.enforce)
+    firewall = hardening.firewall(name, args.firewall, args.enforce) if args.firewall else None
+    filters = (hardening.tls_filter(name, args.tls_version), limits, firewall)
+    return tuple(manifest for manifest in filters if manifest is not None)
+
+
+def redirect(args: SecureIngressArgs) -> Manifest:
+    """The route that redirects every HTTP request to HTTPS."""
+    return {
+        "apiVersion": GATEWAY_API,
+        "kind": "HTTPRoute",
+        "metadata": {"name": "redirect-to-https", "namespace": args.gateway_namespace},
+        "spec": {
+            "parentRefs": [{"name": GATEWAY, "sectionName": "http"}],
+            "rules": [
+                {
+                    "filters": [
+                        {"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}},
+                    ]
+                }
+            ],
+        },
+    }
+
+
+def gateway_allow(args: SecureIngressArgs) -> Manifest:
+    """The exception to the mesh-wide default deny: every client may reach the Gateway's two ports.
+
+    It is enforced even where the deny is a dry run, since it allows every port that the Gateway listens on.
+    """
+    return {
+        "apiVersion": SECURITY_API,
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "public-gateway", "namespace": args.gateway_namespace},
+        "spec": {
+            "selector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": GATEWAY}},
+            "action": "ALLOW",
+            "rules": [{"to": [{"operation": {"ports": ["80", "443"]}}]}],
+        },
+    }
+
+
+class SecureIngress(pulumi.ComponentResource):
+    """cert-manager with the posture's issuer and, for the Gateway API, the Gateway, its certificates and its limits.
+
+    Creates nothing without an issuer. The Gateway needs Istio: pass the mesh's `ready` as `depends_on`. `gateway` is
+    name and namespace of the Gateway, `None` without one; `issuer_name` is empty without an issuer.
+    """
+
+    ready: list[pulumi.Resource]
+    gateway: tuple[str, str] | None
+    issuer_name: str
+
+    def __init__(self, name: str, args: SecureIngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:SecureIngress", name, None, opts)
+        self._name = name
+        self.ready = []
+        self.gateway = None
+        self.issuer_name = ""
+        if args.issuer is not None:
+            self.issuer_name = args.issuer.name
+            gateway_api = self._gateway_api(args)
+            self._issuers(args, args.issuer, self._cert_manager(args, gateway_api), gateway_api)
+            if args.kind == "gateway-api":
+                self.gateway = (GATEWAY, args.gateway_namespace)
+        self.register_outputs({"issuer": self.issuer_name, "hosts": list(args.hosts)})
+
+    def _gateway_api(self, args: SecureIngressArgs) -> list[pulumi.Resource]:
+        """The CRDs of the Gateway API and the Gateway's namespace; cert-manager looks for them only when it starts."""
+        if args.kind != "gateway-api":
+            return []
+        crds = ConfigFile(
+            f"{self._name}-gateway-api",
+            file=GATEWAY_API_CRDS.source(args.charts),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return [crds, *self._namespace(args.gateway_namespace, args)]
+
+    def _cert_manager(self, args: SecureIngressArgs, after: list[pulumi.Resource]) -> Release:
+        source: dict[str, Any] = CERT_MANAGER.source(args.charts)
+        return Release(
+            f"{self._name}-cert-manager",
+            name="cert-manager",
+            namespace=CERT_MANAGER_NAMESPACE,
+            values=cert_manager_values(args.replicas, args.kind == "gateway-api"),
+            atomic=True,
+            timeout=600,
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[*after, *self._namespace(CERT_MANAGER_NAMESPACE, args)]
+            ),
+            **source,
+        )
+
+    def _issuers(
+        self, args: SecureIngressArgs, issuer: Issuer, release: Release, gateway_api: list[pulumi.Resource]
+    ) -> None:
+        after: list[pulumi.Resource] = [release, *gateway_api]
+        if isinstance(issuer, VaultIssuer):
+            after += self._vault_account(release)
+        parent = (GATEWAY, args.gateway_namespace) if args.kind == "gateway-api" else None
+        for manifest in issuers.manifests(issuer, parent, args.ingress_class):
+            after = [*after, self._object(manifest, after)]
+        self.ready = after
+        if args.kind != "gateway-api":
+            return
+        certificates = [self._object(certificate(host, issuer.name, args), after) for host in args.hosts]
+        # Created before the Gateway, so that it serves no request without them.
+        filters = [self._object(manifest, after) for manifest in gateway_filters(args)]
+        public = self._object(gateway(args), [*after, *certificates, *filters])
+        allow = [gateway_allow(args)] if args.deny_by_default else []
+        on_gateway = [self._object(manifest, [public]) for manifest in (redirect(args), *allow)]
+        self.ready = [*after, *certificates, *filters, public, *on_gateway]
+
+    def _vault_account(self, release: Release) -> list[pulumi.Resource]:
+        """The service account as which cert-manager logs in to Vault, and the right to request its tokens."""
+        options = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        name = f"{self._name}-vault-issuer"
+        metadata: Any = {"name": VAULT_ACCOUNT, "namespace": CERT_MANAGER_NAMESPACE}
+        account = ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=options)
+        rules = [as_inputs(rule) for rule in issuers.token_rules()]
+        role = Role(name, metadata=metadata, rules=rules, opts=options)
+        binding = RoleBinding(
+            name,
+            metadata=metadata,
+            role_ref=role_ref("Role", VAULT_ACCOUNT),
+            subjects=[account_subject("cert-manager", CERT_MANAGER_NAMESPACE)],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+        )
+        return [account, role, binding]
+
+    def _namespace(self, namespace: str, args: SecureIngressArgs) -> list[pulumi.Resource]:
+        """The namespace, and the network policies in it."""
+        created = Namespace(
+            f"{self._name}-{namespace}",
+            metadata={"name": namespace, "labels": pod_security("restricted")},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        policies = [policy for policy in args.network_policies if policy["metadata"]["namespace"] == namespace]
+        return [created, *network_policies(self._name, policies, created, self)]
+
+    def _object(self, manifest: Manifest, after: list[pulumi.Resource]) -> CustomResource:
+        name = f"{self._name}-{manifest['kind'].lower()}-{manifest['metadata']['name']}"
+        return custom_object(name, manifest, pulumi.ResourceOptions(parent=self, depends_on=after))

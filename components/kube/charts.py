@@ -1,0 +1,101 @@
+"""Every chart with its version and where it comes from. A new version changes one line here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+OCI = "oci://"
+
+
+@dataclass(frozen=True)
+class ChartSources:
+    """Where a stack takes its charts from.
+
+    `directory` holds all of them, unpacked, and the CRDs of the Gateway API as `gateway-api.yaml`. Without it each
+    project's `repositories` entry, an address that begins with https:// or oci://, replaces the project's own, and
+    `gateway_api` that of the CRDs. Helm compares a chart of an OCI registry with its entry in `digests`, by chart.
+    """
+
+    directory: str | None = None
+    repositories: Mapping[str, str] = field(default_factory=dict[str, str])
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    gateway_api: str = ""
+
+
+PUBLISHED = ChartSources()
+"""Each chart from where its project publishes it."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A pinned Helm chart of a project's repository."""
+
+    name: str
+    version: str
+    project: str
+
+    def repository(self, sources: ChartSources) -> str:
+        """The address of the repository."""
+        return sources.repositories.get(self.project, REPOSITORIES[self.project]).rstrip("/")
+
+    def source(self, sources: ChartSources) -> dict[str, object]:
+        """Keyword arguments for `helm.v3.ReleaseArgs`: the chart in its repository, or its folder in the directory.
+
+        For a folder no version is passed: the chart in it has one.
+        """
+        if sources.directory is not None:
+            return {"chart": f"{sources.directory}/{self.name}"}
+        repository = self.repository(sources)
+        if not repository.startswith(OCI):
+            return {"chart": self.name, "version": self.version, "repository_opts": {"repo": repository}}
+        digest = sources.digests.get(self.name)
+        return {"chart": f"{repository}/{self.name}{f'@{digest}' if digest else ''}", "version": self.version}
+
+
+@dataclass(frozen=True)
+class ReleasedFile:
+    """A pinned file of Kubernetes objects, of a project that releases no chart."""
+
+    name: str
+    version: str
+    url: str
+
+    def source(self, sources: ChartSources) -> str:
+        """The address of the file, or its path in the directory."""
+        return sources.gateway_api or self.url if sources.directory is None else f"{sources.directory}/{self.name}.yaml"
+
+
+REPOSITORIES: Mapping[str, str] = {
+    "istio": "https://blob.istio.io/istio-release/charts",
+    "kyverno": "https://kyverno.github.io/kyverno",
+    "cert-manager": "oci://quay.io/jetstack/charts",
+    "external-secrets": "https://charts.external-secrets.io",
+    "vault": "https://helm.releases.hashicorp.com",
+    "openbao": "https://openbao.github.io/openbao-helm",
+}
+"""Where each project publishes its charts."""
+
+_ISTIO_VERSION = "1.31.0"
+_GATEWAY_API_VERSION = "v1.6.0"
+
+KYVERNO = Chart("kyverno", "3.9.1", "kyverno")
+ISTIO_BASE = Chart("base", _ISTIO_VERSION, "istio")
+ISTIO_CNI = Chart("cni", _ISTIO_VERSION, "istio")
+ISTIOD = Chart("istiod", _ISTIO_VERSION, "istio")
+ZTUNNEL = Chart("ztunnel", _ISTIO_VERSION, "istio")
+CERT_MANAGER = Chart("cert-manager", "v1.21.2", "cert-manager")
+EXTERNAL_SECRETS = Chart("external-secrets", "0.16.2", "external-secrets")
+VAULT = Chart("vault", "0.34.1", "vault")
+OPENBAO = Chart("openbao", "0.29.2", "openbao")
+CHARTS = (KYVERNO, ISTIO_BASE, ISTIO_CNI, ISTIOD, ZTUNNEL, CERT_MANAGER, EXTERNAL_SECRETS, VAULT, OPENBAO)
+"""All of them."""
+
+# The image whose client takes the snapshots. It works with servers of neighbouring versions too.
+VAULT_IMAGE = "docker.io/hashicorp/vault:2.0.4"
+OPENBAO_IMAGE = "quay.io/openbao/openbao:2.6.2"
+
+GATEWAY_API_CRDS = ReleasedFile(
+    # The version that this Istio is built against: it may ignore fields of a newer one.
+    "gateway-api",
+    _GATEWAY_API_VERSION,
+    f"https://github.com/kubernetes-sigs/gateway-api/releases/download/{_GATEWAY_API_VERSION}/standard-install.yaml",
+)

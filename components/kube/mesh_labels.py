@@ -1,0 +1,41 @@
+"""Labels and annotations that the mesh reads, and its fixed addresses.
+
+This module imports no SDK, since `zt` reads them as well.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# In the ambient mode every connection between pods arrives at this port, whatever port it is meant for
+# (https://istio.io/latest/docs/ambient/usage/networkpolicy/).
+HBONE_PORT = 15008
+KUBELET_PROBES = ("169.254.7.127/32", "fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128")
+"""The source addresses that the ambient mode gives to probes of a node's kubelet."""
+DATA_PLANE = "istio.io/dataplane-mode"
+AMBIENT: Mapping[str, str] = MappingProxyType({DATA_PLANE: "ambient"})
+"""The label by which a node's proxy takes a pod, or all pods of a namespace, into the mesh."""
+# The dry-run annotation of https://istio.io/latest/docs/tasks/security/authorization/authz-dry-run/
+DRY_RUN = "istio.io/dry-run"
+
+
+def revision_label(revision: str) -> dict[str, str]:
+    """The label that names the control plane; no label without a revision."""
+    return {"istio.io/rev": revision} if revision else {}
+
+
+def namespace_label(revision: str, ambient: bool) -> dict[str, str]:
+    """The label of a namespace whose pods join the mesh.
+
+    It names no revision in the ambient mode: that label makes the webhook of the control plane inject sidecars.
+    """
+    return dict(AMBIENT) if ambient else revision_label(revision) or {"istio-injection": "enabled"}
+
+
+def pod_label(revision: str, ambient: bool) -> dict[str, str]:
+    """The label of a pod; a new data plane or revision changes it, so that the pods are replaced."""
+    return dict(AMBIENT) if ambient else revision_label(revision)
+
+
+def dry_run_annotation(authorization: str) -> dict[str, dict[str, str]]:
+    """The part of a policy's metadata that makes it a dry run; empty for any other decision."""
+    return {"annotations": {DRY_RUN: "true"}} if authorization == "dry-run" else {}

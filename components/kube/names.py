@@ -1,0 +1,101 @@
+"""Every fixed name: namespaces, accounts, mounts, roles, audiences and API versions, each in one place.
+
+This module imports no SDK, since `zt` reads these names as well.
+"""
+
+from types import MappingProxyType
+
+# Pulumi's configuration.
+PROJECT = "zero-trust"
+SECRETS = "zero-trust-secrets"
+"""The namespace of the Pulumi config that holds secrets. A key of the project's own namespace is never a secret."""
+
+# Namespaces.
+VAULT_NAMESPACE = "vault"
+KYVERNO_NAMESPACE = "kyverno"
+"""Exceptions from rules are in this namespace: Kyverno's engine ignores those in any other."""
+CLEANUP_ACCOUNT = "kyverno-cleanup-controller"
+"""The Deployment, the lease and the service account of Kyverno's cleanup controller."""
+MESH_NAMESPACE = "istio-system"
+CERT_MANAGER_NAMESPACE = "cert-manager"
+GATEWAY_NAMESPACE = "istio-ingress"
+EXTERNAL_SECRETS_NAMESPACE = "external-secrets"
+PLATFORM_NAMESPACES = (
+    "kube-system",
+    "kube-node-lease",
+    "kube-public",
+    KYVERNO_NAMESPACE,
+    MESH_NAMESPACE,
+    CERT_MANAGER_NAMESPACE,
+    VAULT_NAMESPACE,
+    GATEWAY_NAMESPACE,
+)
+
+DEFAULT_NAMESPACE = "default"
+"""The namespace of whoever names none."""
+
+API_SERVER_PORTS = (443, 6443)
+"""The ports of the API server's endpoints in most clusters."""
+
+POD_SECURITY = "pod-security.kubernetes.io"
+"""The prefix of the labels by which the API server holds a namespace's pods to a Pod Security Standard."""
+
+# Identities of services.
+SHARED_ACCOUNTS = ("default", "workload")
+"""Accounts that every namespace has. No service is known by one of them."""
+IDENTITIES, USE = "service-identities", "use"
+"""The policy that protects all other accounts, and the verb on an account that it demands."""
+OBJECTS = "service-objects"
+"""The policy that protects what belongs to services. It demands the same verb."""
+RULE_INTEGRITY = "rule-integrity"
+"""The policy that protects what the rules rest on: exceptions, policies of a namespace, and reports."""
+ANNOTATION = "zero-trust.dev"
+"""The prefix of the platform's own annotations."""
+
+# Vault.
+VAULT_RELEASE = "vault"
+VAULT_PORT = 8200
+KV_MOUNT = "secret"
+DATABASE_MOUNT = "database"
+CREDENTIALS = f"{DATABASE_MOUNT}/creds"
+"""The path below which each service leases database credentials, by a role with the service's name."""
+AUTH_PATH = "kubernetes"
+TOKEN_AUDIENCE = "vault"  # noqa: S105 - the audience claim of the token
+DEPLOYER = "platform-deployer"
+OPERATOR = "platform-operator"
+"""The name of the operator's policy, of its role at the Kubernetes login, and of its service account."""
+PKI_MOUNT = "pki"
+PKI_ROLE = "public-hosts"
+PKI_AUTH_ROLE = "cert-manager"
+
+# Certificates and the gateway.
+CA_ISSUER = "ca"
+VAULT_ISSUER = "vault"
+VAULT_ACCOUNT = "vault-issuer"
+VAULT_AUDIENCE = f"vault://{VAULT_ISSUER}"
+"""The audience of the token with which cert-manager logs in for the ClusterIssuer of that name."""
+ACME_SERVERS = MappingProxyType(
+    {
+        "letsencrypt-prod": "https://acme-v02.api.letsencrypt.org/directory",
+        "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
+    }
+)
+CERT_MANAGER_ACCOUNT = f"system:serviceaccount:{CERT_MANAGER_NAMESPACE}:cert-manager"
+"""The user as which cert-manager's controller acts."""
+PUBLIC_HOSTS = "public-hosts"
+"""The policy that ties each host to a namespace."""
+GATEWAY = "public"
+GATEWAY_ACCOUNT = f"{GATEWAY}-istio"
+"""Istio names the Deployment and the service account of a Gateway after the Gateway and its class."""
+
+# External Secrets.
+EXTERNAL_SECRETS_ACCOUNT = "external-secrets"
+
+# API versions.
+SECURITY_API = "security.istio.io/v1"
+NETWORKING_API = "networking.istio.io/v1"
+ENVOY_FILTER_API = "networking.istio.io/v1alpha3"
+EXTENSIONS_API = "extensions.istio.io/v1alpha1"
+GATEWAY_API = "gateway.networking.k8s.io/v1"
+CERT_MANAGER_API = "cert-manager.io/v1"
+EXTERNAL_SECRETS_API = "external-secrets.io/v1"

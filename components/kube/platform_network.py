@@ -1,0 +1,109 @@
+"""The network policies of the platform's own namespaces: closed, and open for what each component needs.
+
+A network policy cannot select the API server, neither as what a pod calls nor as what calls a webhook: these are
+addresses, which differ between clusters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+from components.kube.manifest import (
+    Manifest,
+    as_inputs,
+    blocks_without,
+    ip_blocks,
+    namespace_selector,
+    pods,
+    tcp_rule,
+)
+from components.kube.names import API_SERVER_PORTS
+from components.kube.networks import ANYWHERE
+
+_DNS_PORT = 53
+
+
+@dataclass(frozen=True)
+class ClusterNetwork:
+    """What the platform's pods have to know of a cluster: the API server, its webhooks' callers, and who reads metrics.
+
+    Without `api_server_networks` the API server may be anywhere, and without `webhook_networks` it may call from
+    anywhere. An empty `scraper_namespace`: nobody reads metrics.
+    """
+
+    api_server_networks: Sequence[str] = ()
+    api_server_ports: Sequence[int] = API_SERVER_PORTS
+    webhook_networks: Sequence[str] = ()
+    scraper_namespace: str = ""
+
+    def api_server(self) -> Manifest:
+        """The rule for connections to the API server."""
+        return tcp_rule("to", ip_blocks(self.api_server_networks) or anywhere(), self.api_server_ports)
+
+    def webhook(self, port: int) -> Manifest:
+        """The rule for calls of a webhook; `port` is that of its pods."""
+        return tcp_rule("from", ip_blocks(self.webhook_networks), [port]) if self.webhook_networks else everybody(port)
+
+    def metrics(self, *ports: int) -> list[Manifest]:
+        """The rules for the reader of metrics."""
+        if not self.scraper_namespace:
+            return []
+        return [tcp_rule("from", [namespace_selector(self.scraper_namespace)], ports)]
+
+
+def anywhere() -> list[Manifest]:
+    """Every address but those of metadata services, as peers."""
+    return blocks_without(ANYWHERE)
+
+
+def everybody(port: int) -> Manifest:
+    """The rule for connections from everywhere: pods, nodes and the world outside."""
+    return {"ports": [{"port": port, "protocol": "TCP"}]}
+
+
+def dns() -> Manifest:
+    """The rule for the cluster's DNS."""
+    ports = [{"port": _DNS_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    return {"to": [pods("kube-system", {"k8s-app": "kube-dns"})], "ports": ports}
+
+
+def default_deny(namespace: str) -> Manifest:
+    """The policy that lets no pod of a namespace connect, nor be connected to."""
+    return opening(namespace, "default-deny", {})
+
+
+def opening(
+    namespace: str,
+    name: str,
+    selector: dict[str, str],
+    ingress: Sequence[Manifest] = (),
+    egress: Sequence[Manifest] = (),
+) -> Manifest:
+    """The policy that opens connections to and from the pods with these labels, and no other."""
+    return {
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "podSelector": {"matchLabels": selector} if selector else {},
+            "policyTypes": ["Ingress", "Egress"],
+            **({"ingress": list(ingress)} if ingress else {}),
+            **({"egress": list(egress)} if egress else {}),
+        },
+    }
+
+
+def network_policies(
+    name: str, policies: Sequence[Manifest], namespace: pulumi.Resource, parent: pulumi.Resource
+) -> list[pulumi.Resource]:
+    """Create the policies of a namespace; what waits for them starts closed."""
+    options = pulumi.ResourceOptions(parent=parent, depends_on=[namespace])
+    return [
+        NetworkPolicy(
+            f"{name}-{policy['metadata']['namespace']}-{policy['metadata']['name']}",
+            metadata=policy["metadata"],
+            spec=as_inputs(policy["spec"]),
+            opts=options,
+        )
+        for policy in policies
+    ]

@@ -1,0 +1,1 @@
+"""Kyverno, the rule library and its dashboard."""

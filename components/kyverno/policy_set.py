@@ -1,0 +1,329 @@
+"""`KyvernoPolicySet`: Kyverno, and every rule of the library that the posture switches on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import ConfigMap, Namespace
+from pulumi_kubernetes.helm.v3 import Release
+
+from components.config.action import Action
+from components.kube.charts import KYVERNO, ChartSources
+from components.kube.custom_object import custom_object
+from components.kube.manifest import Manifest, pod_security, rbac_rule
+from components.kube.names import KYVERNO_NAMESPACE
+from components.kube.platform_network import network_policies
+from components.kyverno.dashboard import dashboard_config_map
+from components.kyverno.exceptions import AccountExceptionArgs, account_exception
+from components.kyverno.expired_exceptions import NAME as EXPIRED_EXCEPTIONS
+from components.kyverno.expired_exceptions import cleanup_rights, cleanup_values, deleting_policy
+from components.kyverno.image_signatures import Attestor, signed_by
+from components.kyverno.library import (
+    REGISTRY_RULE,
+    Library,
+    Rule,
+    check_parameters,
+    load_library,
+    manifest,
+)
+from components.kyverno.platform_images import images_by_parameter
+from components.kyverno.rule_integrity import rule_integrity
+from components.schema.problem import FieldError
+
+# An important rule only reports until the stack file gives it another phase.
+FIRST_PHASE = Action.AUDIT
+
+_STRENGTH = tuple(Action)
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class KyvernoPolicySetArgs:
+    """The decisions of a posture for the rules, and their parameters.
+
+    `phases` are the actions of important rules, by rule name; `important` limits them. `approved_registries` is a
+    parameter of the rule `restrict-image-registries`, `platform_images` of each rule that knows what the platform
+    injects; `parameters` has all others, by rule and parameter name. No rule applies in `platform_namespaces`, nor in
+    `excluded_namespaces`, which has for each the first day on which that is no longer agreed, as an ISO date.
+    `exceptions` are those of workloads that no service file makes. With `image_attestors` images must be signed, with
+    the action of the critical tier. `network_policies` are those of Kyverno's namespace, before its pods. Raises
+    `FieldError` for an unknown rule or parameter, fewer than one replica, an empty or wildcard registry, and two
+    attestors of one name.
+    """
+
+    charts: ChartSources
+    critical: Action
+    important: Action
+    best_practice: Action
+    mutate: bool
+    generate: bool
+    approved_registries: tuple[str, ...]
+    platform_namespaces: tuple[str, ...]
+    platform_images: tuple[str, ...] = ()
+    phases: Mapping[str, Action] = field(default_factory=lambda: _EMPTY)
+    replicas: int = 3
+    parameters: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: _EMPTY)
+    image_attestors: tuple[Attestor, ...] = ()
+    excluded_namespaces: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    exceptions: tuple[AccountExceptionArgs, ...] = ()
+    network_policies: Sequence[Manifest] = ()
+
+    @property
+    def unjudged_namespaces(self) -> tuple[str, ...]:
+        """The namespaces that no rule looks at. Only the API server writes the label that they are matched by."""
+        return (*self.platform_namespaces, *sorted(self.excluded_namespaces))
+
+    def __post_init__(self) -> None:
+        if self.replicas < 1:
+            raise FieldError("replicas", "no admission controller admits anything: 1 or more are due", self.replicas)
+        for registry in self.approved_registries:
+            if not registry.strip("/") or "*" in registry:
+                message = "it names no registry: write one such as registry.example.org"
+                raise FieldError("approved_registries", message, registry)
+        names = [attestor.name for attestor in self.image_attestors]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise FieldError("image_attestors", "a name is there twice: give each attestor one of its own", twice[0])
+        _check_names(self, load_library())
+
+
+def _check_names(args: KyvernoPolicySetArgs, library: Library) -> None:
+    important = [rule.name for rule in library.tier("important")]
+    for name in args.phases:
+        if name not in important:
+            raise FieldError(f"phases.{name}", "no important rule of policies/important", legal=important)
+    for name, values in args.parameters.items():
+        if name not in library.rules:
+            raise FieldError(f"parameters.{name}", "no such rule in policies/", legal=library.rules)
+        check_parameters(library.rules[name], values)
+
+
+def action_of(rule: Rule, args: KyvernoPolicySetArgs) -> Action:
+    """The action of one rule under the posture. A rule that mutates or generates is off or on (`AUDIT`)."""
+    match rule.tier:
+        case "critical":
+            return args.critical
+        case "important":
+            return min(args.important, args.phases.get(rule.name, FIRST_PHASE), key=_STRENGTH.index)
+        case "best-practice":
+            return args.best_practice
+        case "images":
+            return args.critical if args.image_attestors else Action.OFF
+        case "mutate":
+            return Action.AUDIT if args.mutate else Action.OFF
+        case _:
+            return Action.AUDIT if args.generate else Action.OFF
+
+
+def rules_on(args: KyvernoPolicySetArgs) -> tuple[str, ...]:
+    """The names of the rules that the posture switches on."""
+    return tuple(rule.name for rule in load_library().rules.values() if action_of(rule, args) is not Action.OFF)
+
+
+def policies(args: KyvernoPolicySetArgs, library: Library | None = None) -> tuple[Manifest, ...]:
+    """The manifests of every rule that is on, in the order of the tiers."""
+    return tuple(
+        manifest(_with_attestors(rule, args), action, args.unjudged_namespaces, _parameters(rule, args))
+        for rule in (library or load_library()).rules.values()
+        if (action := action_of(rule, args)) is not Action.OFF
+    )
+
+
+def exceptions(args: KyvernoPolicySetArgs) -> tuple[Manifest, ...]:
+    """The exceptions of workloads that no service file makes, from the rules that are on."""
+    on = rules_on(args)
+    return tuple(account_exception(exception) for exception in args.exceptions if exception.rule in on)
+
+
+def _with_attestors(rule: Rule, args: KyvernoPolicySetArgs) -> Rule:
+    if rule.tier != "images":
+        return rule
+    return replace(rule, document=signed_by(rule.document, args.image_attestors, args.approved_registries))
+
+
+def _parameters(rule: Rule, args: KyvernoPolicySetArgs) -> Mapping[str, object]:
+    parameters: dict[str, object] = dict(args.parameters.get(rule.name, {}))
+    if rule.name == REGISTRY_RULE:
+        # The rule adds the slash itself, so that registry.example.org does not approve registry.example.org.evil.net.
+        parameters.setdefault("registries", [registry.rstrip("/") for registry in args.approved_registries])
+    if args.platform_images:
+        for name, images in images_by_parameter(args.platform_images).items():
+            if name in rule.parameters:
+                parameters.setdefault(name, list(images))
+    return parameters
+
+
+def wait_for(policy: Manifest) -> dict[str, str]:
+    """The annotation that makes Pulumi wait until the rule is in force.
+
+    A rule that denies is in force once its native policy is generated. Kyverno then has no webhook for it, so it never
+    reports the policy as ready.
+    https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/#pulumi-kubernetes-annotations
+    """
+    native = policy["spec"].get("autogen", {}).get("validatingAdmissionPolicy", {}).get("enabled", False)
+    field_path = ".status.generated" if native else ".status.conditionStatus.ready"
+    return {"pulumi.com/waitFor": f"jsonpath={{{field_path}}}=true"}
+
+
+def kyverno_values(replicas: int, unjudged_namespaces: Sequence[str]) -> dict[str, Any]:
+    """The values of the Kyverno chart (https://github.com/kyverno/kyverno/tree/v1.19.1/charts/kyverno).
+
+    Four controllers: admission, background (which generates), reports and cleanup (which ends exceptions).
+    """
+    # All but the admission controller elect a leader: a third replica would only wait.
+    followers = min(replicas, 2)
+    return {
+        "crds": {"install": True},
+        # Rights in one namespace must not reach the rules: no role of the chart becomes a part of admin, edit or view.
+        "rbac": {"roles": {"aggregate": {"admin": False, "view": False}}},
+        "config": {
+            # Otherwise the ConfigMap stays when the chart is removed.
+            "preserve": False,
+            # By default the chart hides ReplicaSets from the rules; one without a Deployment is a workload too.
+            # And its own namespace from the cleanup controller too. No webhook looks there, and no rule.
+            "resourceFiltersExclude": [
+                "[ReplicaSet,*,*]",
+                "[ReplicaSet/?*,*,*]",
+                f"[*/*,{KYVERNO_NAMESPACE},*]",
+            ],
+            "webhooks": {
+                "namespaceSelector": {
+                    "matchExpressions": [
+                        {
+                            "key": "kubernetes.io/metadata.name",
+                            "operator": "NotIn",
+                            "values": list(unjudged_namespaces),
+                        }
+                    ]
+                }
+            },
+        },
+        # By default the chart drops the namespace of a result, which the dashboard needs.
+        "metricsConfig": {
+            "metricsExposure": {
+                "kyverno_validating_policy_results_total": {"disabledLabelDimensions": ["policy_namespace"]}
+            }
+        },
+        "features": {
+            "generateValidatingAdmissionPolicy": {"enabled": True},
+            "validatingAdmissionPolicyReports": {"enabled": True},
+            # An exception weakens a rule, so it takes the right to write in Kyverno's own namespace.
+            "policyExceptions": {"enabled": True, "namespace": KYVERNO_NAMESPACE},
+            "backgroundScan": {"enabled": True},
+            # Kyverno would write such a report before it answers a request; the scan writes the same ones.
+            "admissionReports": {"enabled": False},
+            # It asks each time about each kind whether it may delete that; the answer is no.
+            "ttlController": {"reconciliationInterval": "24h"},
+        },
+        "admissionController": {
+            "replicas": replicas,
+            "podDisruptionBudget": {"enabled": replicas > 1},
+            "container": {"resources": _resources("100m", "256Mi", "768Mi")},
+        },
+        "backgroundController": {
+            "replicas": followers,
+            "podDisruptionBudget": {"enabled": followers > 1},
+            "rbac": {"coreClusterRole": {"extraResources": _generated_kinds()}},
+            "resources": _resources("100m", "128Mi", "384Mi"),
+        },
+        "reportsController": {
+            "replicas": followers,
+            "podDisruptionBudget": {"enabled": followers > 1},
+            "rbac": {"clusterRole": {"extraResources": _judged_kinds()}},
+            "resources": _resources("100m", "128Mi", "384Mi"),
+        },
+        "cleanupController": cleanup_values(followers, _resources("100m", "128Mi", "256Mi")),
+        # Webhooks that outlive their server block every request (kyverno#9551).
+        "webhooksCleanup": {"enabled": True},
+    }
+
+
+def _generated_kinds() -> list[dict[str, Any]]:
+    """Rights for the kinds that the rules generate; the chart's default includes roles and role bindings too."""
+    verbs = ["create", "update", "patch", "delete"]
+    return [
+        rbac_rule("networking.k8s.io", ["networkpolicies"], verbs),
+        rbac_rule("", ["resourcequotas", "limitranges", "serviceaccounts"], verbs),
+    ]
+
+
+def _judged_kinds() -> list[dict[str, Any]]:
+    """Rights for kinds that the rules match and the role `view` omits: without them Kyverno reports no rule ready."""
+    verbs = ["get", "list", "watch"]
+    return [
+        rbac_rule("", ["pods/ephemeralcontainers"], verbs),
+        rbac_rule("gateway.networking.k8s.io", ["gateways"], verbs),
+    ]
+
+
+def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory_limit}}
+
+
+class KyvernoPolicySet(pulumi.ComponentResource):
+    """Kyverno in its own namespace, one policy for each rule that is on, and a Grafana dashboard of their results.
+
+    With them come the policy that ends exceptions on their day, and the native one that says who may write exceptions.
+
+    Creates nothing when all are off. The policies depend on the release, so that destroy removes them while Kyverno
+    still serves its webhooks. `ready` holds the release and the policies, which apply to everything created after them.
+    """
+
+    ready: list[pulumi.Resource]
+
+    def __init__(self, name: str, args: KyvernoPolicySetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:KyvernoPolicySet", name, None, opts)
+        self.ready = []
+        manifests = policies(args)
+        if manifests:
+            release = self._release(name, args)
+            self._dashboard(name, args, release)
+            rules = [self._policy(name, policy, release) for policy in manifests]
+            guard = rule_integrity(name, args.critical, pulumi.ResourceOptions(parent=self))
+            # One that has ended is gone from the cluster, and what is gone cannot be updated.
+            excepted = pulumi.ResourceOptions(
+                parent=self, depends_on=[release], replace_on_changes=["*"], delete_before_replace=True
+            )
+            granted = [custom_object(f"{name}-{e['metadata']['name']}", e, excepted) for e in exceptions(args)]
+            self.ready = [release, *rules, *guard, *granted]
+        self.register_outputs({"policies": [policy["metadata"]["name"] for policy in manifests]})
+
+    def _release(self, name: str, args: KyvernoPolicySetArgs) -> Release:
+        namespace = Namespace(
+            f"{name}-namespace",
+            metadata={"name": KYVERNO_NAMESPACE, "labels": pod_security("restricted")},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        in_namespace = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        rights = cleanup_rights(name, in_namespace)
+        closed = network_policies(name, args.network_policies, namespace, self)
+        source: dict[str, Any] = KYVERNO.source(args.charts)
+        release = Release(
+            f"{name}-release",
+            name="kyverno",
+            namespace=KYVERNO_NAMESPACE,
+            values=kyverno_values(args.replicas, args.unjudged_namespaces),
+            atomic=True,
+            timeout=600,
+            opts=pulumi.ResourceOptions.merge(in_namespace, pulumi.ResourceOptions(depends_on=[*rights, *closed])),
+            **source,
+        )
+        after = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        custom_object(f"{name}-{EXPIRED_EXCEPTIONS}", deleting_policy(), after)
+        return release
+
+    def _policy(self, name: str, policy: Manifest, release: Release) -> CustomResource:
+        metadata = policy["metadata"]
+        annotations = {**metadata["annotations"], **wait_for(policy)}
+        waited_for = {**policy, "metadata": {**metadata, "annotations": annotations}}
+        options = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        return custom_object(f"{name}-{metadata['name']}", waited_for, options)
+
+    def _dashboard(self, name: str, args: KyvernoPolicySetArgs, release: Release) -> ConfigMap:
+        library = load_library()
+        on = Library({rule: library.rules[rule] for rule in rules_on(args)})
+        config_map = dashboard_config_map(KYVERNO_NAMESPACE, on)
+        options = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        return ConfigMap(f"{name}-dashboard", metadata=config_map["metadata"], data=config_map["data"], opts=options)

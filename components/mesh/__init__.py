@@ -1,0 +1,1 @@
+"""Istio: an identity on every connection, and no connection that nobody allowed."""

@@ -1,0 +1,69 @@
+"""The arguments of every component, from a stack: all are validated before the first resource is created."""
+
+from dataclasses import dataclass
+
+from components.external_secrets.operator import ExternalSecretsArgs
+from components.ingress.public_hosts import PublicHostsArgs
+from components.ingress.secure_ingress import SecureIngressArgs
+from components.kyverno.policy_set import KyvernoPolicySetArgs, rules_on
+from components.mesh.security import MeshSecurityArgs
+from components.program.plans.ingress import hosts_args, ingress_args, ingress_terms
+from components.program.plans.kyverno import identities_args, policy_args, service_objects_args
+from components.program.plans.mesh import mesh_args, mesh_terms
+from components.program.plans.vault import external_secrets_args, vault_args, vault_terms
+from components.program.stack import Stack
+from components.program.stack_keys import stack_keys
+from components.service.args.platform import PlatformTerms
+from components.service.args.resolve import services_args
+from components.service.args.service import SecureServiceArgs
+from components.service.identities import ServiceIdentitiesArgs
+from components.service.objects import ServiceObjectsArgs
+from components.vault.platform import VaultPlatformArgs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arguments of each component; `None` where the posture switches the layer off."""
+
+    vault: VaultPlatformArgs | None
+    external_secrets: ExternalSecretsArgs | None
+    mesh: MeshSecurityArgs | None
+    ingress: SecureIngressArgs
+    policies: KyvernoPolicySetArgs | None
+    identities: ServiceIdentitiesArgs | None
+    hosts: PublicHostsArgs | None
+    objects: ServiceObjectsArgs | None
+    services: list[SecureServiceArgs]
+
+
+@stack_keys()
+def plan(stack: Stack) -> Plan:
+    """The plan of a stack. Raises `ConfigError` for what only a component checks, such as the name of a rule."""
+    policies = policy_args(stack)
+    platform = platform_terms(stack, rules_on(policies) if policies else ())
+    services = services_args(stack.services, platform, stack.settings.services.replicas)
+    return Plan(
+        vault=vault_args(stack) if stack.posture.vault else None,
+        external_secrets=external_secrets_args(stack),
+        mesh=mesh_args(stack),
+        ingress=ingress_args(stack, services),
+        policies=policies,
+        identities=identities_args(stack),
+        hosts=hosts_args(stack),
+        objects=service_objects_args(stack, services),
+        services=services,
+    )
+
+
+@stack_keys()
+def platform_terms(stack: Stack, rules: tuple[str, ...]) -> PlatformTerms:
+    """The terms of the platform, the same for every service of the stack; `rules` are the rules that are on."""
+    return PlatformTerms(
+        vault=vault_terms(stack),
+        mesh=mesh_terms(stack),
+        ingress=ingress_terms(stack),
+        network_policies=stack.posture.network_policies,
+        api_server_networks=stack.settings.api_server_cidrs,
+        api_server_ports=stack.settings.api_server_ports,
+        rules=rules,
+    )

@@ -1,0 +1,140 @@
+"""The arguments of `SecureIngress` and the terms of the gateway for public services, from a stack."""
+
+from collections.abc import Sequence
+
+from components.config.action import Action
+from components.config.ingress import HstsSettings, IngressSettings
+from components.config.pem_file import read_pem
+from components.ingress.hardening import FirewallArgs, HostLimits
+from components.ingress.issuers import AcmeIssuer, CaIssuer, Issuer, VaultIssuer
+from components.ingress.public_hosts import PublicHostsArgs
+from components.ingress.secure_ingress import SecureIngressArgs
+from components.ingress.terms import HSTS, IngressTerms, PublicLimits, PublicTerms
+from components.kube.names import (
+    ACME_SERVERS,
+    CA_ISSUER,
+    GATEWAY,
+    GATEWAY_ACCOUNT,
+    VAULT_ISSUER,
+)
+from components.kube.service_ref import ServiceRef
+from components.program.plans.addresses import cluster_address
+from components.program.plans.network import ingress_policies
+from components.program.stack import Stack
+from components.program.stack_exceptions import platform_namespaces
+from components.program.stack_keys import stack_keys
+from components.service.args.service import SecureServiceArgs
+
+_YEAR = HstsSettings.model_validate({"maxAge": 31_536_000})
+_FIVE_MINUTES = HstsSettings.model_validate({"maxAge": 300})
+
+
+def ingress_terms(stack: Stack) -> IngressTerms:
+    """The terms of the gateway or ingress controller for the stack's services."""
+    settings, issuer = stack.settings.ingress, stack.posture.issuer
+    controller = settings.controller
+    return IngressTerms(
+        route=stack.route,
+        issuer="" if issuer == "none" else issuer,
+        class_name=settings.class_name or "",
+        gateway=ServiceRef(controller.namespace if controller else settings.gateway_namespace, GATEWAY),
+        account=controller.service_account if controller else GATEWAY_ACCOUNT,
+        public=public_terms(stack),
+    )
+
+
+@stack_keys(
+    kind="ingress.kind",
+    ingress_class="ingress.className",
+    replicas="ingress.replicas",
+    tls_version="ingress.tls.minVersion",
+    issuer="posture.issuer",
+    email="ingress.acmeEmail",
+    server="ingress.vault.server",
+)
+def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureIngressArgs:
+    """The arguments of `SecureIngress`. Raises `ConfigError` at the key of a file that cannot be read."""
+    settings, posture = stack.settings.ingress, stack.posture
+    public = [args for args in services if args.hosts]
+    host_limits = sorted((host, args.limits) for args in public for host in args.hosts)
+    return SecureIngressArgs(
+        charts=stack.charts,
+        issuer=_issuer(stack),
+        kind=settings.kind,
+        ingress_class=settings.class_name,
+        gateway_namespace=settings.gateway_namespace,
+        hosts=tuple(host for host, _ in host_limits),
+        owners={host: args.namespace for args in public for host in args.hosts},
+        replicas=settings.replicas,
+        deny_by_default=posture.authorization != "off",
+        tls_version=settings.tls.min_version,
+        cipher_suites=settings.tls.ciphers,
+        limits=tuple(
+            HostLimits(host, limits.requests, limits.seconds, limits.max_request_bytes) for host, limits in host_limits
+        ),
+        firewall=FirewallArgs(settings.waf.image, settings.waf.directives)
+        if settings.waf and posture.authorization != "off"
+        else None,
+        enforce=posture.authorization == "enforce",
+        revision=stack.settings.mesh.revision or "",
+        network_policies=ingress_policies(stack, services),
+    )
+
+
+@stack_keys(hosts="ingress.hosts")
+def hosts_args(stack: Stack) -> PublicHostsArgs | None:
+    """The arguments of `PublicHosts`, with the action of the critical rules; `None` when these are off.
+
+    Raises `ConfigError` for a pattern of `ingress.hosts` that covers the host of another namespace.
+    """
+    if stack.posture.critical is Action.OFF:
+        return None
+    hosts = {namespace: list(patterns) for namespace, patterns in stack.settings.ingress.hosts.items()}
+    for spec in stack.public:
+        hosts[spec.namespace] = [*hosts.get(spec.namespace, []), *spec.hosts]
+    return PublicHostsArgs(stack.posture.critical, hosts, platform_namespaces(stack.settings))
+
+
+def _issuer(stack: Stack) -> Issuer | None:
+    name, ingress, vault = stack.posture.issuer, stack.settings.ingress, stack.settings.vault
+    if name in ACME_SERVERS:
+        acme = ingress.acme_server
+        bundle = read_pem(acme.ca_bundle_file, "ingress.acmeServer.caBundleFile") if acme else ""
+        return AcmeIssuer(name, ingress.acme_email or "", acme.directory if acme else "", bundle)
+    if name == CA_ISSUER:
+        return CaIssuer(ingress.ca.key_pair if ingress.ca else "")
+    if name != VAULT_ISSUER:
+        return None
+    engine = ingress.vault.model_dump(include={"mount", "role", "auth_mount", "auth_role"}) if ingress.vault else {}
+    server = (ingress.vault and ingress.vault.server) or cluster_address(vault)
+    bundle_file = ingress.vault.ca_bundle_file if ingress.vault else None
+    bundle = (bundle_file, "ingress.vault.caBundleFile") if bundle_file else (vault.ca_cert_file, "vault.caCertFile")
+    return VaultIssuer(server, **engine, ca_bundle=read_pem(*bundle))
+
+
+def public_terms(stack: Stack) -> PublicTerms:
+    """The default headers and limits of the stack's public services, and the annotations for them."""
+    settings, on = stack.settings.ingress, stack.posture.authorization != "off"
+    annotations = settings.annotations
+    rate, size = settings.rate_limit, settings.max_request_bytes
+    return PublicTerms(
+        default=PublicLimits(
+            headers=_headers(settings, stack.posture.issuer),
+            requests=0 if rate == "none" else rate.requests,
+            seconds=1 if rate == "none" else rate.seconds,
+            max_request_bytes=0 if size == "none" else size,
+        ),
+        header_annotations=annotations.headers,
+        rate_annotations=annotations.rate_limit,
+        size_annotations=annotations.max_request_bytes,
+        other_annotations={**annotations.tls, **(annotations.waf if on else {})},
+        on=on,
+    )
+
+
+def _headers(settings: IngressSettings, issuer: str) -> dict[str, str]:
+    headers = {} if settings.headers == "none" else dict(settings.headers)
+    hsts = settings.hsts or (_YEAR if issuer == "letsencrypt-prod" else _FIVE_MINUTES)
+    if hsts == "none" or issuer == "none" or settings.kind == "ingress":
+        return headers
+    return {HSTS: hsts.header, **headers}

@@ -1,0 +1,106 @@
+"""The arguments of `KyvernoPolicySet`, `ServiceIdentities` and `ServiceObjects`, from a stack."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic.alias_generators import to_camel
+
+from components.config.action import Action
+from components.config.checks import vault_networks
+from components.config.kyverno import AccountException, ImageAttestor
+from components.kyverno.exceptions import AccountExceptionArgs
+from components.kyverno.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
+from components.kyverno.policy_set import KyvernoPolicySetArgs
+from components.program.plans.addresses import port
+from components.program.plans.network import kyverno_policies
+from components.program.stack import Stack
+from components.program.stack_exceptions import platform_namespaces
+from components.program.stack_keys import stack_keys
+from components.schema.problem import keys_of
+from components.service.args.service import SecureServiceArgs
+from components.service.identities import ServiceIdentitiesArgs
+from components.service.objects import ServiceObjectsArgs, objects_args
+
+ALLOW_RULE = "allow-platform"
+
+
+@stack_keys(
+    approved_registries="registries",
+    parameters="kyverno.parameters",
+    replicas="kyverno.replicas",
+    image_attestors="kyverno.imageSignatures",
+    exceptions="kyverno.exceptions",
+)
+def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
+    """The arguments of `KyvernoPolicySet`; `None` when no tier, mutation or generation is on."""
+    settings, posture = stack.settings, stack.posture
+    tiers = {posture.critical, posture.important, posture.best_practice}
+    if tiers == {Action.OFF} and not posture.mutate and not posture.generate:
+        return None
+    hub = settings.mesh.hub
+    return KyvernoPolicySetArgs(
+        charts=stack.charts,
+        critical=posture.critical,
+        important=posture.important,
+        best_practice=posture.best_practice,
+        phases=settings.phase_actions(),
+        mutate=posture.mutate,
+        generate=posture.generate,
+        approved_registries=settings.registries,
+        # The proxy comes from the mirror of the mesh's images, if there is one.
+        platform_images=(*settings.platform_images, *([f"{hub}/proxyv2"] if hub else [])),
+        platform_namespaces=platform_namespaces(settings),
+        replicas=settings.kyverno.replicas,
+        parameters=_parameters(stack),
+        network_policies=kyverno_policies(stack),
+        image_attestors=tuple(_attestor(*each) for each in enumerate(settings.kyverno.image_signatures)),
+        excluded_namespaces={
+            name: excluded.expires.isoformat() for name, excluded in settings.kyverno.excluded_namespaces.items()
+        },
+        exceptions=tuple(map(_exception, settings.kyverno.exceptions)),
+    )
+
+
+def identities_args(stack: Stack) -> ServiceIdentitiesArgs | None:
+    """The arguments of `ServiceIdentities`, with the action of the critical rules; `None` when these are off."""
+    action = stack.posture.critical
+    return ServiceIdentitiesArgs(action, stack.namespaces) if action is not Action.OFF and stack.namespaces else None
+
+
+def service_objects_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> ServiceObjectsArgs | None:
+    """The arguments of `ServiceObjects`, with the action of the critical rules; `None` when these are off."""
+    action = stack.posture.critical
+    return objects_args(action, services) if action is not Action.OFF and services else None
+
+
+def _parameters(stack: Stack) -> Mapping[str, Mapping[str, object]]:
+    """The rules' parameters from the stack file, with those of `allow-platform` that follow from the other settings."""
+    vault, parameters = stack.settings.vault, stack.settings.kyverno.parameters
+    derived: dict[str, object] = {}
+    if vault.mode == "external" and stack.posture.vault:
+        derived = {"vaultPort": port(vault.address), "vaultNetworks": list(vault_networks(vault))}
+    if stack.ambient:
+        # Only the nodes' proxies talk to istiod.
+        derived["podsReachIstiod"] = False
+    if not derived:
+        return parameters
+    return {**parameters, ALLOW_RULE: {**derived, **parameters.get(ALLOW_RULE, {})}}
+
+
+def _attestor(number: int, signer: ImageAttestor) -> Attestor:
+    here = f"kyverno.imageSignatures[{number}]"
+    fields = ("name", "public_key", "issuer", "subject", "rekor_url")
+    with keys_of(**{field: f"{here}.{to_camel(field)}" for field in fields}):
+        if signer.public_key is not None:
+            return KeyAttestor(signer.name, signer.public_key)
+        return KeylessAttestor(signer.name, signer.issuer or "", signer.subject or "", signer.rekor_url or PUBLIC_REKOR)
+
+
+def _exception(exception: AccountException) -> AccountExceptionArgs:
+    return AccountExceptionArgs(
+        exception.rule,
+        exception.namespace,
+        exception.service_account,
+        exception.reason,
+        exception.owner,
+        exception.expires.isoformat(),
+    )

@@ -1,0 +1,183 @@
+"""The network policies of the platform's namespaces, from a stack: what each component needs to reach."""
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from components.config.checks import vault_networks
+from components.config.vault import VaultSeal
+from components.external_secrets.network import external_secrets_network
+from components.ingress.network import (
+    PublicBackend,
+    cert_manager_network,
+    gateway_front,
+    gateway_network,
+)
+from components.kube.manifest import Manifest, blocks_without, ip_blocks, namespace_selector, pods, tcp_rule
+from components.kube.mesh_labels import HBONE_PORT
+from components.kube.names import ACME_SERVERS, VAULT_ISSUER, VAULT_NAMESPACE, VAULT_PORT
+from components.kube.networks import INTERNET
+from components.kube.platform_network import ClusterNetwork, anywhere
+from components.kube.service_ref import ServiceRef
+from components.kyverno.image_signatures import PUBLIC_REKOR
+from components.kyverno.network import kyverno_network
+from components.mesh.network import istiod_rule, mesh_network
+from components.program.plans.addresses import cluster_address, port
+from components.program.stack import Stack
+from components.service.args.service import SecureServiceArgs
+from components.vault.network import SERVERS, vault_network
+
+_HTTPS = 443
+_API_SERVER = ServiceRef("default", "kubernetes")
+# Where a pod gets its cloud's identity: the agent of EKS Pod Identity, Workload Identity of GKE, managed identities of
+# Azure. https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html and
+# https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity
+_IDENTITY_SERVERS = {
+    "awskms": (("169.254.170.23/32", 80), ("fd00:ec2::23/128", 80)),
+    "gcpckms": (("169.254.169.254/32", 80), ("169.254.169.252/32", 988)),
+    "azurekeyvault": (("169.254.169.254/32", 80),),
+}
+
+
+def cluster_network(stack: Stack) -> ClusterNetwork:
+    """What the platform's pods have to know of the stack's cluster."""
+    settings, scraper = stack.settings, stack.settings.mesh.scraper
+    return ClusterNetwork(
+        api_server_networks=settings.api_server_cidrs,
+        api_server_ports=settings.api_server_ports,
+        webhook_networks=settings.webhook_cidrs,
+        scraper_namespace=scraper.namespace if scraper else "",
+    )
+
+
+def kyverno_policies(stack: Stack) -> tuple[Manifest, ...]:
+    """The policies of Kyverno's namespace; none where the posture has none."""
+    if not stack.posture.network_policies:
+        return ()
+    signers = stack.settings.kyverno.image_signatures
+    images = (*stack.settings.registries, *stack.settings.platform_images)
+    logs = [signer.rekor_url or PUBLIC_REKOR for signer in signers if signer.public_key is None]
+    ports = sorted({*(_registry_port(image) for image in images), *(port(log) for log in logs), _HTTPS})
+    return kyverno_network(cluster_network(stack), ports if signers else ())
+
+
+def mesh_policies(stack: Stack) -> tuple[Manifest, ...]:
+    """The policies of the mesh's namespace; none where the posture has none."""
+    if not stack.posture.network_policies:
+        return ()
+    tokens = [spec.jwt for spec in stack.services if spec.jwt]
+    keys = sorted({port(token.jwks_uri) for token in tokens if token.jwks_uri})
+    return mesh_network(cluster_network(stack), keys, stack.ambient)
+
+
+def ingress_policies(stack: Stack, services: Sequence[SecureServiceArgs]) -> tuple[Manifest, ...]:
+    """The policies of the namespaces of cert-manager and of the Gateway; none where the posture has none."""
+    issuer, settings = stack.posture.issuer, stack.settings.ingress
+    if not stack.posture.network_policies or issuer == "none":
+        return ()
+    gateway_api, cluster = settings.kind == "gateway-api", cluster_network(stack)
+    front = gateway_front(settings.gateway_namespace) if gateway_api else None
+    if settings.controller and not gateway_api:
+        # At which port its pods listen, its chart says.
+        front = {"to": [namespace_selector(settings.controller.namespace)]}
+    acme = issuer in ACME_SERVERS
+    directory = settings.acme_server.directory if settings.acme_server else ""
+    acme_port = port(directory) if acme else 0
+    policies = cert_manager_network(cluster, acme_port, front, _signer(stack) if issuer == VAULT_ISSUER else None)
+    if not gateway_api:
+        return policies
+    backends = [
+        PublicBackend(ServiceRef(args.namespace, args.name), HBONE_PORT if stack.ambient else args.port)
+        for args in services
+        if args.public
+    ]
+    further = [*_collector(stack), *_module_registry(stack)]
+    return (
+        *policies,
+        *gateway_network(cluster, settings.gateway_namespace, backends, istiod_rule(), acme, further),
+    )
+
+
+def vault_policies(stack: Stack) -> tuple[Manifest, ...]:
+    """The policies of Vault's namespace; none where the posture has none."""
+    if not stack.posture.network_policies:
+        return ()
+    settings = stack.settings.vault
+    databases = stack.settings.databases.values()
+    outside = [_place(database.host, database.port, database.networks) for database in databases]
+    outside += _seal(settings.seal) if settings.seal else []
+    tokens = settings.bootstrap.login.jwt if settings.bootstrap else None
+    if tokens:
+        outside.append(_address(tokens.issuer))
+    elif settings.login.method == "jwt":
+        outside.append(tcp_rule("to", anywhere(), [_HTTPS]))
+    if ServiceRef.of_host(urlsplit(settings.kubernetes_host).hostname or "") != _API_SERVER:
+        outside.append(_address(settings.kubernetes_host))
+    servers = settings.mode == "helm"
+    return vault_network(cluster_network(stack), servers, settings.client_cidrs, outside)
+
+
+def external_secrets_policies(stack: Stack) -> tuple[Manifest, ...]:
+    """The policies of the operator's namespace; none where the posture has none."""
+    if not stack.posture.network_policies:
+        return ()
+    return external_secrets_network(cluster_network(stack), _vault(stack))
+
+
+def _vault(stack: Stack) -> Manifest:
+    settings = stack.settings.vault
+    if settings.mode == "external":
+        return tcp_rule("to", ip_blocks(vault_networks(settings)), [port(settings.address)])
+    return tcp_rule("to", [pods(VAULT_NAMESPACE, SERVERS)], [VAULT_PORT])
+
+
+def _signer(stack: Stack) -> Manifest:
+    elsewhere = stack.settings.ingress.vault
+    if elsewhere and elsewhere.server and elsewhere.server != cluster_address(stack.settings.vault):
+        return _address(elsewhere.server)
+    return _vault(stack)
+
+
+def _seal(seal: VaultSeal) -> list[Manifest]:
+    if seal.static:
+        return []
+    if seal.transit:
+        return [_address(seal.transit.address)]
+    endpoint = (seal.awskms and seal.awskms.endpoint) or ""
+    # The key service, and the service that gives the pods their identity for it.
+    rules = [tcp_rule("to", anywhere(), sorted({_HTTPS, port(endpoint)}))]
+    servers = _IDENTITY_SERVERS.get(seal.type, ())
+    return [*rules, *(tcp_rule("to", ip_blocks([network]), [number]) for network, number in servers)]
+
+
+def _collector(stack: Stack) -> list[Manifest]:
+    tracing = stack.settings.mesh.tracing
+    return [tcp_rule("to", [namespace_selector(tracing.namespace)], [tracing.port])] if tracing else []
+
+
+def _module_registry(stack: Stack) -> list[Manifest]:
+    waf = stack.settings.ingress.waf
+    if waf is None or stack.posture.authorization == "off":
+        return []
+    return [tcp_rule("to", ip_blocks(waf.cidrs) or blocks_without(INTERNET), [_registry_port(waf.image)])]
+
+
+def _registry_port(image: str) -> int:
+    return urlsplit(f"https://{image}").port or _HTTPS
+
+
+def _address(url: str) -> Manifest:
+    return _place(urlsplit(url).hostname or "", port(url))
+
+
+def _place(host: str, number: int, networks: Sequence[str] = ()) -> Manifest:
+    """The rule for a host and port: its networks, its namespace if it is a Service, or else any network."""
+    if networks:
+        return tcp_rule("to", ip_blocks(networks), [number])
+    if reference := ServiceRef.of_host(host):
+        return tcp_rule("to", [namespace_selector(reference.namespace)], [number])
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return tcp_rule("to", anywhere(), [number])
+    return tcp_rule("to", ip_blocks([f"{address}/{address.max_prefixlen}"]), [number])

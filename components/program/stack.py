@@ -1,0 +1,159 @@
+"""The input of one run: settings, posture and services, read and checked before any resource is created."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+
+from components.config.action import Action
+from components.config.overlay import Overlay
+from components.config.posture import Posture
+from components.config.settings import Settings
+from components.config.stack_file import decode_config, parse_settings
+from components.config.stack_source import StackSource, lines_beside
+from components.kube.charts import ChartSources
+from components.kube.manifest import pod_security
+from components.kube.mesh_labels import namespace_label
+from components.kube.names import VAULT_PORT
+from components.kyverno.library import load_library
+from components.program.commit_date import commit_date
+from components.program.stack_exceptions import exception_problems
+from components.schema.problem import ConfigError, LineOf, Problem, no_line
+from components.service.file.directory import Admission, read_services
+from components.service.file.limits import LIMIT_RANGE, QUOTA, NamespaceLimits
+from components.service.file.service import ServiceSpec
+
+OVERLAY_VARIABLE = "ZERO_TRUST_OVERLAY"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The whole input of a run."""
+
+    file: str
+    settings: Settings
+    posture: Posture
+    services: tuple[ServiceSpec, ...]
+    line_of: LineOf = no_line
+
+    @property
+    def charts(self) -> ChartSources:
+        """Where the charts come from."""
+        return self.settings.charts.sources
+
+    @property
+    def mesh(self) -> bool:
+        """Whether a mesh runs."""
+        return self.posture.mtls is not None
+
+    @property
+    def ambient(self) -> bool:
+        """Whether the mesh has a proxy on each node and none in the pods."""
+        return self.mesh and self.settings.mesh.data_plane == "ambient"
+
+    @property
+    def route(self) -> str:
+        """The kind of route of public services; empty without one. An Ingress without an issuer has no TLS."""
+        kind = self.settings.ingress.kind
+        return kind if self.posture.issuer != "none" or kind == "ingress" else ""
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces of the services."""
+        return tuple(sorted({spec.namespace for spec in self.services}))
+
+    def namespace_labels(self, namespace: str) -> dict[str, str]:
+        """The labels of a service namespace: the team, if all its services have the same, and the mesh's.
+
+        The Pod Security Standard only warns there: the critical rules enforce it, and know the exceptions from it.
+        """
+        teams = {spec.team for spec in self.services if spec.namespace == namespace}
+        labels = {**({"team": teams.pop()} if len(teams) == 1 else {}), **pod_security("restricted", "warn", "audit")}
+        return {**labels, **namespace_label(self.settings.mesh.revision or "", self.ambient)} if self.mesh else labels
+
+    @property
+    def public(self) -> tuple[ServiceSpec, ...]:
+        """The services with a public host."""
+        return tuple(spec for spec in self.services if spec.hosts)
+
+
+def load_stack(root: Path) -> Stack:
+    """The input of the run that Pulumi started. Raises `ConfigError` with every problem."""
+    file = f"Pulumi.{pulumi.get_stack()}.yaml"
+    # The SDK has no public list of a stack's keys, which is needed to refuse an unknown key.
+    config = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    secret_keys = frozenset(
+        key
+        for key in config
+        if runtime_config.is_config_secret(key) or key in runtime_config.get_config_secret_keys_env()
+    )
+    overlay = read_overlay(os.environ.get(OVERLAY_VARIABLE))
+    line_of = lines_beside(root, file)
+    values = decode_config(config, secret_keys, file, line_of)
+    settings = parse_settings(values, file, overlay, line_of, lambda problem: pulumi.log.warn(str(problem)))
+    return read_stack(root, file, settings, lambda: settings.as_of or commit_date(root), line_of)
+
+
+def read_stack(
+    root: Path,
+    file: str,
+    settings: Settings,
+    as_of: Callable[[], date | None] = lambda: None,
+    line_of: LineOf = no_line,
+) -> Stack:
+    """The input of a run with these settings and the service files below `root`, without Pulumi.
+
+    `as_of` returns the day for the expiry of exceptions; without it none is expired. Raises `ConfigError` with every
+    problem of the service files, or of what the stack file takes out of the rules.
+    """
+    posture = settings.decisions()
+    admission = Admission(
+        # A stack that only reports violations may run any image.
+        registries=settings.registries if posture.critical is Action.DENY else (),
+        api_server_reachable=bool(settings.api_server_cidrs) or not posture.network_policies,
+        as_of=as_of,
+        vault=posture.vault,
+        databases={name: database.host for name, database in settings.databases.items()},
+        unsupported=settings.ingress.unsaid_of_a_service,
+        pki_domains=settings.vault.pki.domains if settings.vault.pki and posture.issuer == "vault" else None,
+        scraper=settings.mesh.scraper is not None or not posture.closed,
+        ambient=settings.mesh.data_plane == "ambient",
+        limits=_namespace_limits(settings, posture),
+        http2_routes=settings.ingress.kind == "gateway-api",
+        bypassed_port=_bypassed_port(settings, posture),
+    )
+    services = read_services(root / "services", admission)
+    if problems := exception_problems(settings, services, as_of, StackSource(file, line_of)):
+        raise ConfigError(problems)
+    return Stack(file, settings, posture, services, line_of)
+
+
+def _bypassed_port(settings: Settings, posture: Posture) -> int:
+    # An external Vault is known by its addresses, so that its port says nothing.
+    in_pods = posture.vault and settings.vault.delivery == "injector" and settings.vault.mode == "helm"
+    sidecars = posture.mtls is not None and settings.mesh.data_plane == "sidecar"
+    return VAULT_PORT if in_pods and sidecars else 0
+
+
+def _namespace_limits(settings: Settings, posture: Posture) -> NamespaceLimits:
+    if not posture.generate:
+        return NamespaceLimits()
+    rules = load_library().rules
+    container, namespace = (
+        {**rules[name].parameters, **settings.kyverno.parameters.get(name, {})} for name in (LIMIT_RANGE, QUOTA)
+    )
+    return NamespaceLimits(container, namespace, settings.services.replicas)
+
+
+def read_overlay(path: str | None) -> Overlay | None:
+    """The overlay at a path; `None` without a path. Raises `ConfigError` for a file that is missing or no overlay."""
+    if not path:
+        return None
+    try:
+        return Overlay.read(Path(path))
+    except OSError as error:
+        raise ConfigError([Problem(OVERLAY_VARIABLE, path, error.strerror or "cannot be read")]) from error

@@ -1,0 +1,1 @@
+"""The parts that all files written by people share. It imports nothing else of this project."""

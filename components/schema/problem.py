@@ -1,0 +1,107 @@
+"""The problems of a file that a person wrote: where, what was found there, and what would be legal."""
+
+import difflib
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, TypeAlias, cast
+
+LineOf: TypeAlias = Callable[[tuple[int | str, ...]], int]
+
+# No value to show. `None` is the value of an empty key, so it cannot mean this.
+UNSHOWN: Final = object()
+
+
+def no_line(_: tuple[int | str, ...]) -> int:
+    """The line of every key (0) if the text of the file is not known."""
+    return 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a file: where it is, what was found there, why it is wrong and what would be legal."""
+
+    file: str
+    key: str
+    message: str
+    found: str = ""
+    legal: tuple[str, ...] = ()
+    line: int = 0
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.sentence}"
+
+    @property
+    def sentence(self) -> str:
+        """The problem without the file and the line."""
+        actual = f", found {self.found}" if self.found else ""
+        legal = f"; legal: {', '.join(self.legal)}" if self.legal else ""
+        close = difflib.get_close_matches(self.key.rsplit(".", 1)[-1].rsplit(":", 1)[-1], self.legal, n=1)
+        nearest = f" (did you mean {close[0]}?)" if close and self.message == UNKNOWN_KEY else ""
+        return f"{self.key}: {self.message}{actual}{legal}{nearest}"
+
+
+UNKNOWN_KEY = "unknown key"
+
+UNREPEATED = "a value that is not repeated here"
+
+
+class ConfigError(ValueError):
+    """All problems of the configuration, so that one run is enough to correct a file."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class FieldError(ValueError):
+    """A problem with one value, found by code that does not know the file.
+
+    `key` is a field of Args, or a dotted key of the stack file. `keys_of` replaces a field by the key of its value, and
+    `components/program/stack_keys.py` turns the error into a problem with file and line.
+    """
+
+    def __init__(self, key: str, message: str, value: object = UNSHOWN, legal: Iterable[object] = ()) -> None:
+        self.key = key
+        self.message = message
+        self.value = value
+        self.legal = tuple(str(value) for value in legal)
+        super().__init__(Problem("", key, message, shown_value(value), self.legal).sentence)
+
+    def at(self, key: str) -> "FieldError":
+        """The same error at another key."""
+        return FieldError(key, self.message, self.value, self.legal)
+
+
+@contextmanager
+def keys_of(**keys: str) -> Generator[None, None, None]:
+    """Replace the field in a `FieldError` by the key that its value came from; a path below the field is kept.
+
+    Used as a `with` block, or as a decorator of a function that makes Args.
+    """
+    try:
+        yield
+    except FieldError as fault:
+        field, dot, below = fault.key.partition(".")
+        if field not in keys:
+            raise
+        raise fault.at(keys[field] + dot + below) from fault
+
+
+def shown_value(value: object) -> str:
+    """A value as an error shows it: short and in YAML. A mapping is shown by its keys alone."""
+    if value is UNSHOWN:
+        return ""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        # A mapping may contain a secret, and its keys are enough to find it.
+        return f"a mapping of {', '.join(str(key) for key in cast('dict[object, object]', value)) or 'nothing'}"
+    if value == UNREPEATED:
+        return UNREPEATED
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

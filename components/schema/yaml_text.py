@@ -1,0 +1,160 @@
+"""Reads YAML text: its mapping, and the line of each of its keys.
+
+Files that people write are read with PyYAML's Python parser, which gives the line of a mistake more exactly.
+`YAML_LOADER` is for files that nobody edits by hand, and is ten times faster if PyYAML has libyaml.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from components.schema.problem import ConfigError, LineOf, Problem, shown_value
+from components.schema.typed_file import dotted
+
+_KEY = "YAML"
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with the position in the error for every value that it cannot construct."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            # The stubs of yaml do not type values.
+            return cast("object", super().construct_object(node, deep))  # pyright: ignore[reportUnknownMemberType]
+        except ValueError as error:
+            # For example 2026-02-30, which looks like a day but is none.
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+
+
+def line_finder(text: str) -> LineOf:
+    """A function from a key's path to its line in a YAML text.
+
+    For a key that does not exist it gives the line of the nearest parent, and 0 if the text is no YAML.
+    """
+
+    @cache
+    def root() -> yaml.Node | None:
+        try:
+            return _composed(text)
+        except (yaml.YAMLError, RecursionError):
+            return None
+
+    def line_of(loc: tuple[int | str, ...]) -> int:
+        node = root()
+        line = 1 if node else 0
+        for part in loc:
+            if isinstance(node, yaml.MappingNode):
+                match = next(((key, value) for key, value in _pairs(node) if key.value == str(part)), None)
+                if match is None:
+                    return line
+                line, node = match[0].start_mark.line + 1, match[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+                node = cast("list[yaml.Node]", node.value)[part]
+                line = node.start_mark.line + 1
+            else:
+                return line
+        return line
+
+    return line_of
+
+
+def read_text(path: Path, file: str) -> str:
+    """The text of a file that a person wrote. Raises `ConfigError` for `file` if it cannot be read as text."""
+    try:
+        return decoded(path.read_bytes(), file)
+    except OSError as error:
+        raise ConfigError([Problem(file, _KEY, f"cannot be read: {error.strerror or error}")]) from error
+
+
+def decoded(raw: bytes, file: str) -> str:
+    """Decode UTF-8. Raises `ConfigError` with the line of the first wrong byte."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        problem = Problem(file, _KEY, "not text in UTF-8", f"byte 0x{raw[error.start]:02x}", line=line)
+        raise ConfigError([problem]) from error
+
+
+def read_yaml(text: str, file: str) -> Mapping[str, object]:
+    """The mapping in a YAML text.
+
+    Raises `ConfigError` if there is none, with the parser's line, and for a key that a mapping has twice.
+    """
+    try:
+        repeated, value = _read(text, file)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise ConfigError([Problem(file, _KEY, error.problem or "not YAML", line=line)]) from error
+    except yaml.reader.ReaderError as error:
+        line, character = text.count("\n", 0, error.position) + 1, f"character {ord(text[error.position]):#06x}"
+        raise ConfigError([Problem(file, _KEY, error.reason, character, line=line)]) from error
+    except RecursionError as error:
+        raise ConfigError([Problem(file, _KEY, "nested too deeply")]) from error
+    if repeated:
+        raise ConfigError(repeated)
+    if not isinstance(value, dict):
+        raise ConfigError([Problem(file, _KEY, "a mapping of keys is expected", shown_value(value))])
+    return cast("Mapping[str, object]", value)
+
+
+def repeated_keys(text: str, file: str) -> list[Problem]:
+    """A problem for each key that a mapping has twice, since YAML would use the last one. None if it is no YAML."""
+    try:
+        return _repeated(_composed(text), file)
+    except (yaml.YAMLError, RecursionError):
+        return []
+
+
+def _read(text: str, file: str) -> tuple[list[Problem], object]:
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        if repeated := _repeated(root, file):
+            return repeated, None
+        # The stubs of yaml do not type the result of a node.
+        return [], cast("object", loader.construct_document(root)) if root else None  # pyright: ignore[reportUnknownMemberType]
+    finally:
+        loader.dispose()  # pyright: ignore[reportUnknownMemberType] - as above
+
+
+def _composed(text: str) -> yaml.Node | None:
+    # The stubs of yaml do not type the stream, and so not the result.
+    return cast("yaml.Node | None", yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _pairs(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    return cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
+
+
+def _repeated(root: yaml.Node | None, file: str) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: set[int] = set()
+
+    def look(node: yaml.Node | None, loc: tuple[int | str, ...]) -> None:
+        # The node of an anchor is in several places, perhaps even below itself.
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for number, item in enumerate(cast("list[yaml.Node]", node.value)):
+                look(item, (*loc, number))
+        elif isinstance(node, yaml.MappingNode):
+            first: dict[tuple[str, str], int] = {}
+            for key, value in _pairs(node):
+                name, line = str(cast("object", key.value)), key.start_mark.line + 1
+                known = (key.tag, name)
+                if known in first:
+                    message = f"it stands in line {first[known]}, too: keep one"
+                    problems.append(Problem(file, dotted((*loc, name)), message, line=line))
+                first.setdefault(known, line)
+                look(value, (*loc, name))
+
+    look(root, ())
+    return problems
+
+
+YAML_LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

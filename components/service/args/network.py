@@ -1,0 +1,107 @@
+"""The network part of the arguments of `SecureService`: its callees and callers, and the requests between them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from components.kube.service_ref import ServiceRef
+from components.service.file.network import EgressSpec, JwtSpec, MetricsSpec, PlaintextPortSpec
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The service at the other end of a call, the port that is called, and the requests that are sent.
+
+    Empty `methods` or `paths` stand for all of them.
+    """
+
+    service: ServiceRef
+    port: int
+    methods: Sequence[str] = ()
+    paths: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class EgressArgs:
+    """A host outside the cluster. Without `networks` it may be anywhere on the internet."""
+
+    host: str
+    port: int
+    protocol: str = "tls"
+    networks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class JwtArgs:
+    """The token that requests to the public host must have; none without an `issuer`.
+
+    `jwks` is the key set as JSON text; without it istiod fetches it from `jwks_uri`.
+    """
+
+    issuer: str = ""
+    jwks_uri: str = ""
+    jwks: str = ""
+    audiences: Sequence[str] = ()
+    required_claims: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    forward_token: bool = False
+
+
+@dataclass(frozen=True)
+class PlaintextPortArgs:
+    """A port that takes connections without a certificate; `expires` is an ISO date."""
+
+    port: int
+    networks: Sequence[str]
+    reason: str
+    owner: str
+    expires: str
+
+
+@dataclass(frozen=True)
+class MetricsArgs:
+    """Port and path of the metrics; without a `port` there are none."""
+
+    port: int = 0
+    path: str = ""
+
+
+def egress_args(spec: EgressSpec) -> EgressArgs:
+    """The arguments of an outside host in a service file."""
+    return EgressArgs(spec.host, spec.port, spec.protocol, spec.cidrs)
+
+
+def jwt_args(spec: JwtSpec | None) -> JwtArgs:
+    """The arguments of the token in a service file."""
+    if spec is None:
+        return JwtArgs()
+    return JwtArgs(
+        issuer=spec.issuer,
+        jwks_uri=spec.jwks_uri or "",
+        jwks=json.dumps(spec.jwks, sort_keys=True) if spec.jwks else "",
+        audiences=spec.audiences,
+        required_claims=spec.required_claims,
+        forward_token=spec.forward_token,
+    )
+
+
+def plaintext_args(spec: PlaintextPortSpec) -> PlaintextPortArgs:
+    """The arguments of a plaintext port in a service file."""
+    return PlaintextPortArgs(spec.port, spec.cidrs, spec.reason, spec.owner, spec.expires.isoformat())
+
+
+def metrics_args(spec: MetricsSpec | None) -> MetricsArgs:
+    """The arguments of the metrics in a service file."""
+    return MetricsArgs(spec.port, spec.path) if spec else MetricsArgs()
+
+
+def beyond_ambient(
+    port: int, peers: Sequence[Peer], egress: Sequence[EgressArgs], jwt: JwtArgs, metrics: MetricsArgs
+) -> list[str]:
+    """The features among these that need a proxy in the pod; `components/service/file/ambient.py` says why."""
+    features = {
+        "requests by method or path": any(peer.methods or peer.paths for peer in peers),
+        "egress by host name": any(host.protocol != "tcp" for host in egress),
+        "a token": bool(jwt.issuer),
+        "the path of metrics on the service's own port": metrics.port == port,
+    }
+    return [feature for feature, used in features.items() if used]

@@ -1,0 +1,29 @@
+"""The platform's decisions, the same for every service of a stack."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from components.config.posture import is_closed
+from components.ingress.terms import IngressTerms
+from components.kube.names import API_SERVER_PORTS
+from components.mesh.terms import MeshTerms
+from components.vault.terms import VaultTerms
+
+
+@dataclass(frozen=True)
+class PlatformTerms:
+    """The terms of each layer of the platform, and what the cluster enforces."""
+
+    vault: VaultTerms = field(default_factory=VaultTerms)
+    mesh: MeshTerms = field(default_factory=MeshTerms)
+    ingress: IngressTerms = field(default_factory=IngressTerms)
+    network_policies: bool = False
+    api_server_networks: Sequence[str] = ()
+    api_server_ports: Sequence[int] = API_SERVER_PORTS
+    rules: Sequence[str] = ()
+    """The names of the rules that are on; an exception from any other is not created."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether undeclared calls are blocked, by network policies or by the mesh."""
+        return is_closed(self.network_policies, self.mesh.authorization)

@@ -1,0 +1,158 @@
+"""The arguments of services, from their files: both ends of each call, the stack's defaults, the database."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from components.kube.service_ref import ServiceRef
+from components.schema.fields import seconds
+from components.schema.problem import FieldError
+from components.service.args.database import DatabaseArgs, GrantArgs, default_template
+from components.service.args.exceptions import exception_args
+from components.service.args.jobs import job_args
+from components.service.args.network import EgressArgs, Peer, egress_args, jwt_args, metrics_args, plaintext_args
+from components.service.args.platform import PlatformTerms
+from components.service.args.probes import probes_args
+from components.service.args.public import public_limits
+from components.service.args.scaling import autoscaling_args
+from components.service.args.service import ApiRuleArgs, SecretArgs, SecureServiceArgs
+from components.service.args.storage import ca_bundle_args, config_args, volume_args
+from components.service.file.database import DatabaseSpec, GrantSpec
+from components.service.file.jobs import job_callees, job_name
+from components.service.file.kubernetes_api import ApiRule
+from components.service.file.service import ServiceSpec
+
+
+def services_args(specs: Sequence[ServiceSpec], platform: PlatformTerms, replicas: int) -> list[SecureServiceArgs]:
+    """The arguments of every service. A call in a caller's file makes both its `calls` and the callee's `called_by`."""
+    ports = {spec.ref: spec.port for spec in specs}
+    callers: dict[ServiceRef, list[Peer]] = {ref: [] for ref in ports}
+    for spec in specs:
+        for callee, call in zip(spec.callees(), spec.calls, strict=True):
+            caller = Peer(spec.ref, ports[callee], call.sent_methods, call.sent_paths)
+            jobs = [name for name, job in spec.jobs.items() if callee in job_callees(spec.namespace, job.calls)]
+            job_refs = (ServiceRef(spec.namespace, job_name(spec.name, job)) for job in jobs)
+            callers[callee] += [caller, *(replace(caller, service=job_ref) for job_ref in job_refs)]
+    return [
+        _service_args(
+            spec,
+            platform,
+            replicas,
+            [
+                Peer(callee, ports[callee], call.sent_methods, call.sent_paths)
+                for callee, call in zip(spec.callees(), spec.calls, strict=True)
+            ],
+            callers[spec.ref],
+        )
+        for spec in specs
+    ]
+
+
+def _service_args(
+    spec: ServiceSpec, platform: PlatformTerms, replicas: int, calls: Sequence[Peer], called_by: Sequence[Peer]
+) -> SecureServiceArgs:
+    return SecureServiceArgs(
+        name=spec.name,
+        namespace=spec.namespace,
+        team=spec.team,
+        image=spec.image,
+        port=spec.port,
+        platform=platform,
+        protocol=spec.protocol,
+        host=spec.host or "",
+        aliases=spec.aliases,
+        paths=spec.paths,
+        limits=public_limits(spec, platform.ingress.public),
+        calls=calls,
+        called_by=called_by,
+        egress=[*map(egress_args, spec.egress), *_database_egress(spec, platform)],
+        jwt=jwt_args(spec.jwt),
+        plaintext_ports=[plaintext_args(plaintext) for plaintext in spec.plaintext_ports],
+        metrics=metrics_args(spec.metrics),
+        secrets=[
+            SecretArgs(
+                name,
+                secret.file or name,
+                secret.values,
+                secret.generate,
+                secret.template
+                or "".join(f"{field.upper()}={{{{ .Data.data.{field} }}}}\n" for field in secret.fields),
+                secret.replaces,
+            )
+            for name, secret in sorted(spec.secrets.items())
+        ],
+        database=_database(str(spec.ref), spec.database, platform) if spec.database else DatabaseArgs(),
+        kubernetes_api=[_api_rule(rule) for rule in spec.kubernetes_api],
+        replicas=spec.replicas or replicas,
+        autoscaling=autoscaling_args(spec.autoscaling),
+        cpu_request=spec.resources.requests.cpu,
+        memory_request=spec.resources.requests.memory,
+        cpu_limit=spec.resources.limits.cpu,
+        memory_limit=spec.resources.limits.memory,
+        health=spec.health or "",
+        probes=probes_args(spec.probes),
+        run_as_user=spec.run_as_user,
+        writable=spec.writable,
+        command=spec.command,
+        arguments=spec.args,
+        env=spec.env,
+        config=config_args(spec.config),
+        volumes=volume_args(spec.volumes),
+        ca_bundle=ca_bundle_args(spec.ca_bundle),
+        jobs=job_args(spec.namespace, spec.jobs, [outside.host for outside in _database_egress(spec, platform)]),
+        component=spec.component,
+        cost_center=spec.cost_center or "",
+        exceptions=[exception_args(exception) for exception in spec.exceptions if exception.rule in platform.rules],
+    )
+
+
+def _api_rule(rule: ApiRule) -> ApiRuleArgs:
+    expires = rule.expires.isoformat() if rule.expires else ""
+    return ApiRuleArgs(rule.api_groups, rule.resources, rule.verbs, expires)
+
+
+def _database_egress(spec: ServiceSpec, platform: PlatformTerms) -> list[EgressArgs]:
+    """The egress to a database outside the cluster; a database that is a service is among the calls."""
+    connection = spec.database.connection if spec.database else ""
+    egress: list[EgressArgs] = []
+    for server in platform.vault.databases:
+        if server.name != connection:
+            continue
+        if server.has_external_name and not server.networks and (platform.mesh.on or platform.network_policies):
+            message = (
+                f"required for {spec.ref}: nothing can hold a connection to the name {server.host}, "
+                "only to its networks"
+            )
+            raise FieldError(f"databases.{server.name}.cidrs", message)
+        if server.networks:
+            # The mesh needs a host name for an address too; names below `invalid` never exist (RFC 2606).
+            host = server.host if server.has_external_name else f"{server.name}.invalid"
+            egress.append(EgressArgs(host, server.port, "tcp", server.networks))
+    return egress
+
+
+def _database(service: str, spec: DatabaseSpec, platform: PlatformTerms) -> DatabaseArgs:
+    servers = {server.name: server for server in platform.vault.databases}
+    if spec.connection not in servers:
+        message = f"{service} has users in a database that is not there"
+        raise FieldError("databases", message, spec.connection, sorted(servers))
+    server = servers[spec.connection]
+    return DatabaseArgs(
+        connection=server.name,
+        database=server.database,
+        grants=[_grant(grant) for grant in spec.grants],
+        ttl=seconds(spec.ttl),
+        max_ttl=seconds(spec.max_ttl),
+        file=spec.file,
+        template=spec.template or default_template(server),
+    )
+
+
+def _grant(grant: GrantSpec) -> GrantArgs:
+    return GrantArgs(
+        schema=grant.schema_,
+        privileges=grant.privileges,
+        all_tables=grant.tables == "all",
+        tables=() if grant.tables == "all" else grant.tables,
+        all_sequences=grant.sequences == "all",
+        sequences=() if grant.sequences == "all" else grant.sequences,
+    )

@@ -1,0 +1,207 @@
+"""The arguments of `SecureService`: plain data, so that the component can be published to other languages.
+
+They have no optional types and no unions: an empty string or list stands for "none".
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar, get_args
+
+from components.ingress.terms import PublicLimits
+from components.schema.fields import image_reference
+from components.schema.problem import FieldError
+from components.service.args.database import DatabaseArgs
+from components.service.args.exceptions import ExceptionArgs
+from components.service.args.jobs import JobArgs
+from components.service.args.network import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs, beyond_ambient
+from components.service.args.platform import PlatformTerms
+from components.service.args.probes import ProbesArgs
+from components.service.args.scaling import AutoscalingArgs
+from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
+from components.service.file.network import application_port
+from components.service.file.service import Protocol, application_user, not_a_service_namespace
+
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+_LABEL_LENGTH = 63
+_Value = TypeVar("_Value", str, int)
+
+
+@dataclass(frozen=True)
+class SecretArgs:
+    """A secret of a service, and the file in the pod with it."""
+
+    name: str
+    file: str
+    values: Mapping[str, str]
+    generate: Sequence[str]
+    template: str
+    replaces: int = 0
+    """The version in Vault that the values replace; 0: there is none yet."""
+
+
+@dataclass(frozen=True)
+class ApiRuleArgs:
+    """Rights on the Kubernetes API, in the service's own namespace.
+
+    `expires` is the first day without them as an ISO date, if one of them may lead to more than it says.
+    """
+
+    api_groups: Sequence[str]
+    resources: Sequence[str]
+    verbs: Sequence[str]
+    expires: str = ""
+
+
+@dataclass(frozen=True)
+class SecureServiceArgs:
+    """One service, the calls from and to it, and the terms of the platform.
+
+    Raises `FieldError` for a wildcard or an empty name in a grant, for what no service file may say either, and for a
+    feature that the ambient mode has not.
+    """
+
+    name: str
+    namespace: str
+    team: str
+    image: str
+    port: int
+    platform: PlatformTerms
+    protocol: str = "http"
+    host: str = ""
+    aliases: Sequence[str] = ()
+    paths: Sequence[str] = ("/",)
+    limits: PublicLimits = field(default_factory=PublicLimits)
+    calls: Sequence[Peer] = ()
+    called_by: Sequence[Peer] = ()
+    egress: Sequence[EgressArgs] = ()
+    jwt: JwtArgs = field(default_factory=JwtArgs)
+    plaintext_ports: Sequence[PlaintextPortArgs] = ()
+    metrics: MetricsArgs = field(default_factory=MetricsArgs)
+    secrets: Sequence[SecretArgs] = ()
+    database: DatabaseArgs = field(default_factory=DatabaseArgs)
+    kubernetes_api: Sequence[ApiRuleArgs] = ()
+    replicas: int = 2
+    autoscaling: AutoscalingArgs = field(default_factory=AutoscalingArgs)
+    cpu_request: str = "100m"
+    memory_request: str = "128Mi"
+    cpu_limit: str = "500m"
+    memory_limit: str = "256Mi"
+    health: str = ""
+    probes: ProbesArgs = field(default_factory=ProbesArgs)
+    run_as_user: int = 1000
+    writable: Sequence[str] = ()
+    command: Sequence[str] = ()
+    arguments: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    config: ConfigArgs = field(default_factory=ConfigArgs)
+    volumes: Sequence[VolumeArgs] = ()
+    ca_bundle: CaBundleArgs = field(default_factory=CaBundleArgs)
+    jobs: Sequence[JobArgs] = ()
+    job_of: str = ""
+    """For a job: the service of the same namespace that it belongs to, and whose secrets it reads."""
+    component: str = "service"
+    cost_center: str = ""
+    exceptions: Sequence[ExceptionArgs] = ()
+    labels: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        peers = [*self.calls, *self.called_by]
+        names = [self.name, self.namespace, *(secret.name for secret in self.secrets)]
+        names += [self.owner, *(job.name for job in self.jobs)]
+        names += [name for peer in peers for name in (peer.service.name, peer.service.namespace)]
+        if broad := sorted({name for name in names if not name or "*" in name or "/" in name}):
+            raise FieldError(self.key, "it would grant more than one name: write a full name", broad[0])
+        self._as_a_file_is_checked()
+        for rule in self.kubernetes_api:
+            if any("*" in name for name in (*rule.api_groups, *rule.resources, *rule.verbs)):
+                raise FieldError(f"{self.key}.kubernetes_api", "it has a wildcard: name each right")
+        if self.platform.mesh.ambient and (
+            features := beyond_ambient(self.port, peers, self.egress, self.jwt, self.metrics)
+        ):
+            raise FieldError(self.key, f"ambient cannot hold {', '.join(features)}")
+        object.__setattr__(self, "labels", _labels(self))
+
+    def _as_a_file_is_checked(self) -> None:
+        """Refuse what no service file may say, for a service that is built in code."""
+        if reason := not_a_service_namespace(self.namespace):
+            raise FieldError(f"{self.key}.namespace", reason, self.namespace)
+        if self.protocol not in PROTOCOLS:
+            raise FieldError(f"{self.key}.protocol", "no protocol of a service", self.protocol, PROTOCOLS)
+        _checked(f"{self.key}.image", image_reference, self.image)
+        _checked(f"{self.key}.port", application_port, self.port)
+        _checked(f"{self.key}.run_as_user", application_user, self.run_as_user)
+        if self.replicas < 1:
+            raise FieldError(f"{self.key}.replicas", "less than 1", self.replicas)
+
+    @property
+    def key(self) -> str:
+        """The service's unique name; neither part can contain a dot, so no two services have the same."""
+        return f"{self.namespace}.{self.name}"
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels that select its pods; they never change."""
+        return {"app": self.name}
+
+    @property
+    def owner(self) -> str:
+        """The name of the service that owns the secrets, configuration and database users; a job has its service's."""
+        return self.job_of or self.name
+
+    @property
+    def smallest(self) -> int:
+        """The least number of pods."""
+        return self.autoscaling.minimum if self.autoscaling.maximum else self.replicas
+
+    @property
+    def stateful(self) -> bool:
+        """Whether each replica has its own volume, which takes a StatefulSet."""
+        return any(not volume.shared for volume in self.volumes)
+
+    def secret_path(self, secret: str) -> str:
+        """The path of a secret below the KV mount."""
+        return f"{self.namespace}/{self.owner}/{secret}"
+
+    @property
+    def database_path(self) -> str:
+        """The path in Vault that returns a new user of the service's database."""
+        return f"{self.platform.vault.database_mount}/creds/{self.namespace}.{self.owner}"
+
+    @property
+    def public(self) -> bool:
+        """Whether it is reachable from outside the cluster on this stack."""
+        return bool(self.host and self.platform.ingress.route)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Its public host names."""
+        return (self.host, *self.aliases) if self.host else ()
+
+
+def _checked(name: str, check: Callable[[_Value], _Value], value: _Value) -> None:
+    try:
+        check(value)
+    except ValueError as error:
+        raise FieldError(name, str(error), value) from error
+
+
+def _version(image: str) -> str:
+    """The image's tag as the value of a label, which is shorter than a tag may be and ends with a letter or digit."""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    return tag[:_LABEL_LENGTH].strip("-_.") or "digest"
+
+
+def _labels(args: SecureServiceArgs) -> dict[str, str]:
+    version = _version(args.image)
+    labels = {
+        "app": args.name,
+        "app.kubernetes.io/name": args.name,
+        "app.kubernetes.io/version": version,
+        "app.kubernetes.io/component": args.component,
+        "app.kubernetes.io/part-of": args.namespace,
+        "app.kubernetes.io/managed-by": "pulumi",
+        "component": args.component,
+        "team": args.team,
+        "version": version,
+    }
+    return {**labels, "cost-center": args.cost_center} if args.cost_center else labels

@@ -1,0 +1,86 @@
+"""Checks across service files: names that two of them would give, and rights that reach another service.
+
+A path in Vault consists of namespace, service and secret, none of which can contain a slash. So unique names of
+workloads are enough to keep the paths of secrets and database users apart.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from components.kube.service_ref import ServiceRef
+from components.service.file.jobs import job_callees, job_name
+from components.service.file.kubernetes_api import ApiRule
+from components.service.file.service import ServiceSpec
+from components.service.file.storage import SHARED, claim_name
+
+Key = tuple[int | str, ...]
+Finding = tuple[ServiceSpec, Key, str, str, tuple[str, ...]]
+"""The service, the key that is wrong, the message, the value there, and what is legal."""
+
+# Whoever writes one of these chooses the service account of a pod, and so the identity of its program.
+_MAKES_PODS = frozenset(
+    {
+        "pods",
+        "deployments",
+        "statefulsets",
+        "daemonsets",
+        "replicasets",
+        "replicationcontrollers",
+        "jobs",
+        "cronjobs",
+        "podtemplates",
+    }
+)
+_WRITES = frozenset({"create", "update", "patch"})
+
+
+def findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
+    """The problems across these services, in their order."""
+    owners: dict[tuple[str, str, str], str] = {}
+    # Services first, so that the problem is reported for a job of the same name.
+    for spec in specs:
+        owners.setdefault((spec.namespace, "workload", spec.name), f"the service {spec.name}")
+    for spec in specs:
+        yield from _names(spec, owners)
+        yield from _rights(spec, specs)
+
+
+def _names(spec: ServiceSpec, owners: dict[tuple[str, str, str], str]) -> Iterator[Finding]:
+    names = [(("jobs", job), "workload", job_name(spec.name, job)) for job in spec.jobs]
+    names += [
+        (("volumes", name), "claim", claim_name(spec.name, name))
+        for name, volume in spec.volumes.items()
+        if volume.access_mode == SHARED
+    ]
+    for key, kind, name in names:
+        origin = f"the {key[0].removesuffix('s')} {key[1]} of {spec.name}"
+        owner = owners.setdefault((spec.namespace, kind, name), origin)
+        if owner != origin:
+            yield spec, key, f"its {kind} is called {name}, as {owner} is in {spec.namespace}", repr(key[1]), ()
+
+
+def _rights(spec: ServiceSpec, specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
+    others = sorted(other.name for other in specs if other.namespace == spec.namespace and other.name != spec.name)
+    for number, rule in enumerate(spec.kubernetes_api):
+        if others and (rights := _pod_rights(rule)):
+            message = (
+                f"{rights} would let it run a program as any service account of {spec.namespace}, "
+                f"such as that of {others[0]}: move it to a namespace of its own"
+            )
+            yield spec, ("kubernetesApi", number, "verbs"), message, repr(list(rule.verbs)), _reading_verbs(rule)
+
+
+def _pod_rights(rule: ApiRule) -> str:
+    verbs, resources = sorted({*rule.verbs} & _WRITES), sorted({*rule.resources} & _MAKES_PODS)
+    return f"{', '.join(verbs)} on {', '.join(resources)}" if verbs and resources else ""
+
+
+def _reading_verbs(rule: ApiRule) -> tuple[str, ...]:
+    return tuple(verb for verb in rule.verbs if verb not in _WRITES)
+
+
+def job_calls(spec: ServiceSpec, owner: ServiceRef, call: str) -> Iterator[Finding]:
+    """The problems of jobs that use a database of the cluster, the service `owner`, and do not declare the call."""
+    for name, job in spec.jobs.items():
+        if job.database and owner not in job_callees(spec.namespace, job.calls):
+            message = f"the database is the service {call}, which only its callers reach"
+            yield spec, ("jobs", name, "calls"), message, repr(list(job.calls)), (*job.calls, call)

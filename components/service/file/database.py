@@ -1,0 +1,87 @@
+"""The section `database` of a service file: the service's users in a database."""
+
+import re
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, model_validator
+
+from components.schema.fields import DAY_SECONDS, Duration, FileName, Label, identifier, seconds
+from components.schema.typed_file import TypedFile
+from components.service.file.secrets import PLACEHOLDER
+
+Privilege = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
+PRIVILEGES: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+FIELD_OF_CREDENTIALS = re.compile(r"\.Data\.(username|password)")
+SECRET_NAME = "database"  # noqa: S105 - the name that the injector's annotations give the file
+
+
+def schema_name(value: str) -> str:
+    """A valid schema name. Raises `ValueError`, also for the system schemas of the server."""
+    if value.lower().startswith("pg_") or value.lower() == "information_schema":
+        raise ValueError("a schema of the server itself: name one of the application's")
+    return identifier(value)
+
+
+def _relations(value: object) -> object:
+    if value == "all":
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in cast("list[object]", value)):
+        raise ValueError("write all, or a list of names")
+    return tuple(identifier(name) for name in cast("list[str]", value))
+
+
+Relations = Annotated[Literal["all"] | tuple[StrictStr, ...], BeforeValidator(_relations)]
+
+
+class GrantSpec(TypedFile):
+    """What the service's users may do in one schema of the database."""
+
+    schema_: Annotated[StrictStr, AfterValidator(schema_name)] = Field(alias="schema")
+    """The schema; system schemas are not allowed."""
+    privileges: tuple[Privilege, ...] = Field(min_length=1)
+    """Privileges on the tables. None of them changes the schema: migrations need another identity."""
+    tables: Relations
+    """`all` that exist when a user is created, or the names of tables and views."""
+    sequences: Relations = ()
+    """Sequences that may be used, which an INSERT into a table with a `serial` column needs."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.tables:
+            raise ValueError("tables is empty: write all, or the names of tables")
+        if len(set(self.privileges)) < len(self.privileges):
+            raise ValueError("a privilege stands there twice")
+        return self
+
+
+class DatabaseSpec(TypedFile):
+    """The service's users in a database: each pod gets one, which ends when its time is over or the pod is gone."""
+
+    connection: Label
+    """The database, by its name under `databases` in the stack file."""
+    grants: tuple[GrantSpec, ...] = Field(min_length=1)
+    ttl: Duration = "1h"
+    """How long a user lives unless the agent renews it."""
+    max_ttl: Duration = "24h"
+    """How long a user lives at most; at most 24h."""
+    file: FileName = SECRET_NAME
+    """The file `/vault/secrets/<file>` with the credentials; it is rewritten for each new user."""
+    template: StrictStr | None = None
+    """The file's text, with `{{ .Data.username }}` and `{{ .Data.password }}`; by default `DB_HOST`, `DB_PORT`,
+    `DB_NAME`, `DB_USER` and `DB_PASS`, a line each."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if seconds(self.max_ttl) > DAY_SECONDS:
+            raise ValueError(f"maxTtl {self.max_ttl} is more than 24h")
+        if seconds(self.ttl) > seconds(self.max_ttl):
+            raise ValueError(f"ttl {self.ttl} is more than maxTtl {self.max_ttl}")
+        schemas = [grant.schema_ for grant in self.grants]
+        if twice := sorted({name for name in schemas if schemas.count(name) > 1}):
+            raise ValueError(f"two grants for the schema {', '.join(twice)}: keep one")
+        for placeholder in PLACEHOLDER.findall(self.template or ""):
+            if not FIELD_OF_CREDENTIALS.fullmatch(placeholder):
+                legal = "{{ .Data.username }}, {{ .Data.password }}"
+                raise ValueError(f"the template has {{{{ {placeholder} }}}}; legal: {legal}")
+        return self

@@ -1,0 +1,320 @@
+"""Reads the service files, and checks them against each other and against the stack."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from components.kube.service_ref import ServiceRef
+from components.kyverno.library import REGISTRY_RULE, load_library
+from components.schema.problem import ConfigError, Problem
+from components.schema.public import ROUTE_SETTINGS
+from components.schema.typed_file import dotted, problems_of
+from components.schema.yaml_text import line_finder, read_text, read_yaml
+from components.service.file.ambient import ambient_findings
+from components.service.file.checks import Finding, findings, job_calls
+from components.service.file.exceptions import problem_with
+from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_findings
+from components.service.file.network import EgressSpec
+from components.service.file.service import ServiceSpec
+
+
+@dataclass(frozen=True)
+class ServiceFile:
+    """A service and the file it was read from."""
+
+    file: str
+    spec: ServiceSpec
+    line_of: Callable[[tuple[int | str, ...]], int]
+
+    def problem(self, key: str, message: str, value: str = "", legal: Iterable[str] = ()) -> Problem:
+        """A problem of one of the file's keys."""
+        return Problem(self.file, key, message, value, tuple(legal), self.line_of((key,)))
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The conditions of a stack for its service files.
+
+    Empty `registries` admit every image. `as_of` returns the day for the expiry of exceptions (`None`: they do not
+    expire); it is only called when there are some. `databases` has the host of each database (`None`: not checked).
+    `unsupported` are the settings of a public route that the stack's class of Ingress has no annotation for. `scraper`
+    is whether the stack allows reading metrics. `pki_domains` are the names that the stack's PKI signs (`None`: another
+    authority does). `ambient` is whether the mesh is in the ambient mode. `limits`: what the rules allow a namespace.
+    `bypassed_port` is the port of Vault, where that alone says which connections of a pod leave out the mesh's proxy.
+    `http2_routes` is whether what routes public hosts speaks HTTP/2 to services.
+    """
+
+    registries: Sequence[str]
+    api_server_reachable: bool
+    as_of: Callable[[], date | None] = lambda: None
+    vault: bool = True
+    databases: Mapping[str, str] | None = None
+    unsupported: Sequence[str] = ()
+    scraper: bool = True
+    pki_domains: Sequence[str] | None = None
+    ambient: bool = False
+    limits: NamespaceLimits = NO_LIMITS
+    bypassed_port: int = 0
+    http2_routes: bool = True
+
+
+def parse_service(text: str, file: str) -> ServiceFile:
+    """The service of a YAML text. Raises `ConfigError` with every problem, each with its line."""
+    values = {"name": Path(file).stem, **read_yaml(text, file)}
+    line_of = line_finder(text)
+    try:
+        return ServiceFile(file, ServiceSpec.model_validate(values), line_of)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, ServiceSpec, file, line_of=line_of)) from error
+
+
+def read_services(directory: Path, admission: Admission) -> tuple[ServiceSpec, ...]:
+    """Every service of a directory, sorted by namespace and name. Raises `ConfigError` for all files at once."""
+    files: list[ServiceFile] = []
+    problems: list[Problem] = []
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        file = f"{directory.name}/{path.name}"
+        if path.suffix != ".yaml":
+            problems += _unread(path, file)
+            continue
+        try:
+            files.append(parse_service(read_text(path, file), file))
+        except ConfigError as error:
+            problems += error.problems
+    # Only compared when every file is valid: calls to the service of an invalid file would look unknown.
+    if problems := problems or check_services(files, admission):
+        raise ConfigError(problems)
+    return tuple(sorted((file.spec for file in files), key=lambda spec: spec.ref))
+
+
+def _unread(path: Path, file: str) -> list[Problem]:
+    """A file or folder that looks like a service, and would be left out without a word."""
+    if path.suffix == ".yml":
+        return [Problem(file, "file name", "a service file ends with .yaml: rename it", path.suffix, (".yaml",))]
+    if path.is_dir() and any(path.rglob("*.y*ml")):
+        return [Problem(file, "folder", "service files stand beside each other, in no folder: move them up")]
+    return []
+
+
+def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[Problem]:
+    """The problems of service files with each other and with the stack."""
+    return [
+        *_same_name(files),
+        *_unknown_calls(files),
+        *_requests_by_protocol(files),
+        *_outside_hosts(files),
+        *_past_the_proxy(files, admission.bypassed_port),
+        *_claimed_hosts(files),
+        *(problem for file in files for problem in _unsupported(file, admission.unsupported)),
+        *_problems(files, findings([file.spec for file in files])),
+        *_problems(files, limit_findings([file.spec for file in files], admission.limits)),
+        *(_problems(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
+        *(problem for file in files for problem in _not_admitted(file, admission)),
+        *(problem for file in files for problem in _not_signed(file, admission.pki_domains)),
+        *_unreachable_databases(files, admission),
+        *(problem for file in files if file.spec.timed for problem in _timed(file, admission.as_of())),
+    ]
+
+
+def _problems(files: Sequence[ServiceFile], all_findings: Iterable[Finding]) -> list[Problem]:
+    by_service = {file.spec.ref: file for file in reversed(files)}
+    problems: list[Problem] = []
+    for spec, key, message, value, legal in all_findings:
+        file = by_service[spec.ref]
+        problems.append(Problem(file.file, dotted(key), message, value, legal, file.line_of(key)))
+    return problems
+
+
+def _same_name(files: Sequence[ServiceFile]) -> list[Problem]:
+    owners: dict[ServiceRef, str] = {}
+    problems: list[Problem] = []
+    for file in files:
+        owner = owners.setdefault(file.spec.ref, file.file)
+        if owner != file.file:
+            problems.append(file.problem("name", f"{owner} already holds this service", f"{file.spec.name!r}"))
+    return problems
+
+
+def _unknown_calls(files: Sequence[ServiceFile]) -> list[Problem]:
+    known = {file.spec.ref for file in files}
+    problems: list[Problem] = []
+    for file in files:
+        spec = file.spec
+        legal = sorted(ref.seen_from(spec.namespace) for ref in known - {spec.ref})
+        for call, callee in zip(spec.calls, spec.callees(), strict=True):
+            if callee == spec.ref:
+                problems.append(
+                    file.problem("calls", "a service needs no leave to call itself", repr(call.service), legal)
+                )
+            elif callee not in known:
+                problems.append(file.problem("calls", "no such service", repr(call.service), legal))
+    return problems
+
+
+def _requests_by_protocol(files: Sequence[ServiceFile]) -> list[Problem]:
+    protocols = {file.spec.ref: file.spec.protocol for file in files}
+    problems: list[Problem] = []
+    for file in files:
+        for number, (call, callee) in enumerate(zip(file.spec.calls, file.spec.callees(), strict=True)):
+            key = next((key for key in ("rpc", "methods", "paths") if getattr(call, key)), "")
+            protocol = protocols.get(callee, "")
+            message = ""
+            if key and protocol == "tcp":
+                message = f"{call.service} speaks tcp, which has neither methods nor paths: leave them out"
+            elif key == "rpc" and protocol in ("http", "http2"):
+                message = f"{call.service} speaks {protocol}, not grpc: write methods and paths"
+            if message:
+                line = file.line_of(("calls", number, key))
+                problems.append(Problem(file.file, f"calls[{number}].{key}", message, line=line))
+    return problems
+
+
+def _past_the_proxy(files: Sequence[ServiceFile], port: int) -> list[Problem]:
+    """Connections to another than Vault at Vault's port, from pods that reach Vault there without their proxy."""
+    ports = {file.spec.ref: file.spec.port for file in files}
+    message = f"at port {port}, the pods of a service with secrets pass by the mesh for Vault: give it another port"
+    problems: list[Problem] = []
+    for file in files:
+        spec = file.spec
+        if not (port and (spec.secrets or spec.database)):
+            continue
+        for number, callee in enumerate(spec.callees()):
+            if ports.get(callee) == port:
+                line = file.line_of(("calls", number))
+                problems.append(
+                    Problem(file.file, f"calls[{number}]", message, repr(spec.calls[number].service), line=line)
+                )
+        for number, outside in enumerate(spec.egress):
+            if outside.port == port:
+                line = file.line_of(("egress", number, "port"))
+                problems.append(Problem(file.file, f"egress[{number}].port", message, repr(port), line=line))
+    return problems
+
+
+def _outside_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
+    """Hosts that two files of a namespace declare differently: the proxies there can only know one of the two."""
+    first: dict[tuple[object, ...], tuple[str, EgressSpec]] = {}
+    problems: list[Problem] = []
+    for file in files:
+        for number, outside in enumerate(file.spec.egress):
+            owner, same_host = first.setdefault((file.spec.namespace, outside.host), (file.file, outside))
+            _, same_port = first.setdefault((file.spec.namespace, outside.host, outside.port), (file.file, outside))
+            tcp = "tcp" in (outside.protocol, same_host.protocol)
+            if same_port.protocol != outside.protocol or (tcp and _destination(same_host) != _destination(outside)):
+                message = f"{owner} of the same namespace declares {outside.host} with another protocol or other cidrs"
+                line = file.line_of(("egress", number, "host"))
+                problems.append(Problem(file.file, f"egress[{number}]", message, line=line))
+    return problems
+
+
+def _destination(outside: EgressSpec) -> tuple[bool, tuple[str, ...]]:
+    return outside.protocol == "tcp", outside.cidrs
+
+
+def _claimed_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
+    owners: dict[str, str] = {}
+    problems: list[Problem] = []
+    for file in files:
+        for host in file.spec.hosts:
+            if (owner := owners.setdefault(host, file.file)) != file.file:
+                key = "host" if host == file.spec.host else "aliases"
+                problems.append(file.problem(key, f"{owner} already claims this host", repr(host)))
+    return problems
+
+
+def _unsupported(file: ServiceFile, unsupported: Sequence[str]) -> list[Problem]:
+    """The settings of the service's route that the stack's class of Ingress has no annotation for."""
+    problems: list[Problem] = []
+    for setting, field in ROUTE_SETTINGS.items():
+        if setting in unsupported and getattr(file.spec, field) not in (None, "none"):
+            message = "the stack's class of Ingress has no words for it: leave it out, or write none"
+            problems.append(file.problem(to_camel(field), message))
+    return problems
+
+
+def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
+    problems: list[Problem] = []
+    image = file.spec.image
+    excepted = any(exception.rule == REGISTRY_RULE for exception in file.spec.exceptions)
+    if (
+        admission.registries
+        and not excepted
+        and not any(image.startswith(f"{registry}/") for registry in admission.registries)
+    ):
+        problems.append(file.problem("image", "not from an approved registry", repr(image), admission.registries))
+    if file.spec.kubernetes_api and not admission.api_server_reachable:
+        message = "the stack's apiServerCidrs is empty, so no network policy can let the service reach the API server"
+        problems.append(file.problem("kubernetesApi", message))
+    if file.spec.host and file.spec.protocol in ("http2", "grpc") and not admission.http2_routes:
+        message = "an Ingress speaks HTTP/1.1 to its services: ingress.kind gateway-api of the stack file speaks HTTP/2"
+        problems.append(file.problem("protocol", message, repr(file.spec.protocol), ("http",)))
+    if file.spec.metrics and not admission.scraper:
+        message = "the stack's mesh.scraper is not set, so nobody may read them"
+        problems.append(file.problem("metrics", message))
+    return problems
+
+
+def _not_signed(file: ServiceFile, domains: Sequence[str] | None) -> list[Problem]:
+    if domains is None:
+        return []
+    message = "the stack's vault.pki.domains do not name it, so Vault would sign no certificate for it"
+    return [
+        file.problem("host" if host == file.spec.host else "aliases", message, repr(host), domains)
+        for host in file.spec.hosts
+        if not any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in domains)
+    ]
+
+
+def _unreachable_databases(files: Sequence[ServiceFile], admission: Admission) -> list[Problem]:
+    services = {file.spec.ref for file in files}
+    problems: list[Problem] = []
+    for file in files:
+        database, known = file.spec.database, admission.databases
+        if database is None or known is None:
+            continue
+        line = file.line_of(("database", "connection"))
+        if not admission.vault:
+            message = "this stack has no Vault to make its users: keep the service's credentials under secrets"
+            problems.append(file.problem("database", message))
+        elif database.connection not in known:
+            key, value = "database.connection", repr(database.connection)
+            message = "no such database in the stack file"
+            problems.append(Problem(file.file, key, message, value, tuple(sorted(known)), line))
+        else:
+            owner = ServiceRef.of_host(known[database.connection])
+            if owner is None:
+                continue
+            call = owner.seen_from(file.spec.namespace)
+            if owner in services - {*file.spec.callees(), file.spec.ref}:
+                message = f"the database {database.connection} is the service {call}, which only its callers reach"
+                calls_line = file.line_of(("calls",)) if file.spec.calls else line
+                calls = [call.service for call in file.spec.calls]
+                problems.append(Problem(file.file, "calls", message, repr(calls), (*calls, call), calls_line))
+            elif owner in file.spec.callees():
+                problems += _problems([file], job_calls(file.spec, owner, call))
+    return problems
+
+
+def _timed(file: ServiceFile, as_of: date | None) -> list[Problem]:
+    """The problems of what has a last day: exceptions from rules, plaintext ports, and rights that may lead to more."""
+    problems: list[Problem] = []
+    for number, exception in enumerate(file.spec.exceptions):
+        if problem := problem_with(exception, load_library(), as_of):
+            key, message, legal = problem
+            line = file.line_of(("exceptions", number, key))
+            problems.append(Problem(file.file, f"exceptions[{number}].{key}", message, legal=legal, line=line))
+    for number, plaintext in enumerate(file.spec.plaintext_ports):
+        if problem := plaintext.problem(as_of):
+            key, message = problem
+            line = file.line_of(("plaintextPorts", number, key))
+            problems.append(Problem(file.file, f"plaintextPorts[{number}].{key}", message, line=line))
+    for number, rule in enumerate(file.spec.kubernetes_api):
+        if problem := rule.problem(as_of):
+            key, message = problem
+            line = file.line_of(("kubernetesApi", number, key))
+            problems.append(Problem(file.file, f"kubernetesApi[{number}].{key}", message, line=line))
+    return problems

@@ -1,0 +1,86 @@
+"""The section `jobs` of a service file: programs of its image that run once per release, or on a schedule."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field, StrictBool, StrictInt, StrictStr
+
+from components.kube.service_ref import ServiceRef
+from components.schema.fields import Duration, HostName, Label, Words
+from components.schema.schedule import Schedule
+from components.schema.typed_file import TypedFile, misplaced
+from components.service.file.scaling import ResourcesSpec
+
+# A CronJob's name is the start of its jobs' names (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/),
+# and a StatefulSet's that of its revisions, which are labels of its pods.
+NAME_LIMIT = 52
+
+
+class JobSpec(TypedFile):
+    """A program that ends, with its own identity: it may do only what is listed here.
+
+    Without a schedule it runs once after each change, such as a new image, and the service's new pods wait until it has
+    succeeded. It has the service's environment, configuration and trusted authorities, but not its volumes.
+    """
+
+    schedule: Schedule | None = None
+    """When it runs, in cron format and UTC. Runs never overlap."""
+    command: Words = ()
+    """The program; by default the image's own."""
+    args: Words = ()
+    """The arguments of the program."""
+    secrets: tuple[Label, ...] = ()
+    """The service's secrets that it may read; by default none."""
+    database: StrictBool = False
+    """Whether it gets users of the service's database, with the service's rights; they end after `database.ttl`."""
+    calls: tuple[StrictStr, ...] = ()
+    """The services among the service's `calls` that it calls; by default none."""
+    egress: tuple[HostName, ...] = ()
+    """The hosts among the service's `egress` that it reaches; by default none."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """CPU and memory of its pod."""
+    retries: Annotated[StrictInt, Field(ge=0, le=10)] = 6
+    """How often it is retried after a failure."""
+    timeout: Duration = "1h"
+    """How long it may take, retries included."""
+
+
+def check_jobs(
+    jobs: Mapping[str, JobSpec],
+    service: ServiceRef,
+    callees: Sequence[ServiceRef],
+    secrets: Sequence[str],
+    hosts: Sequence[str],
+    database: bool,
+) -> None:
+    """Raise `PydanticCustomError`, with the key, for a job that uses what its service does not have."""
+    calls = sorted(callee.seen_from(service.namespace) for callee in callees)
+    for name, job in jobs.items():
+        full_name = job_name(service.name, name)
+        if len(full_name) > NAME_LIMIT:
+            message = f"{full_name} is longer than {NAME_LIMIT} characters: shorten the job's name"
+            raise misplaced(["jobs", name], message, name)
+        if job.database and not database:
+            raise misplaced(["jobs", name, "database"], "this service has no database", job.database)
+        references = (
+            ("secrets", job.secrets, secrets, "no secret"),
+            ("egress", job.egress, hosts, "no host under egress"),
+        )
+        for key, values, legal, problem in references:
+            for number, value in enumerate(values):
+                if value not in legal:
+                    raise misplaced(["jobs", name, key, number], f"{problem} of this service", value, sorted({*legal}))
+        for number, (call, callee) in enumerate(zip(job.calls, job_callees(service.namespace, job.calls), strict=True)):
+            if callee not in callees:
+                key = ["jobs", name, "calls", number]
+                raise misplaced(key, "the service itself does not call it", call, calls)
+
+
+def job_callees(namespace: str, calls: Sequence[str]) -> list[ServiceRef]:
+    """The services that a job calls."""
+    return [ServiceRef.parse(call, namespace) for call in calls]
+
+
+def job_name(service: str, job: str) -> str:
+    """The full name of a job, which is also that of its service account."""
+    return f"{service}-{job}"

@@ -1,0 +1,237 @@
+"""The sections of a service file about the network: calls, egress, tokens, plaintext ports and metrics."""
+
+import ipaddress
+import re
+from datetime import date
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr, model_validator
+
+from components.kube.networks import METADATA_NETWORKS
+from components.schema.fields import Cidr, HostName, HttpPath, Port
+from components.schema.timed_exception import CRITICAL_DAYS, TimedException
+from components.schema.typed_file import TypedFile, misplaced
+
+_PORTS = 65536
+_MESH_PORTS = range(15000, 15100)
+_LONGEST_HOST = 189
+_BROADEST = {4: 8, 6: 32}
+_NEVER = tuple(
+    ipaddress.ip_network(network)
+    for network in ("169.254.0.0/16", "127.0.0.0/8", "fe80::/10", "::1/128", "fd00:ec2::254/128", *METADATA_NETWORKS)
+)
+_NOT_OUTSIDE = (".svc", ".cluster.local", "metadata.google.internal")
+_PRIVATE_KEY_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+def service_name(value: str) -> str:
+    """A valid reference to a service: its name, or `namespace/name`. Raises `ValueError`."""
+    parts = value.split("/")
+    if len(parts) > 2 or not all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", part) for part in parts):
+        raise ValueError("not a service: write its name, or namespace/name (wildcards are over-broad)")
+    return value
+
+
+def application_port(value: int) -> int:
+    """A port that an application may listen on. Raises `ValueError`."""
+    if not 0 < value < _PORTS:
+        raise ValueError("no port: 1 to 65535")
+    if value in _MESH_PORTS:
+        raise ValueError("ports 15000 to 15099 are the mesh proxy's")
+    return value
+
+
+def _called_path(value: str) -> str:
+    # In the mesh's syntax braces are a template, and a star elsewhere is another kind of match.
+    if not re.fullmatch(r"/([^\s?#*{}]*|[^\s?#*{}]*/\*|\*)", value):
+        raise ValueError("not a path such as /orders, or /orders/* for all below it")
+    if value == "/*":
+        raise ValueError("/* is every path: leave paths out")
+    return value
+
+
+# https://github.com/grpc/grpc/blob/v1.71.0/doc/PROTOCOL-HTTP2.md: a request's path is its service and its method.
+_GRPC_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_GRPC_SERVICE = rf"{_GRPC_NAME}(?:\.{_GRPC_NAME})*"
+GRPC_PATH = re.compile(rf"/(?P<service>{_GRPC_SERVICE})(?:/(?P<method>{_GRPC_NAME}))?")
+"""The path of a gRPC service, or of one of its methods."""
+
+
+def _rpc(value: str) -> str:
+    if not re.fullmatch(rf"{_GRPC_SERVICE}/(?:{_GRPC_NAME}|\*)", value):
+        raise ValueError("not a method of a gRPC service such as shop.Cart/AddItem, nor shop.Cart/* for all of them")
+    return value
+
+
+def _call(value: object) -> object:
+    return {"service": service_name(value)} if isinstance(value, str) else value
+
+
+def _outside_host(value: str) -> str:
+    # The name of the ServiceEntry contains service and host, and has 253 characters at most.
+    if len(value) > _LONGEST_HOST:
+        raise ValueError(f"longer than {_LONGEST_HOST} characters")
+    if value.endswith(_NOT_OUTSIDE):
+        raise ValueError("not outside: a service of the cluster is written under calls, metadata is out of reach")
+    return value
+
+
+def _narrow(value: str) -> str:
+    network = ipaddress.ip_network(value)
+    if network.prefixlen < _BROADEST[network.version]:
+        raise ValueError(f"broader than /{_BROADEST[network.version]}: name the networks that are meant")
+    if any(network.version == never.version and network.overlaps(never) for never in _NEVER):  # pyright: ignore[reportArgumentType] - the same version
+        raise ValueError("it holds loopback, link-local or metadata addresses, which no service may reach")
+    return value
+
+
+def _issuer(value: str) -> str:
+    if not re.fullmatch(r"https://[^\s*?#@]+", value):
+        raise ValueError("not an https address, as the token's `iss` has it to the letter (no wildcard)")
+    return value
+
+
+def _jwks_uri(value: str) -> str:
+    if not re.fullmatch(r"https://[^\s/@?#*]+(:\d{1,5})?/[^\s#*]*", value):
+        raise ValueError("not an address such as https://login.example.org/keys (TLS only, no credentials)")
+    return value
+
+
+def _exact(value: str) -> str:
+    if not value.strip() or "*" in value:
+        raise ValueError("not one exact value (empty, or a wildcard)")
+    return value
+
+
+def _claim(value: str) -> str:
+    if not re.fullmatch(r"[^\s\[\]*]+", value):
+        raise ValueError("not the name of a claim: no space, bracket or wildcard")
+    return value
+
+
+def _public_keys(value: dict[str, object]) -> dict[str, object]:
+    keys = value.get("keys")
+    if set(value) != {"keys"} or not isinstance(keys, list) or not keys:
+        raise ValueError("not a JSON Web Key Set: a mapping with the one key `keys`, a list of public keys")
+    for key in cast("list[object]", keys):
+        parts = set(cast("dict[str, object]", key)) if isinstance(key, dict) else set[str]()
+        if "kty" not in parts:
+            raise ValueError("each of keys needs its kty")
+        if parts & _PRIVATE_KEY_PARTS:
+            raise ValueError("it holds a private or a shared key, which is now known to whoever reads this file")
+    return value
+
+
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+AppPort = Annotated[Port, AfterValidator(application_port)]
+
+NarrowCidr = Annotated[Cidr, AfterValidator(_narrow)]
+ExactText = Annotated[StrictStr, AfterValidator(_exact)]
+
+
+class CallSpec(TypedFile):
+    """A service that is called; its name alone allows every request."""
+
+    service: Annotated[StrictStr, AfterValidator(service_name)]
+    """The name of the service, or `namespace/name`."""
+    methods: tuple[Method, ...] = ()
+    """The HTTP methods of the requests; by default all."""
+    paths: tuple[Annotated[StrictStr, AfterValidator(_called_path)], ...] = ()
+    """The paths of the requests; `/orders/*` stands for all below `/orders`. By default all."""
+
+    rpc: tuple[Annotated[StrictStr, AfterValidator(_rpc)], ...] = ()
+    """The gRPC methods that are called, such as `shop.Cart/AddItem`; `shop.Cart/*` stands for all of a service. By
+    default all."""
+
+    @property
+    def http(self) -> bool:
+        """Whether it names methods or paths, which only HTTP has."""
+        return bool(self.methods or self.paths or self.rpc)
+
+    @property
+    def sent_methods(self) -> tuple[str, ...]:
+        """The HTTP methods of the requests; each of gRPC is a POST."""
+        return ("POST",) if self.rpc else self.methods
+
+    @property
+    def sent_paths(self) -> tuple[str, ...]:
+        """The paths of the requests."""
+        return tuple(f"/{method}" for method in self.rpc) or self.paths
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.rpc and (self.methods or self.paths):
+            raise misplaced(["rpc"], "it says methods and paths already: keep rpc, or the two others", list(self.rpc))
+        return self
+
+
+Call = Annotated[CallSpec, BeforeValidator(_call, json_schema_input_type=StrictStr | CallSpec)]
+
+
+class EgressSpec(TypedFile):
+    """A host outside the cluster that a service may reach, at one port."""
+
+    host: Annotated[HostName, AfterValidator(_outside_host)]
+    port: AppPort
+    protocol: Literal["tls", "https", "http", "tcp"] = "tls"
+    """The protocol. For `tls` and `https` the host name in the handshake is checked, for `http` that in the request;
+    `tcp` has no host name, so it needs `cidrs`."""
+    cidrs: tuple[NarrowCidr, ...] = ()
+    """The networks of the host. By default the internet, without private, link-local and metadata addresses."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.protocol == "tcp" and not self.cidrs:
+            raise ValueError("tcp names no host that the mesh could hold it to: write the host's networks under cidrs")
+        return self
+
+
+class JwtSpec(TypedFile):
+    """The end user's token that every request to the public host must have (`Authorization: Bearer`).
+
+    https://istio.io/latest/docs/reference/config/security/request_authentication/
+    """
+
+    issuer: Annotated[StrictStr, AfterValidator(_issuer)]
+    """The issuer: exactly the `iss` of the token."""
+    jwks_uri: Annotated[StrictStr, AfterValidator(_jwks_uri)] | None = None
+    """The address of the issuer's public keys. istiod fetches them, so `istio-system` must be able to reach it."""
+    jwks: Annotated[dict[StrictStr, object], AfterValidator(_public_keys)] | None = None
+    """The public keys as a mapping, for when istiod cannot fetch them."""
+    audiences: tuple[ExactText, ...] = Field(min_length=1)
+    """The `aud` of the token must be one of these."""
+    required_claims: dict[Annotated[StrictStr, AfterValidator(_claim)], tuple[ExactText, ...]] = Field(
+        default_factory=dict
+    )
+    """Further claims; the token must have one of the values of each."""
+    forward_token: StrictBool = False
+    """Whether the token is passed on to the application."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.jwks_uri is None) == (self.jwks is None):
+            raise ValueError("write jwksUri or jwks: one of them")
+        if empty := sorted(name for name, values in self.required_claims.items() if not values):
+            raise ValueError(f"requiredClaims.{empty[0]} has no value")
+        return self
+
+
+class PlaintextPortSpec(TimedException):
+    """A port that accepts connections without a certificate, for a limited time and from some networks."""
+
+    port: AppPort
+    cidrs: tuple[NarrowCidr, ...] = Field(min_length=1)
+    """The networks of the callers, which have no other identity without a certificate."""
+
+    def problem(self, as_of: date | None) -> tuple[str, str] | None:
+        """The key and the message, if its days are wrong. Without `as_of` it does not expire."""
+        if self.days > CRITICAL_DAYS:
+            return "expires", f"{self.days} days, {CRITICAL_DAYS} at most after granted {self.granted}"
+        return self.day_problem(as_of)
+
+
+class MetricsSpec(TypedFile):
+    """The metrics that the platform's scraper reads."""
+
+    port: AppPort
+    path: HttpPath = "/metrics"

@@ -1,0 +1,54 @@
+"""The section `probes` of a service file.
+
+Probes: https://kubernetes.io/docs/concepts/workloads/pods/probes/
+"""
+
+from typing import Annotated, Self
+
+from pydantic import Field, StrictInt, StrictStr, model_validator
+
+from components.schema.fields import HttpPath, Port
+from components.schema.typed_file import TypedFile, misplaced
+
+
+class ProbeSpec(TypedFile):
+    """One probe. Without `path`, `command` and `grpc` it requests `health`, or else connects to the port. A key that is
+    left out has the default of this probe."""
+
+    path: HttpPath | None = None
+    """The HTTP path to request."""
+    command: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
+    """A program of the image with its arguments, which must exit with 0."""
+    grpc: StrictStr | None = None
+    """The service that the application's gRPC health checking answers for; empty for all of it."""
+    port: Port | None = None
+    """The port; by default the service's."""
+    initial_delay_seconds: Annotated[StrictInt, Field(ge=0, le=600)] | None = None
+    """The delay between the start of the container and the first probe."""
+    period_seconds: Annotated[StrictInt, Field(ge=1, le=600)] | None = None
+    """The time between two probes."""
+    timeout_seconds: Annotated[StrictInt, Field(ge=1, le=60)] | None = None
+    """How long a probe may take."""
+    failure_threshold: Annotated[StrictInt, Field(ge=1, le=240)] | None = None
+    """How many failures in a row make the probe fail."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.command:
+            for key, value in (("path", self.path), ("port", self.port), ("grpc", self.grpc)):
+                if value is not None:
+                    raise misplaced([key], "the probe has a command: keep one of the two", value)
+        if self.grpc is not None and self.path is not None:
+            raise misplaced(["path"], "the probe has grpc: keep one of the two", self.path)
+        return self
+
+
+class ProbesSpec(TypedFile):
+    """Probes that differ from the defaults."""
+
+    readiness: ProbeSpec | None = None
+    """Whether the pod gets requests."""
+    liveness: ProbeSpec | None = None
+    """Whether the container keeps running; it is restarted when this fails."""
+    startup: ProbeSpec | None = None
+    """Whether the container has started; the other two probes wait until it has."""

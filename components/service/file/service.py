@@ -1,0 +1,255 @@
+"""The service file: what a team declares about one application. Everything else is derived from it."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import AfterValidator, Field, StrictInt, model_validator
+from pydantic.alias_generators import to_camel
+
+from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
+from components.kube.service_ref import ServiceRef
+from components.schema.fields import AbsolutePath, HostName, HttpPath, Image, Label, PublicPath, Replicas, Words
+from components.schema.problem import UNREPEATED
+from components.schema.public import Headers, RateLimit, RequestBytes
+from components.schema.typed_file import TypedFile, misplaced
+from components.service.file.database import SECRET_NAME, DatabaseSpec
+from components.service.file.environment import Environment
+from components.service.file.exceptions import ExceptionSpec
+from components.service.file.jobs import NAME_LIMIT, JobSpec, check_jobs
+from components.service.file.kubernetes_api import ApiRule
+from components.service.file.network import (
+    GRPC_PATH,
+    AppPort,
+    Call,
+    EgressSpec,
+    JwtSpec,
+    MetricsSpec,
+    PlaintextPortSpec,
+)
+from components.service.file.probes import ProbesSpec
+from components.service.file.scaling import AutoscalingSpec, ResourcesSpec
+from components.service.file.secrets import SecretName, SecretSpec
+from components.service.file.storage import SHARED, CaBundleSpec, ConfigSpec, VolumeName, VolumeSpec, clash
+
+_MESH_UID = 1337
+# What one HTTPRoute can hold: https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
+_ROUTE_HOSTS, _ROUTE_PATHS = 16, 64
+
+
+Protocol = Literal["http", "http2", "grpc", "tcp"]
+
+
+def application_user(value: int) -> int:
+    """A user id that an application may have. Raises `ValueError`."""
+    if value == _MESH_UID:
+        raise ValueError("1337 is the mesh proxy's user: its traffic bypasses the proxy")
+    if value < 1:
+        raise ValueError("less than 1: 0 is root")
+    return value
+
+
+def not_a_service_namespace(namespace: str) -> str:
+    """Why no service may have this namespace; empty if one may."""
+    if namespace in (*PLATFORM_NAMESPACES, EXTERNAL_SECRETS_NAMESPACE) or namespace.startswith("kube-"):
+        return "it is the platform's: write one of your own"
+    # It is there before the stack, which would take it over and delete it in the end.
+    return "it is the cluster's own: write one of the team's" if namespace == "default" else ""
+
+
+class ServiceSpec(TypedFile):
+    """One application."""
+
+    name: Label
+    """The name of the service; by default that of the file."""
+    namespace: Label
+    """Its namespace, which is created with its first service; not one of the platform's."""
+    team: Label
+    """The team that is responsible for it."""
+    image: Image
+    """The image, from a registry of the stack file, with a fixed tag or a digest."""
+    port: AppPort
+    """The port that it listens on and that other services call."""
+    protocol: Protocol = "http"
+    """The protocol of that port, without TLS of its own. The mesh parses `http`, `http2` (with prior knowledge) and
+    `grpc`, and forwards `tcp` as it is."""
+    host: HostName | None = None
+    """The public host name; without it the service is not reachable from outside the cluster."""
+    aliases: tuple[HostName, ...] = Field(default=(), max_length=_ROUTE_HOSTS - 1)
+    """Further public host names, each with its own certificate."""
+    paths: tuple[PublicPath, ...] = Field(default=("/",), min_length=1, max_length=_ROUTE_PATHS)
+    """The path prefixes that are public at `host` and `aliases`."""
+    security_headers: Headers | None = None
+    """Response headers in addition to the stack's `ingress.headers` and `ingress.hsts`, or in place of one with the
+    same name; `none` removes all."""
+    rate_limit: RateLimit | None = None
+    """The rate of requests to each of its public hosts, in place of the stack's `ingress.rateLimit`."""
+    max_request_bytes: RequestBytes | None = None
+    """The largest body of a public request, in place of the stack's `ingress.maxRequestBytes`. Use `none` for streams
+    (WebSocket, gRPC)."""
+    calls: tuple[Call, ...] = ()
+    """The services that it calls, each by name or with the requests that it sends; it can call no others."""
+    egress: tuple[EgressSpec, ...] = ()
+    """The hosts outside the cluster that it connects to; it can reach no others."""
+    jwt: JwtSpec | None = None
+    """The end user's token that every request to `host` must have."""
+    plaintext_ports: tuple[PlaintextPortSpec, ...] = ()
+    """Ports that accept connections without a certificate, each with a reason and a last day."""
+    metrics: MetricsSpec | None = None
+    """The metrics that the stack's `mesh.scraper` may read."""
+    secrets: dict[SecretName, SecretSpec] = Field(default_factory=dict)
+    """Its secrets in Vault, by name. It can read no other service's."""
+    database: DatabaseSpec | None = None
+    """Its users in a database."""
+    replicas: Replicas | None = None
+    """The number of pods; by default the stack's `services.replicas`."""
+    autoscaling: AutoscalingSpec | None = None
+    """A number of pods that follows the load, in place of `replicas`."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """CPU and memory of a pod."""
+    command: Words = ()
+    """The program that the container runs; by default the image's own."""
+    args: Words = ()
+    """The arguments of the program."""
+    env: Environment = Field(default_factory=dict)
+    """Environment variables that are not secret, such as `DB_PASSWORD_FILE: /vault/secrets/database`."""
+    config: ConfigSpec | None = None
+    """Configuration files, read-only."""
+    health: HttpPath | None = None
+    """The path that probes request; by default they connect to the port."""
+    probes: ProbesSpec | None = None
+    """Probes that differ from each other, or in their times."""
+    run_as_user: Annotated[StrictInt, Field(ge=1, le=65535), AfterValidator(application_user)] = 1000
+    """The user id in the container, never root's. Its group has the same id; 2000 is a supplementary group."""
+    writable: tuple[AbsolutePath, ...] = ()
+    """Directories, besides /tmp, that it may write to; they are gone with the pod."""
+    volumes: dict[VolumeName, VolumeSpec] = Field(default_factory=dict)
+    """Persistent volumes, by name."""
+    ca_bundle: CaBundleSpec | None = None
+    """The certificate authorities that it trusts, in place of those of its image."""
+    jobs: dict[Label, JobSpec] = Field(default_factory=dict)
+    """Programs of its image that end, by name: they run once per release, or on a schedule."""
+    kubernetes_api: tuple[ApiRule, ...] = ()
+    """Its rights on the Kubernetes API; without any it has no token for it. One that may lead to more than it says
+    has a reason and a last day."""
+    component: Label = "service"
+    """Its role in the application, such as `cache`; a label."""
+    cost_center: Label | None = None
+    """The cost center that pays for it; a label."""
+    exceptions: tuple[ExceptionSpec, ...] = ()
+    """Rules of the library that do not apply to this service, each with a reason and a last day."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if reason := not_a_service_namespace(self.namespace):
+            raise misplaced(["namespace"], reason, self.namespace)
+        if self.name in SHARED_ACCOUNTS:
+            raise misplaced(["name"], "a service account that every pod of its namespace may have", self.name)
+        self._consistent_network()
+        self._check_public()
+        files = [secret.file or name for name, secret in self.secrets.items()]
+        if self.database is not None:
+            if SECRET_NAME in self.secrets:
+                message = "the name of the credentials of database: rename the secret"
+                raise misplaced(["secrets", SECRET_NAME], message, SECRET_NAME)
+            files.append(self.database.file)
+        if twice := sorted({name for name in files if files.count(name) > 1}):
+            raise misplaced(["secrets"], f"two of them write the file {twice[0]}", UNREPEATED)
+        rules = [exception.rule for exception in self.exceptions]
+        if twice := sorted({rule for rule in rules if rules.count(rule) > 1}):
+            raise misplaced(["exceptions"], "two are from one rule: keep one", ", ".join(twice))
+        return self
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        own = next((name for name, volume in self.volumes.items() if volume.access_mode != SHARED), "")
+        if own and len(self.name) > NAME_LIMIT:
+            message = (
+                f"longer than {NAME_LIMIT} characters, which a StatefulSet's name may have at most: volumes.{own} is "
+                "one for each replica"
+            )
+            raise misplaced(["name"], message, self.name)
+        return self
+
+    @model_validator(mode="after")
+    def _places(self) -> Self:
+        if self.replicas is not None and self.autoscaling is not None:
+            raise misplaced(["replicas"], "autoscaling decides how many there are: keep one of the two", self.replicas)
+        places: list[tuple[tuple[int | str, ...], str]] = [
+            (("writable", number), path) for number, path in enumerate(self.writable)
+        ]
+        places += [(("volumes", name, "path"), volume.path) for name, volume in self.volumes.items()]
+        places += [(("config", "path"), self.config.path)] if self.config else []
+        places += [(("caBundle", "path"), self.ca_bundle.path.rpartition("/")[0])] if self.ca_bundle else []
+        if overlap := clash(places):
+            key, path, owner = overlap
+            raise misplaced(key, f"the directory is that of {owner} already", path)
+        return self
+
+    @model_validator(mode="after")
+    def _jobs(self) -> Self:
+        hosts = tuple(outside.host for outside in self.egress)
+        check_jobs(self.jobs, self.ref, self.callees(), tuple(self.secrets), hosts, self.database is not None)
+        return self
+
+    def _check_public(self) -> None:
+        if self.host is None:
+            public_fields = ("aliases", "security_headers", "rate_limit", "max_request_bytes")
+            if unused := next((name for name in public_fields if getattr(self, name)), ""):
+                raise misplaced([to_camel(unused)], "it needs host: nothing else is public", UNREPEATED)
+        if twice := sorted({host for host in self.hosts if self.hosts.count(host) > 1}):
+            message = "under host and aliases it stands twice: keep one"
+            raise misplaced(["aliases"], message, ", ".join(twice))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All public host names."""
+        return (self.host, *self.aliases) if self.host else ()
+
+    def _consistent_network(self) -> None:
+        if self.host is not None and self.protocol == "tcp":
+            legal = [protocol for protocol in get_args(Protocol) if protocol != "tcp"]
+            raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)
+        if self.protocol == "grpc":
+            self._consistent_grpc()
+        if self.jwt is not None and self.host is None:
+            raise misplaced(["jwt"], "it needs host: it holds for the requests that come from there", UNREPEATED)
+        repeated = (
+            ("calls", [str(callee) for callee in self.callees()]),
+            ("egress", [f"{outside.host}:{outside.port}" for outside in self.egress]),
+            ("plaintextPorts", [str(plaintext.port) for plaintext in self.plaintext_ports]),
+        )
+        for key, names in repeated:
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise misplaced([key], "it stands there twice: keep one", ", ".join(twice))
+        kinds = {(outside.host, outside.protocol == "tcp") for outside in self.egress}
+        if mixed := sorted(host for host, tcp in kinds if tcp and (host, False) in kinds):
+            message = "it stands there with tcp and without: the mesh holds a host to one of the two"
+            raise misplaced(["egress"], message, mixed[0])
+        listening = {self.port, self.metrics.port if self.metrics else self.port}
+        if foreign := sorted({plaintext.port for plaintext in self.plaintext_ports} - listening):
+            legal = [str(port) for port in sorted(listening)]
+            raise misplaced(["plaintextPorts"], "the service does not listen on it", foreign[0], legal)
+
+    def _consistent_grpc(self) -> None:
+        if self.health is not None:
+            message = (
+                "gRPC has no paths to probe: leave it out, or write grpc under probes.readiness and probes.liveness"
+            )
+            raise misplaced(["health"], message, self.health)
+        for number, path in enumerate(self.paths):
+            if path != "/" and not GRPC_PATH.fullmatch(path):
+                message = "no service of gRPC such as /shop.Cart, nor one of its methods such as /shop.Cart/AddItem"
+                raise misplaced(["paths", number], message, path)
+
+    @property
+    def ref(self) -> ServiceRef:
+        """The reference to it, by namespace and name."""
+        return ServiceRef(self.namespace, self.name)
+
+    @property
+    def timed(self) -> bool:
+        """Whether it has an exception, a plaintext port or a right on the Kubernetes API that has a last day."""
+        return bool(self.exceptions or self.plaintext_ports or any(rule.exception for rule in self.kubernetes_api))
+
+    def callees(self) -> tuple[ServiceRef, ...]:
+        """The services that it calls."""
+        return tuple(ServiceRef.parse(call.service, self.namespace) for call in self.calls)

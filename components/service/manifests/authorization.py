@@ -1,0 +1,147 @@
+"""The mesh's rules for a service: who may call it, by identity, port and request.
+
+https://istio.io/latest/docs/reference/config/security/authorization-policy/
+"""
+
+from collections.abc import Sequence
+
+from components.kube.manifest import Manifest
+from components.kube.mesh_labels import dry_run_annotation
+from components.kube.names import NETWORKING_API, SECURITY_API
+from components.kube.service_ref import ServiceRef
+from components.service.args.service import SecureServiceArgs
+from components.service.manifests.metadata import metadata
+
+
+def authorization_policy(args: SecureServiceArgs) -> Manifest | None:
+    """The AuthorizationPolicy of a service, with a rule for each caller; `None` when nobody may call it.
+
+    Without one the mesh-wide default deny applies.
+    """
+    rules = [*_callers(args), *_gateway(args), *_scraper(args), *_plaintext(args)]
+    if args.platform.mesh.authorization == "off" or not rules:
+        return None
+    spec: Manifest = {"selector": {"matchLabels": args.selector}, "action": "ALLOW", "rules": rules}
+    return {"metadata": {**metadata(args), **dry_run_annotation(args.platform.mesh.authorization)}, "spec": spec}
+
+
+def request_authentication(args: SecureServiceArgs) -> Manifest | None:
+    """The RequestAuthentication of a service, which refuses invalid tokens; `None` without `jwt`.
+
+    It lets requests without a token pass: the rule for the gateway demands one, from the gateway only.
+    """
+    if not uses_jwt(args):
+        return None
+    jwt = args.jwt
+    rule: Manifest = {"issuer": jwt.issuer, "audiences": list(jwt.audiences)}
+    rule |= {"jwks": jwt.jwks} if jwt.jwks else {"jwksUri": jwt.jwks_uri}
+    if jwt.forward_token:
+        rule["forwardOriginalToken"] = True
+    spec: Manifest = {"selector": {"matchLabels": args.selector}, "jwtRules": [rule]}
+    return {"apiVersion": SECURITY_API, "kind": "RequestAuthentication", "metadata": metadata(args), "spec": spec}
+
+
+def uses_jwt(args: SecureServiceArgs) -> bool:
+    """Whether requests from outside need a token on this stack."""
+    return bool(args.jwt.issuer) and args.public and args.platform.mesh.authorization != "off"
+
+
+def peer_authentication(args: SecureServiceArgs) -> Manifest | None:
+    """The PeerAuthentication for the plaintext ports, which leaves other ports in the mesh's mode; `None` without any.
+
+    https://istio.io/latest/docs/reference/config/security/peer_authentication/
+    """
+    if not (args.platform.mesh.on and args.plaintext_ports):
+        return None
+    ports = {str(plaintext.port): {"mode": "PERMISSIVE"} for plaintext in args.plaintext_ports}
+    annotations = {
+        f"zero-trust.dev/{plaintext.port}": f"until {plaintext.expires}, by {plaintext.owner}: {plaintext.reason}"
+        for plaintext in args.plaintext_ports
+    }
+    return {
+        "apiVersion": SECURITY_API,
+        "kind": "PeerAuthentication",
+        "metadata": {**metadata(args), "annotations": annotations},
+        "spec": {"selector": {"matchLabels": args.selector}, "portLevelMtls": ports},
+    }
+
+
+def destination_rule(args: SecureServiceArgs) -> Manifest | None:
+    """The DestinationRule by which callers accept the service's identity alone; `None` without sidecars, and for a job.
+
+    A proxy would otherwise accept every identity among the endpoints, and send plaintext to one without a proxy. In the
+    PERMISSIVE mode it still does, since services move into the mesh there. In the ambient mode the nodes' proxies read
+    no DestinationRule: only the policy `service-objects` keeps other pods from the endpoints.
+    https://istio.io/latest/docs/reference/config/networking/destination-rule/
+    """
+    mesh = args.platform.mesh
+    if args.job_of or not (mesh.sidecars and mesh.strict):
+        return None
+    service = ServiceRef(args.namespace, args.name)
+    tls = {"mode": "ISTIO_MUTUAL", "subjectAltNames": [service.identity(mesh.trust_domain)]}
+    spec: Manifest = {"host": service.host, "trafficPolicy": {"tls": tls}}
+    return {"apiVersion": NETWORKING_API, "kind": "DestinationRule", "metadata": metadata(args), "spec": spec}
+
+
+def _callers(args: SecureServiceArgs) -> list[Manifest]:
+    peers = sorted(args.called_by, key=lambda peer: peer.service)
+    return [_edge(args, peer.service, _requests(args.port, peer.methods, peer.paths)) for peer in peers]
+
+
+def _requests(port: int, methods: Sequence[str], paths: Sequence[str]) -> Manifest:
+    operation: Manifest = {"ports": [str(port)]}
+    if methods:
+        operation["methods"] = list(methods)
+    if paths:
+        operation["paths"] = list(paths)
+    return operation
+
+
+def _edge(args: SecureServiceArgs, caller: ServiceRef, operation: Manifest) -> Manifest:
+    principal = caller.principal(args.platform.mesh.trust_domain)
+    return {"from": [{"source": {"principals": [principal]}}], "to": [{"operation": operation}]}
+
+
+def _gateway(args: SecureServiceArgs) -> list[Manifest]:
+    """The rule for the gateway: the public paths, and the end user's token if the service has `jwt`."""
+    if not args.public:
+        return []
+    # In the ambient mode the proxy sees no path; only the route restricts paths there.
+    all_paths = "/" in args.paths or args.platform.mesh.ambient
+    paths: list[str] = [] if all_paths else [pattern for prefix in args.paths for pattern in _patterns(prefix)]
+    operation = _requests(args.port, (), paths)
+    ingress = args.platform.ingress
+    rule = _edge(args, ServiceRef(ingress.gateway.namespace, ingress.account), operation)
+    if uses_jwt(args):
+        rule["from"][0]["source"]["requestPrincipals"] = [f"{args.jwt.issuer}/*"]
+        claims = sorted(args.jwt.required_claims.items())
+        if when := [{"key": f"request.auth.claims[{name}]", "values": list(values)} for name, values in claims]:
+            rule["when"] = when
+    return [rule]
+
+
+def _patterns(path: str) -> tuple[str, str]:
+    # The gateway matches whole path segments: /v1 matches /v1/users and not /v10.
+    prefix = path.rstrip("/")
+    return prefix, f"{prefix}/*"
+
+
+def _scraper(args: SecureServiceArgs) -> list[Manifest]:
+    platform, metrics = args.platform, args.metrics
+    if not (metrics.port and platform.mesh.scraper):
+        return []
+    # In the ambient mode metrics have their own port, so the port is enough to restrict the scraper to them.
+    request = ((), ()) if platform.mesh.ambient else (("GET",), (metrics.path,))
+    operation = _requests(metrics.port, *request)
+    return [_edge(args, platform.mesh.scraper, operation)]
+
+
+def _plaintext(args: SecureServiceArgs) -> list[Manifest]:
+    """The rules for callers without a certificate, which are identified by their networks only."""
+    return [
+        {
+            "from": [{"source": {"ipBlocks": list(plaintext.networks), "notPrincipals": ["*"]}}],
+            "to": [{"operation": {"ports": [str(plaintext.port)]}}],
+        }
+        for plaintext in args.plaintext_ports
+    ]

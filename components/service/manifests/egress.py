@@ -1,0 +1,88 @@
+"""The hosts outside the cluster that a service reaches, and the hosts that its proxy knows."""
+
+from collections.abc import Sequence
+
+from components.kube.manifest import Manifest, blocks_without, ip_blocks, tcp_rule
+from components.kube.names import NETWORKING_API
+from components.kube.networks import INTERNET
+from components.kube.service_ref import ServiceRef
+from components.service.args.network import EgressArgs
+from components.service.args.service import SecureServiceArgs
+from components.service.manifests.metadata import metadata
+
+_CLUSTER_DNS = ServiceRef("kube-system", "kube-dns")
+_API_SERVER = ServiceRef("default", "kubernetes")
+_ENTRY_PROTOCOLS = {"tls": "TLS", "https": "HTTPS", "http": "HTTP", "tcp": "TCP"}
+
+
+def egress_rules(args: SecureServiceArgs) -> list[Manifest]:
+    """The NetworkPolicy's rules for hosts outside the cluster: the networks of each, at its port."""
+    return [tcp_rule("to", _networks(outside), [outside.port]) for outside in args.egress]
+
+
+def _networks(outside: EgressArgs) -> list[Manifest]:
+    if outside.networks:
+        return ip_blocks(outside.networks)
+    return blocks_without(INTERNET)
+
+
+def service_entries(args: SecureServiceArgs) -> list[Manifest]:
+    """The ServiceEntries that make each outside host known to the proxies of the namespace, which refuse unknown hosts.
+
+    For protocols with a host name the proxy resolves the name itself, so that a client cannot send it to another
+    address. There are none without sidecars: in the ambient mode only the network policy restricts egress. https://istio.io/latest/docs/reference/config/networking/service-entry/
+    """
+    if not args.platform.mesh.sidecars:
+        return []
+    hosts = dict.fromkeys(outside.host for outside in args.egress)
+    return [_entry(args, host, [outside for outside in args.egress if outside.host == host]) for host in hosts]
+
+
+def _entry(args: SecureServiceArgs, host: str, ports: Sequence[EgressArgs]) -> Manifest:
+    networks = sorted({network for port in ports if port.protocol == "tcp" for network in port.networks})
+    spec: Manifest = {
+        "hosts": [host],
+        "exportTo": ["."],
+        "location": "MESH_EXTERNAL",
+        "ports": [
+            {"number": port.port, "name": f"{port.protocol}-{port.port}", "protocol": _ENTRY_PROTOCOLS[port.protocol]}
+            for port in ports
+        ],
+        **({"addresses": networks, "resolution": "NONE"} if networks else {"resolution": "DNS"}),
+    }
+    return {
+        "apiVersion": NETWORKING_API,
+        "kind": "ServiceEntry",
+        "metadata": {**metadata(args), "name": f"{args.name}.{host}"},
+        "spec": spec,
+    }
+
+
+def sidecar(args: SecureServiceArgs) -> Manifest | None:
+    """The Sidecar of a service: the hosts that its proxy knows, which are callees, outside hosts and the platform's.
+
+    `None` without sidecars, and on a platform that enforces neither network policies nor authorization, where
+    undeclared calls must work. https://istio.io/latest/docs/reference/config/networking/sidecar/
+    """
+    platform = args.platform
+    if not platform.mesh.sidecars or not platform.closed:
+        return None
+    callees = sorted(peer.service.sidecar_host for peer in args.calls)
+    outside = sorted({f"./{outside.host}" for outside in args.egress})
+    spec: Manifest = {
+        "workloadSelector": {"labels": args.selector},
+        "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+        "egress": [{"hosts": [*_platform_hosts(args), *callees, *outside]}],
+    }
+    return {"apiVersion": NETWORKING_API, "kind": "Sidecar", "metadata": metadata(args), "spec": spec}
+
+
+def _platform_hosts(args: SecureServiceArgs) -> list[str]:
+    platform = args.platform
+    # Long DNS answers come over TCP, which goes through the proxy.
+    hosts = ["istio-system/*", _CLUSTER_DNS.sidecar_host]
+    if args.kubernetes_api:
+        hosts.append(_API_SERVER.sidecar_host)
+    if platform.mesh.collector:
+        hosts.append(platform.mesh.collector.sidecar_host)
+    return hosts

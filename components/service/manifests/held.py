@@ -1,0 +1,52 @@
+"""The names by which a service's data and configuration are reached, whatever labels they have."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from components.service.args.service import SecureServiceArgs
+from components.service.file.storage import claim_name
+from components.service.manifests.external_secrets import copy_name
+from components.service.manifests.job import workload_of
+from components.service.manifests.storage import config_name, volume_name
+from components.service.manifests.vault import copied, uses_vault
+
+ORDINAL = "#"
+"""Stands for the number of a replica at the end of the name of its claim; no name has it."""
+
+
+def accounts(args: SecureServiceArgs) -> list[str]:
+    """The service accounts of a service: its own, and one for each job."""
+    return [args.name, *(workload_of(args, job).name for job in args.jobs)]
+
+
+def held_names(services: Sequence[SecureServiceArgs]) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """For each namespace the names, as `resource/name`, each with the accounts that it belongs to.
+
+    These are public hosts, claims, Secrets and ConfigMaps, those that somebody else keeps for the service among them.
+    """
+    held: dict[str, dict[str, list[str]]] = {args.namespace: {} for args in services}
+    for args in services:
+        for workload in (args, *(workload_of(args, job) for job in args.jobs)):
+            for name, account in _names(workload):
+                owners = held[args.namespace].setdefault(name, [])
+                if account not in owners:
+                    owners.append(account)
+    return held
+
+
+def _names(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
+    # A namespace's policy on hosts does not say which of its services a host is of.
+    yield from ((f"hosts/{host}", args.name) for host in args.hosts)
+    for volume in args.volumes:
+        name = claim_name(args.name, volume.name) if volume.shared else f"{volume_name(volume)}-{args.name}-{ORDINAL}"
+        yield f"persistentvolumeclaims/{name}", args.name
+    if args.config.path:
+        yield f"configmaps/{config_name(args.owner)}", args.owner
+    if args.ca_bundle.config_map:
+        yield f"configmaps/{args.ca_bundle.config_map}", args.owner
+    if copied(args):
+        # External Secrets writes them, and may use this account alone.
+        yield from ((f"secrets/{copy_name(args.name, secret.name)}", args.name) for secret in args.secrets)
+    elif args.secrets and not uses_vault(args):
+        yield f"secrets/{args.owner}", args.owner
+    if args.public and args.platform.ingress.route == "ingress" and args.platform.ingress.issuer:
+        yield f"secrets/{args.name}-tls", args.name

@@ -1,0 +1,83 @@
+"""The Job or CronJob of a service: a workload that ends, with its own identity.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/job/
+"""
+
+from components.kube.manifest import Manifest
+from components.service.args.database import DatabaseArgs
+from components.service.args.jobs import JobArgs
+from components.service.args.service import SecureServiceArgs
+from components.service.file.jobs import job_name
+from components.service.manifests.vault import injected
+from components.service.manifests.workload import container, pod, pod_metadata
+
+_COMPONENT = "job"
+
+
+def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
+    """The arguments of a job's pod: those of a service without callers or a public host, with the job's own rights.
+
+    Each field is listed, so that a job gets no other right of its service.
+    """
+    return SecureServiceArgs(
+        name=job_name(args.name, job.name),
+        namespace=args.namespace,
+        team=args.team,
+        image=args.image,
+        port=args.port,
+        platform=args.platform,
+        protocol="tcp",
+        calls=[peer for peer in args.calls if peer.service in job.calls],
+        egress=[outside for outside in args.egress if outside.host in job.egress],
+        secrets=[secret for secret in args.secrets if secret.name in job.secrets],
+        database=args.database if job.database else DatabaseArgs(),
+        replicas=1,
+        cpu_request=job.cpu_request,
+        memory_request=job.memory_request,
+        cpu_limit=job.cpu_limit,
+        memory_limit=job.memory_limit,
+        run_as_user=args.run_as_user,
+        writable=args.writable,
+        command=job.command,
+        arguments=job.arguments,
+        env=args.env,
+        config=args.config,
+        ca_bundle=args.ca_bundle,
+        job_of=args.name,
+        component=_COMPONENT,
+        cost_center=args.cost_center,
+    )
+
+
+def job_spec(args: SecureServiceArgs, job: JobArgs) -> Manifest:
+    """The spec of a Job, or of the jobs that a CronJob creates."""
+    workload = workload_of(args, job)
+    spec = {**pod(workload), "restartPolicy": "Never", "containers": [container(workload)]}
+    return {
+        "backoffLimit": job.retries,
+        "activeDeadlineSeconds": job.timeout,
+        "template": {"metadata": _job_pod_metadata(workload), "spec": spec},
+    }
+
+
+def _job_pod_metadata(workload: SecureServiceArgs) -> Manifest:
+    """The metadata of a job's pod: its annotations stop agent and proxy with the application, so that the pod ends."""
+    meta = pod_metadata(workload)
+    annotations = dict(meta.get("annotations", {}))
+    if injected(workload):
+        annotations["vault.hashicorp.com/agent-pre-populate-only"] = "true"
+    if workload.platform.mesh.sidecars:
+        annotations["sidecar.istio.io/nativeSidecar"] = "true"
+    return {**meta, "annotations": annotations} if annotations else meta
+
+
+def cron_job_spec(args: SecureServiceArgs, job: JobArgs) -> Manifest:
+    """The spec of a CronJob, whose runs never overlap."""
+    return {
+        "schedule": job.schedule,
+        "timeZone": "Etc/UTC",
+        "concurrencyPolicy": "Forbid",
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 3,
+        "jobTemplate": {"metadata": {"labels": dict(workload_of(args, job).labels)}, "spec": job_spec(args, job)},
+    }

@@ -1,0 +1,58 @@
+"""The volumes of a service's pods, with their mounts."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from components.kube.manifest import Manifest
+from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
+from components.service.file.storage import claim_name
+
+_READ_FOR_ALL = 0o444
+
+
+def claim_spec(args: VolumeArgs) -> Manifest:
+    """The spec of a volume's claim."""
+    storage_class = {"storageClassName": args.storage_class} if args.storage_class else {}
+    requests = {"requests": {"storage": args.size}}
+    return {"accessModes": [args.access_mode], "resources": requests, "volumeMode": "Filesystem", **storage_class}
+
+
+def volume_mounts(service: str, volumes: Sequence[VolumeArgs]) -> list[tuple[Manifest, Manifest]]:
+    """Each volume with its mount; the volume is empty where a claim template of the StatefulSet adds it to the pod."""
+    mounts: list[tuple[Manifest, Manifest]] = []
+    for args in volumes:
+        name = volume_name(args)
+        claim = {"name": name, "persistentVolumeClaim": {"claimName": claim_name(service, args.name)}}
+        mounts.append((claim if args.shared else {}, {"name": name, "mountPath": args.path}))
+    return mounts
+
+
+def volume_name(args: VolumeArgs) -> str:
+    """The name of a volume in the pod; the prefix keeps it apart from the platform's volumes."""
+    return f"volume-{args.name}"
+
+
+def config_mounts(service: str, args: ConfigArgs) -> list[tuple[Manifest, Manifest]]:
+    """The volume of the configuration files with its mount; empty without any."""
+    if not args.path:
+        return []
+    config = {"name": config_name(service), "defaultMode": _READ_FOR_ALL}
+    return [({"name": "config", "configMap": config}, {"name": "config", "mountPath": args.path, "readOnly": True})]
+
+
+def config_name(service: str) -> str:
+    """The name of the ConfigMap of a service."""
+    return f"{service}-config"
+
+
+def ca_bundle_mounts(args: CaBundleArgs) -> list[tuple[Manifest, Manifest]]:
+    """The volume of the trusted authorities with its mount; empty without any.
+
+    It takes the whole directory, since a single mounted file is not updated when its ConfigMap changes.
+    """
+    if not args.config_map:
+        return []
+    path = PurePosixPath(args.path)
+    items = [{"key": args.key, "path": path.name}]
+    volume = {"name": "ca-bundle", "configMap": {"name": args.config_map, "defaultMode": _READ_FOR_ALL, "items": items}}
+    return [(volume, {"name": "ca-bundle", "mountPath": str(path.parent), "readOnly": True})]

@@ -1,0 +1,114 @@
+"""How a service gets its secrets: its Vault policy, the injector's annotations, and the text of the files.
+
+Annotations: https://developer.hashicorp.com/vault/docs/platform/k8s/injector/annotations
+"""
+
+import re
+from collections.abc import Mapping
+
+from components.service.args.service import SecureServiceArgs
+from components.service.file.database import SECRET_NAME
+from components.service.file.secrets import FIELD_OF_SECRET
+from components.vault.policy import hcl
+from components.vault.terms import Delivery
+
+TOKEN_VOLUME = "vault-token"  # noqa: S105 - the name of a volume
+
+TOKEN_TTL_SECONDS = 3600
+TOKEN_MAX_TTL_SECONDS = 86400
+SECRETS_DIRECTORY = "/vault/secrets"
+
+
+def uses_vault(args: SecureServiceArgs) -> bool:
+    """Whether the service has secrets or a database, and the stack has Vault."""
+    return bool(args.secrets or args.database.connection) and args.platform.vault.on
+
+
+def copied(args: SecureServiceArgs) -> bool:
+    """Whether External Secrets copies the service's secrets into the cluster."""
+    return uses_vault(args) and args.platform.vault.delivery is Delivery.EXTERNAL_SECRETS
+
+
+def reaches_vault(args: SecureServiceArgs) -> bool:
+    """Whether the pod itself connects to Vault."""
+    return uses_vault(args) and not copied(args)
+
+
+def injected(args: SecureServiceArgs) -> bool:
+    """Whether Vault's agent in the pod writes the service's secrets."""
+    return uses_vault(args) and args.platform.vault.delivery is Delivery.AGENT
+
+
+def vault_policy(args: SecureServiceArgs) -> str:
+    """The Vault policy of a service: it may read its own secrets and database users, and nothing else."""
+    mount = args.platform.vault.kv_mount
+    paths = [f"{mount}/data/{args.secret_path(secret.name)}" for secret in args.secrets]
+    if args.database.connection:
+        paths.append(args.database_path)
+    return hcl((path, ("read",)) for path in sorted(paths))
+
+
+def injector_annotations(args: SecureServiceArgs) -> dict[str, str]:
+    """The pod annotations that make the agent write each secret to a file that only the application's user can read."""
+    if not injected(args):
+        return {}
+    prefix = "vault.hashicorp.com"
+    annotations = {
+        f"{prefix}/agent-inject": "true",
+        # Otherwise the mesh's proxy would get the files as well.
+        f"{prefix}/agent-inject-containers": args.name,
+        f"{prefix}/role": args.key,
+        f"{prefix}/auth-path": f"auth/{args.platform.vault.auth_path}",
+        f"{prefix}/agent-pre-populate": "true",
+        f"{prefix}/agent-pre-populate-only": "false",
+        # The files have mode 0400, so the agent must run as the user that reads them.
+        f"{prefix}/agent-run-as-same-user": "true",
+        f"{prefix}/agent-set-security-context": "true",
+        f"{prefix}/agent-service-account-token-volume-name": TOKEN_VOLUME,
+        f"{prefix}/template-static-secret-render-interval": args.platform.vault.refresh,
+        f"{prefix}/agent-requests-cpu": "25m",
+        f"{prefix}/agent-requests-mem": "32Mi",
+        f"{prefix}/agent-limits-cpu": "100m",
+        f"{prefix}/agent-limits-mem": "64Mi",
+    }
+    for secret in args.secrets:
+        path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret.name)}"
+        annotations |= _injected(secret.name, path, secret.file, secret.template)
+    if args.database.connection:
+        annotations |= _injected(SECRET_NAME, args.database_path, args.database.file, args.database.template)
+    return annotations
+
+
+def _injected(name: str, path: str, file: str, template: str) -> dict[str, str]:
+    prefix = "vault.hashicorp.com/agent-inject"
+    return {
+        f"{prefix}-secret-{name}": path,
+        f"{prefix}-file-{name}": file,
+        f"{prefix}-perms-{name}": "0400",
+        f"{prefix}-template-{name}": agent_template(template, path),
+    }
+
+
+def agent_template(template: str, path: str) -> str:
+    """The agent's template of a file with the data at a path in Vault."""
+    return f'{{{{- with secret "{path}" -}}}}\n{template.rstrip()}\n{{{{- end }}}}\n'
+
+
+def render_file(template: str, values: Mapping[str, str]) -> str:
+    """The text of a file on a stack without Vault: the same that the agent would write."""
+    pattern = rf"\{{\{{-?\s*{FIELD_OF_SECRET.pattern}\s*-?\}}\}}"
+    return re.sub(pattern, lambda match: values[match[1]], template.rstrip())
+
+
+def mesh_annotations(args: SecureServiceArgs) -> dict[str, str]:
+    """The annotation that lets connections to Vault bypass the mesh's proxy.
+
+    The agent's init container runs before the proxy, and connects to Vault with its own TLS
+    (https://github.com/hashicorp/vault-k8s/issues/41). The network policy still allows that port for Vault only.
+    """
+    if not (args.platform.mesh.sidecars and reaches_vault(args)):
+        return {}
+    if args.platform.vault.networks:
+        # By address, since the port may be 443 and other servers have it too.
+        return {"traffic.sidecar.istio.io/excludeOutboundIPRanges": ",".join(args.platform.vault.networks)}
+    return {"traffic.sidecar.istio.io/excludeOutboundPorts": str(args.platform.vault.port)}

@@ -1,0 +1,298 @@
+"""The workload of a service, its Service, disruption budget and role rules, with no field left to admission mutations.
+
+A field that a mutation sets would show as drift in the next preview, and a service must be as safe on a cluster without
+the mutations. Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+"""
+
+from components.kube.manifest import Manifest
+from components.kube.mesh_labels import pod_label
+from components.kube.names import ANNOTATION, TOKEN_AUDIENCE
+from components.service.args.service import SecureServiceArgs
+from components.service.manifests.environment import environment
+from components.service.manifests.external_secrets import copy_name
+from components.service.manifests.metadata import metadata
+from components.service.manifests.probes import probe_manifests
+from components.service.manifests.storage import ca_bundle_mounts, claim_spec, config_mounts, volume_mounts, volume_name
+from components.service.manifests.vault import (
+    SECRETS_DIRECTORY,
+    TOKEN_TTL_SECONDS,
+    TOKEN_VOLUME,
+    copied,
+    injected,
+    injector_annotations,
+    mesh_annotations,
+    reaches_vault,
+)
+
+FS_GROUP = 2000
+_METRICS = "http-metrics"
+# https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
+_APP_PROTOCOLS = {"http2": "kubernetes.io/h2c"}
+_SCRATCH_LIMIT = "256Mi"
+_OWNER_AND_GROUP_READ = 0o440
+_OWNER_READ = 0o400
+
+
+def pod_security_context(args: SecureServiceArgs) -> Manifest:
+    """The security context of the pod."""
+    # Otherwise every start would change the group of every file on a volume.
+    kept = {"fsGroupChangePolicy": "OnRootMismatch"} if args.volumes else {}
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": args.run_as_user,
+        "runAsGroup": args.run_as_user,
+        "fsGroup": FS_GROUP,
+        **kept,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security_context(args: SecureServiceArgs) -> Manifest:
+    """The security context of the container."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": args.run_as_user,
+        "runAsGroup": args.run_as_user,
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def workload_kind(args: SecureServiceArgs) -> str:
+    """The kind of the workload: a StatefulSet if each replica has its own volume, else a Deployment."""
+    return "StatefulSet" if args.stateful else "Deployment"
+
+
+def workload_spec(args: SecureServiceArgs) -> Manifest:
+    """The spec of the workload of that kind."""
+    return stateful_set_spec(args) if args.stateful else deployment_spec(args)
+
+
+def deployment_spec(args: SecureServiceArgs) -> Manifest:
+    """The spec of a service's Deployment."""
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    return {**_replicated(args), "strategy": strategy}
+
+
+def stateful_set_spec(args: SecureServiceArgs) -> Manifest:
+    """The spec of a service's StatefulSet. Each replica has a claim for each volume, which is never deleted.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
+    """
+    replica_volumes = [volume for volume in args.volumes if not volume.shared]
+    return {
+        **_replicated(args),
+        "serviceName": args.name,
+        "updateStrategy": {"type": "RollingUpdate"},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "volumeClaimTemplates": [
+            {"metadata": {"name": volume_name(volume), "labels": args.selector}, "spec": claim_spec(volume)}
+            for volume in replica_volumes
+        ],
+    }
+
+
+def _mesh_label(args: SecureServiceArgs) -> dict[str, str]:
+    platform = args.platform
+    return pod_label(platform.mesh.revision, platform.mesh.ambient) if platform.mesh.on else {}
+
+
+def metrics_annotations(args: SecureServiceArgs) -> dict[str, str]:
+    """The pod annotations with the place of the metrics, on the application's port.
+
+    By default the proxy would merge them with its own metrics and serve both in plaintext, to every client
+    (https://istio.io/latest/docs/ops/integrations/prometheus/).
+    """
+    if not args.metrics.port:
+        return {}
+    prefix = "prometheus.io"
+    annotations = {
+        f"{prefix}/scrape": "true",
+        f"{prefix}/port": str(args.metrics.port),
+        f"{prefix}/path": args.metrics.path,
+    }
+    if not args.platform.mesh.ambient:
+        annotations["prometheus.istio.io/merge-metrics"] = "false"
+    return annotations
+
+
+def _extra_ports(args: SecureServiceArgs) -> list[int]:
+    """The port of the metrics, if it is not the service's port."""
+    return [args.metrics.port] if args.metrics.port not in (0, args.port) else []
+
+
+def _replicated(args: SecureServiceArgs) -> Manifest:
+    # With an autoscaler only that may write the number of replicas.
+    replicas = {} if args.autoscaling.maximum else {"replicas": args.replicas}
+    return {
+        **replicas,
+        "revisionHistoryLimit": 3,
+        "selector": {"matchLabels": args.selector},
+        "template": {"metadata": pod_metadata(args), "spec": _pod_spec(args)},
+    }
+
+
+def pod_metadata(args: SecureServiceArgs) -> Manifest:
+    """The metadata of a pod: its labels, the annotations for injection, and the digest of its configuration."""
+    annotations = {**injector_annotations(args), **mesh_annotations(args), **metrics_annotations(args)}
+    if args.config.path:
+        annotations[f"{ANNOTATION}/config"] = args.config.digest
+    labels: Manifest = {"labels": {**args.labels, **_mesh_label(args)}}
+    return {**labels, "annotations": annotations} if annotations else labels
+
+
+def _pod_spec(args: SecureServiceArgs) -> Manifest:
+    named = [(args.protocol, args.port), *((_METRICS, port) for port in _extra_ports(args))]
+    ports = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in named]
+    probes = probe_manifests(args.probes, args.health, args.port)
+    spread = [_spread(args, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")]
+    serving = {**container(args), "ports": ports, **probes}
+    return {**pod(args), "topologySpreadConstraints": spread, "containers": [serving]}
+
+
+def pod(args: SecureServiceArgs) -> Manifest:
+    """The spec of a pod with the service's identity, without containers."""
+    return {
+        "serviceAccountName": args.name,
+        "automountServiceAccountToken": False,
+        # Service links would add every Service of the namespace to the environment.
+        "enableServiceLinks": False,
+        "securityContext": pod_security_context(args),
+        "volumes": [volume for volume, _ in _mounts(args) if volume],
+    }
+
+
+def container(args: SecureServiceArgs) -> Manifest:
+    """The application's container, without the ports and probes that only a service has."""
+    required: Manifest = {
+        "name": args.name,
+        "image": args.image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {
+            "requests": {"cpu": args.cpu_request, "memory": args.memory_request},
+            "limits": {"cpu": args.cpu_limit, "memory": args.memory_limit},
+        },
+        "securityContext": container_security_context(args),
+        "volumeMounts": [mount for _, mount in _mounts(args) if mount],
+    }
+    optional = {"command": list(args.command), "args": list(args.arguments), "env": environment(args.env)}
+    return {**required, **{key: value for key, value in optional.items() if value}}
+
+
+def _spread(args: SecureServiceArgs, key: str) -> Manifest:
+    return {
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": args.selector},
+    }
+
+
+def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
+    """Each volume of the pod with its mount in the application's container.
+
+    A mount is empty if the application does not mount the volume; a volume is empty if a claim template adds it.
+    """
+    mounts: list[tuple[Manifest, Manifest]] = [
+        (_scratch(f"scratch-{number}"), {"name": f"scratch-{number}", "mountPath": path})
+        for number, path in enumerate(dict.fromkeys(["/tmp", *args.writable]))  # noqa: S108 - the pod's own emptyDir
+    ]
+    mounts += [
+        *volume_mounts(args.name, args.volumes),
+        *config_mounts(args.owner, args.config),
+        *ca_bundle_mounts(args.ca_bundle),
+    ]
+    if reaches_vault(args):
+        # With injection only the agent has the token; without it the application logs in itself.
+        mount = {
+            "name": TOKEN_VOLUME,
+            "mountPath": "/var/run/secrets/vault.hashicorp.com/serviceaccount",
+            "readOnly": True,
+        }
+        mounts.append((_vault_token(), {} if injected(args) else mount))
+    elif copied(args):
+        sources = [
+            {
+                "secret": {
+                    "name": copy_name(args.name, secret.name),
+                    "items": [{"key": secret.file, "path": secret.file}],
+                }
+            }
+            for secret in args.secrets
+        ]
+        volume = {"name": "secrets", "projected": {"defaultMode": _OWNER_READ, "sources": sources}}
+        mounts.append((volume, {"name": "secrets", "mountPath": SECRETS_DIRECTORY, "readOnly": True}))
+    elif args.secrets:
+        items = [{"key": secret.file, "path": secret.file} for secret in args.secrets]
+        volume = {
+            "name": "secrets",
+            "secret": {"secretName": args.owner, "defaultMode": _OWNER_READ, "items": items},
+        }
+        mounts.append((volume, {"name": "secrets", "mountPath": SECRETS_DIRECTORY, "readOnly": True}))
+    if args.kubernetes_api:
+        mount: Manifest = {
+            "name": "api-token",
+            "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+            "readOnly": True,
+        }
+        mounts.append((_api_token(), mount))
+    return mounts
+
+
+def _scratch(name: str) -> Manifest:
+    return {"name": name, "emptyDir": {"sizeLimit": _SCRATCH_LIMIT}}
+
+
+def _vault_token() -> Manifest:
+    token = {"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_TTL_SECONDS, "path": "token"}
+    sources = [{"serviceAccountToken": token}]
+    return {"name": TOKEN_VOLUME, "projected": {"defaultMode": _OWNER_AND_GROUP_READ, "sources": sources}}
+
+
+def _api_token() -> Manifest:
+    sources = [
+        {"serviceAccountToken": {"expirationSeconds": TOKEN_TTL_SECONDS, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {
+            "downwardAPI": {
+                "items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]
+            }
+        },
+    ]
+    return {"name": "api-token", "projected": {"defaultMode": _OWNER_AND_GROUP_READ, "sources": sources}}
+
+
+def service_metadata(args: SecureServiceArgs) -> Manifest:
+    """The metadata of the Service. A run waits for the workload only, whose pods are all that the Service selects.
+
+    Waiting for the Service too takes ten more seconds, in which the provider lets endpoints settle
+    (https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/).
+    """
+    return {**metadata(args), "annotations": {"pulumi.com/skipAwait": "true"}}
+
+
+def service_spec(args: SecureServiceArgs) -> Manifest:
+    """The spec of a service's Service."""
+    port = {"name": args.protocol, "port": args.port, "targetPort": args.port, "protocol": "TCP"}
+    extra = (
+        {"name": _METRICS, "port": number, "targetPort": number, "protocol": "TCP", "appProtocol": "http"}
+        for number in _extra_ports(args)
+    )
+    ports = [{**port, "appProtocol": _APP_PROTOCOLS.get(args.protocol, args.protocol)}, *extra]
+    return {"type": "ClusterIP", "selector": args.selector, "ports": ports}
+
+
+def disruption_budget_spec(args: SecureServiceArgs) -> Manifest:
+    """The spec of the PodDisruptionBudget of a service with several replicas."""
+    return {"maxUnavailable": 1, "selector": {"matchLabels": args.selector}}
+
+
+def role_rules(args: SecureServiceArgs) -> list[Manifest]:
+    """The rules of the service's Role."""
+    return [
+        {"apiGroups": list(rule.api_groups), "resources": list(rule.resources), "verbs": list(rule.verbs)}
+        for rule in args.kubernetes_api
+    ]

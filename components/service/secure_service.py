@@ -1,0 +1,307 @@
+"""`SecureService`: an application on the platform, with nothing trusted that its file does not declare."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.apps.v1 import Deployment, StatefulSet
+from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
+from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount
+from pulumi_kubernetes.networking.v1 import Ingress, NetworkPolicy
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
+from pulumi_random import RandomPassword
+from pulumi_vault.database import SecretBackendRole
+from pulumi_vault.kv import SecretV2
+
+from components.kube.custom_object import custom_object
+from components.kube.manifest import account_subject, as_inputs, role_ref
+from components.kube.names import ANNOTATION, GATEWAY_API, SECURITY_API
+from components.service.args.service import SecretArgs, SecureServiceArgs
+from components.service.copied_secrets import copied_secrets
+from components.service.file.jobs import job_name
+from components.service.file.storage import claim_name
+from components.service.manifests import network_policy, route, vault, workload
+from components.service.manifests.authorization import authorization_policy
+from components.service.manifests.database import creation_statements, revocation_statements
+from components.service.manifests.exceptions import exception_manifest
+from components.service.manifests.external_secrets import RULE as COPIES_RULE
+from components.service.manifests.external_secrets import copies_exception
+from components.service.manifests.scaling import autoscaler_spec
+from components.service.manifests.storage import claim_spec, config_name
+from components.service.mesh_resources import mesh_resources
+from components.service.service_job import ServiceJob
+from components.service.vault_role import vault_role
+
+GENERATED_LENGTH = 32
+# Kyverno writes a new exception into the native policy, and the API server loads that: each takes a second or two.
+SETTLE_SECONDS = 5
+
+
+def _exception_annotations(exceptions: Sequence[pulumi.Resource]) -> dict[str, Any]:
+    """The annotation of the workload with the ids of its exceptions.
+
+    The id of a new exception is unknown in a preview. So the preview does not send the API server a workload that it
+    would refuse before the exception exists.
+    """
+    if not exceptions:
+        return {}
+    ids = pulumi.Output.all(*(cast("pulumi.CustomResource", exception).id for exception in exceptions))
+    return {"annotations": {f"{ANNOTATION}/exceptions": ids.apply(", ".join)}}
+
+
+async def settle(_: pulumi.ResourceHookArgs) -> None:
+    """Wait until a new exception is in force, since no status in the cluster shows that."""
+    await asyncio.sleep(SETTLE_SECONDS)
+
+
+def _compact_json(values: Mapping[str, str]) -> str:
+    """JSON without spaces, as the provider keeps it in the state: with others each run would show a difference."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+class SecureService(pulumi.ComponentResource):
+    """One application and everything that follows from its file.
+
+    It creates:
+
+    - a ServiceAccount without a mounted token, a Service, and a Deployment, or a StatefulSet if each replica has a
+      volume; an autoscaler, a ConfigMap and shared claims if declared
+    - for secrets a Vault policy and role, the first values, and the injector's annotations; with External Secrets a
+      SecretStore and ExternalSecrets instead of the annotations; without Vault an annotated Kubernetes Secret
+    - for a database the Vault role that creates its users
+    - for calls a NetworkPolicy and an AuthorizationPolicy
+    - for the mesh a Sidecar, and what outside hosts, users' tokens and plaintext ports need
+    - for a public host a route; for rights on the Kubernetes API a Role in its namespace
+    - a `ServiceJob` for each job; those that run once must succeed before the new pods start
+
+    Pass the providers of Kubernetes and Vault in `opts.providers`, and the namespace in `opts.depends_on`.
+    """
+
+    ready: list[pulumi.Resource]
+    """The resources that must be ready before the service is up."""
+
+    def __init__(self, name: str, args: SecureServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:SecureService", name, None, opts)
+        self._name = name
+        self._args = args
+        # Pulumi passes `depends_on` and `deleted_with` to no children, and these need the namespace, or Vault.
+        self._child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
+        self._in_vault = pulumi.ResourceOptions.merge(
+            self._child, pulumi.ResourceOptions(deleted_with=opts.deleted_with if opts else None)
+        )
+        exceptions = self._exceptions()
+        controls = [*self._identity(), *self._secrets(), *self._network(), *self._storage(), *exceptions]
+        jobs = self._jobs(opts, controls)
+        kind = StatefulSet if args.stateful else Deployment
+        pods = kind(
+            name,
+            metadata=as_inputs({**workload.metadata(args), **_exception_annotations(exceptions)}),
+            spec=as_inputs(workload.workload_spec(args)),
+            opts=self._after([*controls, *jobs]),
+        )
+        service = Service(
+            name,
+            metadata=as_inputs(workload.service_metadata(args)),
+            spec=as_inputs(workload.service_spec(args)),
+            opts=self._child,
+        )
+        self.ready = [pods, service, *self._availability(), *self._route()]
+        self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
+
+    def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(resources)))
+
+    def _identity(self) -> list[pulumi.Resource]:
+        args, metadata = self._args, as_inputs(workload.metadata(self._args))
+        account = ServiceAccount(self._name, metadata=metadata, automount_service_account_token=False, opts=self._child)
+        if not args.kubernetes_api:
+            return [account]
+        role = Role(
+            self._name,
+            metadata=metadata,
+            rules=[as_inputs(rule) for rule in workload.role_rules(args)],
+            opts=self._child,
+        )
+        binding = RoleBinding(
+            self._name,
+            metadata=metadata,
+            role_ref=role_ref("Role", args.name),
+            subjects=[account_subject(args.name, args.namespace)],
+            opts=self._after([role]),
+        )
+        return [account, role, binding]
+
+    def _secrets(self) -> list[pulumi.Resource]:
+        args = self._args
+        values = {secret.name: self._first_values(secret) for secret in args.secrets}
+        if not vault.uses_vault(args):
+            return [self._kubernetes_secret(values)] if values else []
+        first_values = [
+            SecretV2(
+                f"{self._name}.{secret.name}",
+                mount=args.platform.vault.kv_mount,
+                name=args.secret_path(secret.name),
+                data_json=pulumi.Output.secret(values[secret.name]).apply(_compact_json),
+                # First values only: neither a refresh nor a later run overwrites a rotation.
+                disable_read=True,
+                options={"cas": str(secret.replaces)},
+                opts=self._in_vault,
+            )
+            for secret in args.secrets
+        ]
+        in_vault = [*vault_role(self._name, args, self._in_vault), *first_values]
+        return [*in_vault, *copied_secrets(self._name, args, self._child, in_vault), *self._database()]
+
+    def _database(self) -> list[pulumi.Resource]:
+        args, database = self._args, self._args.database
+        if not database.connection:
+            return []
+        role = SecretBackendRole(
+            self._name,
+            backend=args.platform.vault.database_mount,
+            name=args.key,
+            db_name=database.connection,
+            creation_statements=creation_statements(database),
+            revocation_statements=revocation_statements(),
+            default_ttl=database.ttl,
+            max_ttl=database.max_ttl,
+            opts=self._in_vault,
+        )
+        return [role]
+
+    def _first_values(self, secret: SecretArgs) -> pulumi.Output[Mapping[str, str]]:
+        generated = {
+            field: RandomPassword(
+                f"{self._name}.{secret.name}.{field}",
+                length=GENERATED_LENGTH,
+                # No characters that need quoting in a connection string or a shell file.
+                special=False,
+                opts=pulumi.ResourceOptions(parent=self),
+            ).result
+            for field in secret.generate
+        }
+        return pulumi.Output.secret(pulumi.Output.all(**{**secret.values, **generated}))
+
+    def _kubernetes_secret(self, values: Mapping[str, pulumi.Output[Mapping[str, str]]]) -> Secret:
+        annotations = {f"{ANNOTATION}/insecure": "kubernetes-secret"}
+        metadata = as_inputs({**workload.metadata(self._args), "annotations": annotations})
+        files = {
+            secret.file: values[secret.name].apply(
+                lambda fields, template=secret.template: vault.render_file(template, fields)
+            )
+            for secret in self._args.secrets
+        }
+        return Secret(self._name, metadata=metadata, type="Opaque", string_data=files, opts=self._child)
+
+    def _exceptions(self) -> list[pulumi.Resource]:
+        args = self._args
+        jobs = [job_name(args.name, job.name) for job in args.jobs]
+        manifests = {
+            exception.rule: exception_manifest(args.namespace, args.name, exception, jobs)
+            for exception in args.exceptions
+        }
+        if manifest := copies_exception(args):
+            manifests[COPIES_RULE] = manifest
+        if not manifests:
+            return []
+        hook = pulumi.ResourceHook(f"{self._name}.settle", settle)
+        settled = pulumi.ResourceOptions(
+            hooks=pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook]),
+            # One that has ended is gone, and what is gone cannot be updated: the deletion is the step that forgives it.
+            replace_on_changes=["*"],
+            delete_before_replace=True,
+        )
+        return [
+            custom_object(f"{self._name}.{rule}", manifest, pulumi.ResourceOptions.merge(self._child, settled))
+            for rule, manifest in manifests.items()
+        ]
+
+    def _network(self) -> list[pulumi.Resource]:
+        args, resources = self._args, list[pulumi.Resource]()
+        if args.platform.network_policies:
+            resources.append(
+                NetworkPolicy(
+                    self._name,
+                    metadata=as_inputs(workload.metadata(args)),
+                    spec=as_inputs(network_policy.network_policy_spec(args)),
+                    opts=self._child,
+                )
+            )
+            if challenge := network_policy.challenge_policy(args):
+                resources.append(NetworkPolicy(f"{self._name}.acme", opts=self._child, **as_inputs(challenge)))
+        resources += mesh_resources(self._name, args, self._child)
+        if policy := authorization_policy(args):
+            resources.append(
+                CustomResource(
+                    f"{self._name}.authorization",
+                    api_version=SECURITY_API,
+                    kind="AuthorizationPolicy",
+                    opts=self._child,
+                    **policy,
+                )
+            )
+        return resources
+
+    def _availability(self) -> list[pulumi.Resource]:
+        args, resources = self._args, list[pulumi.Resource]()
+        metadata = as_inputs(workload.metadata(args))
+        if args.smallest > 1:
+            spec = as_inputs(workload.disruption_budget_spec(args))
+            resources.append(PodDisruptionBudget(self._name, metadata=metadata, spec=spec, opts=self._child))
+        if args.autoscaling.maximum:
+            spec = as_inputs(autoscaler_spec(workload.workload_kind(args), args.name, args.autoscaling))
+            resources.append(HorizontalPodAutoscaler(self._name, metadata=metadata, spec=spec, opts=self._child))
+        return resources
+
+    def _storage(self) -> list[pulumi.Resource]:
+        args, resources = self._args, list[pulumi.Resource]()
+        metadata = workload.metadata(args)
+        if args.config.path:
+            config_metadata = as_inputs({**metadata, "name": config_name(args.name)})
+            resources.append(ConfigMap(self._name, metadata=config_metadata, data=args.config.files, opts=self._child))
+        # Data outlives the stack. The run does not wait for the volume, which may only be created for the first pod.
+        kept = pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(retain_on_delete=True))
+        for volume in args.volumes:
+            if volume.shared:
+                annotations = {"pulumi.com/skipAwait": "true"}
+                name = claim_name(args.name, volume.name)
+                claim_metadata = as_inputs({**metadata, "name": name, "annotations": annotations})
+                claim = PersistentVolumeClaim(
+                    f"{self._name}.{volume.name}",
+                    metadata=claim_metadata,
+                    spec=as_inputs(claim_spec(volume)),
+                    opts=kept,
+                )
+                resources.append(claim)
+        return resources
+
+    def _jobs(self, opts: pulumi.ResourceOptions | None, controls: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        """The jobs; those that run once must succeed before the new pods start."""
+        deleted_with = opts.deleted_with if opts else None
+        jobs = [
+            ServiceJob(f"{self._name}.{job.name}", self._args, job, self._after(controls), deleted_with)
+            for job in self._args.jobs
+        ]
+        return [resource for job in jobs for resource in job.ready]
+
+    def _route(self) -> list[pulumi.Resource]:
+        args = self._args
+        if not args.public:
+            return []
+        if args.platform.ingress.route == "ingress":
+            ingress = Ingress(self._name, opts=self._child, **route.ingress_manifest(args))
+            return [ingress]
+        return [
+            CustomResource(
+                f"{self._name}.route",
+                api_version=GATEWAY_API,
+                kind=route.route_kind(args),
+                metadata=as_inputs(workload.metadata(args)),
+                spec=route.route_spec(args),
+                opts=self._child,
+            )
+        ]

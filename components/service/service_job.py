@@ -1,0 +1,68 @@
+"""`ServiceJob`: one job of a service, with its own identity and only the rights that its file declares."""
+
+import pulumi
+from pulumi_kubernetes.batch.v1 import CronJob, Job
+from pulumi_kubernetes.core.v1 import ServiceAccount
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+from components.kube.manifest import as_inputs
+from components.service.args.jobs import JobArgs
+from components.service.args.service import SecureServiceArgs
+from components.service.copied_secrets import copied_secrets
+from components.service.manifests.job import cron_job_spec, job_spec, workload_of
+from components.service.manifests.metadata import metadata
+from components.service.manifests.network_policy import network_policy_spec
+from components.service.manifests.vault import uses_vault
+from components.service.mesh_resources import mesh_resources
+from components.service.vault_role import vault_role
+
+# Pulumi waits a little longer than the job may take, to see how it ends.
+_GRACE_SECONDS = 60
+
+
+def _job(name: str, args: SecureServiceArgs, job: JobArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    meta = metadata(workload_of(args, job))
+    if job.schedule:
+        return CronJob(name, metadata=as_inputs(meta), spec=as_inputs(cron_job_spec(args, job)), opts=opts)
+    annotations = {"pulumi.com/timeoutSeconds": str(job.timeout + _GRACE_SECONDS)}
+    job_metadata = as_inputs({**meta, "annotations": annotations})
+    return Job(name, metadata=job_metadata, spec=as_inputs(job_spec(args, job)), opts=opts)
+
+
+class ServiceJob(pulumi.ComponentResource):
+    """One job of a service.
+
+    Creates a ServiceAccount without a mounted token, a Job, or a CronJob if it has a schedule, and a NetworkPolicy for
+    its calls; for secrets or a database a Vault policy and role for those only. `ready` holds the Job: resources that
+    depend on it wait until it has succeeded, and fail if it has not by its timeout.
+    """
+
+    ready: list[pulumi.Resource]
+
+    def __init__(
+        self,
+        name: str,
+        args: SecureServiceArgs,
+        job: JobArgs,
+        opts: pulumi.ResourceOptions,
+        deleted_with: pulumi.Resource | None = None,
+    ) -> None:
+        """`args` are the service's; `opts` have parent and dependencies, `deleted_with` is for resources in Vault."""
+        super().__init__("zero-trust:platform:ServiceJob", name, None, pulumi.ResourceOptions(parent=opts.parent))
+        child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on)
+        workload = workload_of(args, job)
+        meta = as_inputs(metadata(workload))
+        controls: list[pulumi.Resource] = [
+            ServiceAccount(name, metadata=meta, automount_service_account_token=False, opts=child)
+        ]
+        if uses_vault(workload):
+            in_vault = pulumi.ResourceOptions(deleted_with=deleted_with)
+            role = vault_role(name, workload, pulumi.ResourceOptions.merge(child, in_vault))
+            controls += [*role, *copied_secrets(name, workload, child, role)]
+        if args.platform.network_policies:
+            spec = network_policy_spec(workload)
+            controls.append(NetworkPolicy(name, metadata=meta, spec=as_inputs(spec), opts=child))
+        controls += mesh_resources(name, workload, child)
+        after = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=controls))
+        self.ready = [_job(name, args, job, after)]
+        self.register_outputs({"name": workload.name, "namespace": workload.namespace})

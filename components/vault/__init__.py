@@ -1,0 +1,1 @@
+"""Vault: its server, logins, engines and snapshots."""

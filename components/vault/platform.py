@@ -1,0 +1,344 @@
+"""`VaultPlatform`: Vault, installed by its chart or external, configured for the secrets of services."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pulumi
+import pulumi_vault
+from pulumi_kubernetes.core.v1 import Namespace, Secret, ServiceAccount
+from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs
+from pulumi_kubernetes.rbac.v1 import ClusterRoleBinding
+from pulumi_vault import Audit, AuthBackend, Mount, Policy, ProviderAuthLoginCertArgs, ProviderAuthLoginJwtArgs
+from pulumi_vault.kubernetes import AuthBackendConfig, AuthBackendRole
+from pulumi_vault.kv import SecretBackendV2
+
+from components.kube.charts import OPENBAO, PUBLISHED, VAULT, ChartSources
+from components.kube.manifest import Manifest, account_subject, pod_security, role_ref
+from components.kube.names import DEPLOYER, OPERATOR, TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_RELEASE
+from components.kube.platform_network import network_policies
+from components.schema.problem import FieldError
+from components.vault.bootstrap_resources import BootstrapArgs, DeployerAccess, bootstrap
+from components.vault.database import DatabaseConnectionArgs, database_engine
+from components.vault.deployer import deployer_policy
+from components.vault.operator import OPERATOR_TOKEN_SECONDS, operator_policy
+from components.vault.pki import PkiArgs, pki_engine
+from components.vault.snapshots import SnapshotArgs, snapshots
+from components.vault.values import InjectorArgs, ServerArgs, chart_values
+
+REVIEWER = "vault-token-reviewer"
+# Pods of a new release first pull images and wait for volumes; an external server is there already.
+_POD_SECONDS = 300
+_SERVER_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class VaultPlatformArgs:
+    """Vault's address and configuration. `server` is `None` for an external Vault, `injector` where none is installed.
+
+    Raises `FieldError` for an address without TLS, and for fields that contradict or need each other.
+    """
+
+    address: str
+    audit_paths: Sequence[str]
+    server: ServerArgs | None = None
+    injector: InjectorArgs | None = None
+    openbao: bool = False
+    charts: ChartSources = PUBLISHED
+    ca_cert_file: str | None = None
+    login_cert_file: str | None = None
+    """The client certificate to log in with, together with `login_key_file`."""
+    login_key_file: str | None = None
+    login_jwt_mount: str = ""
+    """The mount of the auth method to log in at with the token in `TERRAFORM_VAULT_AUTH_JWT`.
+
+    Without it and without a certificate, the provider logs in with what its environment has.
+    """
+    login_role: str = DEPLOYER
+    bootstrap: BootstrapArgs | None = None
+    """How to initialise Vault; `None`: an operator initialises it and makes the deployer's login."""
+    kubernetes_host: str = "https://kubernetes.default.svc"
+    kv_mount: str = "secret"
+    kept_versions: int = 10
+    check_and_set: bool = True
+    delete_after: int = 0
+    """Seconds after which a version of a secret is deleted; 0: never."""
+    database_mount: str = "database"
+    databases: Sequence[DatabaseConnectionArgs] = ()
+    auth_path: str = "kubernetes"
+    pki: PkiArgs | None = None
+    """An intermediate for internal hosts; `None`: the program creates none."""
+    snapshots: SnapshotArgs | None = None
+    """Snapshots of the storage, which need `server`; `None`: none are taken."""
+    retain_data: bool = True
+    network_policies: Sequence[Manifest] = ()
+    """The network policies of Vault's namespace, before its pods."""
+
+    def __post_init__(self) -> None:
+        if not self.address.startswith("https://"):
+            raise FieldError("address", "it is without TLS", self.address, ["an https:// address"])
+        if bool(self.login_cert_file) != bool(self.login_key_file):
+            message = "it goes with login_key_file, and one is without the other"
+            raise FieldError("login_cert_file", message, legal=["both", "none"])
+        if self.login_cert_file and self.login_jwt_mount:
+            raise FieldError("login_cert_file", "login_jwt_mount is there, too: keep one")
+        if self.bootstrap and not (self.login_cert_file or self.login_jwt_mount):
+            raise FieldError("bootstrap", "no login of the deployer", legal=["login_cert_file", "login_jwt_mount"])
+        if self.snapshots and not self.server:
+            raise FieldError("snapshots", "an external Vault's storage is somebody else's; legal: with server")
+
+
+def provider_args(args: VaultPlatformArgs) -> pulumi_vault.ProviderArgs:
+    """The arguments of the provider: a login with a short-lived token, and no fixed token."""
+    login = jwt = None
+    if args.login_cert_file and args.login_key_file:
+        login = ProviderAuthLoginCertArgs(
+            cert_file=args.login_cert_file, key_file=args.login_key_file, name=args.login_role
+        )
+    elif args.login_jwt_mount:
+        jwt = ProviderAuthLoginJwtArgs(mount=args.login_jwt_mount, role=args.login_role)
+    return pulumi_vault.ProviderArgs(
+        address=args.address,
+        ca_cert_file=args.ca_cert_file,
+        auth_login_cert=login,
+        auth_login_jwt=jwt,
+        # The deployer's token is short-lived; creating a child of it would need a right that its policy does not give.
+        skip_child_token=True,
+    )
+
+
+def audit_devices(args: VaultPlatformArgs) -> list[tuple[str, dict[str, str]]]:
+    """Path and options of each audit device (https://developer.hashicorp.com/vault/docs/audit/file)."""
+    return [(f"audit-{number}", {"file_path": path}) for number, path in enumerate(args.audit_paths, start=1)]
+
+
+class VaultPlatform(pulumi.ComponentResource):
+    """Vault with a KV v2 engine, Kubernetes authentication, audit devices, and a database engine for `databases`.
+
+    The operator has a login: a policy, a role, and a service account in Vault's namespace. With `server` a Helm release
+    runs Vault; without it a service account reviews tokens on behalf of the external Vault. With `bootstrap` a new
+    Vault is initialised, the deployer's login is made and the root token is revoked; without it an operator has to do
+    so first. With `snapshots` a CronJob copies the storage to a volume. Resources that hold secrets are protected and
+    retained while `retain_data` is set.
+    """
+
+    provider: pulumi_vault.Provider
+    release: Release | None
+    recovery_keys: pulumi.Output[Sequence[str]] | None
+    """The recovery keys, a secret; `None` without `bootstrap`, empty if Vault was initialised before."""
+    pki_request: pulumi.Output[str] | None
+    """The signing request of the intermediate, in PEM; `None` without `pki`."""
+    kv_mount: str
+    auth_path: str
+    ready: list[pulumi.Resource]
+
+    def __init__(self, name: str, args: VaultPlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:VaultPlatform", name, None, opts)
+        self._args = args
+        self.kv_mount, self.auth_path = args.kv_mount, args.auth_path
+        keep = args.retain_data or None
+        namespace = Namespace(
+            f"{name}.namespace",
+            metadata={"name": VAULT_NAMESPACE, "labels": pod_security("restricted")},
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=keep if args.server else None, retain_on_delete=keep if args.server else None
+            ),
+        )
+        closed = network_policies(name, args.network_policies, namespace, self)
+        self.release = self._release(name, [namespace, *closed], keep)
+        self.recovery_keys, self._before = None, list[pulumi.Resource]([self.release] if self.release else [])
+        if args.bootstrap:
+            self._bootstrap(name, args.bootstrap, keep)
+        self.provider = pulumi_vault.Provider(
+            f"{name}.provider",
+            provider_args(args),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=self._before if args.bootstrap else None),
+        )
+        audits = self._audits()
+        engine = self._engine(audits, keep)
+        databases = database_engine(
+            args.database_mount, args.databases, lambda after: self._in_vault([*audits, *after]), keep
+        )
+        auth = self._authentication(name, namespace, audits)
+        operator = self._operator(name, namespace, auth)
+        self.pki_request, pki = self._pki(audits, auth, keep)
+        self.ready = [*audits, *engine, *databases, *auth, *operator, *pki]
+        if args.snapshots:
+            in_cluster = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+            self.ready += snapshots(args.snapshots, self.auth_path, in_cluster, self._in_vault(auth), keep)
+        self.register_outputs({"address": args.address, "kvMount": args.kv_mount, "authPath": args.auth_path})
+
+    def _in_vault(
+        self,
+        depends_on: Sequence[pulumi.Resource],
+        protect: bool | None = None,
+    ) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(
+            parent=self,
+            provider=self.provider,
+            depends_on=[*depends_on, *self._before],
+            # When the release is deleted, Vault is gone with all that it holds.
+            deleted_with=self.release if self._args.server else None,
+            protect=protect,
+            retain_on_delete=protect,
+        )
+
+    def _release(self, name: str, after: list[pulumi.Resource], keep: bool | None) -> Release | None:
+        args = self._args
+        if not (args.server or args.injector):
+            return None
+        chart = OPENBAO if args.openbao else VAULT
+        values = chart_values(args.server, args.injector, args.openbao, None if args.server else args.address)
+        holds_data = keep if args.server else None
+        return Release(
+            f"{name}.release",
+            ReleaseArgs(
+                **cast("dict[str, Any]", chart.source(args.charts)),
+                name=VAULT_RELEASE,
+                namespace=VAULT_NAMESPACE,
+                values=values,
+                # A new Vault becomes ready when it is initialised, and that comes after the release.
+                skip_await=bool(args.server),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after, protect=holds_data, retain_on_delete=holds_data),
+        )
+
+    def _bootstrap(self, name: str, args: BootstrapArgs, keep: bool | None) -> None:
+        platform = self._args
+        access = DeployerAccess(
+            address=platform.address,
+            ca_cert_file=platform.ca_cert_file or "",
+            role=platform.login_role,
+            cert_file=platform.login_cert_file or "",
+            key_file=platform.login_key_file or "",
+            patience=_POD_SECONDS if platform.server else _SERVER_SECONDS,
+        )
+        # Vault returns the recovery keys only once.
+        options = pulumi.ResourceOptions(parent=self, depends_on=self._before, protect=keep, retain_on_delete=keep)
+        initialisation, login = bootstrap(name, args, access, deployer_policy(pki=platform.pki is not None), options)
+        self.recovery_keys = initialisation.recovery_keys
+        self._before = [*self._before, login]
+
+    def _audits(self) -> list[pulumi.Resource]:
+        return [
+            Audit(path, path=path, type="file", options=options, opts=self._in_vault([]))
+            for path, options in audit_devices(self._args)
+        ]
+
+    def _engine(self, audits: Sequence[pulumi.Resource], keep: bool | None) -> list[pulumi.Resource]:
+        # After the audit devices, so that every access to a secret is logged.
+        mount = Mount(
+            self.kv_mount,
+            path=self.kv_mount,
+            type="kv-v2",
+            description="The services' secrets, one folder for each namespace and service",
+            opts=self._in_vault(audits, protect=keep),
+        )
+        config = SecretBackendV2(
+            self.kv_mount,
+            mount=self.kv_mount,
+            max_versions=self._args.kept_versions,
+            cas_required=self._args.check_and_set,
+            delete_version_after=self._args.delete_after or None,
+            opts=self._in_vault([mount], protect=keep),
+        )
+        return [mount, config]
+
+    def _authentication(
+        self, name: str, namespace: Namespace, audits: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        backend = AuthBackend(
+            self.auth_path,
+            path=self.auth_path,
+            type="kubernetes",
+            description="Service accounts of the cluster",
+            opts=self._in_vault(audits),
+        )
+        token = None if self._args.server else self._reviewer(name, namespace)
+        config = AuthBackendConfig(
+            self.auth_path,
+            backend=self.auth_path,
+            kubernetes_host=self._args.kubernetes_host,
+            kubernetes_ca_cert=_field(token, "ca.crt"),
+            token_reviewer_jwt=_field(token, "token"),
+            disable_local_ca_jwt=True if token else None,
+            opts=self._in_vault([backend]),
+        )
+        return [backend, config]
+
+    def _pki(
+        self, audits: Sequence[pulumi.Resource], auth: Sequence[pulumi.Resource], keep: bool | None
+    ) -> tuple[pulumi.Output[str] | None, list[pulumi.Resource]]:
+        if self._args.pki is None:
+            return None, []
+        return pki_engine(self._args.pki, self.auth_path, lambda after: self._in_vault([*audits, *auth, *after]), keep)
+
+    def _operator(self, name: str, namespace: Namespace, auth: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        """The operator's login. No pod uses its account: an operator is whoever may request a token of it."""
+        args = self._args
+        account = ServiceAccount(
+            f"{name}.operator",
+            metadata={"name": OPERATOR, "namespace": VAULT_NAMESPACE},
+            automount_service_account_token=False,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
+        )
+        credentials = f"{args.database_mount}/creds"
+        policy = Policy(
+            OPERATOR,
+            name=OPERATOR,
+            policy=operator_policy(args.kv_mount, self.auth_path, credentials),
+            opts=self._in_vault(auth),
+        )
+        role = AuthBackendRole(
+            OPERATOR,
+            backend=self.auth_path,
+            role_name=OPERATOR,
+            bound_service_account_names=[OPERATOR],
+            bound_service_account_namespaces=[VAULT_NAMESPACE],
+            audience=TOKEN_AUDIENCE,
+            token_policies=[OPERATOR],
+            token_no_default_policy=True,
+            token_ttl=OPERATOR_TOKEN_SECONDS,
+            token_max_ttl=OPERATOR_TOKEN_SECONDS,
+            opts=self._in_vault([policy]),
+        )
+        return [account, policy, role]
+
+    def _reviewer(self, name: str, namespace: Namespace) -> Secret:
+        """The Secret with the token by which an external Vault reviews tokens; it does not expire."""
+        child = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        account = ServiceAccount(
+            f"{name}.reviewer",
+            metadata={"name": REVIEWER, "namespace": VAULT_NAMESPACE},
+            automount_service_account_token=False,
+            opts=child,
+        )
+        ClusterRoleBinding(
+            f"{name}.reviewer",
+            metadata={"name": REVIEWER},
+            role_ref=role_ref("ClusterRole", "system:auth-delegator"),
+            subjects=[account_subject(REVIEWER, VAULT_NAMESPACE)],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
+        )
+        # The Kubernetes provider waits until the token controller has filled a Secret of this type.
+        return Secret(
+            f"{name}.reviewer",
+            metadata={
+                "name": REVIEWER,
+                "namespace": VAULT_NAMESPACE,
+                "annotations": {"kubernetes.io/service-account.name": REVIEWER},
+            },
+            type="kubernetes.io/service-account-token",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
+        )
+
+
+def _field(secret: Secret | None, key: str) -> pulumi.Output[str] | None:
+    if secret is None:
+        return None
+    return pulumi.Output.secret(secret.data.apply(lambda data: _decoded(data, key)))
+
+
+def _decoded(data: Mapping[str, str] | None, key: str) -> str:
+    return base64.b64decode(data[key]).decode() if data and key in data else ""

@@ -1,0 +1,228 @@
+"""The values of the chart, for HashiCorp Vault and OpenBao alike: end-to-end TLS, raft storage, non-root.
+
+Charts: https://developer.hashicorp.com/vault/docs/platform/k8s/helm/configuration
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
+from components.kube.names import PLATFORM_NAMESPACES, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
+
+_TLS_DIRECTORY = "/vault/tls"
+_DATA_DIRECTORY = "/vault/data"
+_AUDIT_DIRECTORY = "/vault/audit"
+_SEAL_DIRECTORY = "/vault/seal"
+_VAULT_UID, _VAULT_GID = 100, 1000
+
+
+@dataclass(frozen=True)
+class ServerArgs:
+    """The Vault servers that the chart runs. Without a `seal_type` an operator unseals them.
+
+    `seal_secret` is the Secret with the token of a transit seal, or with the keys of a static seal, by their ids.
+    """
+
+    replicas: int = 1
+    tls_secret: str = "vault-server-tls"  # noqa: S105 - the name of a Secret
+    seal_type: str = ""
+    seal_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    seal_secret: str = ""
+    data_size: str = "10Gi"
+    audit_size: str = "10Gi"
+    storage_class: str | None = None
+    account_annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Annotations of the pods' service account, by which a cloud gives it an identity."""
+    pod_labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Labels of the pods, which some clouds ask for as well."""
+
+
+@dataclass(frozen=True)
+class InjectorArgs:
+    """The agent injector. `ca_certificate` is the PEM of Vault's authority, for the agents (empty: public ones).
+
+    No pod of the `spared_namespaces` waits for it: a webhook that fails closed must not block the pods that it needs
+    to come back, nor the gateway's.
+    """
+
+    replicas: int = 1
+    fail_closed: bool = False
+    ca_certificate: str = ""
+    spared_namespaces: tuple[str, ...] = PLATFORM_NAMESPACES
+
+
+def chart_values(
+    server: ServerArgs | None, injector: InjectorArgs | None, openbao: bool, external_address: str | None
+) -> dict[str, Any]:
+    """The values of the release: a server or the address of an external one, and an injector unless it is `None`."""
+    values: dict[str, Any] = {
+        # The network policies of services select these names and labels, the same with both charts.
+        "fullnameOverride": VAULT_RELEASE,
+        "nameOverride": VAULT_RELEASE,
+        "global": {"enabled": True, "tlsDisable": False},
+        "server": server_values(server, openbao) if server else {"enabled": False},
+        "injector": injector_values(injector, openbao) if injector else {"enabled": False},
+        "csi": {"enabled": False},
+        "ui": {"enabled": False},
+    }
+    if external_address:
+        values["global"]["externalVaultAddr"] = external_address
+    return values
+
+
+def server_values(args: ServerArgs, openbao: bool) -> dict[str, Any]:
+    """The section `server`: raft replicas on different nodes, with volumes for data and audit."""
+    raft = {"enabled": True, "setNodeId": True, "config": server_config(args, openbao)}
+    storage = {"enabled": True, "storageClass": args.storage_class}
+    values: dict[str, Any] = {
+        "enabled": True,
+        "authDelegator": {"enabled": True},
+        "serviceAccount": {"annotations": dict(args.account_annotations)},
+        "extraLabels": dict(args.pod_labels),
+        "standalone": {"enabled": False},
+        "ha": {
+            "enabled": True,
+            "replicas": args.replicas,
+            "apiAddr": f"https://{VAULT_RELEASE}.{VAULT_NAMESPACE}.svc:{VAULT_PORT}",
+            "raft": raft,
+            "disruptionBudget": {"enabled": args.replicas > 1, "maxUnavailable": (args.replicas - 1) // 2},
+        },
+        "affinity": _apart("server") if args.replicas > 1 else "",
+        "dataStorage": {**storage, "size": args.data_size, "mountPath": _DATA_DIRECTORY},
+        "auditStorage": {**storage, "size": args.audit_size, "mountPath": _AUDIT_DIRECTORY},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "resources": _resources("250m", "256Mi", "1", "1Gi"),
+        "statefulSet": {"securityContext": {"pod": _pod_security(), "container": _container_security()}},
+        "extraEnvironmentVars": {"VAULT_CACERT": f"{_TLS_DIRECTORY}/ca.crt"},
+        "volumes": [
+            {"name": "tls", "secret": {"secretName": args.tls_secret, "defaultMode": 0o440}},
+            # The start script of the chart writes the configuration to /tmp; the root file system is read-only.
+            {"name": "scratch", "emptyDir": {}},
+        ],
+        "volumeMounts": [
+            {"name": "tls", "mountPath": _TLS_DIRECTORY, "readOnly": True},
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+        ],
+    }
+    if args.seal_type == "transit":
+        # The seal takes its token from the configuration or from this variable.
+        token = {"envName": "VAULT_TOKEN", "secretName": args.seal_secret, "secretKey": "token"}
+        values["extraSecretEnvironmentVars"] = [token]
+    if args.seal_type == "static":
+        values["volumes"].append({"name": "seal", "secret": {"secretName": args.seal_secret, "defaultMode": 0o440}})
+        values["volumeMounts"].append({"name": "seal", "mountPath": _SEAL_DIRECTORY, "readOnly": True})
+    return values
+
+
+def server_config(args: ServerArgs, openbao: bool) -> str:
+    """The configuration file of the server (https://developer.hashicorp.com/vault/docs/configuration)."""
+    joins = [
+        _block(
+            "retry_join",
+            {
+                "leader_api_addr": f"https://{VAULT_RELEASE}-{number}.{VAULT_RELEASE}-internal:{VAULT_PORT}",
+                "leader_ca_cert_file": f"{_TLS_DIRECTORY}/ca.crt",
+                "leader_client_cert_file": f"{_TLS_DIRECTORY}/tls.crt",
+                "leader_client_key_file": f"{_TLS_DIRECTORY}/tls.key",
+            },
+        )
+        for number in range(args.replicas)
+    ]
+    listener = {
+        "address": f"[::]:{VAULT_PORT}",
+        "cluster_address": f"[::]:{VAULT_PORT + 1}",
+        "tls_cert_file": f"{_TLS_DIRECTORY}/tls.crt",
+        "tls_key_file": f"{_TLS_DIRECTORY}/tls.key",
+        "tls_min_version": "tls12",
+    }
+    parts = [
+        "ui = false",
+        "disable_mlock = true",
+        _block('listener "tcp"', listener),
+        _block('storage "raft"', {"path": _DATA_DIRECTORY}, joins),
+        'service_registration "kubernetes" {}',
+        _block("telemetry", {"prometheus_retention_time": "30s"}, ["disable_hostname = true"]),
+    ]
+    if args.seal_type:
+        parts.append(_block(f'seal "{args.seal_type}"', _seal_parameters(args)))
+    if openbao:
+        # The program creates audit devices by the API, which OpenBao refuses by default.
+        parts.append("unsafe_allow_api_audit_creation = true")
+    return "\n".join(parts) + "\n"
+
+
+def _seal_parameters(args: ServerArgs) -> dict[str, str]:
+    parameters = dict(args.seal_parameters)
+    if args.seal_type == "static":
+        # https://openbao.org/docs/configuration/seal/static
+        ids = {"current_key": "current_key_id", "previous_key": "previous_key_id"}
+        parameters |= {
+            key: f"file://{_SEAL_DIRECTORY}/{parameters[name]}" for key, name in ids.items() if name in parameters
+        }
+    return parameters
+
+
+def injector_values(args: InjectorArgs, openbao: bool) -> dict[str, Any]:
+    """The section `injector`."""
+    selector = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(args.spared_namespaces)}
+    repository, _, tag = (OPENBAO_IMAGE if openbao else VAULT_IMAGE).rpartition(":")
+    values: dict[str, Any] = {
+        "enabled": True,
+        "replicas": args.replicas,
+        # The full name and version, which the registry rule admits by platformImages of the stack file. OpenBao's chart
+        # writes its own registry before the repository.
+        "agentImage": {"tag": tag} if openbao else {"repository": repository, "tag": tag},
+        "webhook": {
+            "failurePolicy": "Fail" if args.fail_closed else "Ignore",
+            "namespaceSelector": {"matchExpressions": [selector]},
+        },
+        "affinity": _apart("webhook") if args.replicas > 1 else "",
+        "podDisruptionBudget": {"maxUnavailable": 1} if args.replicas > 1 else {},
+        "resources": _resources("50m", "64Mi", "250m", "128Mi"),
+        "securityContext": {"pod": _pod_security(), "container": _container_security()},
+    }
+    if args.ca_certificate:
+        values["extraEnvironmentVars"] = {"AGENT_INJECT_VAULT_CACERT_BYTES": args.ca_certificate}
+    return values
+
+
+def _block(head: str, pairs: Mapping[str, str], inner: list[str] | None = None) -> str:
+    lines = [f'{key} = "{_escaped(value)}"' for key, value in pairs.items()] + (inner or [])
+    body = "\n".join(f"  {line}" for text in lines for line in text.splitlines())
+    return f"{head} {{\n{body}\n}}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _apart(component: str) -> dict[str, Any]:
+    term = {
+        "labelSelector": {"matchLabels": {"app.kubernetes.io/instance": VAULT_RELEASE, "component": component}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def _resources(cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> dict[str, Any]:
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu_limit, "memory": memory_limit}}
+
+
+def _pod_security() -> dict[str, Any]:
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": _VAULT_UID,
+        "runAsGroup": _VAULT_GID,
+        "fsGroup": _VAULT_GID,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _container_security() -> dict[str, Any]:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+    }

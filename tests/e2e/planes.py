@@ -1,0 +1,96 @@
+"""Which modules share a control plane, and in which order they use it.
+
+A module's first step is an `up` of its own, and that brings a living stack to what the module's stack file says. So a
+module may follow another one when that leaves behind nothing that is not the stack's. What each group relies on:
+
+- The counters of an API server begin with it: the dashboard comes before anything else is refused.
+- What is deleted and made again by hand has other field managers. No `refresh` and no change of those objects follows.
+- A plane whose supervisor is killed, whose stack is destroyed or which a page ends is the last of its group.
+
+Two groups run at a time, on planes of their own: two stacks on one cluster would both own its mounts and releases.
+"""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.e2e.plane import Plane
+
+# The longest first, so that no worker is left alone with one at the end.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "operated": ("vault_operations", "promotion", "attack", "namespace_attack", "data_plane"),
+    "documented": (
+        *("policy_metrics", "production", "service_objects", "namespace_rights", "hosts", "preview_role", "preflight"),
+        "documentation",
+    ),
+    "reported": ("staging",),
+    "judged": ("library",),
+    "spared": ("excluded_namespaces", "service_files"),
+    "delivered": ("external_secrets",),
+    "connected": ("database",),
+    "ambient": ("ambient",),
+    "grown": ("dev",),
+}
+_DOWN_SECONDS = 180.0
+_ORDER = {module: place for place, module in enumerate(module for group in GROUPS.values() for module in group)}
+
+
+def group_of(module: str) -> str:
+    """The group of a module, `tests.e2e.test_dev` for one; one that shares nothing is a group of its own."""
+    name = _short(module)
+    return next((group for group, modules in GROUPS.items() if name in modules), name)
+
+
+def place_of(module: str) -> int:
+    """Where a module stands: the groups first, each in its order, and then what needs no control plane."""
+    return _ORDER.get(_short(module), len(_ORDER))
+
+
+def _short(module: str) -> str:
+    return module.rpartition(".")[2].removeprefix("test_")
+
+
+@dataclass
+class Planes:
+    """The one control plane of this process: that of the group whose tests run."""
+
+    new_directory: Callable[[], Path]
+    _running: dict[str, Plane] = field(default_factory=dict[str, Plane])
+    _ends: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
+
+    def of(self, group: str) -> Plane:
+        """The group's plane, booted without a stack when its first module asks."""
+        if group not in self._running:
+            self.end()
+            made = Plane(self.new_directory() / "embedded")
+            self._running[group] = made
+            self._ends.append(_end_of(made))
+            made.run("up", "--no-stack", timeout=3600)
+        return self._running[group]
+
+    def end(self) -> None:
+        """Stop what runs, while the next group begins: controllers take their time to end in good order."""
+        self._running.clear()
+        for end in self._ends:
+            if end.stdin:
+                end.stdin.close()
+
+    def wait(self) -> None:
+        """Wait until nothing is left of any. Their files stay, as the files of any test do."""
+        self.end()
+        codes = [end.wait(timeout=_DOWN_SECONDS) for end in self._ends]
+        assert not any(codes), f"`down` ended with {codes}"
+
+
+def _end_of(plane: Plane) -> subprocess.Popen[bytes]:
+    """`down`, once nobody holds its standard input: the group has ended, or this process has, however it did."""
+    return subprocess.Popen(
+        ["sh", "-c", 'cat > /dev/null; exec "$@"', "sh", *plane.command("down")],
+        cwd=plane.checkout,
+        env=plane.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -1,0 +1,134 @@
+"""What is accepted works: whatever a service file may say, the API server and every rule admit what is made of it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_vault
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from pulumi_kubernetes import Provider
+
+from components.kyverno.library import VALIDATING_TIERS, load_library
+from components.schema.problem import ConfigError
+from components.service.args.service import SecureServiceArgs
+from components.service.secure_service import SecureService
+from tests.e2e.admission import Admission, RefusedError
+from tests.e2e.plane import Plane, copy_program
+from tests.e2e.waiting import eventually
+from tests.policy.cases import merge
+from tests.support import stacks
+from tests.support.monitor import record
+from tests.support.service_files import NAMESPACE, File, planned, service_files
+
+pytestmark = pytest.mark.e2e
+
+STACK = "production"
+VALIDATING = [rule for rule in load_library().rules.values() if rule.tier in VALIDATING_TIERS]
+ENFORCED: dict[str, Any] = {"phases": {rule.name: "enforce" for rule in VALIDATING if rule.tier == "important"}}
+# Which hosts a namespace may name is written by the same `up` that makes the service.
+BY_STACK = "public-hosts"
+# What the controllers of Kubernetes add to the names of what they make.
+HASH, MINUTES = "7d9f8c6b5d", "29345678"
+
+
+@pytest.fixture(scope="module")
+def admission(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admission]:
+    """Admission in a namespace of the mesh, with what the stack's rules make in each, where every rule denies."""
+    own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
+    path = own.checkout / f"Pulumi.{STACK}.yaml"
+    stack = yaml.safe_load(path.read_text())
+    stack["config"] |= {f"zero-trust:{key}": value for key, value in ENFORCED.items()}
+    path.write_text(yaml.safe_dump(stack, sort_keys=False))
+    own.run("up", "--stack", STACK)
+    own.core.create_namespace({"metadata": {"name": NAMESPACE, "labels": {"istio-injection": "enabled"}}})
+    eventually(lambda: own.core.list_namespaced_limit_range(NAMESPACE).items, "the namespace's LimitRange")
+    eventually(lambda: own.core.list_namespaced_resource_quota(NAMESPACE).items, "the namespace's ResourceQuota")
+    asked = Admission(own, (rule.name for rule in VALIDATING))
+    yield asked
+    own.core.delete_namespace(NAMESPACE)
+
+
+def accepted(made: tuple[str, File]) -> bool:
+    """Whether the program takes the file."""
+    try:
+        plan_of(*made)
+    except ConfigError:
+        return False
+    return True
+
+
+def plan_of(name: str, file: File) -> SecureServiceArgs:
+    with tempfile.TemporaryDirectory() as folder:
+        return planned(Path(folder), name, file, stacks.settings(STACK, None, **ENFORCED))
+
+
+def made_of(args: SecureServiceArgs) -> list[dict[str, Any]]:
+    """The service's objects in the cluster."""
+
+    def program() -> None:
+        providers = [Provider("cluster"), pulumi_vault.Provider("vault", address="https://v:8200")]
+        SecureService(args.key, args, pulumi.ResourceOptions(providers=providers))
+
+    found = [dict(each.inputs) for each in record(program).resources if each.type.startswith("kubernetes:")]
+    return [each for each in found if "kind" in each]
+
+
+def followers(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a controller makes of an object: the job of a schedule, and the pods of everything that has some."""
+    name, kind = made["metadata"]["name"], made["kind"]
+    if kind == "CronJob":
+        job = {"apiVersion": "batch/v1", "kind": "Job", **made["spec"]["jobTemplate"]}
+        job = merge(job, {"metadata": {"name": f"{name}-{MINUTES}", "namespace": NAMESPACE}})
+        yield job
+        yield from followers(job)
+    if kind in ("Deployment", "StatefulSet", "Job"):
+        pod = merge({"apiVersion": "v1", "kind": "Pod"}, made["spec"]["template"])
+        labels = {
+            "Deployment": {"pod-template-hash": HASH},
+            "StatefulSet": {
+                "controller-revision-hash": f"{name}-{HASH}",
+                "statefulset.kubernetes.io/pod-name": f"{name}-0",
+            },
+            "Job": {"batch.kubernetes.io/job-name": name, "job-name": name},
+        }
+        for claim in made["spec"].get("volumeClaimTemplates", ()):
+            volume = claim["metadata"]["name"]
+            source = {"name": volume, "persistentVolumeClaim": {"claimName": f"{volume}-{name}-0"}}
+            pod["spec"]["volumes"] = [*pod["spec"].get("volumes", ()), source]
+        own = f"{name}-0" if kind == "StatefulSet" else f"{name[:57]}-abcde"
+        yield merge(pod, {"metadata": {"name": own, "namespace": NAMESPACE, "labels": labels[kind]}})
+
+
+def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
+    """Each object that is not admitted, and why."""
+    objects = made_of(args)
+    accounts = [each for each in objects if each["kind"] == "ServiceAccount"]
+    problems: list[str] = []
+    for account in accounts:
+        # The API server refuses a pod whose account is not there.
+        admission.request("POST", account)
+    for each in objects:
+        for one in [each, *followers(each)] if each not in accounts else []:
+            try:
+                admission.request("POST", one, dry_run=True)
+            except RefusedError as error:
+                if BY_STACK not in error.message:
+                    problems.append(f"{one['kind']} {one['metadata']['name']}: {error}")
+    for account in accounts:
+        admission.request("DELETE", account)
+    return problems
+
+
+@settings(
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+@given(made=service_files().filter(accepted))
+def test_what_is_made_of_an_accepted_file_is_admitted(admission: Admission, made: tuple[str, File]) -> None:
+    assert refused(admission, plan_of(*made)) == []

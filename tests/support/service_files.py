@@ -1,0 +1,278 @@
+"""Service files over the whole schema: what a team may write, and what is nearly that.
+
+Each value is mostly one that the reference allows, up to its longest, and at times one that is beside it. What the
+program makes of a file is its own business: it refuses it, or what it makes must be admitted.
+"""
+
+import string
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+
+from components.config.settings import Settings
+from components.program.plan import plan
+from components.program.stack import read_stack
+from components.service.args.service import SecureServiceArgs
+
+NAMESPACE = "files"
+BESIDE = {
+    name: {
+        "namespace": NAMESPACE,
+        "team": "commerce",
+        "image": "registry.example.org/shop/beside:v1",
+        "port": 8080,
+        "protocol": protocol,
+    }
+    for name, protocol in (("backend", "http"), ("cache", "tcp"))
+}
+"""The services that a file may call."""
+
+LOWER = string.ascii_lowercase + string.digits
+File = dict[str, Any]
+Values = st.SearchStrategy[Any]
+
+
+def _mostly(*likely: Values, seldom: Values) -> Values:
+    # Every key is right in most files, or hardly a file would be.
+    return st.integers(0, 19).flatmap(lambda number: seldom if number == 0 else st.one_of(*likely))
+
+
+def _word(first: str, inner: str, last: str, longest: int) -> Values:
+    def whole(parts: tuple[str, str, str]) -> str:
+        return "".join(parts)
+
+    inside = st.text(inner, max_size=max(0, longest - 2))
+    long = st.text(inner, min_size=max(0, longest - 2), max_size=longest - 2)
+    ends = st.sampled_from(last)
+    return st.one_of(
+        st.tuples(st.sampled_from(first), inside, ends).map(whole),
+        st.tuples(st.sampled_from(first), long, ends).map(whole),
+    )
+
+
+def labels(longest: int = 63) -> Values:
+    """Names as Kubernetes has them, with a digit first, with dots, with capital letters, and too long ones."""
+    plain = st.sampled_from(["orders", "web", "a", "x1", "shop-front"])
+    odd = st.one_of(st.sampled_from(["1st", "0", "Orders", "a.b", "a_b", "-a", "a-", ""]), labels_of(64, 70))
+    return _mostly(plain, _word(string.ascii_lowercase, LOWER + "-", LOWER, longest), seldom=odd)
+
+
+def labels_of(shortest: int, longest: int) -> Values:
+    """Lower-case names of some length."""
+    return st.text(LOWER, min_size=shortest, max_size=longest)
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=40)
+LINES = st.lists(TEXT, max_size=4).map("\n".join)
+PORTS = _mostly(st.sampled_from([1, 80, 443, 8080, 65535]), st.integers(1, 65535), seldom=st.integers(-1, 70000))
+PATHS = _mostly(
+    st.sampled_from(["/", "/v1", "/a/b-c", "/%41", "/a.b~c"]),
+    seldom=st.one_of(
+        st.sampled_from(
+            ["/a//b", "/a/../b", "/./a", "/%zz", "/a%2Fb", "/ä", '/"', "/[a]", "/a|b", "a", "/" + "a" * 1100]
+        ),
+        TEXT.map(lambda text: f"/{text}"),
+    ),
+)
+TAGS = _mostly(
+    st.sampled_from(["v1.2.3", "1.0", "2026-11-28"]),
+    _word(string.ascii_letters + string.digits + "_", string.ascii_letters + string.digits + "_.-", LOWER, 128),
+    seldom=st.sampled_from(["latest", "", "_build.7", "1.0_", "v1+x", "a" * 129]),
+)
+DIGESTS = _mostly(
+    st.text("0123456789abcdef", min_size=64, max_size=64), seldom=st.text("0123456789abcdef", max_size=70)
+)
+IMAGES = st.one_of(
+    TAGS.map(lambda tag: f"registry.example.org/shop/orders:{tag}"),
+    DIGESTS.map(lambda digest: f"registry.example.org/shop/orders@sha256:{digest}"),
+)
+HOSTS = _mostly(
+    st.sampled_from(["orders.example.org", "a.b.c.example.org"]),
+    labels().map(lambda label: f"{label}.example.org"),
+    seldom=st.one_of(
+        st.lists(labels_of(50, 63), min_size=3, max_size=4).map(lambda names: ".".join([*names, "org"])),
+        st.sampled_from(["*.example.org", "example", "1.2.3.4", "Example.org"]),
+    ),
+)
+CPU = _mostly(
+    st.sampled_from(["10m", "250m", "1", "1.5", "0.25", "2"]),
+    seldom=st.sampled_from(["12", "1Gi", "0", "1e3", "0.0001"]),
+)
+MEMORY = _mostly(
+    st.sampled_from(["64Mi", "256Mi", "1Gi", "128974848", "1e8", "512M", "0.5Gi"]),
+    seldom=st.sampled_from(["32Gi", "1", "64m", "0", "1.5", "1Ti"]),
+)
+AMOUNTS = st.fixed_dictionaries({"cpu": CPU, "memory": MEMORY})
+RESOURCES = st.fixed_dictionaries({}, optional={"requests": AMOUNTS, "limits": AMOUNTS})
+SCHEDULES = _mostly(
+    st.sampled_from(["0 3 * * *", "*/5 * * * *", "@daily", "0 0 1 1 *", "15 */6 * * 1-5", "0 3 * * SUN"]),
+    seldom=st.sampled_from(
+        ["0 3 * * 7", "60 * * * *", "* * * *", "@never", "0 3 31 2 *", "TZ=UTC 0 3 * * *", "0 3 * * 5-1", "*/0 * * * *"]
+    ),
+)
+DURATIONS = _mostly(st.sampled_from(["30s", "5m", "1h", "999999h"]), seldom=st.sampled_from(["0s", "1d", "1h30m"]))
+WORDS = st.lists(
+    _mostly(st.sampled_from(["bin/run", "--fast", "$(HOME)", "a b"]), TEXT, seldom=st.just("")), max_size=3
+)
+FILES = _mostly(
+    st.sampled_from(["app.yaml", "appsettings.Production.json", "a"]),
+    st.text(string.ascii_letters + string.digits + "-._", min_size=1, max_size=253),
+    seldom=st.sampled_from(["..a", ".", "..", "a/b", "a b", "a" * 254]),
+)
+PLACES = _mostly(
+    st.sampled_from(["/data", "/var/lib/orders", "/a b", "/etc/config", "/srv/x.y"]),
+    TEXT.map(lambda text: f"/{text}"),
+    seldom=st.sampled_from(
+        ["/run/secrets", "/", "/data/", "/a/../b", "/proc/self", "/vault/secrets", "/etc", "/a:b", "data"]
+    ),
+)
+SIZES = _mostly(st.sampled_from(["1Gi", "500M", "10Ti", "1073741824"]), seldom=st.sampled_from(["0", "1m", "1", "1.5"]))
+VOLUMES = st.fixed_dictionaries(
+    {"path": PLACES, "size": SIZES},
+    optional={
+        "storageClass": labels(),
+        "accessMode": st.sampled_from(["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]),
+    },
+)
+PROBE = st.one_of(
+    st.fixed_dictionaries({"path": PATHS}, optional={"port": PORTS}),
+    st.fixed_dictionaries({"command": WORDS}),
+    st.fixed_dictionaries({"grpc": _mostly(st.just(""), st.just("shop.Orders"), seldom=TEXT)}),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "initialDelaySeconds": st.integers(-1, 700),
+            "periodSeconds": st.integers(0, 700),
+            "timeoutSeconds": st.integers(0, 70),
+            "failureThreshold": st.integers(0, 300),
+        },
+    ),
+)
+FIELDS = _mostly(
+    st.sampled_from(["password", "api_key", "user"]), _word(string.ascii_lowercase, LOWER + "_", LOWER, 60), seldom=TEXT
+)
+SECRETS = st.fixed_dictionaries(
+    {"generate": st.lists(FIELDS, min_size=1, max_size=3, unique=True)},
+    optional={"values": st.dictionaries(st.sampled_from(["host", "username"]), TEXT, max_size=2), "file": FILES},
+)
+JOBS = st.fixed_dictionaries(
+    {"command": st.just(["bin/migrate"])},
+    optional={
+        "schedule": SCHEDULES,
+        "args": WORDS,
+        "calls": st.just(["backend"]),
+        "resources": RESOURCES,
+        "retries": st.integers(-1, 11),
+        "timeout": DURATIONS,
+    },
+)
+RPC = st.sampled_from(["shop.Cart/AddItem", "shop.Cart/*", "Cart/Add"])
+CALLS = st.one_of(
+    st.just("backend"),
+    st.just("cache"),
+    st.fixed_dictionaries(
+        {"service": st.just("backend")},
+        optional={
+            "methods": st.lists(st.sampled_from(["GET", "POST", "PUT"]), max_size=3),
+            "paths": st.lists(PATHS, max_size=2),
+        },
+    ),
+)
+EGRESS = st.fixed_dictionaries(
+    {"host": HOSTS, "port": PORTS},
+    optional={
+        "protocol": st.sampled_from(["tls", "https", "http", "tcp"]),
+        "cidrs": st.lists(
+            st.sampled_from(["203.0.113.0/24", "198.51.100.7/32", "2001:db8::/48", "10.0.0.0/8"]), max_size=2
+        ),
+    },
+)
+JWT = st.fixed_dictionaries(
+    {
+        "issuer": st.sampled_from(["https://login.example.org", "https://login.example.org/a b"]),
+        "audiences": st.lists(_mostly(st.just("shop"), seldom=TEXT), min_size=1, max_size=2),
+        "jwksUri": st.sampled_from(["https://login.example.org/keys", "https://login.example.org:8443/keys"]),
+    },
+    optional={
+        "requiredClaims": st.dictionaries(
+            _mostly(st.just("role"), seldom=TEXT), st.lists(TEXT, max_size=2), max_size=2
+        ),
+        "forwardToken": st.booleans(),
+    },
+)
+RIGHTS = st.fixed_dictionaries(
+    {
+        "resources": st.lists(
+            st.sampled_from(["configmaps", "pods", "services", "leases", "secrets"]), min_size=1, max_size=2
+        ),
+        "verbs": st.lists(st.sampled_from(["get", "list", "watch", "create", "*"]), min_size=1, max_size=2),
+    }
+)
+HEADERS = st.one_of(
+    st.just("none"),
+    st.dictionaries(
+        _mostly(st.sampled_from(["X-Frame-Options", "Cache-Control"]), seldom=TEXT),
+        _mostly(st.just("DENY"), seldom=TEXT),
+        max_size=2,
+    ),
+)
+OPTIONAL: dict[str, Values] = {
+    "protocol": st.sampled_from(["http", "http2", "grpc", "tcp"]),
+    "host": HOSTS,
+    "aliases": st.lists(HOSTS, max_size=2),
+    "paths": st.lists(PATHS, min_size=1, max_size=3),
+    "securityHeaders": HEADERS,
+    "maxRequestBytes": _mostly(st.just("none"), st.integers(1, 2**31), seldom=st.integers(-1, 2**64)),
+    "calls": st.lists(CALLS, max_size=2),
+    "egress": st.lists(EGRESS, max_size=2),
+    "jwt": JWT,
+    "metrics": st.fixed_dictionaries({"port": PORTS}, optional={"path": PATHS}),
+    "secrets": st.dictionaries(labels(), SECRETS, max_size=2),
+    "replicas": st.integers(-1, 11),
+    "autoscaling": st.fixed_dictionaries(
+        {"max": st.integers(0, 10)}, optional={"min": st.integers(0, 10), "cpu": st.integers(0, 101)}
+    ),
+    "resources": RESOURCES,
+    "command": WORDS,
+    "args": WORDS,
+    "env": st.dictionaries(_mostly(st.sampled_from(["LOG_LEVEL", "_x", "a1"]), seldom=TEXT), LINES, max_size=2),
+    "config": st.fixed_dictionaries(
+        {"files": st.dictionaries(FILES, LINES, min_size=1, max_size=2)}, optional={"path": PLACES}
+    ),
+    "health": PATHS,
+    "probes": st.fixed_dictionaries({}, optional={"readiness": PROBE, "liveness": PROBE, "startup": PROBE}),
+    "runAsUser": _mostly(st.integers(1, 65535), seldom=st.sampled_from([0, 1337, 65536, -1])),
+    "writable": st.lists(PLACES, max_size=2),
+    "volumes": st.dictionaries(labels(), VOLUMES, max_size=2),
+    "caBundle": st.fixed_dictionaries({"configMap": labels()}, optional={"key": FILES, "path": PLACES}),
+    "jobs": st.dictionaries(labels(), JOBS, max_size=2),
+    "kubernetesApi": st.lists(RIGHTS, max_size=1),
+    "component": labels(),
+    "costCenter": labels(),
+}
+
+
+@st.composite
+def service_files(draw: st.DrawFn) -> tuple[str, File]:
+    """The name of a service and its file: the keys that it must have, and up to five of the others."""
+    keys = draw(st.lists(st.sampled_from(sorted(OPTIONAL)), max_size=5, unique=True))
+    file = {
+        "namespace": NAMESPACE,
+        "team": "commerce",
+        "image": draw(IMAGES),
+        "port": draw(PORTS),
+        **{key: draw(OPTIONAL[key]) for key in keys},
+    }
+    return draw(labels()), file
+
+
+def planned(root: Path, name: str, file: File, settings: Settings) -> SecureServiceArgs:
+    """The arguments of the service, as `pulumi up` plans them from its file below `root`. Raises `ConfigError`."""
+    folder = root / "services"
+    folder.mkdir(exist_ok=True)
+    for each, content in {**BESIDE, "file": {"name": name, **file}}.items():
+        (folder / f"{each}.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    services = plan(read_stack(root, "Pulumi.production.yaml", settings)).services
+    return next(args for args in services if args.name == name)

@@ -1,0 +1,82 @@
+"""YAML that a person wrote: keys that stand there twice, what is no text, and the line of each."""
+
+from pathlib import Path
+
+import pytest
+
+from components.schema.problem import ConfigError
+from components.schema.yaml_text import line_finder, read_text, read_yaml, repeated_keys
+
+pytestmark = pytest.mark.unit
+
+TWICE = """\
+port: 1
+calls:
+  - {service: a, paths: [/x]}
+  - service: b
+    paths: [/y]
+    service: c
+port: 2
+"""
+
+
+def refused(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(text, "f.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_key_that_stands_there_twice_is_an_error_with_both_lines() -> None:
+    assert sorted(refused(TWICE)) == [
+        "f.yaml:6: calls[1].service: it stands in line 4, too: keep one",
+        "f.yaml:7: port: it stands in line 1, too: keep one",
+    ]
+    assert len(repeated_keys(TWICE, "f.yaml")) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: {x: 1}\nb: {x: 1}\n",
+        "base: &b {x: 1}\nmore: {<<: *b, x: 2}\nsame: [*b, *b]\n",
+        "1: a\n'1': b\n",
+    ],
+)
+def test_a_key_of_another_mapping_is_another_key(text: str) -> None:
+    assert read_yaml(text, "f.yaml")
+    assert repeated_keys(text, "f.yaml") == []
+
+
+def test_a_mapping_that_holds_itself_ends() -> None:
+    assert repeated_keys("a: &x {y: *x}\n", "f.yaml") == []
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: \x07", "[[" * 2000])
+def test_what_is_no_yaml_has_no_lines_and_no_keys(text: str) -> None:
+    assert repeated_keys(text, "f.yaml") == []
+    assert line_finder(text)(("a",)) == 0
+    assert refused(text)[0].startswith("f.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nday: 2026-02-30\n", "f.yaml:2: YAML: day is out of range for month"),
+        ("a: 1\nb: \x07\n", "f.yaml:2: YAML: special characters are not allowed, found character 0x0007"),
+        ("a: 1\n---\nb: 2\n", "f.yaml:2: YAML: but found another document"),
+        ("", "f.yaml: YAML: a mapping of keys is expected, found nothing"),
+    ],
+)
+def test_what_is_no_mapping_is_refused_with_its_line(text: str, said: str) -> None:
+    assert refused(text) == [said]
+
+
+def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes("a: 1\nb: caf\xe9\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"^services/x\.yaml:2: YAML: not text in UTF-8, found byte 0xe9$"):
+        read_text(path, "services/x.yaml")
+    with pytest.raises(ConfigError, match=r"^services/y\.yaml: YAML: cannot be read: No such file"):
+        read_text(tmp_path / "y.yaml", "services/y.yaml")
+    path.write_bytes(b"a: 1\r\n")
+    assert read_text(path, "x.yaml") == "a: 1\r\n"

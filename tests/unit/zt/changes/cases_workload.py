@@ -1,0 +1,126 @@
+"""The cases of `zt diff` that change how a service's workload runs, what it keeps and which jobs it has."""
+
+from typing import Any
+
+from tests.unit.zt.changes.files import SMALL, Case, Files
+
+_DATABASE = {"host": "10.0.9.9", "database": "shop", "adminUser": "vault"}
+_GRANT = {"schema": "public", "privileges": ["SELECT"], "tables": ["orders"]}
+_PROBES = "readiness a connection in 0+3x5 s; liveness a connection in 10+6x10 s"
+_USUAL, _MORE = "cpu 100m, memory 128Mi", "cpu 500m, memory 0.2Gi"
+_LIMITS = "limits cpu 500m, memory 256Mi"
+_JOB = {"calls": ["redis"], "secrets": ["smtp"]}
+
+
+def _service(name: str, **keys: Any) -> Files:
+    return Files({name: keys})
+
+
+def _with_job(**keys: Any) -> Files:
+    wanted = {"connection": "orders", "grants": [_GRANT]}
+    return Files({"api": {"database": wanted, "jobs": {"m": keys}}}, {"databases": {"orders": _DATABASE}})
+
+
+WORKLOAD_CASES = [
+    Case(
+        "more pods by their load",
+        [
+            "stronger: the least number of pods of web goes from 2 to 3",
+            "neutral: the autoscaling of web goes from off to 3 to 6 pods at 80 % of the CPU request",
+        ],
+        _service("web", autoscaling={"min": 3, "max": 6}),
+    ),
+    Case(
+        "one pod alone",
+        ["weaker: the least number of pods of web goes from 2 to 1"],
+        _service("web", replicas=1),
+    ),
+    Case(
+        "a probe",
+        [f"neutral: the probes of web goes from {_PROBES} to {_PROBES}; startup GET /up at port 9001 in 0+60x5 s"],
+        _service("web", probes={"startup": {"path": "/up", "port": 9001}}),
+    ),
+    Case(
+        "a probe by a command",
+        [
+            f"neutral: the probes of web goes from {_PROBES} to "
+            + _PROBES.replace("readiness a connection", "readiness bin/ready -q")
+        ],
+        _service("web", probes={"readiness": {"command": ["bin/ready", "-q"]}}),
+    ),
+    Case(
+        "resources",
+        [
+            f"neutral: the resources of web goes from requests {_USUAL}; {_LIMITS} to requests {_MORE}; {_LIMITS}",
+        ],
+        _service("web", resources={"requests": {"cpu": "500m", "memory": "0.2Gi"}}),
+    ),
+    Case(
+        "volumes",
+        [
+            "weaker: web now keeps what is written to /data, each of its pods by itself",
+            "weaker: web now keeps what is written to /media, all of its pods together",
+            "neutral: the storage of web goes from none to data 1Gi of class default, media 2Gi of class nfs",
+        ],
+        _service(
+            "web",
+            volumes={
+                "data": {"path": "/data", "size": "1Gi"},
+                "media": {"path": "/media", "size": "2Gi", "storageClass": "nfs", "accessMode": "ReadWriteMany"},
+            },
+        ),
+    ),
+    Case(
+        "a volume less",
+        [
+            "stronger: web no longer keeps what is written to /data, each of its pods by itself",
+            "neutral: the storage of web goes from data 1Gi of class default to none",
+        ],
+        SMALL,
+        _service("web", volumes={"data": {"path": "/data", "size": "1Gi"}}),
+    ),
+    Case(
+        "what the program is given",
+        [
+            "neutral: the command of web goes from the image's own to bin/web -v",
+            "neutral: the configuration of web goes from none to digest 8fb20ef63ced4145 at /etc/config",
+            "neutral: the environment of web goes from none to LOG_LEVEL=info",
+        ],
+        _service("web", command=["bin/web"], args=["-v"], env={"LOG_LEVEL": "info"}, config={"files": {"a": "b"}}),
+    ),
+    Case(
+        "other authorities",
+        ["weaker: the source of the authorities that count of web goes from the image to ConfigMap org-ca (ca.crt)"],
+        _service("web", caBundle={"configMap": "org-ca"}),
+    ),
+    Case(
+        "a job",
+        [
+            "weaker: api-night may now reach redis:6379",
+            "weaker: api-night can now read secret/data/shop/api/smtp",
+            "neutral: api-night is a new job of api",
+            "neutral: the schedule of the jobs of api goes from none to night at 0 3 * * *",
+        ],
+        _service("api", jobs={"night": {**_JOB, "schedule": "0 3 * * *"}}),
+    ),
+    Case(
+        "a job that may do less",
+        [
+            "stronger: api-night may no longer reach redis:6379",
+            "stronger: api-night can no longer read secret/data/shop/api/smtp",
+        ],
+        _service("api", jobs={"night": {}}),
+        _service("api", jobs={"night": _JOB}),
+    ),
+    Case(
+        "a job with users of the database",
+        [
+            "weaker: api-m may now SELECT on table public.orders of database orders",
+            "weaker: api-m may now reach 10.0.9.9/32:5432",
+            "weaker: the proxy of api-m now lets it reach orders.invalid:5432 (TCP) outside the cluster",
+            "weaker: api-m can now read database/creds/shop.api",
+        ],
+        _with_job(database=True),
+        _with_job(),
+    ),
+]

@@ -1,0 +1,1 @@
+"""`zt audit`: shows who read which secret, from Vault's audit log."""

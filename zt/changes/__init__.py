@@ -1,0 +1,1 @@
+"""The differences between the facts of two plans: a sentence for each, and whether it is weaker or stronger."""

@@ -1,0 +1,1 @@
+"""`zt check`: says what admission would refuse in a plan, before anything is applied."""

@@ -1,0 +1,1 @@
+"""`zt diff`: says what a change means for security."""

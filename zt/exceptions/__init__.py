@@ -1,0 +1,1 @@
+"""`zt exceptions`: lists the exceptions of service files and stack files."""

@@ -1,0 +1,394 @@
+"""The facts of a plan that a security diff compares: grants and settings.
+
+A grant exists or not, and may cover another one, as a path covers the paths below it. A setting has a key and a value.
+`zt.changes.directions` says what a difference means, `zt.changes.sentences` words it. A service is `namespace/name`.
+"""
+
+from dataclasses import astuple, dataclass, field, fields, replace
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+ANYTHING = "*"
+NETWORK_POLICIES, ANY_RULE, STRICT, AUTHORIZATION = "network-policies", "rules", "mtls", "authorization"
+COMMIT_DAY = "the day of the commit"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A connection to a service that is open; `source` is a service, pods of a namespace, or anything.
+
+    With a `method` or a `path` only such requests are allowed.
+    """
+
+    source: str
+    target: str
+    port: int
+    protocol: str = "TCP"
+    method: str = ""
+    path: str = ""
+    kind: Literal["reach"] = "reach"
+
+
+@dataclass(frozen=True)
+class Egress:
+    """A place outside the services that a network policy lets a service reach, or all of them (anything)."""
+
+    source: str
+    target: str
+    port: int
+    protocol: str = "TCP"
+    kind: Literal["egress"] = "egress"
+
+
+@dataclass(frozen=True)
+class OutsideHost:
+    """A host outside the cluster that the mesh lets a service talk to."""
+
+    service: str
+    host: str
+    port: int
+    protocol: str
+    kind: Literal["outside-host"] = "outside-host"
+
+
+@dataclass(frozen=True)
+class Public:
+    """A path prefix of a public host, and the port of the service behind it."""
+
+    service: str
+    port: int
+    host: str
+    path: str
+    kind: Literal["public"] = "public"
+
+
+@dataclass(frozen=True)
+class VaultAccess:
+    """A capability of a service's Vault policy on one path."""
+
+    service: str
+    capability: str
+    path: str
+    kind: Literal["vault-access"] = "vault-access"
+
+
+@dataclass(frozen=True)
+class DatabaseRight:
+    """A privilege of a service's users on a table or a sequence of a schema, or on all of them (anything)."""
+
+    service: str
+    database: str
+    privilege: str
+    relation: str
+    schema: str
+    name: str
+    kind: Literal["database-right"] = "database-right"
+
+
+@dataclass(frozen=True)
+class AuditDevice:
+    """A place that Vault writes its audit log to."""
+
+    path: str
+    kind: Literal["audit-device"] = "audit-device"
+
+
+@dataclass(frozen=True)
+class ApiRight:
+    """A verb on a resource of the Kubernetes API, in the service's namespace."""
+
+    service: str
+    verb: str
+    resource: str
+    kind: Literal["api-right"] = "api-right"
+
+
+@dataclass(frozen=True)
+class ApiToken:
+    """A token of the Kubernetes API in a service's pods."""
+
+    service: str
+    kind: Literal["api-token"] = "api-token"
+
+
+@dataclass(frozen=True)
+class Writable:
+    """A directory that a service may write to."""
+
+    service: str
+    path: str
+    kind: Literal["writable"] = "writable"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A directory of a service whose content outlives its pods; `scope` says which pods share it."""
+
+    service: str
+    path: str
+    # Whether replicas share a volume does not change what may be written.
+    scope: str = field(compare=False)
+    kind: Literal["kept"] = "kept"
+
+
+@dataclass(frozen=True)
+class ServiceJob:
+    """A job of a service. What it may do are separate facts under the name of its workload."""
+
+    service: str
+    workload: str
+    # The schedule does not change what the job may do.
+    schedule: str = field(compare=False)
+    kind: Literal["service-job"] = "service-job"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry, or a path in one, that a rule allows images from."""
+
+    registry: str
+    rule: str
+    kind: Literal["registry"] = "registry"
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A trusted signer of images; `identity` identifies the key or the workflow."""
+
+    # The identity matters, not its name in the stack file.
+    name: str = field(compare=False)
+    identity: str
+    rule: str
+    kind: Literal["signer"] = "signer"
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """A namespace that no rule applies to."""
+
+    namespace: str
+    kind: Literal["unjudged"] = "unjudged"
+
+
+@dataclass(frozen=True)
+class RuleItem:
+    """One element of a rule's list parameter."""
+
+    rule: str
+    # A rule keeps its parameters when it moves to another tier.
+    tier: str = field(compare=False)
+    parameter: str
+    item: str
+    kind: Literal["rule-item"] = "rule-item"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service of the stack. What it may do are separate facts."""
+
+    service: str
+    # A service stays the same when another team takes it over.
+    team: str = field(compare=False)
+    kind: Literal["service"] = "service"
+
+
+@dataclass(frozen=True)
+class PlatformSetting:
+    """A setting of a platform layer, by its name in `zt.changes.directions.PLATFORM`."""
+
+    name: str
+    value: str
+    kind: Literal["platform-setting"] = "platform-setting"
+
+
+@dataclass(frozen=True)
+class ServiceSetting:
+    """A setting of a service, by its name in `zt.changes.directions.SERVICE`."""
+
+    service: str
+    name: str
+    value: str
+    kind: Literal["service-setting"] = "service-setting"
+
+
+@dataclass(frozen=True)
+class DatabaseSetting:
+    """A setting of Vault's connection to a database, by its name in `zt.changes.directions.DATABASE`."""
+
+    database: str
+    name: str
+    value: str
+    kind: Literal["database-setting"] = "database-setting"
+
+
+@dataclass(frozen=True)
+class RuleAction:
+    """The action of a rule on the stack: deny, warn, audit or off; on or off for a rule that validates nothing."""
+
+    rule: str
+    tier: str
+    value: str
+    kind: Literal["rule-action"] = "rule-action"
+
+
+@dataclass(frozen=True)
+class RuleText:
+    """A digest of an active rule, without its action and its parameters."""
+
+    rule: str
+    tier: str = field(compare=False)
+    value: str
+    kind: Literal["rule-text"] = "rule-text"
+
+
+@dataclass(frozen=True)
+class RuleParameter:
+    """A parameter with a single value of an active rule."""
+
+    rule: str
+    tier: str = field(compare=False)
+    parameter: str
+    value: str
+    kind: Literal["rule-parameter"] = "rule-parameter"
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """A service that is exempt from a rule; `value` is the first day on which the rule holds again."""
+
+    service: str
+    rule: str
+    tier: str = field(compare=False)
+    value: str
+    kind: Literal["exemption"] = "exemption"
+
+
+@dataclass(frozen=True)
+class ClearText:
+    """A port that accepts connections without a certificate; `value` is the first day on which it no longer does."""
+
+    service: str
+    port: int
+    value: str
+    kind: Literal["clear-text"] = "clear-text"
+
+
+@dataclass(frozen=True)
+class ApiException:
+    """A right that may lead to more than it says; `value` is the first day without it."""
+
+    service: str
+    right: str
+    value: str
+    kind: Literal["api-exception"] = "api-exception"
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A namespace of others that no rule applies to; `value` is the first day on which the rules hold there."""
+
+    namespace: str
+    value: str
+    kind: Literal["exclusion"] = "exclusion"
+
+
+Timed = ApiException | ClearText | Exclusion | Exemption
+Setting = Timed | PlatformSetting | ServiceSetting | DatabaseSetting | RuleAction | RuleText | RuleParameter
+Grant = (
+    Reach
+    | Egress
+    | OutsideHost
+    | Public
+    | VaultAccess
+    | DatabaseRight
+    | AuditDevice
+    | ApiRight
+    | ApiToken
+    | Writable
+    | Kept
+    | ServiceJob
+    | Registry
+    | Signer
+    | Unjudged
+    | RuleItem
+    | Service
+)
+Fact = Grant | Setting
+
+
+def key_of(setting: Setting) -> tuple[str, ...]:
+    """The key that a setting shares with the same setting of the other plan."""
+    return tuple(str(getattr(setting, f.name)) for f in fields(setting) if f.name not in ("tier", "value"))
+
+
+def text_of(grant: Grant) -> str:
+    """A grant as text in the JSON output."""
+    return " ".join(str(value) for value in astuple(grant)[:-1] if value != "")
+
+
+def covers(grant: Grant, other: Grant) -> bool:
+    """Whether a grant includes everything that another one allows."""
+    match grant, other:
+        case Reach(), Reach():
+            same = (grant.target, grant.port, grant.protocol) == (other.target, other.port, other.protocol)
+            return same and grant.source in (ANYTHING, other.source) and _requests_cover(grant, other)
+        case Public(), Public():
+            same = (grant.service, grant.port, grant.host) == (other.service, other.port, other.host)
+            # A prefix ends at a slash: /v1 covers /v1/users and not /v10.
+            return same and _below(other.path, grant.path)
+        case DatabaseRight(), DatabaseRight():
+            return replace(grant, name="") == replace(other, name="") and grant.name in (ANYTHING, other.name)
+        case Registry(), Registry():
+            return _below(other.registry, grant.registry)
+        case _:
+            return grant == other
+
+
+def _requests_cover(grant: Reach, other: Reach) -> bool:
+    # A path that ends in a star covers every path with that prefix.
+    below = grant.path.endswith("*") and other.path.startswith(grant.path[:-1])
+    return grant.method in ("", other.method) and (grant.path in ("", other.path) or below)
+
+
+def _below(path: str, parent: str) -> bool:
+    return f"{path.rstrip('/')}/".startswith(f"{parent.rstrip('/')}/")
+
+
+def needs(fact: Fact) -> str:
+    """What must be on in both plans for a difference to matter; empty if nothing has to be.
+
+    So a rule that goes off is one line of a diff, without a line for each of its parameters.
+    """
+    match fact:
+        case Registry() | Signer() | RuleItem() | Exemption():
+            return fact.rule
+        case Unjudged() | Exclusion():
+            return ANY_RULE
+        case Egress():
+            return NETWORK_POLICIES
+        case ClearText():
+            return STRICT
+        case ServiceSetting() if fact.name.startswith("token"):
+            return AUTHORIZATION
+        case _:
+            return ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two plans: its environment and its facts."""
+
+    environment: str
+    facts: frozenset[Annotated[Fact, Field(discriminator="kind")]]
+
+    def on(self) -> frozenset[str]:
+        """What is on, by the names of `needs`: rules, any rule at all, and the layers that restrict connections."""
+        rules = {fact.rule for fact in self.facts if isinstance(fact, RuleAction) and fact.value != "off"}
+        layers = {(NETWORK_POLICIES, "on"), (STRICT, "STRICT"), (AUTHORIZATION, "enforce")}
+        held = {name for name, value in layers if PlatformSetting(name, value) in self.facts}
+        return frozenset({*rules, *([ANY_RULE] if rules else []), *held})
+
+
+SIDE: TypeAdapter[Side] = TypeAdapter(Side)
+"""Reads and writes a side as JSON, since each side is computed in a separate process."""

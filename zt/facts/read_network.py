@@ -1,0 +1,152 @@
+"""Reads the facts of one service's network from the manifests that the program would create for it."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from components.kube.mesh_labels import HBONE_PORT, KUBELET_PROBES
+from components.kube.names import PLATFORM_NAMESPACES
+from components.service.args.service import SecureServiceArgs
+from components.service.manifests.authorization import authorization_policy, peer_authentication, request_authentication
+from components.service.manifests.egress import service_entries
+from components.service.manifests.network_policy import network_policy_spec
+from components.service.manifests.workload import service_spec
+from zt.facts.model import ANYTHING, ClearText, Egress, Fact, OutsideHost, Reach
+
+Manifest = dict[str, Any]
+Connection = tuple[str, int, str]
+"""The peer, the port and the protocol of a connection."""
+
+INTERNET = "the internet"
+_NAMESPACE = "kubernetes.io/metadata.name"
+
+
+def network_facts(name: str, args: SecureServiceArgs) -> Iterator[Fact]:
+    """Who may reach the service, what it may reach, and which of its ports accept plaintext."""
+    yield from _callers(name, args)
+    yield from outward_facts(name, args)
+    if authentication := peer_authentication(args):
+        days = {clear.port: clear.expires for clear in args.plaintext_ports}
+        yield from (ClearText(name, int(port), days[int(port)]) for port in authentication["spec"]["portLevelMtls"])
+
+
+def outward_facts(name: str, args: SecureServiceArgs) -> Iterator[Fact]:
+    """What the service may reach outside the other services. Calls are facts of the called service."""
+    yield from _egress(name, args)
+    for entry in service_entries(args):
+        for port in entry["spec"]["ports"]:
+            yield from (OutsideHost(name, host, port["number"], port["protocol"]) for host in entry["spec"]["hosts"])
+
+
+def token_settings(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
+    """The issuer of the token that a request from outside needs, and the claims that it must have."""
+    authentication = request_authentication(args)
+    if authentication is None:
+        yield "token", "off"
+        return
+    (rule,) = authentication["spec"]["jwtRules"]
+    yield "token", f"{rule['issuer']} ({rule.get('jwksUri', 'keys of the file')})"
+    claims = {"aud": rule["audiences"], **args.jwt.required_claims}
+    yield "token-claims", "; ".join(f"{claim}={'|'.join(sorted(values))}" for claim, values in sorted(claims.items()))
+
+
+def _callers(name: str, args: SecureServiceArgs) -> Iterator[Reach]:
+    """Who may reach the service: the peers that both its network policy and its authorization let through."""
+    everybody = [(ANYTHING, port["port"], "TCP") for port in service_spec(args)["ports"]]
+    network = everybody
+    if args.platform.network_policies:
+        allowed = _allowed(network_policy_spec(args).get("ingress", []), "from")
+        # Every stack lets the node probe its own pods.
+        network = [connection for connection in allowed if connection[0] not in KUBELET_PROBES]
+    rules = [Reach(peer, name, port, protocol) for peer, port, protocol in everybody]
+    if args.platform.mesh.authorization == "enforce":
+        rules = list(_rules(name, args))
+    for connection in network:
+        for rule in rules:
+            source = _both(connection[0], rule.source)
+            if source and _arrives(connection, rule) and not _door(source, args):
+                yield Reach(source, name, rule.port, rule.protocol, rule.method, rule.path)
+
+
+def _arrives(connection: Connection, rule: Reach) -> bool:
+    """Whether an allowed connection may be for the port of a rule. The tunnel's port leads to any port."""
+    _, port, protocol = connection
+    return port in (rule.port, HBONE_PORT) and protocol == rule.protocol
+
+
+def _both(network: str, identity: str) -> str:
+    """The peer that both the network and the mesh let through; empty if there is none."""
+    if ANYTHING in (network, identity):
+        return identity if network == ANYTHING else network
+    whole_namespace = network.endswith(f"/{ANYTHING}") and identity.startswith(network[:-1])
+    return identity if whole_namespace or network == identity else ""
+
+
+def _door(peer: str, args: SecureServiceArgs) -> bool:
+    """Whether a peer is the gateway of a public service, whose paths are `Public` facts."""
+    return args.public and peer.partition("/")[0] == args.platform.ingress.gateway.namespace
+
+
+def _rules(name: str, args: SecureServiceArgs) -> Iterator[Reach]:
+    """The connections that the mesh allows, one for each source, port, method and path."""
+    policy = authorization_policy(args)
+    rules = cast("list[Manifest]", policy["spec"].get("rules", [])) if policy else []
+    for rule in rules:
+        sources = [peer for source in rule.get("from", [{"source": {}}]) for peer in _sources(source["source"])]
+        for to in cast("list[Manifest]", rule["to"]):
+            operation: Manifest = to["operation"]
+            for source in sources:
+                for port in operation["ports"]:
+                    for method in operation.get("methods", [""]):
+                        for path in operation.get("paths", [""]):
+                            yield Reach(source, name, int(port), "TCP", method, path)
+
+
+def _sources(source: Manifest) -> list[str]:
+    """The peers of a source: its identities or its networks."""
+    # A principal is <trust domain>/ns/<namespace>/sa/<account>, and the account has the name of its service.
+    principals = [re.sub(r".*/ns/([^/]+)/sa/([^/]+)", r"\1/\2", text) for text in source.get("principals", [])]
+    return principals or source.get("ipBlocks", [ANYTHING])
+
+
+def _egress(name: str, args: SecureServiceArgs) -> Iterator[Egress]:
+    """Where a service may connect to outside the other services. What all services may reach is one fact."""
+    if not args.platform.network_policies:
+        return
+    shared = {*PLATFORM_NAMESPACES, args.platform.mesh.collector.namespace}
+    called = {(c.service.namespace, c.service.name, port) for c in args.calls for port in (c.port, HBONE_PORT)}
+    for peer, port, protocol in _allowed(network_policy_spec(args).get("egress", []), "to"):
+        callee = (*peer.split("/"), port)
+        if callee in called:
+            continue
+        everybody = peer.partition("/")[0] in shared
+        yield Egress(ANYTHING if everybody else name, "anything" if peer == ANYTHING else peer, port, protocol)
+
+
+def _allowed(rules: Sequence[Manifest], side: str) -> Iterator[Connection]:
+    for rule in rules:
+        peers = [_peer(peer) for peer in rule.get(side, [])] or [ANYTHING]
+        ports: list[Manifest] = rule.get("ports") or [{"port": 0}]
+        for peer in peers:
+            for port in ports:
+                yield peer, port["port"], port.get("protocol", "TCP")
+
+
+def _peer(peer: Manifest) -> str:
+    """A peer of a network policy: a network, the internet, a service, pods of a namespace, or anything."""
+    if "ipBlock" in peer:
+        block: Manifest = peer["ipBlock"]
+        everything = ipaddress.ip_network(block["cidr"]).prefixlen == 0
+        return INTERNET if everything and block.get("except") else block["cidr"]
+    namespace = _labels(peer, "namespaceSelector").get(_NAMESPACE, ANYTHING)
+    labels = _labels(peer, "podSelector")
+    if set(labels) == {"app"}:
+        return f"{namespace}/{labels['app']}"
+    pods = ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or ANYTHING
+    return ANYTHING if namespace == pods == ANYTHING else f"{namespace}/{pods}"
+
+
+def _labels(peer: Manifest, selector: str) -> dict[str, str]:
+    chosen = cast("Manifest", peer.get(selector) or {})
+    return cast("dict[str, str]", chosen.get("matchLabels") or {})

@@ -1,0 +1,175 @@
+"""Reads the facts of one service from the manifests that the program would create for it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+from components.ingress.terms import HSTS
+from components.kube.names import TOKEN_AUDIENCE
+from components.kyverno.library import Library
+from components.service.args.jobs import JobArgs
+from components.service.args.service import SecureServiceArgs
+from components.service.file.kubernetes_api import leading_on, right_text
+from components.service.manifests.job import job_spec, workload_of
+from components.service.manifests.route import ingress_manifest, public_url, route_spec
+from components.service.manifests.vault import reaches_vault, uses_vault, vault_policy
+from components.service.manifests.workload import role_rules, workload_spec
+from zt.facts.model import (
+    ANYTHING,
+    ApiException,
+    ApiRight,
+    ApiToken,
+    DatabaseRight,
+    Exemption,
+    Fact,
+    Kept,
+    Public,
+    Service,
+    ServiceJob,
+    ServiceSetting,
+    VaultAccess,
+    Writable,
+)
+from zt.facts.read_network import network_facts, outward_facts, token_settings
+from zt.facts.read_workload import workload_settings
+
+Manifest = dict[str, Any]
+
+_SCOPES = ("each of its pods by itself", "all of its pods together")
+_POLICY = re.compile(r'path "([^"]+)" \{\s*capabilities = \[([^\]]*)\]')
+
+
+def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
+    """Every fact of one service."""
+    name = f"{args.namespace}/{args.name}"
+    deployment = workload_spec(args)
+    yield Service(name, args.team)
+    yield from network_facts(name, args)
+    yield from _public(name, args)
+    yield from _vault(name, args)
+    yield from _database(name, args)
+    yield from _api(name, args, deployment)
+    yield from (Writable(name, path) for path in dict.fromkeys(args.writable))
+    yield from (Kept(name, volume.path, _SCOPES[volume.shared]) for volume in args.volumes)
+    settings = (*_settings(args, deployment), *workload_settings(args, deployment))
+    yield from (ServiceSetting(name, key, value) for key, value in settings)
+    for job in args.jobs:
+        yield from _job(name, args, job)
+    for exception in args.exceptions:
+        yield Exemption(name, exception.rule, library.rule(exception.rule).tier, exception.expires)
+
+
+def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
+    """What a job may do. It has its own identity, so its facts stand under the name of its workload."""
+    workload = workload_of(args, job)
+    name = f"{workload.namespace}/{workload.name}"
+    yield ServiceJob(service, name, job.schedule)
+    yield from outward_facts(name, workload)
+    yield from _vault(name, workload)
+    yield from _database(name, workload)
+    pod = job_spec(args, job)["template"]["spec"]
+    for container in pod["containers"]:
+        yield from (
+            ServiceSetting(name, key, value) for key, value in _hardening(_section(container, "securityContext"))
+        )
+
+
+def _section(manifest: Manifest, key: str) -> Manifest:
+    return cast("Manifest", manifest.get(key) or {})
+
+
+def _public(name: str, args: SecureServiceArgs) -> Iterator[Public]:
+    if not args.public:
+        return
+    if args.platform.ingress.route == "ingress":
+        for rule in ingress_manifest(args)["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                yield Public(name, path["backend"]["service"]["port"]["number"], rule["host"], path["path"])
+        return
+    route = route_spec(args)
+    for rule in route["rules"]:
+        paths = [_matched_path(match) for match in rule.get("matches", [])] or ["/"]
+        ports = [backend["port"] for backend in rule["backendRefs"]]
+        yield from (Public(name, port, h, path) for h in route["hostnames"] for path in paths for port in ports)
+
+
+def _matched_path(match: Manifest) -> str:
+    """The path that a match of an HTTPRoute or of a GRPCRoute lets through, and all below it."""
+    if "path" in match:
+        return match["path"]["value"]
+    return "/".join(
+        ["", match["method"]["service"], *([match["method"]["method"]] if "method" in match["method"] else [])]
+    )
+
+
+def _vault(name: str, args: SecureServiceArgs) -> Iterator[VaultAccess]:
+    if not uses_vault(args):
+        return
+    for path, capabilities in _POLICY.findall(vault_policy(args)):
+        yield from (VaultAccess(name, capability, path) for capability in re.findall(r'"([^"]+)"', capabilities))
+
+
+def _database(name: str, args: SecureServiceArgs) -> Iterator[DatabaseRight]:
+    database = args.database
+    for grant in database.grants:
+        tables = [ANYTHING] if grant.all_tables else grant.tables
+        rights = [(privilege, "table", table) for privilege in grant.privileges for table in tables]
+        sequences = [ANYTHING] if grant.all_sequences else grant.sequences
+        for privilege, kind, relation in (*rights, *(("USAGE", "sequence", sequence) for sequence in sequences)):
+            yield DatabaseRight(name, database.connection, privilege, kind, grant.schema, relation)
+
+
+def _api(name: str, args: SecureServiceArgs, deployment: Manifest) -> Iterator[Fact]:
+    for rule in role_rules(args):
+        for group in rule["apiGroups"]:
+            resources = [f"{resource}.{group}" if group else resource for resource in rule["resources"]]
+            yield from (ApiRight(name, verb, resource) for resource in resources for verb in rule["verbs"])
+    for timed in (rule for rule in args.kubernetes_api if rule.expires):
+        beyond = leading_on(timed.api_groups, timed.resources, timed.verbs)
+        yield from (ApiException(name, right_text(right), timed.expires) for right in beyond)
+    pod = deployment["template"]["spec"]
+    sources: list[Manifest] = [s for v in pod.get("volumes", []) for s in v.get("projected", {}).get("sources", [])]
+    tokens: list[Manifest] = [source["serviceAccountToken"] for source in sources if "serviceAccountToken" in source]
+    if pod.get("automountServiceAccountToken", True) or any(t.get("audience") != TOKEN_AUDIENCE for t in tokens):
+        yield ApiToken(name)
+
+
+def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[str, str]]:
+    yield "image", args.image
+    yield "team", args.team
+    yield "protocol", args.protocol
+    yield "user", str(args.run_as_user)
+    if args.database.connection:
+        yield "database", args.database.connection
+        yield "database-ttl", str(args.database.ttl)
+        yield "database-max-ttl", str(args.database.max_ttl)
+    if args.public:
+        yield "public-scheme", public_url(args).partition(":")[0]
+        yield from _limits(args)
+        yield from token_settings(args)
+    if args.secrets:
+        yield "secrets", "Vault" if reaches_vault(args) else "a Kubernetes Secret"
+    for container in deployment["template"]["spec"]["containers"]:
+        yield from _hardening(_section(container, "securityContext"))
+
+
+def _limits(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
+    limits = args.limits
+    yield "door-requests", f"{3600 * limits.requests / limits.seconds:.0f}" if limits.requests else "unlimited"
+    yield "door-bytes", str(limits.max_request_bytes or "unlimited")
+    if args.platform.ingress.route == "ingress":
+        yield "door-annotations", ", ".join(f"{name}: {text}" for name, text in sorted(limits.annotations.items()))
+    else:
+        headers = dict(limits.headers)
+        yield "door-hsts", headers.pop(HSTS, "").partition(";")[0].removeprefix("max-age=") or "0"
+        yield "door-headers", ", ".join(f"{name}: {text}" for name, text in sorted(headers.items())) or "none"
+
+
+def _hardening(context: Manifest) -> Iterator[tuple[str, str]]:
+    # The defaults of Kubernetes for absent fields.
+    assumed = {"runAsNonRoot": False, "readOnlyRootFilesystem": False, "allowPrivilegeEscalation": True}
+    for key, value in {**assumed, "privileged": False}.items():
+        yield key, str(context.get(key, value)).lower()
+    dropped = cast("list[str]", _section(context, "capabilities").get("drop", []))
+    yield "capabilities", ", ".join(dropped) or "none"
+    yield "seccomp", str(_section(context, "seccompProfile").get("type", "Unconfined"))

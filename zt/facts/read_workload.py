@@ -1,0 +1,52 @@
+"""Reads the settings of a service's workload that a security diff compares."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from components.service.args.service import SecureServiceArgs
+
+Manifest = dict[str, Any]
+
+
+def workload_settings(args: SecureServiceArgs, workload: Manifest) -> Iterator[tuple[str, str]]:
+    """The name and the value of each setting. Every service has all of them."""
+    container: Manifest = workload["template"]["spec"]["containers"][0]
+    scaling = args.autoscaling
+    yield "pods", str(args.smallest)
+    by_load = f"{scaling.minimum} to {scaling.maximum} pods at {scaling.cpu} % of the CPU request"
+    yield "scaling", by_load if scaling.maximum else "off"
+    yield "probes", "; ".join(_probes(container, args.port))
+    yield "resources", "; ".join(_amounts(cast("Mapping[str, Mapping[str, str]]", container["resources"])))
+    yield "storage", _listed(f"{v.name} {v.size} of class {v.storage_class or 'default'}" for v in args.volumes)
+    yield "command", " ".join([*args.command, *args.arguments]) or "the image's own"
+    yield "environment", _listed(f"{entry['name']}={entry['value']}" for entry in container.get("env", []))
+    yield "configuration", f"digest {args.config.digest} at {args.config.path}" if args.config.path else "none"
+    bundle = args.ca_bundle
+    yield "authorities", f"ConfigMap {bundle.config_map} ({bundle.key})" if bundle.config_map else "the image"
+    yield "schedule", _listed(f"{job.name} at {job.schedule or 'each release'}" for job in args.jobs)
+
+
+def _probes(container: Manifest, port: int) -> Iterator[str]:
+    for kind in ("readiness", "liveness", "startup"):
+        probe = cast("Manifest | None", container.get(f"{kind}Probe"))
+        if probe:
+            times = f"{probe.get('initialDelaySeconds', 0)}+{probe['failureThreshold']}x{probe['periodSeconds']} s"
+            yield f"{kind} {_way(probe, port)} in {times}"
+
+
+def _way(probe: Manifest, port: int) -> str:
+    if "exec" in probe:
+        return " ".join(probe["exec"]["command"])
+    check: Manifest = probe.get("httpGet") or probe["tcpSocket"]
+    way = f"GET {check['path']}" if "path" in check else "a connection"
+    # The service's port is left out: a change of it is a separate difference.
+    return way if check["port"] == port else f"{way} at port {check['port']}"
+
+
+def _amounts(resources: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    for kind, amounts in resources.items():
+        yield f"{kind} {', '.join(f'{name} {amount}' for name, amount in amounts.items())}"
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(texts) or "none"

@@ -1,0 +1,1 @@
+"""`zt new`: writes the file of a service, unless the program would refuse it."""

@@ -1,0 +1,192 @@
+"""The outcome of a new service file on a stack: objects, Vault paths and access, from the program's plan."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.kube.manifest import Manifest
+from components.kube.names import KYVERNO_NAMESPACE
+from components.kyverno.library import load_library
+from components.program.plan import plan
+from components.program.stack import Stack
+from components.service.args.jobs import JobArgs
+from components.service.args.service import SecureServiceArgs
+from components.service.file.directory import parse_service
+from components.service.file.jobs import job_name
+from components.service.file.storage import claim_name
+from components.service.manifests.authorization import authorization_policy
+from components.service.manifests.external_secrets import copies_exception
+from components.service.manifests.job import workload_of
+from components.service.manifests.network_policy import challenge_policy, mesh_objects
+from components.service.manifests.route import route_kind
+from components.service.manifests.storage import config_name
+from components.service.manifests.vault import copied, uses_vault
+from components.service.manifests.workload import workload_kind
+from zt.changes.compare import Change, changes
+from zt.facts.model import Reach, Side
+from zt.facts.read import facts_of, stack_of
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that is created: its kind, its name or path, and a note."""
+
+    kind: str
+    name: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a file. `closed` says that nobody may reach the service yet."""
+
+    file: str
+    text: str
+    stack: str
+    service: str
+    objects: Sequence[Item]
+    vault: Sequence[Item]
+    access: Sequence[Change]
+    closed: bool
+
+
+def outcome(project: Path, stack: str, file: str, text: str) -> Outcome:
+    """Plan the stack without the file and with it. Raises `ConfigError` for what the program would refuse."""
+    before, after = stack_of(project, stack), _stack_with(project, stack, file, text)
+    spec = parse_service(text, file).spec
+    old, new = _side(before), _side(after)
+    args = next(args for args in plan(after).services if (args.namespace, args.name) == (spec.namespace, spec.name))
+    name = f"{spec.namespace}/{spec.name}"
+    return Outcome(
+        file=file,
+        text=text,
+        stack=stack,
+        service=name,
+        objects=tuple(objects(args, new_namespace=spec.namespace not in before.namespaces)),
+        vault=tuple(vault_items(args)),
+        access=changes(old, new),
+        closed=not any(isinstance(fact, Reach) and fact.target == name for fact in new.facts) and not args.public,
+    )
+
+
+def _side(stack: Stack) -> Side:
+    return Side(stack.settings.environment, frozenset(facts_of(stack, plan(stack), load_library())))
+
+
+def _stack_with(project: Path, stack: str, file: str, text: str) -> Stack:
+    """The stack as a run would read it with the new file, which is written only into a temporary copy."""
+    with tempfile.TemporaryDirectory(prefix="zt-new-") as temporary:
+        copy = Path(temporary)
+        for path in project.glob("Pulumi.*.yaml"):
+            shutil.copyfile(path, copy / path.name)
+        (copy / "services").mkdir()
+        for path in (project / "services").glob("*.yaml"):
+            shutil.copyfile(path, copy / "services" / path.name)
+        (copy / file).write_text(text, encoding="utf-8")
+        return stack_of(copy, stack)
+
+
+def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
+    """The Kubernetes objects of a service, in the order of `SecureService`. A unit test compares the two."""
+    name, platform = f"{args.namespace}/{args.name}", args.platform
+    if new_namespace:
+        yield Item("Namespace", args.namespace, "new")
+    yield Item("ServiceAccount", name, "no token mounted")
+    if args.kubernetes_api:
+        yield Item("Role", name)
+        yield Item("RoleBinding", name)
+    if args.secrets and not uses_vault(args):
+        yield Item("Secret", name, "marked insecure: this stack has no Vault")
+    yield from _copies(args)
+    if platform.network_policies:
+        yield from _network(args, name)
+    if policy := authorization_policy(args):
+        dry_run = "istio.io/dry-run" in policy["metadata"].get("annotations", {})
+        yield Item("AuthorizationPolicy", name, "dry run" if dry_run else "")
+    yield from (Item(manifest["kind"], _named(manifest)) for manifest in mesh_objects(args))
+    yield from _storage(args)
+    yield from _exceptions(args)
+    for job in args.jobs:
+        yield from _job(args, job)
+    scaling = args.autoscaling
+    count = f"{scaling.minimum} to {scaling.maximum}" if scaling.maximum else str(args.replicas)
+    kept = "; ".join(f"{v.path}: {v.size} that each keeps" for v in args.volumes if not v.shared)
+    yield Item(workload_kind(args), name, f"{count} x {args.image}" + (f"; {kept}" if kept else ""))
+    yield Item("Service", name, f"port {args.port}, {args.protocol}")
+    if args.smallest > 1:
+        yield Item("PodDisruptionBudget", name)
+    if scaling.maximum:
+        yield Item("HorizontalPodAutoscaler", name, f"at {scaling.cpu} % of the CPU request")
+    if args.public:
+        yield Item("Ingress" if platform.ingress.route == "ingress" else route_kind(args), name, args.host)
+
+
+def _network(args: SecureServiceArgs, name: str) -> Iterator[Item]:
+    yield Item("NetworkPolicy", name, "everything else is closed")
+    if challenge := challenge_policy(args):
+        yield Item("NetworkPolicy", _named(challenge), "the controller reaches the answer to an ACME challenge")
+
+
+def _named(manifest: Manifest) -> str:
+    return f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
+
+
+def _exceptions(args: SecureServiceArgs) -> Iterator[Item]:
+    yield from (Item("PolicyException", f"{KYVERNO_NAMESPACE}/{args.key}.{e.rule}") for e in args.exceptions)
+    if exception := copies_exception(args):
+        yield Item("PolicyException", _named(exception), "for the copies of its secrets alone")
+
+
+def _copies(args: SecureServiceArgs) -> Iterator[Item]:
+    if not (copied(args) and args.secrets):
+        return
+    name = f"{args.namespace}/{args.name}"
+    yield Item("Role", f"{name}.external-secrets", "what the operator may do for it")
+    yield Item("RoleBinding", f"{name}.external-secrets")
+    yield Item("SecretStore", name, "its own role in Vault")
+    for secret in args.secrets:
+        yield Item("ExternalSecret", f"{name}.{secret.name}", "a copy in a Kubernetes Secret")
+
+
+def _storage(args: SecureServiceArgs) -> Iterator[Item]:
+    if args.config.path:
+        files = ", ".join(sorted(args.config.files))
+        yield Item("ConfigMap", f"{args.namespace}/{config_name(args.name)}", f"{args.config.path}: {files}")
+    for volume in args.volumes:
+        if volume.shared:
+            claim = f"{args.namespace}/{claim_name(args.name, volume.name)}"
+            yield Item("PersistentVolumeClaim", claim, f"{volume.path}: {volume.size} that all share")
+
+
+def _job(args: SecureServiceArgs, job: JobArgs) -> Iterator[Item]:
+    name = f"{args.namespace}/{job_name(args.name, job.name)}"
+    yield Item("ServiceAccount", name, "no token mounted")
+    yield from _copies(workload_of(args, job))
+    if args.platform.network_policies:
+        yield Item("NetworkPolicy", name, "everything else is closed")
+    yield from (Item(manifest["kind"], _named(manifest)) for manifest in mesh_objects(workload_of(args, job)))
+    yield (
+        Item("CronJob", name, f"at {job.schedule}, UTC") if job.schedule else Item("Job", name, "once for each change")
+    )
+
+
+def vault_items(args: SecureServiceArgs) -> Iterator[Item]:
+    """A service's policies, roles and paths in Vault. None on a stack without Vault."""
+    if not uses_vault(args):
+        return
+    platform = args.platform
+    jobs = [workload_of(args, job) for job in args.jobs]
+    for reader in (args, *(job for job in jobs if uses_vault(job))):
+        yield Item(
+            "policy", reader.key, "reads its own paths only" if reader is args else "reads what its job asks for only"
+        )
+        yield Item(
+            "role", f"auth/{platform.vault.auth_path}/role/{reader.key}", f"for the service account {reader.name} alone"
+        )
+    for secret in args.secrets:
+        path = f"{platform.vault.kv_mount}/data/{args.secret_path(secret.name)}"
+        yield Item("secret", path, f"/vault/secrets/{secret.file} in the pod")
+    if args.database.connection:
+        yield Item("database role", args.database_path, f"/vault/secrets/{args.database.file} in the pod")

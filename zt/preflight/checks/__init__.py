@@ -1,0 +1,32 @@
+"""The checks of `zt preflight`, one module for each theme."""
+
+from zt.preflight.checks import (
+    api_server,
+    charts,
+    images,
+    namespaces,
+    network_plugin,
+    nodes,
+    operators,
+    public,
+    rights,
+    storage,
+    vault,
+    vault_servers,
+)
+
+THEMES = (
+    api_server.THEME,
+    rights.THEME,
+    nodes.THEME,
+    network_plugin.THEME,
+    storage.THEME,
+    namespaces.THEME,
+    operators.THEME,
+    vault.THEME,
+    vault_servers.THEME,
+    charts.THEME,
+    images.THEME,
+    public.THEME,
+)
+"""All themes, in the order in which they are shown."""

@@ -1,0 +1,86 @@
+"""The API server: its version, what it serves, and its clock."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
+from zt.preflight.session import Session
+
+OLDEST = (1, 30)
+"""ValidatingAdmissionPolicies are served as v1 from here on."""
+NEWEST = (1, 36)
+"""The version that the pinned charts are tested with."""
+ADMISSION = "admissionregistration.k8s.io/v1"
+WARN_SECONDS, FAIL_SECONDS = 60, 300
+_VERSION = "/version"
+_RUNS_DENYING_RULES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+
+
+def _version(session: Session) -> Iterable[Line]:
+    about = "version of the API server"
+    text = str(session.cluster.get(_VERSION).body.get("gitVersion", ""))
+    numbers = re.match(r"v(\d+)\.(\d+)", text)
+    if numbers is None:
+        yield not_checked(about, f"it says no version: {text or 'nothing'}")
+        return
+    version = (int(numbers[1]), int(numbers[2]))
+    if version < OLDEST:
+        yield fails(about, text, f"upgrade the cluster to {_text(OLDEST)} or newer")
+    elif version > NEWEST:
+        fix = "take a newer release of this program, or try it on a cluster for tests first"
+        yield warns(about, f"{text}; the charts are tested up to {_text(NEWEST)}", fix)
+    else:
+        yield ok(about, text)
+
+
+def _text(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _admission(session: Session) -> Iterable[Line]:
+    about = f"ValidatingAdmissionPolicy in {ADMISSION}"
+    missing = [kind for kind in _RUNS_DENYING_RULES if kind not in session.cluster.kinds(ADMISSION)]
+    if missing:
+        fix = f"upgrade the cluster to {_text(OLDEST)} or newer, or take `--runtime-config` of its API server back"
+        yield fails(about, f"{', '.join(missing)} not served", fix)
+    else:
+        yield ok(about, "served")
+
+
+def _needs_admission(session: Session) -> bool:
+    return session.planned.policies is not None or bool(session.created.of(_RUNS_DENYING_RULES[0]))
+
+
+def _clock(session: Session) -> Iterable[Line]:
+    answer = session.cluster.get(_VERSION)
+    yield clock_line("clock of the API server", answer.headers.get("date", ""), session.outside.now())
+
+
+def clock_line(about: str, date: str, here: datetime) -> Line:
+    """The line about a server's clock, by the date of its answer and the time here."""
+    try:
+        there = parsedate_to_datetime(date)
+    except (TypeError, ValueError):
+        return not_checked(about, "its answer has no date")
+    if there.tzinfo is None:
+        there = there.replace(tzinfo=UTC)
+    seconds = round((there - here).total_seconds())
+    found = f"{abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} this machine's"
+    fix = "let the time service (chrony, systemd-timesyncd) of this machine and of the server set both clocks"
+    if abs(seconds) > FAIL_SECONDS:
+        return fails(about, f"{found}: tokens and certificates are refused", fix)
+    if abs(seconds) > WARN_SECONDS:
+        return warns(about, found, fix)
+    return ok(about, "as here" if abs(seconds) <= 1 else found)
+
+
+THEME = Theme(
+    "API server",
+    (
+        Check("version", "version of the API server", _version),
+        Check("admission-policies", "kinds of admission", _admission, _needs_admission),
+        Check("clock", "clock of the API server", _clock),
+    ),
+)

@@ -1,0 +1,121 @@
+"""What public hosts need beside the cluster: an issuer, names that lead to the gateway, an address."""
+
+from collections.abc import Iterable
+
+from components.ingress.issuers import AcmeIssuer
+from components.kube.names import ACME_SERVERS, CERT_MANAGER_NAMESPACE
+from zt.cluster.manifest import part
+from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
+from zt.preflight.session import Session
+from zt.preflight.web import Request, UnreachedError, UntrustedError
+
+_AUTOSCALER = "HorizontalPodAutoscaler"
+_METRICS = "metrics.k8s.io/v1beta1"
+# Domains that stand for others in documents, and that no issuer takes an address of.
+_PLACEHOLDERS = ("example.com", "example.net", "example.org")
+
+
+def _acme(session: Session) -> AcmeIssuer | None:
+    issuer = session.planned.ingress.issuer
+    return issuer if isinstance(issuer, AcmeIssuer) else None
+
+
+def _directory(session: Session) -> Iterable[Line]:
+    issuer = _acme(session)
+    address = (issuer.directory or ACME_SERVERS[issuer.name]) if issuer else ""
+    about = "directory of the ACME server"
+    server = session.stack.settings.ingress.acme_server
+    fix = "open the way to it from the cluster's nodes, too"
+    fix += f", or correct ingress.acmeServer in {session.file}" if server else ""
+    authority = (server.ca_bundle_file or "") if server else ""
+    try:
+        reply = session.outside.web(Request(address, authority=authority))
+    except UntrustedError as error:
+        found = f"the certificate of {address} is not trusted: {error}"
+        yield fails(about, found, f"set ingress.acmeServer.caBundleFile in {session.file}")
+        return
+    except UnreachedError as error:
+        yield fails(about, f"{address} does not answer: {error}", fix)
+        return
+    if "newAccount" in reply.json:
+        yield ok(about, f"{address} answers here; cert-manager asks it from the cluster")
+    else:
+        yield fails(about, f"{address} is no ACME directory: {reply.status}", fix)
+
+
+def _email(session: Session) -> Iterable[Line]:
+    issuer = _acme(session)
+    email = issuer.email if issuer else ""
+    domain = email.rpartition("@")[2].lower()
+    about = "mail address of the ACME account"
+    if domain in _PLACEHOLDERS and session.stack.settings.ingress.acme_server is None:
+        found = f"{email}: Let's Encrypt refuses {domain}, so no certificate is issued"
+        yield fails(about, found, f"set ingress.acmeEmail in {session.file} to your own")
+    else:
+        yield ok(about, email)
+
+
+def _hosts(session: Session) -> Iterable[Line]:
+    for host in dict.fromkeys(host for spec in session.stack.public for host in spec.hosts):
+        about = f"DNS name {host}"
+        if addresses := session.outside.resolve(host):
+            yield ok(about, f"leads to {', '.join(addresses)}")
+        else:
+            fix = "let it lead to the gateway's address, once `pulumi up` has made that"
+            yield warns(about, "leads nowhere yet: the issuer cannot prove it", fix)
+
+
+def _load_balancer(session: Session) -> Iterable[Line]:
+    namespace = session.planned.ingress.gateway_namespace
+    why = "only a Service shows whether it gets an address"
+    yield not_checked(
+        "an address for the gateway's Service of type LoadBalancer",
+        why,
+        f"after `pulumi up`: kubectl get service --namespace {namespace}; docs/how-to/clusters.md says what kind needs",
+    )
+
+
+def _metrics(session: Session) -> Iterable[Line]:
+    about = f"metrics for autoscaling ({_METRICS})"
+    users = [f"{each.namespace}/{each.name}" for each in session.created.of(_AUTOSCALER)]
+    users += ["istiod"] if session.planned.mesh and session.planned.mesh.autoscaling else []
+    if session.cluster.kinds(_METRICS):
+        yield ok(about, f"served, for {', '.join(users)}")
+    else:
+        fix = (
+            "install the metrics server: helm install metrics-server metrics-server --namespace kube-system "
+            "--repo https://kubernetes-sigs.github.io/metrics-server/"
+        )
+        yield fails(about, f"not served: {', '.join(users)} would keep the least number of pods", fix)
+
+
+def _scales(session: Session) -> bool:
+    mesh = session.planned.mesh
+    return bool(session.created.of(_AUTOSCALER)) or bool(mesh and mesh.autoscaling)
+
+
+def _ca(session: Session) -> Iterable[Line]:
+    settings = session.stack.settings.ingress.ca
+    name = settings.key_pair if settings else ""
+    about = f"Secret {CERT_MANAGER_NAMESPACE}/{name} with the authority of the issuer"
+    secret = session.cluster.found(f"/api/v1/namespaces/{CERT_MANAGER_NAMESPACE}/secrets/{name}")
+    absent = [key for key in ("tls.crt", "tls.key") if key not in part(secret or {}, "data")]
+    if absent:
+        found = f"it has no {', '.join(absent)}" if secret else "there is none: the issuer signs nothing"
+        create = f"kubectl create secret tls {name} --namespace {CERT_MANAGER_NAMESPACE} --cert=ca.crt --key=ca.key"
+        yield (fails if secret else warns)(about, found, f"{create}, once the namespace is there")
+    else:
+        yield ok(about, "it has tls.crt and tls.key")
+
+
+THEME = Theme(
+    "public hosts",
+    (
+        Check("acme-directory", "directory of the ACME server", _directory, lambda s: _acme(s) is not None),
+        Check("acme-email", "mail address of the ACME account", _email, lambda s: _acme(s) is not None),
+        Check("issuer-ca", "authority of the issuer", _ca, lambda s: s.stack.settings.ingress.ca is not None),
+        Check("dns", "DNS names of public hosts", _hosts, lambda s: bool(s.stack.public)),
+        Check("load-balancer", "an address for the gateway", _load_balancer, lambda s: bool(s.created.of("Gateway"))),
+        Check("metrics", "metrics for autoscaling", _metrics, _scales),
+    ),
+)

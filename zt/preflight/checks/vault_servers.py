@@ -1,0 +1,137 @@
+"""What Vault's own pods need before they start: their certificate, and the key of their seal."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from components.kube.names import VAULT_NAMESPACE, VAULT_RELEASE
+from components.vault.values import ServerArgs
+from zt.cluster.manifest import part
+from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
+from zt.preflight.server_certificate import end_of, faults
+from zt.preflight.session import Session
+
+_KEYS = ("tls.crt", "tls.key", "ca.crt")
+_STATIC_BYTES = 32
+# By which annotation of the service account a cloud gives the pods the seal's key.
+_IDENTITY = {
+    "awskms": "eks.amazonaws.com/role-arn (IRSA), unless a Pod Identity association is made",
+    "gcpckms": "iam.gke.io/gcp-service-account, unless the key is granted to the principal of the account",
+    "azurekeyvault": "azure.workload.identity/client-id",
+}
+
+
+def _server(session: Session) -> ServerArgs:
+    vault = session.planned.vault
+    return vault.server if vault and vault.server else ServerArgs()
+
+
+def _certificate(session: Session) -> Iterable[Line]:
+    name = _server(session).tls_secret
+    about = f"Secret {VAULT_NAMESPACE}/{name} with the certificate of Vault"
+    if _made_by_the_stack(session, name):
+        yield ok(about, "the stack makes it")
+        return
+    data = _data(session, name)
+    names = required_names(session)
+    create = (
+        f"kubectl create secret generic {name} --namespace {VAULT_NAMESPACE} --from-file=tls.crt --from-file=tls.key "
+        f"--from-file=ca.crt, with a certificate for {', '.join(names)}"
+    )
+    if data is None:
+        missing = _namespace_missing(session)
+        yield fails(about, "there is none: no pod of Vault starts", f"{missing}{create}")
+        return
+    if absent := [key for key in _KEYS if not data.get(key)]:
+        yield fails(about, f"it has no {', '.join(absent)}", create)
+        return
+    problems = list(faults(data["tls.crt"], data["tls.key"], data["ca.crt"], names, session.outside.now()))
+    renew = f"kubectl delete secret {name} --namespace {VAULT_NAMESPACE}; {create}"
+    for problem in problems:
+        yield (warns if problem.warns else fails)(about, problem.text, renew)
+    if not problems:
+        yield ok(about, f"for {', '.join(names)}, until {end_of(data['tls.crt']):%Y-%m-%d}")
+
+
+def _made_by_the_stack(session: Session, name: str) -> bool:
+    """Whether the program creates the Secret itself, or a Certificate whose Secret it is."""
+    return any(
+        each.namespace == VAULT_NAMESPACE
+        and (
+            (each.kind == "Secret" and each.name == name)
+            or (each.kind == "Certificate" and each.manifest["spec"].get("secretName") == name)
+        )
+        for each in session.created.objects
+    )
+
+
+def required_names(session: Session) -> tuple[str, ...]:
+    """The names by which pods, replicas, probes and the deployer reach Vault's servers."""
+    replicas = [f"{VAULT_RELEASE}-{number}.{VAULT_RELEASE}-internal" for number in range(_server(session).replicas)]
+    host = urlsplit(session.stack.settings.vault.address or "").hostname or ""
+    names = (f"{VAULT_RELEASE}.{VAULT_NAMESPACE}.svc", *replicas, "127.0.0.1", *([host] if host else []))
+    return tuple(dict.fromkeys(names))
+
+
+def _namespace_missing(session: Session) -> str:
+    """The command that makes the namespace of the Secret first, marked as the stack's; empty when it is there."""
+    if session.cluster.found(f"/api/v1/namespaces/{VAULT_NAMESPACE}") is not None:
+        return ""
+    return f"kubectl create namespace {VAULT_NAMESPACE}; "
+
+
+def _data(session: Session, name: str) -> Mapping[str, bytes] | None:
+    """The decoded values of a Secret in Vault's namespace, which are shown nowhere; `None` if there is none."""
+    secret = session.cluster.found(f"/api/v1/namespaces/{VAULT_NAMESPACE}/secrets/{name}")
+    return None if secret is None else {key: _decoded(value) for key, value in part(secret, "data").items()}
+
+
+def _decoded(value: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (ValueError, binascii.Error):
+        return b""
+
+
+def _seal(session: Session) -> Iterable[Line]:
+    server, about = _server(session), "seal of Vault"
+    if not server.seal_type:
+        # With vault.bootstrap or several replicas the stack file is refused without one.
+        yield warns(about, "none: whoever restarts a pod of Vault unseals it by hand", f"vault.seal in {session.file}")
+    elif server.seal_secret:
+        yield _seal_secret(session, server, f"Secret {VAULT_NAMESPACE}/{server.seal_secret} with the key of the seal")
+    else:
+        due = _IDENTITY[server.seal_type]
+        known = ", ".join(f"{key}: {value}" for key, value in server.account_annotations.items())
+        why = f"{server.seal_type}: only a pod can use the key; its service account has {known or 'no annotation'}"
+        yield not_checked(about, why, "" if known else f"vault.serviceAccountAnnotations in {session.file}: {due}")
+
+
+def _seal_secret(session: Session, server: ServerArgs, about: str) -> Line:
+    data = _data(session, server.seal_secret)
+    ids = [
+        server.seal_parameters[key] for key in ("current_key_id", "previous_key_id") if key in server.seal_parameters
+    ]
+    keys = ["token"] if server.seal_type == "transit" else ids
+    files = " ".join(f"--from-file={key}" for key in keys)
+    fix = f"kubectl create secret generic {server.seal_secret} --namespace {VAULT_NAMESPACE} {files}"
+    if data is None:
+        return fails(about, "there is none: no pod of Vault starts", f"{_namespace_missing(session)}{fix}")
+    if absent := [key for key in keys if not data.get(key)]:
+        return fails(about, f"it has no {', '.join(absent)}", fix)
+    wrong = [key for key in ids if server.seal_type == "static" and len(data[key]) != _STATIC_BYTES]
+    if wrong:
+        return fails(
+            about, f"{', '.join(wrong)}: not {_STATIC_BYTES} bytes", "openssl rand -out ID 32, and make it again"
+        )
+    return ok(about, f"it has {', '.join(keys)}")
+
+
+THEME = Theme(
+    "Vault in the cluster",
+    (
+        Check("vault-certificate", "certificate of Vault", _certificate, lambda session: session.in_cluster_vault),
+        Check("vault-seal", "seal of Vault", _seal, lambda session: session.in_cluster_vault),
+    ),
+)

@@ -1,0 +1,1 @@
+"""The project's files, and what several commands do with them."""

@@ -1,0 +1,81 @@
+"""Finds the service that a command is about, and its names in Vault."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.schema.problem import ConfigError, Problem
+from components.schema.yaml_text import read_text
+from components.service.file.directory import Admission, ServiceFile, parse_service, read_services
+from components.service.file.service import ServiceSpec
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class ServiceName:
+    """The namespace and the name of a service, which its service account has too."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """The name as `namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The name of its role and policy in Vault, as `SecureServiceArgs.key`."""
+        return f"{self.namespace}.{self.name}"
+
+    def secret_path(self, secret: str) -> str:
+        """The path of one of its secrets below the KV mount, as `SecureServiceArgs.secret_path`."""
+        return f"{self.namespace}/{self.name}/{secret}"
+
+
+def service_name(project: Path, written: str) -> ServiceName:
+    """The service of `namespace/name`, or of a name that only one namespace has.
+
+    For a full name no file is read, so that a broken or missing service file does not block a command after an
+    incident. Raises `ConfigError`.
+    """
+    namespace, slash, name = written.rpartition("/")
+    if not all(_LABEL.fullmatch(part) for part in ((namespace, name) if slash else (name,))):
+        raise _wrong("not a service: write its name, or namespace/name", written)
+    if slash:
+        return ServiceName(namespace, name)
+    return _name_of(_find(_services(project), written))
+
+
+def service_spec(project: Path, written: str) -> ServiceSpec:
+    """The declaration of a service. Raises `ConfigError` if there is none, or if its name is ambiguous."""
+    return _find(_services(project), written)
+
+
+def service_files(project: Path) -> tuple[ServiceFile, ...]:
+    """All service files, each checked by itself. Raises `ConfigError` for one that is no service."""
+    names = [(path, f"services/{path.name}") for path in sorted((project / "services").glob("*.yaml"))]
+    return tuple(parse_service(read_text(path, name), name) for path, name in names)
+
+
+def _services(project: Path) -> tuple[ServiceSpec, ...]:
+    if not (project / "services").is_dir():
+        raise ConfigError([Problem("zt", "--project", "there is no services/ in it", repr(str(project)))])
+    return read_services(project / "services", Admission(registries=(), api_server_reachable=True))
+
+
+def _find(services: tuple[ServiceSpec, ...], written: str) -> ServiceSpec:
+    matches = [spec for spec in services if written in (spec.name, str(_name_of(spec)))]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise _wrong("several namespaces have one", written, [str(_name_of(spec)) for spec in matches])
+    raise _wrong("no service file declares it", written, [str(_name_of(spec)) for spec in services])
+
+
+def _name_of(spec: ServiceSpec) -> ServiceName:
+    return ServiceName(spec.namespace, spec.name)
+
+
+def _wrong(message: str, value: str, legal: list[str] | None = None) -> ConfigError:
+    return ConfigError([Problem("zt", "SERVICE", message, repr(value), tuple(legal or ()))])

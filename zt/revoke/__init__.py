@@ -1,0 +1,1 @@
+"""`zt revoke`: ends all access of a service to Vault."""

@@ -1,0 +1,1 @@
+"""`zt rotate`: gives the generated fields of a secret new values."""

@@ -1,0 +1,1 @@
+"""`zt vault`: copies Vault's storage to a file, and restores it."""
