@@ -11,8 +11,9 @@ EMBEDDED := $(BIN)/python -m embedded
 PYTEST := $(BIN)/python -m pytest
 # How many control planes the end-to-end suite has at a time; each takes about a gigabyte and a half.
 PLANES ?= 2
-# What each test took: the slowest on the screen, all of them in a file.
-TIMES = --durations=20 --durations-min=2 --junitxml=.test/$@.xml
+# What each test took: the slowest on the screen, all of them in a file. AGAIN=1 runs what failed the last time.
+TIMES = --durations=20 --durations-min=2 --junitxml=.test/$@$(if $(AGAIN),.again).xml -o cache_dir=.test/cache/$@ \
+	$(if $(AGAIN),--last-failed --last-failed-no-failures=none)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -37,7 +37,7 @@ class FakeMake:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *failing: str, prints: str = "") -> None:
         self.asked: list[str] = []
 
-        def make(_run: command.Run, target: str, _niceness: int) -> int:
+        def make(_run: command.Run, target: str, _niceness: int, *_variables: str) -> int:
             self.asked.append(target)
             command.log(target).write_text(prints or f"what {target} printed")
             return int(target in failing)
@@ -73,6 +73,37 @@ def test_a_failure_shows_its_output_and_stops_no_other(
     assert "what lint printed" in told
     assert "what types printed" not in told
     assert told.endswith("failed: lint\n")
+
+
+def test_what_failed_is_run_again_alone_and_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = {"test-e2e": 1, "test-unit": 2, "lint": 1}
+    asked: list[tuple[str, ...]] = []
+
+    def make(_run: command.Run, target: str, _niceness: int, *variables: str) -> int:
+        asked.append((target, *variables))
+        failing[target] = failing.get(target, 0) - 1
+        failed = failing[target] >= 0
+        command.log(target).write_text(f"FAILED tests/{target}.py::test_it[a b] - AssertionError: x\n" * failed)
+        return int(failed)
+
+    monkeypatch.setattr(command.Run, "_make", make)
+    monkeypatch.setattr("sys.argv", ["tests"])
+    assert command.main() == 1
+    again = asked[len(TARGETS) :]
+    assert sorted(again) == [("test-e2e", "AGAIN=1"), ("test-unit", "AGAIN=1")]
+    told = capsys.readouterr().out
+    assert "test-e2e: unsteady: tests/test-e2e.py::test_it[a b]\n" in told
+    assert "unsteady: tests/test-unit.py" not in told
+    assert sorted(told.rpartition("failed: ")[2].strip().split(", ")) == ["lint", "test-unit"]
+
+
+def test_the_nightly_run_accepts_no_second_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = FakeMake(monkeypatch, "test-e2e", prints="FAILED tests/e2e/test_x.py::test_y - AssertionError")
+    monkeypatch.setattr("sys.argv", ["tests", "--all"])
+    assert command.main() == 1
+    assert sorted(make.asked) == sorted(TARGETS)
 
 
 def test_a_suite_is_left_out_only_when_it_passed_on_this_very_state(
@@ -181,7 +212,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_no_control_plane_outlives_a_killed_run(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, check=False, timeout=600)
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "booted").exists()
     deadline = time.monotonic() + 10
