@@ -141,19 +141,26 @@ def without_rule(*rules: str) -> Weaken:
 
     @contextmanager
     def off(plane: Plane) -> Iterator[None]:
-        native = collection(ADMISSION, "validatingadmissionpolicies")
+        native = [path for rule in rules for path in native_parts(rule)]
         with removed(plane, collection(KYVERNO, "validatingpolicies"), list(rules)):
-            for rule in rules:
-                path = f"{native}/vpol-{rule}"
+            # Kyverno keeps a part that is still on its way out, and does not make it again once it is gone.
+            for path in native:
                 eventually(
                     lambda path=path: call(plane, "GET", path, fails=False).get("code") == 404, f"{path} is gone"
                 )
             yield
-        for rule in rules:
-            path = f"{collection(ADMISSION, 'validatingadmissionpolicybindings')}/vpol-{rule}-binding"
+        for path in native:
             eventually(lambda path=path: "spec" in call(plane, "GET", path, fails=False), f"{path} is back")
 
     return off
+
+
+def native_parts(rule: str) -> tuple[str, str]:
+    """What Kyverno makes of a rule inside the API server: the policy and its binding."""
+    return (
+        f"{collection(ADMISSION, 'validatingadmissionpolicies')}/vpol-{rule}",
+        f"{collection(ADMISSION, 'validatingadmissionpolicybindings')}/vpol-{rule}-binding",
+    )
 
 
 def without_identities(plane: Plane) -> AbstractContextManager[None]:
