@@ -71,7 +71,7 @@ def _download(directory: Path) -> Path:
     if npm is None:
         raise ChromiumError("npm is not on PATH: it brings the browser of the tests (on Debian: apt-get install npm)")
     command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", str(directory)]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode:
         raise ChromiumError(f"{' '.join(command[1:4])} failed:\n{done.stderr.strip()}")
     [package] = directory.glob("*.tgz")

@@ -42,7 +42,7 @@ class Plane:
             "PYTHONPATH": str(self.checkout),
         }
 
-    def run(self, *arguments: str, check: bool = True, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, check: bool = True, timeout: float = 2400) -> subprocess.CompletedProcess[str]:
         """Run `python -m embedded ...` and return what it printed; a failure shows all of it."""
         with self._turn(arguments):
             done = subprocess.run(
@@ -90,7 +90,7 @@ class Plane:
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=600,
         )
         return json.loads(exported.stdout)
 

@@ -19,7 +19,7 @@ _NOTED = "policies.kyverno.io", "v1", "validatingpolicies", "require-labels"
 _NOTE = "example.org/look-again"
 
 
-def scanned(plane: Plane, probe: Callable[[], T], what: str, timeout: float = 240) -> T:
+def scanned(plane: Plane, probe: Callable[[], T], what: str) -> T:
     """The first true answer of `probe`, a scan being asked for whenever there is none."""
 
     def once_more() -> T:
@@ -27,7 +27,7 @@ def scanned(plane: Plane, probe: Callable[[], T], what: str, timeout: float = 24
             ask_for_a_scan(plane)
         return answer
 
-    return eventually(once_more, what, timeout, interval=4)
+    return eventually(once_more, what, interval=4)
 
 
 def ask_for_a_scan(plane: Plane) -> None:

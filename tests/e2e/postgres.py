@@ -27,7 +27,7 @@ class Postgres:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=600,
         )
         return done.stdout.strip() if done.returncode == 0 else done.stderr.strip()
 

@@ -150,7 +150,7 @@ class Bao:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=600)
 
 
 def _until(ready) -> None:
@@ -231,7 +231,7 @@ class Plugin:
     def stop(self) -> int:
         self.channel.close()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=10)
+        return self.process.wait(timeout=600)
 
 
 @contextmanager

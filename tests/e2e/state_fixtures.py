@@ -70,7 +70,7 @@ class Service:
             self.process = subprocess.Popen(
                 self.program.arguments, env=dict(self.program.environment), stdout=log, stderr=log
             )
-        eventually(lambda: self.program.ready(0), "the state service listens", timeout=10)
+        eventually(lambda: self.program.ready(0), "the state service listens")
 
     def kill(self) -> None:
         if self.process:
@@ -95,7 +95,7 @@ class Service:
 
     def ask(self, method: str, path: str, authorization: str | None = None) -> requests.Response:
         headers = {"Authorization": authorization} if authorization else {}
-        return requests.request(method, self.url + path, headers=headers, timeout=10)
+        return requests.request(method, self.url + path, headers=headers, timeout=600)
 
     def pulumi(self, *arguments: str, check: bool = True) -> str:
         done = subprocess.run(
@@ -106,7 +106,7 @@ class Service:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         assert not check or done.returncode == 0, done.stdout
         return done.stdout
@@ -127,7 +127,7 @@ class Service:
             text=True,
             start_new_session=True,
         )
-        eventually((self.directory / "begun").exists, "the creation", timeout=60)
+        eventually((self.directory / "begun").exists, "the creation")
         return started
 
     def release(self) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 STACK = "production"
 ADMIN, FIRST, DATABASE = "vault", "bootstrap-password", "shop"
 CREDS = "database/creds/shop.api"
-TTL_SECONDS = 10
+TTL_SECONDS = 20
 PREPARED = (
     f"CREATE ROLE {ADMIN} WITH LOGIN CREATEROLE PASSWORD '{FIRST}'",
     f"CREATE DATABASE {DATABASE}",
@@ -186,7 +186,7 @@ class TestTheEnd:
         eventually(lambda: shop.postgres.psql(sleeping) == user.name, "the session of the user")
         vault.auth.token.revoke_self()
         eventually(lambda: user.name not in shop.postgres.roles(), "the user is gone")
-        _, said = session.communicate(timeout=30)
+        _, said = session.communicate(timeout=600)
         assert "terminating connection" in said
         assert REFUSED in shop.psql(user, "SELECT 1")
 
@@ -208,13 +208,13 @@ class TestShortLives:
         user = short.user()
         assert short.psql(user, "SELECT current_user") == user.name
         time.sleep(TTL_SECONDS)
-        eventually(lambda: user.name not in short.postgres.roles(), "the user is gone", timeout=TTL_SECONDS)
+        eventually(lambda: user.name not in short.postgres.roles(), "the user is gone")
         assert REFUSED in short.psql(user, "SELECT 1")
 
     def test_the_agent_writes_the_next_user_while_the_old_one_still_works(self, short: Shop, tmp_path: Path) -> None:
         with running_agent(short.plane, "shop", "api", tmp_path) as agent:
             first = agent.fields("database")
-            eventually(lambda: agent.fields("database") != first, "the next user", timeout=4 * TTL_SECONDS)
+            eventually(lambda: agent.fields("database") != first, "the next user")
             assert short.postgres.logs_in(first, DATABASE)
             assert short.postgres.logs_in(agent.fields("database"), DATABASE)
 
@@ -308,7 +308,7 @@ class TestAgent:
             first = agent.fields("auth")
             assert len(first["PASSWORD"]) >= 32
             deployer.secrets.kv.v2.create_or_update_secret("shop/redis/auth", {"password": "rotated"}, cas=1)
-            eventually(lambda: agent.fields("auth") == {"PASSWORD": "rotated"}, "the new password", timeout=15)
+            eventually(lambda: agent.fields("auth") == {"PASSWORD": "rotated"}, "the new password")
 
 
 class TestZDestroy:

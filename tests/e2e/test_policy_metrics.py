@@ -38,7 +38,7 @@ def scrape_kyverno(plane: Plane) -> Iterator[Series]:
     ports: dict[str, int] = json.loads((plane.state / "ports.json").read_text())
     for controller in CONTROLLERS:
         if controller.namespace == "kyverno":
-            answer = requests.get(f"http://{LOOPBACK}:{ports[f'{controller.name}.metrics']}/metrics", timeout=10)
+            answer = requests.get(f"http://{LOOPBACK}:{ports[f'{controller.name}.metrics']}/metrics", timeout=600)
             answer.raise_for_status()
             yield from parse(answer.text)
 

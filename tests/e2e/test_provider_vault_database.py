@@ -49,7 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         yield Postgres(layout.ports["postgres"], password_file(layout).read_text())
     finally:
         process.send_signal(program.stop_signal)
-        process.wait(timeout=30)
+        process.wait(timeout=600)
 
 
 @pytest.fixture

@@ -42,7 +42,6 @@ def kill_half_way(plane: Plane) -> None:
         eventually(
             lambda: [item for item in plane.core.list_namespace().items if item.metadata.name == "kyverno"],
             "the namespace of the first release",
-            timeout=300,
         )
         time.sleep(5)
     finally:
@@ -261,7 +260,7 @@ class TestDestroy:
 def test_no_process_outlives_down(plane: Plane) -> None:
     """The last test of the plane: it is stopped, and nothing of it is left running."""
     assert str(plane.state) in running_commands()
-    plane.run("down", timeout=120)
+    plane.run("down", timeout=600)
     assert str(plane.state) not in running_commands()
 
 

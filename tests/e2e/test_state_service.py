@@ -35,7 +35,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def end(update: subprocess.Popen[str], service: Service) -> str:
     """Let the update go on, and return what it printed once it has succeeded."""
     service.release()
-    output, _ = update.communicate(timeout=60)
+    output, _ = update.communicate(timeout=600)
     assert update.returncode == 0, output
     return output
 
@@ -54,7 +54,7 @@ def send_again(service: Service) -> None:
         f"{service.url}{STACK_PATH}/update/{header['update']}/journalentries",
         json={"entries": [entry for batch in batches for entry in batch]},
         headers={"Authorization": f"update-token {token}"},
-        timeout=10,
+        timeout=600,
     )
     assert answer.status_code == HTTPStatus.OK
 

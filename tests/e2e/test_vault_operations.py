@@ -49,7 +49,7 @@ def zt(plane: Plane, *arguments: str, **environment: str) -> subprocess.Complete
         env={**kept, **own},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
@@ -223,7 +223,7 @@ class TestRevoke:
         others = [production.vault_as_service(SHOP, "redis", "shop.redis"), production.vault_as_deployer()]
         assert all(works(vault) for vault in (*mine, *others))
         told = embedded(production, "revoke", "shop/api", "--yes")
-        eventually(lambda: not any(works(vault) for vault in mine), "api's tokens are refused", timeout=5)
+        eventually(lambda: not any(works(vault) for vault in mine), "api's tokens are refused")
         assert all(works(vault) for vault in others)
         assert int(told.split("revoked ")[1].split()[0]) >= len(mine)
         assert read(production), "the role stays: a pod that runs logs in again"

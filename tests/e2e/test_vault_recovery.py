@@ -89,7 +89,7 @@ def zt(bao: Bao, token: str, *arguments: str, given: str = "") -> subprocess.Com
         input=given,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
@@ -257,7 +257,7 @@ class TestJob:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
         )
 

@@ -73,7 +73,7 @@ def running_agent(plane: Plane, namespace: str, service: str, root: Path) -> Ite
         yield Agent(root)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=600)
 
 
 def configuration(annotations: Mapping[str, str], token: Path, root: Path) -> dict[str, Any]:

@@ -4,10 +4,13 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+# A busy machine makes it slower, not fail: whoever waits longer than this waits for what does not come.
+PATIENCE_SECONDS = 600.0
+
 T = TypeVar("T")
 
 
-def eventually(probe: Callable[[], T], what: str, timeout: float = 120, interval: float = 0.5) -> T:
+def eventually(probe: Callable[[], T], what: str, timeout: float = PATIENCE_SECONDS, interval: float = 0.5) -> T:
     """The first true answer of `probe`; fails naming `what` when there is none in time."""
     deadline = time.monotonic() + timeout
     while True:

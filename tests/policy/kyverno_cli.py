@@ -164,7 +164,7 @@ def _ask(
         text=True,
         # Its garbage is most of its work, and it lives for seconds: collect less often.
         env={**os.environ, "GOGC": "400"},
-        timeout=300,
+        timeout=600,
         check=False,
     )
     failed = ran.returncode not in exit_codes or ran.stderr.startswith("Error:")

@@ -43,7 +43,7 @@ def rendered(folder: Path, chart: str, values: Manifest) -> str:
     file.write_text(yaml.safe_dump(values))
     command = [str(ensure(["helm"]) / "helm"), "template", chart, str(stage_charts() / chart)]
     options = ["--namespace", chart, "--values", str(file), "--include-crds", "--kube-version", KUBERNETES_VERSION]
-    return subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=600).stdout
 
 
 def objects(folder: Path, chart: str, values: Manifest) -> list[Manifest]:

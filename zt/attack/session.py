@@ -21,7 +21,7 @@ from zt.cluster.manifest import Manifest, part, parts, word
 
 MESH_ROOT = "istio-system"
 _TOKEN_SECONDS = 600
-_SETTLE_SECONDS = 10
+_SETTLE_SECONDS = 60
 _POLL_SECONDS = 0.05
 
 
