@@ -42,8 +42,8 @@ _RUNNING_UPDATE_SECONDS = 120.0
 # How `pulumi stack init` is told to encrypt: left to itself it would ask the state service, which never has a secret.
 PASSPHRASE = ("--secrets-provider", "passphrase")
 _POLL_SECONDS = 0.5
-# How often an update is begun when what ended it passes by itself.
-_TRIES = 3
+# How often an update is begun when what ended it passes by itself: each goes on from where the last one ended.
+_TRIES = 10
 
 
 class StackError(Exception):

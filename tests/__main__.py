@@ -3,9 +3,9 @@
 The end-to-end suite is the longest, and waits for controllers a good part of its time. The others run one after another
 beside it, where the processor is free. `.test/` keeps what each suite printed, and how long each test took.
 
-What failed is run once more when nothing else runs any more. A test that passes then waited for less than a busy machine
-needs: it is named as unsteady and is to be mended, and whoever changed something else is not held up by it. `--all`, the
-nightly run, accepts no second try.
+What failed is run once more when nothing else runs any more. A test that passes then waited for less than a busy
+machine needs: it is named as unsteady and is to be mended, and whoever changed something else is not held up by it.
+`--all`, the nightly run, accepts no second try.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def _clock(seconds: float) -> str:
 def main() -> int:
     """Run everything: 0 when all of it passed, 1 when something failed, 130 when somebody stopped it."""
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__)
-    parser.add_argument("--all", action="store_true", help="run what passed on these very files, too, and nothing twice")
+    parser.add_argument("--all", action="store_true", help="run what passed on these files, too, and nothing twice")
     run = Run(everything=parser.parse_args().all)
     RESULTS.mkdir(exist_ok=True)
     lanes = [Thread(target=run.lane, args=(targets, 19 * place)) for place, targets in enumerate(LANES)]

@@ -6,8 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +44,8 @@ class Plane:
 
     def run(self, *arguments: str, check: bool = True, timeout: float = 2400) -> subprocess.CompletedProcess[str]:
         """Run `python -m embedded ...` and return what it printed; a failure shows all of it."""
-        with self._turn(arguments):
+        first_up = arguments[0] == "up" and "--no-stack" not in arguments and not self._stood.exists()
+        with self.first_up() if first_up else nullcontext():
             done = subprocess.run(
                 self.command(*arguments),
                 cwd=self.checkout,
@@ -55,17 +56,21 @@ class Plane:
                 timeout=timeout,
                 check=False,
             )
+        if first_up and done.returncode == 0:
+            self._stood.touch()
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} exited with {done.returncode}:\n{done.stdout}")
         return done
 
+    @property
+    def _stood(self) -> Path:
+        """There since a stack first stood on this plane."""
+        return self.state.with_name(f"{self.state.name}.stood")
+
     @contextmanager
-    def _turn(self, arguments: Sequence[str]) -> Iterator[None]:
+    def first_up(self) -> Iterator[None]:
         """Wait until no other plane of this machine has its first `up`: it takes all that two processors have, and a
         client that waits for an API server's schema does not wait long."""
-        if arguments[0] != "up" or "--no-stack" in arguments or (self.state / "project").exists():
-            yield
-            return
         with (cache_dir() / "first-up.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -59,9 +59,10 @@ def kill_state_service(plane: Plane) -> None:
 
 @pytest.fixture(scope="module")
 def staging(plane: Plane) -> Plane:
-    kill_half_way(plane)
-    assert list(plane.state.rglob(f"{STACK}.journal"))
-    kill_state_service(plane)
+    with plane.first_up():
+        kill_half_way(plane)
+        assert list(plane.state.rglob(f"{STACK}.journal"))
+        kill_state_service(plane)
     plane.run("up", "--stack", STACK)
     return plane
 
