@@ -63,7 +63,7 @@ def stack(directory: Path, ends: list[str]) -> PulumiStack:
         ([""], 1, False),
         ([events(BUSY), ""], 2, False),
         ([events(BUSY), events(BUSY), ""], 3, False),
-        ([events(BUSY)] * 4, 3, True),
+        ([events(BUSY)] * 11, 10, True),
         ([events(WRONG), ""], 1, True),
         ([events(BUSY), events(WRONG), ""], 2, True),
     ],
