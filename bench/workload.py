@@ -37,7 +37,7 @@ def checkout(directory: Path, copies: int, stack_file: Mapping[str, object] = _S
     services = directory / "services"
     services.mkdir()
     for number in range(copies):
-        (services / f"{_name(number)}.yaml").write_text(yaml.safe_dump(_service(number)))
+        (services / f"{_name(number)}.yaml").write_text(yaml.safe_dump(_service(number, last=copies - 1)))
     return directory
 
 
@@ -45,14 +45,16 @@ def _name(number: int) -> str:
     return f"service-{number:03d}"
 
 
-def _service(number: int) -> dict[str, Any]:
+def _service(number: int, last: int) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "namespace": NAMESPACE,
         "team": "bench",
         "image": "registry.example.org/bench/service:v1.0.0",
         "port": 8080,
     }
-    return spec | ({"calls": [_name(number - 1)]} if number else {})
+    # Each calls the one before it.
+    calls = {"calls": [_name(number - 1)]} if number else {}
+    return spec | calls | ({"callers": [_name(number + 1)]} if number < last else {})
 
 
 def manifests(checkpoint: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import typer
 from zt.attack.cli import attack
 from zt.audit.cli import audit
 from zt.check.cli import check
+from zt.consent.cli import consent
 from zt.diff.cli import diff
 from zt.exceptions.cli import exceptions
 from zt.new.cli import new
@@ -34,7 +35,7 @@ def zt() -> None:
     """Zero-trust platform: check a change before it is applied, and move rules from audit to enforce."""
 
 
-for command in (preflight, check, diff, promote, exceptions, audit, rotate, revoke, attack, report):
+for command in (preflight, check, diff, promote, exceptions, consent, audit, rotate, revoke, attack, report):
     app.command()(command)
 app.add_typer(new, name="new", help="Make a file that the program reads.")
 app.add_typer(vault, name="vault", help="Copy Vault's storage, and put a copy back.")

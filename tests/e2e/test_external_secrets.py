@@ -150,6 +150,10 @@ def test_the_webhook_refuses_a_store_of_another_namespace_s_account(production: 
 
 
 def test_without_the_service_the_copy_is_gone(production: Plane) -> None:
-    (production.checkout / "services" / "api.yaml").unlink()
+    services = production.checkout / "services"
+    (services / "api.yaml").unlink()
+    for callee in ("postgres", "redis"):
+        file = services / f"{callee}.yaml"
+        file.write_text(file.read_text().replace("callers: [api]\n", ""))
     production.run("up", "--stack", STACK)
     eventually(lambda: copy(production) is None, "the end of the copy")

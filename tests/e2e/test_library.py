@@ -25,6 +25,7 @@ from tests.e2e.waiting import eventually
 from tests.policy import cases
 from tests.policy.cases import Case
 from tests.policy.pod_specs import pod_specs
+from tests.support.consents import agree
 
 pytestmark = pytest.mark.e2e
 
@@ -80,6 +81,7 @@ def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     make_older(own)
     enforce_everything(own.checkout)
     (own.checkout / "services/hard.yaml").write_text(yaml.safe_dump(HARD))
+    agree(own.checkout / "services")
     make_disks(own)
     own.run("up", "--stack", STACK)
     yield own

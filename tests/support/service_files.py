@@ -27,7 +27,7 @@ BESIDE = {
     }
     for name, protocol in (("backend", "http"), ("cache", "tcp"))
 }
-"""The services that a file may call."""
+"""The services that a file may call, and that agree to it."""
 
 LOWER = string.ascii_lowercase + string.digits
 File = dict[str, Any]
@@ -226,6 +226,7 @@ OPTIONAL: dict[str, Values] = {
     "securityHeaders": HEADERS,
     "maxRequestBytes": _mostly(st.just("none"), st.integers(1, 2**31), seldom=st.integers(-1, 2**64)),
     "calls": st.lists(CALLS, max_size=2),
+    "callers": st.lists(_mostly(st.sampled_from(["backend", "cache"]), seldom=TEXT), max_size=2),
     "egress": st.lists(EGRESS, max_size=2),
     "jwt": JWT,
     "metrics": st.fixed_dictionaries({"port": PORTS}, optional={"path": PATHS}),
@@ -272,7 +273,8 @@ def planned(root: Path, name: str, file: File, settings: Settings) -> SecureServ
     """The arguments of the service, as `pulumi up` plans them from its file below `root`. Raises `ConfigError`."""
     folder = root / "services"
     folder.mkdir(exist_ok=True)
-    for each, content in {**BESIDE, "file": {"name": name, **file}}.items():
+    beside = {each: {**content, "callers": [name]} for each, content in BESIDE.items()}
+    for each, content in {**beside, "file": {"name": name, **file}}.items():
         (folder / f"{each}.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     services = plan(read_stack(root, "Pulumi.production.yaml", settings)).services
     return next(args for args in services if args.name == name)

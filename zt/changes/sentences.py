@@ -10,6 +10,7 @@ from zt.facts.model import (
     ApiToken,
     AuditDevice,
     ClearText,
+    Consent,
     DatabaseRight,
     DatabaseSetting,
     Egress,
@@ -46,6 +47,7 @@ Say = Callable[[str], str]
 _LAYERS: Mapping[str, str] = MappingProxyType(
     {
         "reach": "network",
+        "consent": "network",
         "egress": "network",
         "outside-host": "network",
         "clear-text": "exceptions",
@@ -137,6 +139,8 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
     match grant:
         case Reach() | Egress() | OutsideHost():
             return _network_sentence(grant, now, say)
+        case Consent():
+            return f"{say(grant.service)} {now} agrees to calls of {say(grant.caller)}"
         case Public():
             path = "" if grant.path == "/" else grant.path
             return f"port {grant.port} of {say(grant.service)} is {now} public at {grant.host}{path}"

@@ -31,6 +31,15 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class Consent:
+    """A service lets another one call it; without that one's call nothing is open."""
+
+    service: str
+    caller: str
+    kind: Literal["consent"] = "consent"
+
+
+@dataclass(frozen=True)
 class Egress:
     """A place outside the services that a network policy lets a service reach, or all of them (anything)."""
 
@@ -297,6 +306,7 @@ Timed = ApiException | ClearText | Exclusion | Exemption
 Setting = Timed | PlatformSetting | ServiceSetting | DatabaseSetting | RuleAction | RuleText | RuleParameter
 Grant = (
     Reach
+    | Consent
     | Egress
     | OutsideHost
     | Public

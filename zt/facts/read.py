@@ -19,6 +19,7 @@ from components.kyverno.policy_set import KyvernoPolicySetArgs, action_of, polic
 from components.mesh.security import TracingArgs
 from components.program.plan import Plan, plan
 from components.program.stack import Stack, read_stack
+from components.service.file.consent import consents
 from components.service.manifests.egress import sidecar
 from components.vault.database import DatabaseConnectionArgs
 from components.vault.platform import VaultPlatformArgs
@@ -26,6 +27,7 @@ from components.vault.values import ServerArgs
 from zt.facts.model import (
     COMMIT_DAY,
     AuditDevice,
+    Consent,
     DatabaseSetting,
     Exclusion,
     Exemption,
@@ -70,6 +72,7 @@ def facts_of(stack: Stack, planned: Plan, library: Library) -> Iterator[Fact]:
     yield from _rules(planned.policies, library)
     for args in planned.services:
         yield from service_facts(args, library)
+    yield from (Consent(str(service), str(caller)) for service, caller in consents(stack.services))
 
 
 def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ def service(
     host: Annotated[str | None, typer.Option(help="The public name; without it nothing outside reaches it.")] = None,
     path: Annotated[list[str] | None, typer.Option(help="A path prefix that is public; all without it.")] = None,
     calls: Annotated[list[str] | None, typer.Option(metavar="A,B", help="The services it talks to.")] = None,
+    callers: Annotated[list[str] | None, typer.Option(metavar="A,B", help="The services that may call it.")] = None,
     secret: Annotated[
         list[str] | None, typer.Option(metavar="NAME:FIELD[,FIELD]", help="A secret, its fields generated in Vault.")
     ] = None,
@@ -70,8 +71,8 @@ def service(
     """
     from zt.new.command import command
 
-    lists = {"paths": path, "calls": calls, "secrets": secret, "writable": writable, "env": env, "volumes": volume}
-    lists |= {"kubernetesApi": kubernetes_api, "exceptions": exception, "grants": grant}
+    lists = {"paths": path, "calls": calls, "callers": callers, "secrets": secret, "writable": writable, "env": env}
+    lists |= {"volumes": volume, "kubernetesApi": kubernetes_api, "exceptions": exception, "grants": grant}
     values = {"namespace": namespace, "team": team, "image": image, "port": port, "protocol": protocol, "host": host}
     values |= {"replicas": replicas, "health": health, "runAsUser": run_as_user, "component": component}
     values |= {"database": database, "autoscaling": autoscaling, "requests": requests, "limits": limits}

@@ -48,6 +48,8 @@ def run(request: Request) -> int:
             return ExitCode.NO
     if not request.dry_run:
         write_new(path, text)
+        for file, agreed in planned.consents.items():
+            (request.project / file).write_text(agreed, encoding="utf-8")
     show(planned, request.output_format, written=not request.dry_run, brief=confirms)
     return ExitCode.DONE
 

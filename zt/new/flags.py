@@ -127,6 +127,7 @@ def _exceptions(texts: Sequence[str]) -> list[Section]:
 _READERS: Mapping[str, Callable[[Sequence[str]], object]] = MappingProxyType(
     {
         "calls": split,
+        "callers": split,
         "secrets": secrets_of,
         "autoscaling": _autoscaling,
         "requests": _amounts("--requests"),

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from components.service.manifests.workload import workload_kind
 from zt.changes.compare import Change, changes
 from zt.facts.model import Reach, Side
 from zt.facts.read import facts_of, stack_of
+from zt.project.consent import agreements, missing_in
+from zt.project.service import service_files
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a file. `closed` says that nobody may reach the service yet."""
+    """The outcome of a file. `closed` says that nobody may reach the service yet.
+
+    `consents` are the new texts of the files of services that it calls and that do not agree to it yet.
+    """
 
     file: str
     text: str
@@ -50,13 +55,18 @@ class Outcome:
     vault: Sequence[Item]
     access: Sequence[Change]
     closed: bool
+    consents: Mapping[str, str]
 
 
 def outcome(project: Path, stack: str, file: str, text: str) -> Outcome:
     """Plan the stack without the file and with it. Raises `ConfigError` for what the program would refuse."""
-    before, after = stack_of(project, stack), _stack_with(project, stack, file, text)
-    spec = parse_service(text, file).spec
-    old, new = _side(before), _side(after)
+    new = parse_service(text, file)
+    others = service_files(project)
+    asked = [row for row in missing_in([*others, new]) if row.file != file]
+    consents = agreements(project, others, asked)
+    before, after = stack_of(project, stack), _stack_with(project, stack, {**consents, file: text})
+    spec = new.spec
+    was, becomes = _side(before), _side(after)
     args = next(args for args in plan(after).services if (args.namespace, args.name) == (spec.namespace, spec.name))
     name = f"{spec.namespace}/{spec.name}"
     return Outcome(
@@ -66,8 +76,9 @@ def outcome(project: Path, stack: str, file: str, text: str) -> Outcome:
         service=name,
         objects=tuple(objects(args, new_namespace=spec.namespace not in before.namespaces)),
         vault=tuple(vault_items(args)),
-        access=changes(old, new),
-        closed=not any(isinstance(fact, Reach) and fact.target == name for fact in new.facts) and not args.public,
+        access=changes(was, becomes),
+        closed=not any(isinstance(fact, Reach) and fact.target == name for fact in becomes.facts) and not args.public,
+        consents=consents,
     )
 
 
@@ -75,8 +86,8 @@ def _side(stack: Stack) -> Side:
     return Side(stack.settings.environment, frozenset(facts_of(stack, plan(stack), load_library())))
 
 
-def _stack_with(project: Path, stack: str, file: str, text: str) -> Stack:
-    """The stack as a run would read it with the new file, which is written only into a temporary copy."""
+def _stack_with(project: Path, stack: str, texts: Mapping[str, str]) -> Stack:
+    """The stack as a run would read it with these files, which are written only into a temporary copy."""
     with tempfile.TemporaryDirectory(prefix="zt-new-") as temporary:
         copy = Path(temporary)
         for path in project.glob("Pulumi.*.yaml"):
@@ -84,7 +95,8 @@ def _stack_with(project: Path, stack: str, file: str, text: str) -> Stack:
         (copy / "services").mkdir()
         for path in (project / "services").glob("*.yaml"):
             shutil.copyfile(path, copy / "services" / path.name)
-        (copy / file).write_text(text, encoding="utf-8")
+        for file, text in texts.items():
+            (copy / file).write_text(text, encoding="utf-8")
         return stack_of(copy, stack)
 
 

@@ -40,7 +40,7 @@ def next_commands(outcome: Outcome) -> tuple[str, ...]:
         f".venv/bin/zt diff --stack {outcome.stack}",
         f"make preview STACK={outcome.stack}",
         f"make check STACK={outcome.stack}",
-        f"git add {outcome.file}",
+        f"git add {' '.join([outcome.file, *outcome.consents])}",
     )
 
 
@@ -49,7 +49,8 @@ def as_json(outcome: Outcome, written: bool) -> dict[str, object]:
 
     {"version": 1, "file", "written": true | false, "text", "stack", "service": "namespace/name",
      "objects": [{"kind", "name", "note": text}], "vault": [{"kind", "name", "note": text}],
-     "access": [{"class", "kind", "sentence": text}], "closed": true | false, "next": [text]}
+     "access": [{"class", "kind", "sentence": text}], "closed": true | false, "consents": {file: text},
+     "next": [text]}
     """
     return {
         "version": JSON_VERSION,
@@ -62,6 +63,7 @@ def as_json(outcome: Outcome, written: bool) -> dict[str, object]:
         "vault": [asdict(item) for item in outcome.vault],
         "access": [{"class": c.means.value, "kind": c.kind, "sentence": c.sentence} for c in outcome.access],
         "closed": outcome.closed,
+        "consents": dict(outcome.consents),
         "next": list(next_commands(outcome)),
     }
 
@@ -75,8 +77,10 @@ def _print_outcome(outcome: Outcome, console: Console) -> None:
     console.print(Text("access", "bold"))
     for change in outcome.access:
         console.print(Text(f"  {change.sentence}"), soft_wrap=True)
+    for file in outcome.consents:
+        console.print(Text(f"  {file} now names it under callers: let its owners review that"), soft_wrap=True)
     if outcome.closed:
-        hint = "nobody may reach it yet: name it under `calls` of a service that needs it, or give it a host"
+        hint = "nobody may reach it yet: name callers here and it under their `calls`, or give it a host"
         console.print(Text(f"  {hint}"), soft_wrap=True)
     console.print()
 

@@ -16,6 +16,7 @@ from components.schema.typed_file import dotted, problems_of
 from components.schema.yaml_text import line_finder, read_text, read_yaml
 from components.service.file.ambient import ambient_findings
 from components.service.file.checks import Finding, findings, job_calls
+from components.service.file.consent import SELF_CALL, consent_findings
 from components.service.file.exceptions import problem_with
 from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_findings
 from components.service.file.network import EgressSpec
@@ -45,7 +46,8 @@ class Admission:
     is whether the stack allows reading metrics. `pki_domains` are the names that the stack's PKI signs (`None`: another
     authority does). `ambient` is whether the mesh is in the ambient mode. `limits`: what the rules allow a namespace.
     `bypassed_port` is the port of Vault, where that alone says which connections of a pod leave out the mesh's proxy.
-    `http2_routes` is whether what routes public hosts speaks HTTP/2 to services.
+    `http2_routes` is whether what routes public hosts speaks HTTP/2 to services. `consent` is whether a call without
+    its callee's consent is a problem.
     """
 
     registries: Sequence[str]
@@ -60,6 +62,7 @@ class Admission:
     limits: NamespaceLimits = NO_LIMITS
     bypassed_port: int = 0
     http2_routes: bool = True
+    consent: bool = True
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -111,6 +114,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *_claimed_hosts(files),
         *(problem for file in files for problem in _unsupported(file, admission.unsupported)),
         *_problems(files, findings([file.spec for file in files])),
+        *(_problems(files, consent_findings([file.spec for file in files])) if admission.consent else []),
         *_problems(files, limit_findings([file.spec for file in files], admission.limits)),
         *(_problems(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
         *(problem for file in files for problem in _not_admitted(file, admission)),
@@ -147,9 +151,7 @@ def _unknown_calls(files: Sequence[ServiceFile]) -> list[Problem]:
         legal = sorted(ref.seen_from(spec.namespace) for ref in known - {spec.ref})
         for call, callee in zip(spec.calls, spec.callees(), strict=True):
             if callee == spec.ref:
-                problems.append(
-                    file.problem("calls", "a service needs no leave to call itself", repr(call.service), legal)
-                )
+                problems.append(file.problem("calls", SELF_CALL, repr(call.service), legal))
             elif callee not in known:
                 problems.append(file.problem("calls", "no such service", repr(call.service), legal))
     return problems

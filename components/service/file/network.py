@@ -122,6 +122,7 @@ def _public_keys(value: dict[str, object]) -> dict[str, object]:
     return value
 
 
+ServiceName = Annotated[StrictStr, AfterValidator(service_name)]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 AppPort = Annotated[Port, AfterValidator(application_port)]
 
@@ -132,7 +133,7 @@ ExactText = Annotated[StrictStr, AfterValidator(_exact)]
 class CallSpec(TypedFile):
     """A service that is called; its name alone allows every request."""
 
-    service: Annotated[StrictStr, AfterValidator(service_name)]
+    service: ServiceName
     """The name of the service, or `namespace/name`."""
     methods: tuple[Method, ...] = ()
     """The HTTP methods of the requests; by default all."""

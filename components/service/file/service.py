@@ -24,6 +24,7 @@ from components.service.file.network import (
     JwtSpec,
     MetricsSpec,
     PlaintextPortSpec,
+    ServiceName,
 )
 from components.service.file.probes import ProbesSpec
 from components.service.file.scaling import AutoscalingSpec, ResourcesSpec
@@ -87,6 +88,9 @@ class ServiceSpec(TypedFile):
     (WebSocket, gRPC)."""
     calls: tuple[Call, ...] = ()
     """The services that it calls, each by name or with the requests that it sends; it can call no others."""
+    callers: tuple[ServiceName, ...] = ()
+    """The services that may call it, by name or `namespace/name`. A call needs both ends: `calls` in the caller's file
+    and `callers` here."""
     egress: tuple[EgressSpec, ...] = ()
     """The hosts outside the cluster that it connects to; it can reach no others."""
     jwt: JwtSpec | None = None
@@ -214,6 +218,7 @@ class ServiceSpec(TypedFile):
             raise misplaced(["jwt"], "it needs host: it holds for the requests that come from there", UNREPEATED)
         repeated = (
             ("calls", [str(callee) for callee in self.callees()]),
+            ("callers", [str(caller) for caller in self.allowed_callers()]),
             ("egress", [f"{outside.host}:{outside.port}" for outside in self.egress]),
             ("plaintextPorts", [str(plaintext.port) for plaintext in self.plaintext_ports]),
         )
@@ -253,3 +258,7 @@ class ServiceSpec(TypedFile):
     def callees(self) -> tuple[ServiceRef, ...]:
         """The services that it calls."""
         return tuple(ServiceRef.parse(call.service, self.namespace) for call in self.calls)
+
+    def allowed_callers(self) -> tuple[ServiceRef, ...]:
+        """The services that may call it."""
+        return tuple(ServiceRef.parse(caller, self.namespace) for caller in self.callers)

@@ -21,6 +21,7 @@ from components.service.manifests.authorization import authorization_policy
 from components.service.manifests.job import job_spec, workload_of
 from components.service.manifests.network_policy import mesh_objects, network_policy_spec
 from components.service.manifests.workload import deployment_spec, metrics_annotations, pod_metadata
+from tests.support.consents import agreeing
 from tests.support.monitor import Recording
 from tests.support.stacks import plan_of, platform, service, settings, stack
 from tests.unit.program.test_program import run
@@ -141,7 +142,7 @@ HELD = [
 class TestServiceFiles:
     @pytest.mark.parametrize(("more", "error"), REFUSED)
     def test_what_only_a_proxy_in_the_pod_holds_is_refused(self, tmp_path: Path, more: str, error: str) -> None:
-        folder = write(tmp_path, a=SMALL + more, b=SMALL, c=SMALL)
+        folder = write(tmp_path, **agreeing({"a": SMALL + more, "b": SMALL, "c": SMALL}))
         assert read_services(folder, Admission((), api_server_reachable=True))
         with pytest.raises(ConfigError, match=error) as caught:
             read_services(folder, Admission((), api_server_reachable=True, ambient=True))
@@ -150,7 +151,7 @@ class TestServiceFiles:
 
     @pytest.mark.parametrize("more", HELD)
     def test_what_identity_port_and_network_hold_is_legal(self, tmp_path: Path, more: str) -> None:
-        folder = write(tmp_path, a=SMALL + more, b=SMALL, c=SMALL)
+        folder = write(tmp_path, **agreeing({"a": SMALL + more, "b": SMALL, "c": SMALL}))
         assert len(read_services(folder, Admission((), api_server_reachable=True, ambient=True))) == 3
 
     def test_every_stack_judges_by_its_own_data_plane(self, tmp_path: Path) -> None:

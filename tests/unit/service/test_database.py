@@ -22,6 +22,7 @@ from components.service.manifests.network_policy import network_policy_spec
 from components.service.manifests.vault import injector_annotations, mesh_annotations, vault_policy
 from components.vault.database import DatabaseConnectionArgs
 from components.vault.terms import DatabaseServer
+from tests.support.consents import agreeing
 from tests.support.stacks import platform, service
 from tests.unit.service.test_directory import SMALL, write
 from tests.unit.service.test_secure_service import run
@@ -254,11 +255,11 @@ def test_what_the_stack_does_not_admit(tmp_path: Path, admitted: Admission, erro
         (FULL, admission("10.0.0.9")),
         (FULL, admission("other.shop.svc")),
         (FULL, Admission((), api_server_reachable=True)),
-        (FULL + "calls: [postgres]", admission("postgres.shop.svc")),
+        (FULL + "calls: [postgres]\n", admission("postgres.shop.svc")),
     ],
 )
 def test_what_the_stack_admits(tmp_path: Path, text: str, admitted: Admission) -> None:
-    assert len(read_services(write(tmp_path, a=text, postgres=SMALL), admitted)) == 2
+    assert len(read_services(write(tmp_path, **agreeing({"a": text, "postgres": SMALL})), admitted)) == 2
 
 
 def test_a_host_of_the_cluster_is_a_service() -> None:

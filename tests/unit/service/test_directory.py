@@ -144,7 +144,7 @@ def write(folder: Path, **texts: str) -> Path:
     ("texts", "error"),
     [
         ({"a": SMALL + "calls: [b]"}, r"services/a\.yaml:5: calls: no such service, found 'b'"),
-        ({"a": SMALL + "calls: [a]"}, "no leave to call itself"),
+        ({"a": SMALL + "calls: [a]"}, "no network policy lets its replicas call each other"),
         ({"a": SMALL + "calls: [pay/b]", "b": SMALL}, r"no such service, found 'pay/b'; legal: b"),
         ({"a": SMALL, "b": SMALL + "name: a"}, r"services/b\.yaml:5: name: services/a\.yaml already holds"),
         (
@@ -193,5 +193,5 @@ def test_a_key_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_cycles_are_fine(tmp_path: Path) -> None:
-    folder = write(tmp_path, a=SMALL + "calls: [b]", b=SMALL + "calls: [a]")
+    folder = write(tmp_path, a=SMALL + "callers: [b]\ncalls: [b]", b=SMALL + "callers: [a]\ncalls: [a]")
     assert len(read_services(folder, OPEN)) == 2

@@ -205,7 +205,7 @@ def test_a_job_with_database_users_has_to_reach_the_database(tmp_path: Path) -> 
     grant = "{schema: public, privileges: [SELECT], tables: all}"
     text = SMALL + f"calls: [pg]\ndatabase: {{connection: main, grants: [{grant}]}}\n"
     stack = Admission((), api_server_reachable=True, databases={"main": "pg.shop.svc"})
-    folder = write(tmp_path, a=text + "jobs: {m: {database: true}}\n", pg=SMALL)
+    folder = write(tmp_path, a=text + "jobs: {m: {database: true}}\n", pg=SMALL + "callers: [a]\n")
     with pytest.raises(ConfigError, match=r"a\.yaml:7: jobs\.m\.calls: the database is the service pg.*; legal: pg"):
         read_services(folder, stack)
     (folder / "a.yaml").write_text(text + "jobs: {m: {database: true, calls: [pg]}}\n")

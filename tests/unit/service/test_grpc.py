@@ -14,6 +14,7 @@ from components.service.file.directory import parse_service
 from components.service.manifests.authorization import authorization_policy
 from components.service.manifests.route import route_kind, route_spec
 from components.service.manifests.workload import deployment_spec, service_spec
+from tests.support.consents import agreeing
 from tests.support.stacks import settings
 from tests.unit.service.test_directory import SMALL
 from zt.facts.model import Public
@@ -27,8 +28,8 @@ CALLER = SMALL.replace("r.example.org", "registry.example.org") + "name: web\n"
 
 def read(directory: Path, *files: str, **changes: Any) -> Stack:
     (directory / "services").mkdir(exist_ok=True)
-    for number, text in enumerate(files):
-        (directory / "services" / f"s{number}.yaml").write_text(text)
+    for name, text in agreeing({f"s{number}": text for number, text in enumerate(files)}).items():
+        (directory / "services" / f"{name}.yaml").write_text(text)
     return read_stack(directory, "Pulumi.production.yaml", settings("production", **changes))
 
 

@@ -100,7 +100,7 @@ SECRET = "secrets: {key: {generate: [x]}}\n"
 def test_a_service_with_secrets_reaches_nobody_but_vault_at_the_port_that_passes_by_the_mesh(
     tmp_path: Path, grant: str
 ) -> None:
-    callee = SMALL.replace("8080", "8200")
+    callee = SMALL.replace("8080", "8200") + ("callers: [s0]\n" if "calls" in grant else "")
     with pytest.raises(ConfigError, match=r"s0\.yaml:\d+: (calls\[0\]|egress\[0\]\.port): at port 8200"):
         planned(tmp_path, f"{SMALL}{SECRET}{grant}", callee)
     planned(tmp_path, f"{SMALL}{grant}", callee)

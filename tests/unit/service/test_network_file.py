@@ -157,8 +157,8 @@ def test_a_tcp_service_takes_no_requests(tmp_path: Path) -> None:
     folder = write(
         tmp_path,
         a=SMALL + "calls:\n  - {service: b, methods: [GET]}\n  - {service: c, paths: [/x]}\n",
-        b=SMALL + "protocol: tcp",
-        c=SMALL + "protocol: tcp",
+        b=SMALL + "protocol: tcp\ncallers: [a]",
+        c=SMALL + "protocol: tcp\ncallers: [a]",
     )
     with pytest.raises(ConfigError) as caught:
         read_services(folder, Admission((), api_server_reachable=True))

@@ -42,6 +42,7 @@ COMMANDS = {
     "diff": ("diff --stack production --format json", "zt.diff.command.diff"),
     "promote": ("promote require-probes --format json", "zt.promote.command.promote"),
     "exceptions": ("exceptions --format json", "zt.exceptions.command.exceptions"),
+    "consent": ("consent --format json", "zt.consent.command.service_files"),
     "audit": ("audit shop/api --file - --format json", "zt.audit.command.accesses"),
     "rotate": ("rotate api --all", "zt.rotate.command.service_spec"),
     "revoke": ("revoke api --yes", "zt.revoke.command.service_name"),

@@ -31,8 +31,8 @@ calls: [postgres, redis]
 secrets:
   database: {values: {username: api}, generate: [password]}
 """,
-    "postgres": "secrets: {superuser: {generate: [password]}}\n",
-    "redis": "secrets: {auth: {generate: [password]}}\n",
+    "postgres": "callers: [api]\nsecrets: {superuser: {generate: [password]}}\n",
+    "redis": "callers: [api]\nsecrets: {auth: {generate: [password]}}\n",
 }
 IDENTITIES = ("identity-undeclared", "identity-forged-label", "identity-unlisted")
 KUBECONFIG = """\

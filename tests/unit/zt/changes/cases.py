@@ -45,6 +45,13 @@ def _patching_services(expires: str) -> Files:
 
 SERVICE_CASES = [
     Case("a call", ["weaker: web may now reach redis:6379"], _service("web", calls=["redis"])),
+    Case("a consent", ["weaker: redis now agrees to calls of web"], _service("redis", callers=["web"])),
+    Case(
+        "a consent less",
+        ["stronger: redis no longer agrees to calls of web"],
+        SMALL,
+        _service("redis", callers=["web"]),
+    ),
     Case("a call less", ["stronger: api may no longer reach redis:6379"], _service("api", calls=[])),
     Case(
         "another port",

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tests.support.clusters import FakeCluster, Workload, workload
+from tests.support.consents import agree
 from tests.support.stacks import ROOT
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -40,6 +41,7 @@ def project(directory: Path, services: Mapping[str, Keys] | None = None, changes
     (directory / "services").mkdir()
     for name, keys in (fifty() if services is None else services).items():
         (directory / "services" / f"{name}.yaml").write_text(yaml.safe_dump(keys))
+    agree(directory / "services")
     return directory
 
 

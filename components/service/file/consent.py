@@ -1,0 +1,63 @@
+"""The callee's consent: a call needs `calls` in the caller's file, and `callers` in the callee's.
+
+A call opens the callee's network policy and its AuthorizationPolicy. Without its consent any team could write itself
+into both. The halves may come in any order: a consent that nobody uses yet opens nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from components.kube.service_ref import ServiceRef
+from components.service.file.checks import Finding
+from components.service.file.service import ServiceSpec
+
+SELF_CALL = "no network policy lets its replicas call each other, and another service is meant"
+"""Why a service is neither among its own calls nor among its own callers."""
+_NOBODY = "no such service, and a later one of that name could call it"
+
+
+@dataclass(frozen=True)
+class MissingConsent:
+    """A call that its callee has not agreed to."""
+
+    caller: ServiceSpec
+    callee: ServiceSpec
+
+    @property
+    def written(self) -> str:
+        """The caller, as the callee's file writes it under `callers`."""
+        return self.caller.ref.seen_from(self.callee.namespace)
+
+
+def missing_consents(specs: Sequence[ServiceSpec]) -> Iterator[MissingConsent]:
+    """The calls between these services that lack the callee's consent."""
+    by_ref = {spec.ref: spec for spec in specs}
+    for caller in specs:
+        for ref in caller.callees():
+            callee = by_ref.get(ref)
+            if callee is not None and callee is not caller and caller.ref not in callee.allowed_callers():
+                yield MissingConsent(caller, callee)
+
+
+def consent_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
+    """The problems of `callers`: a call without consent, and a consent to nobody."""
+    for missing in missing_consents(specs):
+        callee, written = missing.callee, missing.written
+        message = (
+            f"{written} calls it, and it does not agree: add {written} here, which `zt consent --write` does, or take "
+            f"the call out of {written}"
+        )
+        yield callee, ("callers",), message, repr(list(callee.callers)), (*callee.callers, written)
+    known = {spec.ref for spec in specs}
+    for spec in specs:
+        legal = tuple(sorted(ref.seen_from(spec.namespace) for ref in known - {spec.ref}))
+        for number, ref in enumerate(spec.allowed_callers()):
+            if ref == spec.ref or ref not in known:
+                message = SELF_CALL if ref == spec.ref else _NOBODY
+                yield spec, ("callers", number), message, repr(spec.callers[number]), legal
+
+
+def consents(specs: Sequence[ServiceSpec]) -> Iterator[tuple[ServiceRef, ServiceRef]]:
+    """Each service, and each one that it lets call it."""
+    for spec in specs:
+        yield from ((spec.ref, caller) for caller in spec.allowed_callers())

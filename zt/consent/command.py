@@ -1,0 +1,20 @@
+"""`zt consent`: finds calls without consent, prints or writes them, and returns the exit code."""
+
+from pathlib import Path
+
+from zt.consent.output import show
+from zt.project.consent import agreements, missing_in
+from zt.project.errors import ExitCode, tells_errors
+from zt.project.service import service_files
+
+
+@tells_errors
+def run(project: Path, output_format: str, *, write: bool) -> int:
+    """Print the missing consents, or write them: 0 none is missing or all are written, 1 some are missing."""
+    files = service_files(project)
+    missing = missing_in(files)
+    if write:
+        for file, text in agreements(project, files, missing).items():
+            (project / file).write_text(text, encoding="utf-8")
+    show(missing, output_format, written=write)
+    return ExitCode.NO if missing and not write else ExitCode.DONE
