@@ -8,6 +8,7 @@ from pulumi_kubernetes.core.v1 import Namespace
 
 from components import KyvernoPolicySet, MeshSecurity, SecureIngress, SecureService, VaultPlatform
 from components.external_secrets.operator import ExternalSecrets
+from components.ingress.cert_manager import CertManager
 from components.ingress.issuers import VaultIssuer
 from components.ingress.public_hosts import PublicHosts
 from components.kyverno.library import load_library
@@ -39,6 +40,8 @@ def main() -> None:
     pulumi.export("vault", summary.vault(vault_settings, stack.posture))
     pulumi.export("posture", summary.decisions(stack.posture))
     pulumi.export("coreDns", corefile(stack))
+    if vault and vault.authority is not None:
+        pulumi.export("vaultAuthority", vault.authority)
     if vault and vault.pki_request is not None:
         pulumi.export("vaultPkiRequest", vault.pki_request)
     if vault and vault.recovery_keys is not None:
@@ -50,18 +53,22 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
     cluster = Provider("cluster")
     on_cluster = pulumi.ResourceOptions(providers=[cluster])
     policies = KyvernoPolicySet("policies", planned.policies, on_cluster) if planned.policies else None
-    vault = VaultPlatform("vault", planned.vault, on_cluster) if planned.vault else None
+    # Under the name that its resources have in the state of older stacks.
+    certificates = CertManager("ingress", planned.certificates, on_cluster) if planned.certificates else None
+    issued = pulumi.ResourceOptions(providers=[cluster], depends_on=certificates.ready if certificates else [])
+    with_certificate = issued if planned.vault and planned.vault.certificate else on_cluster
+    vault = VaultPlatform("vault", planned.vault, with_certificate) if planned.vault else None
     secrets_args = planned.external_secrets
     operator = ExternalSecrets("external-secrets", secrets_args, on_cluster) if secrets_args else None
     mesh = MeshSecurity("mesh", planned.mesh, on_cluster) if planned.mesh else None
     signer = vault if isinstance(planned.ingress.issuer, VaultIssuer) else None
-    before_gateway = [resource for layer in (mesh, signer) if layer for resource in layer.ready]
+    before_gateway = [resource for layer in (certificates, mesh, signer) if layer for resource in layer.ready]
     after_mesh = pulumi.ResourceOptions(providers=[cluster], depends_on=before_gateway)
-    ingress = SecureIngress("ingress", planned.ingress, after_mesh)
+    ingress = SecureIngress("ingress", planned.ingress, after_mesh, vault.authority if vault else None)
     identities = ServiceIdentities("identities", planned.identities, on_cluster) if planned.identities else None
     hosts = PublicHosts("public-hosts", planned.hosts, on_cluster) if planned.hosts else None
     objects = ServiceObjects("objects", planned.objects, on_cluster) if planned.objects else None
-    layers = (policies, vault, operator, mesh, ingress, identities, hosts, objects)
+    layers = (policies, certificates, vault, operator, mesh, ingress, identities, hosts, objects)
     ready = [resource for layer in layers if layer for resource in layer.ready]
     # Rules, generated objects and injection only affect what is created after them.
     after_platform = pulumi.ResourceOptions(provider=cluster, depends_on=ready)

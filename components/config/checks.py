@@ -35,6 +35,7 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
     mesh_problems(settings.mesh, posture, problem)
     _seal_problems(settings.vault, posture, problem)
     if posture.vault:
+        _certificate_problems(settings, problem)
         _bootstrap_problems(settings, problem)
         _snapshot_problems(settings, problem)
         _pki_problems(settings, problem)
@@ -94,6 +95,20 @@ def _vault_problems(settings: Settings, posture: Posture, problem: ProblemSink) 
         for key, value in (("certFile", vault.login.cert_file), ("keyFile", vault.login.key_file)):
             if value is None:
                 problem(f"vault.login.{key}", "required when vault.login.method is cert")
+
+
+def _certificate_problems(settings: Settings, problem: ProblemSink) -> None:
+    vault = settings.vault
+    if vault.mode == "external" and vault.tls_secret:
+        problem("vault.tlsSecret", "an external Vault has its certificate: leave it out", vault.tls_secret)
+    if not vault.issued:
+        return
+    if vault.ca_cert_file is not None:
+        message = "the program's own authority is behind it: leave it out, or name your own Secret in vault.tlsSecret"
+        problem("vault.caCertFile", message, vault.ca_cert_file)
+    if vault.delivery == "external-secrets":
+        message = "required with vault.delivery external-secrets, beside caCertFile: its stores need the authority"
+        problem("vault.tlsSecret", message)
 
 
 def _bootstrap_problems(settings: Settings, problem: ProblemSink) -> None:

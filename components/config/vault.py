@@ -265,7 +265,7 @@ class VaultSettings(TypedFile):
     address: HttpsAddress | None = None
     """The address of Vault's API for the deployer."""
     ca_cert_file: StrictStr | None = None
-    """PEM file of the authority behind Vault's certificate, if that is not a public one."""
+    """PEM file of the authority behind Vault's certificate, if that is not a public one, nor the program's own."""
     login: VaultLogin = VaultLogin()
     bootstrap: VaultBootstrap | None = None
     """How a new Vault is initialised; by default an operator does it and creates the deployer's login."""
@@ -285,8 +285,9 @@ class VaultSettings(TypedFile):
     """Why production may have a copy of each secret in etcd, where whoever reads a namespace's Secrets can read it."""
     injector: StrictBool = True
     """Whether this stack installs the agent injector; false if the cluster has one already."""
-    tls_secret: Label = "vault-server-tls"  # noqa: S105 - the name of a Secret, not its value
-    """The Secret in namespace `vault` with `tls.crt`, `tls.key` and `ca.crt` of the server."""
+    tls_secret: Label | None = None
+    """A Secret of yours in namespace `vault` with `tls.crt`, `tls.key` and `ca.crt` of the servers. By default the
+    program has cert-manager make one, by an authority of its own, and renew it. Vault takes up a renewed one."""
     seal: VaultSeal | None = None
     service_account_annotations: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     """Annotations of the service account of Vault's pods, by which a cloud gives them the seal's key:
@@ -302,8 +303,16 @@ class VaultSettings(TypedFile):
     """Whether `pulumi destroy` refuses to remove volumes and engines with secrets."""
 
     @property
+    def issued(self) -> bool:
+        """Whether the program has the certificate of Vault's servers issued."""
+        return self.mode == "helm" and self.tls_secret is None
+
+    @property
+    def image(self) -> str:
+        """Vault's image, for what the program itself runs of it."""
+        return self.snapshots.image or (OPENBAO_IMAGE if self.distribution == "openbao" else VAULT_IMAGE)
+
+    @property
     def snapshot_image(self) -> str:
         """The image that takes the snapshots; empty if the stack takes none."""
-        if self.mode != "helm" or self.snapshots.off_reason:
-            return ""
-        return self.snapshots.image or (OPENBAO_IMAGE if self.distribution == "openbao" else VAULT_IMAGE)
+        return "" if self.mode != "helm" or self.snapshots.off_reason else self.image

@@ -57,8 +57,8 @@ class CaIssuer:
 class VaultIssuer:
     """A PKI engine of Vault that signs by `role`. cert-manager logs in as the service account `vault-issuer`.
 
-    `ca_bundle` is the PEM of the authority of `server` (empty: public ones). Raises `FieldError` for an address
-    without TLS.
+    `ca_bundle` is the PEM of the authority of `server` (empty: public ones). That of the stack's `own` Vault is issued
+    in the cluster, and `SecureIngress` is told it. Raises `FieldError` for an address without TLS.
     """
 
     server: str
@@ -67,6 +67,7 @@ class VaultIssuer:
     auth_mount: str = AUTH_PATH
     auth_role: str = PKI_AUTH_ROLE
     ca_bundle: str = ""
+    own: bool = False
 
     def __post_init__(self) -> None:
         if not self.server.startswith("https://"):

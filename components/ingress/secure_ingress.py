@@ -1,21 +1,18 @@
-"""`SecureIngress`: cert-manager and its issuers, and one Gateway with TLS for every public host."""
+"""`SecureIngress`: the issuer of certificates, and one Gateway with TLS for every public host."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
-from pulumi_kubernetes.helm.v3 import Release
 from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
-from pulumi_kubernetes.yaml.v2 import ConfigFile
 
 from components.ingress import hardening, issuers
 from components.ingress.hardening import FirewallArgs, HostLimits
 from components.ingress.issuers import AcmeIssuer, Issuer, VaultIssuer
-from components.kube.charts import CERT_MANAGER, GATEWAY_API_CRDS, ChartSources
 from components.kube.custom_object import custom_object
 from components.kube.manifest import Manifest, account_subject, as_inputs, pod_security, role_ref
 from components.kube.mesh_labels import revision_label
@@ -43,18 +40,16 @@ class SecureIngressArgs:
     and `owners` has the namespace of each: its listener takes routes from there alone. With `deny_by_default` the mesh
     denies by default, and the Gateway gets an allow policy. `revision` names the istiod that creates the Gateway's
     pods. With `enforce` the `limits` and the firewall refuse requests; otherwise they only count them.
-    `network_policies` are those of the two namespaces, before their pods. Raises `FieldError` naming the field that is
-    missing or wrong.
+    `network_policies` are those of the Gateway's namespace, before its pods. Raises `FieldError` naming the field that
+    is missing or wrong.
     """
 
-    charts: ChartSources
     issuer: Issuer | None
     kind: str = "gateway-api"
     ingress_class: str | None = None
     gateway_namespace: str = "istio-ingress"
     hosts: tuple[str, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict[str, str])
-    replicas: int = 2
     deny_by_default: bool = True
     tls_version: str = "1.2"
     cipher_suites: tuple[str, ...] = CIPHER_SUITES
@@ -70,8 +65,6 @@ class SecureIngressArgs:
         if isinstance(self.issuer, AcmeIssuer) and self.kind == "ingress" and not self.ingress_class:
             message = f"{self.issuer.name} answers its challenge through an Ingress; name its class"
             raise FieldError("ingress_class", message)
-        if self.replicas < 1:
-            raise FieldError("replicas", "no cert-manager renews anything: 1 or more are due", self.replicas)
         if self.tls_version not in ("1.2", "1.3"):
             raise FieldError("tls_version", "not a version of TLS that is sound", self.tls_version, ["1.2", "1.3"])
         if unknown := sorted({limit.host for limit in self.limits} - set(self.hosts)):
@@ -88,30 +81,6 @@ class SecureIngressArgs:
         ownerless = [host for host in self.hosts if host not in self.owners]
         if self.kind == "gateway-api" and ownerless:
             raise FieldError("owners", f"none may attach a route to {ownerless[0]}; name the namespace of its service")
-
-
-def cert_manager_values(replicas: int, gateway_api: bool) -> Manifest:
-    """The values of the cert-manager chart (https://cert-manager.io/docs/installation/helm/).
-
-    The start-up check is on, since the webhook may not answer yet when its Deployment is ready.
-    """
-    followers = min(replicas, 2)
-    disruption = {"enabled": replicas > 1}
-    return {
-        "crds": {"enabled": True, "keep": False},
-        "replicaCount": followers,
-        "podDisruptionBudget": disruption,
-        "webhook": {"replicaCount": replicas, "podDisruptionBudget": disruption},
-        "cainjector": {"replicaCount": followers, "podDisruptionBudget": disruption},
-        "global": {
-            # With its leases in its own namespace it needs no rights in kube-system.
-            "leaderElection": {"namespace": CERT_MANAGER_NAMESPACE},
-            # Otherwise `edit` in any namespace has a certificate for any host signed.
-            "rbac": {"aggregateClusterRoles": False},
-        },
-        "startupapicheck": {"enabled": True},
-        "extraArgs": ["--enable-gateway-api"] if gateway_api else [],
-    }
 
 
 def certificate(host: str, issuer: str, args: SecureIngressArgs) -> Manifest:
@@ -229,65 +198,45 @@ def gateway_allow(args: SecureIngressArgs) -> Manifest:
 
 
 class SecureIngress(pulumi.ComponentResource):
-    """cert-manager with the posture's issuer and, for the Gateway API, the Gateway, its certificates and its limits.
+    """The posture's issuer and, for the Gateway API, the Gateway, its certificates and its limits.
 
-    Creates nothing without an issuer. The Gateway needs Istio: pass the mesh's `ready` as `depends_on`. `gateway` is
-    name and namespace of the Gateway, `None` without one; `issuer_name` is empty without an issuer.
+    Creates nothing without an issuer. It needs cert-manager, and the Gateway needs Istio: pass `ready` of both as
+    `depends_on`. `gateway` is name and namespace of the Gateway, `None` without one; `issuer_name` is empty without an
+    issuer. `authority` is the PEM of the authority of a Vault that signs, where only the cluster knows it.
     """
 
     ready: list[pulumi.Resource]
     gateway: tuple[str, str] | None
     issuer_name: str
 
-    def __init__(self, name: str, args: SecureIngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: SecureIngressArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        authority: pulumi.Output[str] | None = None,
+    ) -> None:
         super().__init__("zero-trust:platform:SecureIngress", name, None, opts)
         self._name = name
+        self._authority = authority
         self.ready = []
         self.gateway = None
         self.issuer_name = ""
         if args.issuer is not None:
             self.issuer_name = args.issuer.name
-            gateway_api = self._gateway_api(args)
-            self._issuers(args, args.issuer, self._cert_manager(args, gateway_api), gateway_api)
+            self._issuers(args, args.issuer)
             if args.kind == "gateway-api":
                 self.gateway = (GATEWAY, args.gateway_namespace)
         self.register_outputs({"issuer": self.issuer_name, "hosts": list(args.hosts)})
 
-    def _gateway_api(self, args: SecureIngressArgs) -> list[pulumi.Resource]:
-        """The CRDs of the Gateway API and the Gateway's namespace; cert-manager looks for them only when it starts."""
-        if args.kind != "gateway-api":
-            return []
-        crds = ConfigFile(
-            f"{self._name}-gateway-api",
-            file=GATEWAY_API_CRDS.source(args.charts),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        return [crds, *self._namespace(args.gateway_namespace, args)]
-
-    def _cert_manager(self, args: SecureIngressArgs, after: list[pulumi.Resource]) -> Release:
-        source: dict[str, Any] = CERT_MANAGER.source(args.charts)
-        return Release(
-            f"{self._name}-cert-manager",
-            name="cert-manager",
-            namespace=CERT_MANAGER_NAMESPACE,
-            values=cert_manager_values(args.replicas, args.kind == "gateway-api"),
-            atomic=True,
-            timeout=600,
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[*after, *self._namespace(CERT_MANAGER_NAMESPACE, args)]
-            ),
-            **source,
-        )
-
-    def _issuers(
-        self, args: SecureIngressArgs, issuer: Issuer, release: Release, gateway_api: list[pulumi.Resource]
-    ) -> None:
-        after: list[pulumi.Resource] = [release, *gateway_api]
+    def _issuers(self, args: SecureIngressArgs, issuer: Issuer) -> None:
+        after = self._namespace(args) if args.kind == "gateway-api" else []
         if isinstance(issuer, VaultIssuer):
-            after += self._vault_account(release)
+            after += self._vault_account()
         parent = (GATEWAY, args.gateway_namespace) if args.kind == "gateway-api" else None
         for manifest in issuers.manifests(issuer, parent, args.ingress_class):
-            after = [*after, self._object(manifest, after)]
+            spec = self._signed_by(issuer, manifest)
+            after = [*after, self._object({**manifest, "spec": spec}, after)]
         self.ready = after
         if args.kind != "gateway-api":
             return
@@ -299,9 +248,17 @@ class SecureIngress(pulumi.ComponentResource):
         on_gateway = [self._object(manifest, [public]) for manifest in (redirect(args), *allow)]
         self.ready = [*after, *certificates, *filters, public, *on_gateway]
 
-    def _vault_account(self, release: Release) -> list[pulumi.Resource]:
+    def _signed_by(self, issuer: Issuer, manifest: Manifest) -> Any:
+        """The spec of an issuer's object, with the authority that only the cluster knows."""
+        if self._authority is None or not (isinstance(issuer, VaultIssuer) and issuer.own):
+            return manifest["spec"]
+        return self._authority.apply(
+            lambda pem: issuers.manifests(replace(issuer, ca_bundle=pem), None, None)[0]["spec"]
+        )
+
+    def _vault_account(self) -> list[pulumi.Resource]:
         """The service account as which cert-manager logs in to Vault, and the right to request its tokens."""
-        options = pulumi.ResourceOptions(parent=self, depends_on=[release])
+        options = pulumi.ResourceOptions(parent=self)
         name = f"{self._name}-vault-issuer"
         metadata: Any = {"name": VAULT_ACCOUNT, "namespace": CERT_MANAGER_NAMESPACE}
         account = ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=options)
@@ -316,15 +273,14 @@ class SecureIngress(pulumi.ComponentResource):
         )
         return [account, role, binding]
 
-    def _namespace(self, namespace: str, args: SecureIngressArgs) -> list[pulumi.Resource]:
-        """The namespace, and the network policies in it."""
+    def _namespace(self, args: SecureIngressArgs) -> list[pulumi.Resource]:
+        """The Gateway's namespace, and the network policies in it."""
         created = Namespace(
-            f"{self._name}-{namespace}",
-            metadata={"name": namespace, "labels": pod_security("restricted")},
+            f"{self._name}-{args.gateway_namespace}",
+            metadata={"name": args.gateway_namespace, "labels": pod_security("restricted")},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        policies = [policy for policy in args.network_policies if policy["metadata"]["namespace"] == namespace]
-        return [created, *network_policies(self._name, policies, created, self)]
+        return [created, *network_policies(self._name, args.network_policies, created, self)]
 
     def _object(self, manifest: Manifest, after: list[pulumi.Resource]) -> CustomResource:
         name = f"{self._name}-{manifest['kind'].lower()}-{manifest['metadata']['name']}"

@@ -55,6 +55,8 @@ ANNOTATION = "zero-trust.dev"
 # Vault.
 VAULT_RELEASE = "vault"
 VAULT_PORT = 8200
+VAULT_TLS_SECRET = "vault-server-tls"  # noqa: S105 - the name of a Secret
+"""The Secret with the certificate of Vault's servers that the program has issued."""
 KV_MOUNT = "secret"
 DATABASE_MOUNT = "database"
 CREDENTIALS = f"{DATABASE_MOUNT}/creds"

@@ -94,10 +94,14 @@ def opening(
 
 
 def network_policies(
-    name: str, policies: Sequence[Manifest], namespace: pulumi.Resource, parent: pulumi.Resource
+    name: str,
+    policies: Sequence[Manifest],
+    namespace: pulumi.Resource,
+    parent: pulumi.Resource,
+    aliases: Sequence[pulumi.Alias] = (),
 ) -> list[pulumi.Resource]:
-    """Create the policies of a namespace; what waits for them starts closed."""
-    options = pulumi.ResourceOptions(parent=parent, depends_on=[namespace])
+    """Create the policies of a namespace; what waits for them starts closed. `aliases`: where they were before."""
+    options = pulumi.ResourceOptions(parent=parent, depends_on=[namespace], aliases=[*aliases])
     return [
         NetworkPolicy(
             f"{name}-{policy['metadata']['namespace']}-{policy['metadata']['name']}",

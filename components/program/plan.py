@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from components.external_secrets.operator import ExternalSecretsArgs
+from components.ingress.cert_manager import CertManagerArgs
 from components.ingress.public_hosts import PublicHostsArgs
 from components.ingress.secure_ingress import SecureIngressArgs
 from components.kyverno.policy_set import KyvernoPolicySetArgs, rules_on
 from components.mesh.security import MeshSecurityArgs
-from components.program.plans.ingress import hosts_args, ingress_args, ingress_terms
+from components.program.plans.ingress import cert_manager_args, hosts_args, ingress_args, ingress_terms
 from components.program.plans.kyverno import identities_args, policy_args, service_objects_args
 from components.program.plans.mesh import mesh_args, mesh_terms
 from components.program.plans.vault import external_secrets_args, vault_args, vault_terms
@@ -28,6 +29,7 @@ class Plan:
     vault: VaultPlatformArgs | None
     external_secrets: ExternalSecretsArgs | None
     mesh: MeshSecurityArgs | None
+    certificates: CertManagerArgs | None
     ingress: SecureIngressArgs
     policies: KyvernoPolicySetArgs | None
     identities: ServiceIdentitiesArgs | None
@@ -46,6 +48,7 @@ def plan(stack: Stack) -> Plan:
         vault=vault_args(stack) if stack.posture.vault else None,
         external_secrets=external_secrets_args(stack),
         mesh=mesh_args(stack),
+        certificates=cert_manager_args(stack),
         ingress=ingress_args(stack, services),
         policies=policies,
         identities=identities_args(stack),

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pulumi.dynamic
@@ -156,7 +156,7 @@ class DeployerAccess:
     """How the deployer reaches Vault and logs in: address, authority, role, and client certificate if it has one."""
 
     address: str
-    ca_cert_file: str
+    ca_cert_file: pulumi.Input[str]
     role: str
     cert_file: str
     key_file: str
@@ -177,7 +177,7 @@ def bootstrap(
     login = Login(
         f"{name}.deployer",
         {
-            **asdict(access),
+            **{each.name: getattr(access, each.name) for each in fields(access)},
             "mount": plan.mount,
             "type": plan.type,
             # As text: Pulumi's numbers are floating point, and Vault's are not.

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pulumi
@@ -24,6 +24,7 @@ from components.vault.database import DatabaseConnectionArgs, database_engine
 from components.vault.deployer import deployer_policy
 from components.vault.operator import OPERATOR_TOKEN_SECONDS, operator_policy
 from components.vault.pki import PkiArgs, pki_engine
+from components.vault.server_certificate import ServerCertificateArgs, server_certificate, written
 from components.vault.snapshots import SnapshotArgs, snapshots
 from components.vault.values import InjectorArgs, ServerArgs, chart_values
 
@@ -43,6 +44,8 @@ class VaultPlatformArgs:
     address: str
     audit_paths: Sequence[str]
     server: ServerArgs | None = None
+    certificate: ServerCertificateArgs | None = None
+    """The certificate that the servers are issued, by an authority of their own; `None`: they have one already."""
     injector: InjectorArgs | None = None
     openbao: bool = False
     charts: ChartSources = PUBLISHED
@@ -85,11 +88,15 @@ class VaultPlatformArgs:
             raise FieldError("login_cert_file", "login_jwt_mount is there, too: keep one")
         if self.bootstrap and not (self.login_cert_file or self.login_jwt_mount):
             raise FieldError("bootstrap", "no login of the deployer", legal=["login_cert_file", "login_jwt_mount"])
+        if self.certificate and not self.server:
+            raise FieldError("certificate", "an external Vault has its own; legal: with server")
+        if self.certificate and self.ca_cert_file:
+            raise FieldError("ca_cert_file", "the certificate comes with its authority: keep one of the two")
         if self.snapshots and not self.server:
             raise FieldError("snapshots", "an external Vault's storage is somebody else's; legal: with server")
 
 
-def provider_args(args: VaultPlatformArgs) -> pulumi_vault.ProviderArgs:
+def provider_args(args: VaultPlatformArgs, ca_cert_file: pulumi.Input[str] | None) -> pulumi_vault.ProviderArgs:
     """The arguments of the provider: a login with a short-lived token, and no fixed token."""
     login = jwt = None
     if args.login_cert_file and args.login_key_file:
@@ -100,7 +107,7 @@ def provider_args(args: VaultPlatformArgs) -> pulumi_vault.ProviderArgs:
         jwt = ProviderAuthLoginJwtArgs(mount=args.login_jwt_mount, role=args.login_role)
     return pulumi_vault.ProviderArgs(
         address=args.address,
-        ca_cert_file=args.ca_cert_file,
+        ca_cert_file=ca_cert_file,
         auth_login_cert=login,
         auth_login_jwt=jwt,
         # The deployer's token is short-lived; creating a child of it would need a right that its policy does not give.
@@ -116,17 +123,20 @@ def audit_devices(args: VaultPlatformArgs) -> list[tuple[str, dict[str, str]]]:
 class VaultPlatform(pulumi.ComponentResource):
     """Vault with a KV v2 engine, Kubernetes authentication, audit devices, and a database engine for `databases`.
 
-    The operator has a login: a policy, a role, and a service account in Vault's namespace. With `server` a Helm release
-    runs Vault; without it a service account reviews tokens on behalf of the external Vault. With `bootstrap` a new
-    Vault is initialised, the deployer's login is made and the root token is revoked; without it an operator has to do
-    so first. With `snapshots` a CronJob copies the storage to a volume. Resources that hold secrets are protected and
-    retained while `retain_data` is set.
+    With `certificate` the servers' certificate is issued first, which needs cert-manager: pass its `ready` as
+    `depends_on`. With `server` a Helm release runs Vault; without it a service account reviews tokens on behalf of the
+    external Vault. With `bootstrap` a new Vault is initialised, the deployer's login is made and the root token is
+    revoked; without it an operator has to do so first. The operator has a login: a policy, a role, and a service
+    account in Vault's namespace. With `snapshots` a CronJob copies the storage to a volume. Resources that hold secrets
+    are protected and retained while `retain_data` is set.
     """
 
     provider: pulumi_vault.Provider
     release: Release | None
     recovery_keys: pulumi.Output[Sequence[str]] | None
     """The recovery keys, a secret; `None` without `bootstrap`, empty if Vault was initialised before."""
+    authority: pulumi.Output[str] | None
+    """The authority of the servers' certificate, in PEM; `None` where the program has none issued."""
     pki_request: pulumi.Output[str] | None
     """The signing request of the intermediate, in PEM; `None` without `pki`."""
     kv_mount: str
@@ -146,13 +156,18 @@ class VaultPlatform(pulumi.ComponentResource):
             ),
         )
         closed = network_policies(name, args.network_policies, namespace, self)
-        self.release = self._release(name, [namespace, *closed], keep)
+        before: list[pulumi.Resource] = [namespace, *closed]
+        self.authority, self._ca_cert_file = None, args.ca_cert_file
+        if args.certificate:
+            before, self.authority = server_certificate(name, args.certificate, before, self)
+            self._ca_cert_file = written(self.authority, args.certificate.authority_file)
+        self.release = self._release(name, before, keep)
         self.recovery_keys, self._before = None, list[pulumi.Resource]([self.release] if self.release else [])
         if args.bootstrap:
             self._bootstrap(name, args.bootstrap, keep)
         self.provider = pulumi_vault.Provider(
             f"{name}.provider",
-            provider_args(args),
+            provider_args(args, self._ca_cert_file),
             opts=pulumi.ResourceOptions(parent=self, depends_on=self._before if args.bootstrap else None),
         )
         audits = self._audits()
@@ -189,7 +204,7 @@ class VaultPlatform(pulumi.ComponentResource):
         if not (args.server or args.injector):
             return None
         chart = OPENBAO if args.openbao else VAULT
-        values = chart_values(args.server, args.injector, args.openbao, None if args.server else args.address)
+        values = self._values()
         holds_data = keep if args.server else None
         return Release(
             f"{name}.release",
@@ -204,11 +219,21 @@ class VaultPlatform(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=after, protect=holds_data, retain_on_delete=holds_data),
         )
 
+    def _values(self) -> Any:
+        args = self._args
+        external = None if args.server else args.address
+        if self.authority is None or args.injector is None:
+            return chart_values(args.server, args.injector, args.openbao, external)
+        injector = args.injector
+        return self.authority.apply(
+            lambda pem: chart_values(args.server, replace(injector, ca_certificate=pem), args.openbao, external)
+        )
+
     def _bootstrap(self, name: str, args: BootstrapArgs, keep: bool | None) -> None:
         platform = self._args
         access = DeployerAccess(
             address=platform.address,
-            ca_cert_file=platform.ca_cert_file or "",
+            ca_cert_file=self._ca_cert_file or "",
             role=platform.login_role,
             cert_file=platform.login_cert_file or "",
             key_file=platform.login_key_file or "",

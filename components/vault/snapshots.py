@@ -17,7 +17,7 @@ from pulumi_vault import Policy
 from pulumi_vault.kubernetes import AuthBackendRole
 
 from components.kube.manifest import Manifest, as_inputs, namespace_selector, tcp_rule
-from components.kube.names import TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
+from components.kube.names import TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE, VAULT_TLS_SECRET
 from components.vault.policy import SNAPSHOT_PATH, hcl
 
 SNAPSHOTS = "vault-snapshots"
@@ -43,7 +43,7 @@ class SnapshotArgs:
     size: str
     program: str = "vault"
     storage_class: str = ""
-    tls_secret: str = "vault-server-tls"  # noqa: S105 - the name of a Secret
+    tls_secret: str = VAULT_TLS_SECRET
 
 
 def snapshot_policy() -> str:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
-from components.kube.names import PLATFORM_NAMESPACES, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
+from components.kube.names import PLATFORM_NAMESPACES, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE, VAULT_TLS_SECRET
 
 _TLS_DIRECTORY = "/vault/tls"
 _DATA_DIRECTORY = "/vault/data"
 _AUDIT_DIRECTORY = "/vault/audit"
 _SEAL_DIRECTORY = "/vault/seal"
 _VAULT_UID, _VAULT_GID = 100, 1000
+# The kubelet itself takes up to a minute to bring a changed Secret into a pod.
+_RELOAD_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class ServerArgs:
     """
 
     replicas: int = 1
-    tls_secret: str = "vault-server-tls"  # noqa: S105 - the name of a Secret
+    tls_secret: str = VAULT_TLS_SECRET
+    image: str = VAULT_IMAGE
+    """The image of the container that has the server read a renewed certificate."""
     seal_type: str = ""
     seal_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     seal_secret: str = ""
@@ -94,6 +98,8 @@ def server_values(args: ServerArgs, openbao: bool) -> dict[str, Any]:
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "resources": _resources("250m", "256Mi", "1", "1Gi"),
         "statefulSet": {"securityContext": {"pod": _pod_security(), "container": _container_security()}},
+        "shareProcessNamespace": True,
+        "extraContainers": [_reloader(args, openbao)],
         "extraEnvironmentVars": {"VAULT_CACERT": f"{_TLS_DIRECTORY}/ca.crt"},
         "volumes": [
             {"name": "tls", "secret": {"secretName": args.tls_secret, "defaultMode": 0o440}},
@@ -150,6 +156,33 @@ def server_config(args: ServerArgs, openbao: bool) -> str:
         # The program creates audit devices by the API, which OpenBao refuses by default.
         parts.append("unsafe_allow_api_audit_creation = true")
     return "\n".join(parts) + "\n"
+
+
+def reload_script(program: str, directory: str = _TLS_DIRECTORY, seconds: int = _RELOAD_SECONDS) -> str:
+    """The shell script that signals the server when its certificate is another one, so that it reads both files.
+
+    https://developer.hashicorp.com/vault/docs/configuration/listener/tcp#tls_cert_file
+    """
+    return f"""\
+set -eu
+served=$(cat {directory}/tls.crt)
+while sleep {seconds}; do
+  now=$(cat {directory}/tls.crt)
+  if [ "$now" != "$served" ] && pkill -HUP -x {program}; then served=$now; fi
+done
+"""
+
+
+def _reloader(args: ServerArgs, openbao: bool) -> dict[str, Any]:
+    """The container that runs it. It sees the server's process, and signals it as the same user."""
+    return {
+        "name": "reloader",
+        "image": args.image,
+        "command": ["/bin/sh", "-c", reload_script("bao" if openbao else "vault")],
+        "resources": _resources("5m", "8Mi", "50m", "32Mi"),
+        "securityContext": _container_security(),
+        "volumeMounts": [{"name": "tls", "mountPath": _TLS_DIRECTORY, "readOnly": True}],
+    }
 
 
 def _seal_parameters(args: ServerArgs) -> dict[str, str]:

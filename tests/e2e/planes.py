@@ -21,7 +21,16 @@ from tests.e2e.plane import Plane
 GROUPS: dict[str, tuple[str, ...]] = {
     "operated": ("vault_operations", "promotion", "attack", "namespace_attack", "data_plane"),
     "documented": (
-        *("policy_metrics", "production", "service_objects", "namespace_rights", "hosts", "preview_role", "preflight"),
+        *(
+            "policy_metrics",
+            "production",
+            "service_objects",
+            "namespace_rights",
+            "hosts",
+            "server_certificate",
+            "preview_role",
+            "preflight",
+        ),
         "documentation",
     ),
     "reported": ("staging",),

@@ -2,8 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -21,6 +24,7 @@ _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 
 INTERMEDIATE_REQUEST = request([], ec.generate_private_key(ec.SECP384R1()))
 IMPORTED_ISSUER = "the-issuer-of-the-certificate"
+AUTHORITY = "the certificate of the authority that cert-manager has"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Registered:
     replace_on_changes: tuple[str, ...]
     secret_inputs: frozenset[str]
     hooks: tuple[str, ...]
+    aliases: tuple[str, ...]
+    """The URNs of the parents that it had before."""
 
     @property
     def custom(self) -> bool:
@@ -53,6 +59,8 @@ class Recording:
 
     resources: list[Registered] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    """The files that it wrote, by name."""
 
     def of(self, type_: str) -> list[Registered]:
         """The resources whose type ends so: `Deployment`, `vault:index/mount:Mount`."""
@@ -91,6 +99,8 @@ class _Provider(mocks.Mocks):
             outputs["csr"] = INTERMEDIATE_REQUEST
         if args.typ.endswith("SecretBackendIntermediateSetSigned"):
             outputs["importedIssuers"] = [IMPORTED_ISSUER]
+        if args.typ.endswith(":CertificateRequest"):
+            outputs["status"] = {"ca": base64.b64encode(AUTHORITY.encode()).decode()}
         if args.typ == "kubernetes:core/v1:Secret" and outputs.get("type") == "kubernetes.io/service-account-token":
             outputs["data"] = {
                 "token": base64.b64encode(b"reviewer-token").decode(),
@@ -125,6 +135,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     replace_on_changes=tuple(request.replaceOnChanges),
                     secret_inputs=frozenset(key for key, value in raw.items() if _holds_secret(value)),
                     hooks=tuple(request.hooks.after_create),
+                    aliases=tuple(alias.spec.parentUrn for alias in request.aliases if alias.spec.parentUrn),
                 )
             )
         return answer
@@ -172,6 +183,9 @@ def record(
     root = get_root_resource()
     assert isinstance(root, Stack)
     root.outputs.clear()
-    pulumi.runtime.test(lambda: program() and None)()
+    # The program writes what it learns of the cluster beside itself.
+    with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
+        pulumi.runtime.test(lambda: program() and None)()
+        recording.written = {path.name: path.read_text() for path in Path(directory).iterdir()}
     recording.outputs = dict(root.outputs)
     return recording

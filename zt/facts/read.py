@@ -90,7 +90,8 @@ def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:
         yield "door-identity", f"{controller.namespace}/{controller.service_account}"
     else:
         yield "door-identity", planned.ingress.gateway_namespace
-    yield "cert-manager-replicas", str(planned.ingress.replicas)
+    if planned.certificates:
+        yield "cert-manager-replicas", str(planned.certificates.replicas)
     yield "exception-day", settings.as_of.isoformat() if settings.as_of else COMMIT_DAY
     if mesh:
         yield "trust-domain", mesh.trust_domain
@@ -130,7 +131,7 @@ def _vault(args: VaultPlatformArgs) -> Iterator[tuple[str, str]]:
     yield "vault-distribution", "openbao" if args.openbao else "vault"
     yield "vault-login", "cert" if args.login_cert_file else ("token" if args.login_jwt_mount else "environment")
     yield "vault-login-role", args.login_role
-    yield "vault-authority", args.ca_cert_file or "public"
+    yield "vault-authority", "the program's own" if args.certificate else args.ca_cert_file or "public"
     yield "vault-reviewer", args.kubernetes_host
     yield "vault-kept-versions", str(args.kept_versions)
     yield "vault-delete-after", str(args.delete_after)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from components.config.action import Action
 from components.config.ingress import HstsSettings, IngressSettings
 from components.config.pem_file import read_pem
+from components.ingress.cert_manager import CertManagerArgs
 from components.ingress.hardening import FirewallArgs, HostLimits
 from components.ingress.issuers import AcmeIssuer, CaIssuer, Issuer, VaultIssuer
 from components.ingress.public_hosts import PublicHostsArgs
@@ -19,7 +20,7 @@ from components.kube.names import (
 )
 from components.kube.service_ref import ServiceRef
 from components.program.plans.addresses import cluster_address
-from components.program.plans.network import ingress_policies
+from components.program.plans.network import cert_manager_policies, ingress_policies
 from components.program.stack import Stack
 from components.program.stack_exceptions import platform_namespaces
 from components.program.stack_keys import stack_keys
@@ -46,7 +47,6 @@ def ingress_terms(stack: Stack) -> IngressTerms:
 @stack_keys(
     kind="ingress.kind",
     ingress_class="ingress.className",
-    replicas="ingress.replicas",
     tls_version="ingress.tls.minVersion",
     issuer="posture.issuer",
     email="ingress.acmeEmail",
@@ -58,14 +58,12 @@ def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureI
     public = [args for args in services if args.hosts]
     host_limits = sorted((host, args.limits) for args in public for host in args.hosts)
     return SecureIngressArgs(
-        charts=stack.charts,
         issuer=_issuer(stack),
         kind=settings.kind,
         ingress_class=settings.class_name,
         gateway_namespace=settings.gateway_namespace,
         hosts=tuple(host for host, _ in host_limits),
         owners={host: args.namespace for args in public for host in args.hosts},
-        replicas=settings.replicas,
         deny_by_default=posture.authorization != "off",
         tls_version=settings.tls.min_version,
         cipher_suites=settings.tls.ciphers,
@@ -78,6 +76,20 @@ def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureI
         enforce=posture.authorization == "enforce",
         revision=stack.settings.mesh.revision or "",
         network_policies=ingress_policies(stack, services),
+    )
+
+
+@stack_keys(replicas="ingress.replicas")
+def cert_manager_args(stack: Stack) -> CertManagerArgs | None:
+    """The arguments of `CertManager`; `None` where nothing is issued: no public host, and no server of Vault."""
+    settings, posture = stack.settings, stack.posture
+    if posture.issuer == "none" and not (posture.vault and settings.vault.issued):
+        return None
+    return CertManagerArgs(
+        charts=stack.charts,
+        replicas=settings.ingress.replicas,
+        gateway_api=posture.issuer != "none" and settings.ingress.kind == "gateway-api",
+        network_policies=cert_manager_policies(stack),
     )
 
 
@@ -109,7 +121,8 @@ def _issuer(stack: Stack) -> Issuer | None:
     server = (ingress.vault and ingress.vault.server) or cluster_address(vault)
     bundle_file = ingress.vault.ca_bundle_file if ingress.vault else None
     bundle = (bundle_file, "ingress.vault.caBundleFile") if bundle_file else (vault.ca_cert_file, "vault.caCertFile")
-    return VaultIssuer(server, **engine, ca_bundle=read_pem(*bundle))
+    own = vault.issued and server == cluster_address(vault) and not bundle_file
+    return VaultIssuer(server, **engine, ca_bundle=read_pem(*bundle), own=own)
 
 
 def public_terms(stack: Stack) -> PublicTerms:

@@ -70,32 +70,35 @@ def mesh_policies(stack: Stack) -> tuple[Manifest, ...]:
     return mesh_network(cluster_network(stack), keys, stack.ambient)
 
 
-def ingress_policies(stack: Stack, services: Sequence[SecureServiceArgs]) -> tuple[Manifest, ...]:
-    """The policies of the namespaces of cert-manager and of the Gateway; none where the posture has none."""
+def cert_manager_policies(stack: Stack) -> tuple[Manifest, ...]:
+    """The policies of the namespace of cert-manager; none where the posture has none."""
     issuer, settings = stack.posture.issuer, stack.settings.ingress
-    if not stack.posture.network_policies or issuer == "none":
+    if not stack.posture.network_policies:
         return ()
-    gateway_api, cluster = settings.kind == "gateway-api", cluster_network(stack)
+    gateway_api = settings.kind == "gateway-api"
     front = gateway_front(settings.gateway_namespace) if gateway_api else None
     if settings.controller and not gateway_api:
         # At which port its pods listen, its chart says.
         front = {"to": [namespace_selector(settings.controller.namespace)]}
-    acme = issuer in ACME_SERVERS
     directory = settings.acme_server.directory if settings.acme_server else ""
-    acme_port = port(directory) if acme else 0
-    policies = cert_manager_network(cluster, acme_port, front, _signer(stack) if issuer == VAULT_ISSUER else None)
-    if not gateway_api:
-        return policies
+    acme_port = port(directory) if issuer in ACME_SERVERS else 0
+    signer = _signer(stack) if issuer == VAULT_ISSUER else None
+    return cert_manager_network(cluster_network(stack), acme_port, front, signer)
+
+
+def ingress_policies(stack: Stack, services: Sequence[SecureServiceArgs]) -> tuple[Manifest, ...]:
+    """The policies of the Gateway's namespace; none without a Gateway, and where the posture has none."""
+    issuer, settings = stack.posture.issuer, stack.settings.ingress
+    if not stack.posture.network_policies or issuer == "none" or settings.kind != "gateway-api":
+        return ()
     backends = [
         PublicBackend(ServiceRef(args.namespace, args.name), HBONE_PORT if stack.ambient else args.port)
         for args in services
         if args.public
     ]
     further = [*_collector(stack), *_module_registry(stack)]
-    return (
-        *policies,
-        *gateway_network(cluster, settings.gateway_namespace, backends, istiod_rule(), acme, further),
-    )
+    acme, cluster = issuer in ACME_SERVERS, cluster_network(stack)
+    return gateway_network(cluster, settings.gateway_namespace, backends, istiod_rule(), acme, further)
 
 
 def vault_policies(stack: Stack) -> tuple[Manifest, ...]:

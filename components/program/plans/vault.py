@@ -1,13 +1,14 @@
 """The arguments of `VaultPlatform` and of `ExternalSecrets`, and the terms of Vault, from a stack."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from components.config.checks import vault_networks
 from components.config.database import DatabaseSettings
 from components.config.pem_file import read_pem
 from components.config.vault import BootstrapLogin, VaultBootstrap, VaultPki, VaultSettings
 from components.external_secrets.operator import ExternalSecretsArgs
-from components.kube.names import SECRETS, VAULT_PORT
+from components.kube.names import SECRETS, VAULT_PORT, VAULT_TLS_SECRET
 from components.program.plans.addresses import cluster_address, port
 from components.program.plans.network import external_secrets_policies, vault_policies
 from components.program.stack import Stack
@@ -20,6 +21,7 @@ from components.vault.database import DatabaseConnectionArgs
 from components.vault.deployer import MOUNTS, CertLogin, DeployerLogin, JwtLogin, KubernetesLogin
 from components.vault.pki import PkiArgs
 from components.vault.platform import VaultPlatformArgs
+from components.vault.server_certificate import ServerCertificateArgs
 from components.vault.snapshots import SnapshotArgs
 from components.vault.terms import DatabaseServer, Delivery, StoreTerms, VaultTerms
 from components.vault.values import InjectorArgs, ServerArgs
@@ -27,6 +29,8 @@ from components.vault.values import InjectorArgs, ServerArgs
 
 @stack_keys(
     address="vault.address",
+    ca_cert_file="vault.caCertFile",
+    certificate="vault.tlsSecret",
     login_cert_file="vault.login.certFile",
     bootstrap="vault.bootstrap",
     snapshots="vault.snapshots",
@@ -38,7 +42,8 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
     if settings.mode == "helm":
         server = ServerArgs(
             replicas=posture.vault_replicas,
-            tls_secret=settings.tls_secret,
+            tls_secret=settings.tls_secret or VAULT_TLS_SECRET,
+            image=settings.image,
             seal_type=settings.seal.type if settings.seal else "",
             seal_parameters=settings.seal.parameters if settings.seal else {},
             seal_secret=settings.seal.secret if settings.seal else "",
@@ -59,6 +64,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         address=settings.address or "",
         audit_paths=settings.audit_paths[: posture.audit_devices],
         server=server,
+        certificate=_certificate(stack) if settings.issued else None,
         injector=injector,
         openbao=settings.distribution == "openbao",
         charts=stack.charts,
@@ -78,6 +84,15 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         retain_data=settings.retain_data,
         network_policies=vault_policies(stack),
     )
+
+
+def _certificate(stack: Stack) -> ServerCertificateArgs:
+    host = urlsplit(stack.settings.vault.address or "").hostname or ""
+    return ServerCertificateArgs(host, stack.posture.vault_replicas, f".vault-authority.{_name(stack)}.pem")
+
+
+def _name(stack: Stack) -> str:
+    return stack.file.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
 def _pki(settings: VaultPki) -> PkiArgs:
@@ -101,7 +116,7 @@ def _snapshots(settings: VaultSettings) -> SnapshotArgs | None:
         size=settings.snapshots.size,
         program="bao" if settings.distribution == "openbao" else "vault",
         storage_class=settings.snapshots.storage_class or "",
-        tls_secret=settings.tls_secret,
+        tls_secret=settings.tls_secret or VAULT_TLS_SECRET,
     )
 
 

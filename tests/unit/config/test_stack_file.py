@@ -232,7 +232,7 @@ def test_an_unknown_rule_is_named_with_its_key() -> None:
 
 
 def test_a_missing_certificate_is_named_with_its_key(tmp_path: Path) -> None:
-    vault = {**values("production")["vault"], "caCertFile": str(tmp_path / "none.pem")}
+    vault = {**values("production")["vault"], "caCertFile": str(tmp_path / "none.pem"), "tlsSecret": "own"}
     with pytest.raises(ConfigError, match=r"zero-trust:vault\.caCertFile: .*none\.pem"):
         plan_of("production", vault=vault)
 

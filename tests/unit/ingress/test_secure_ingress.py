@@ -15,13 +15,11 @@ from components.ingress.issuers import AcmeIssuer, CaIssuer, Issuer, VaultIssuer
 from components.ingress.secure_ingress import (
     SecureIngress,
     SecureIngressArgs,
-    cert_manager_values,
     certificate,
     gateway,
     gateway_allow,
     redirect,
 )
-from components.kube.charts import PUBLISHED, ChartSources
 from tests.support.monitor import Recording, record
 
 pytestmark = pytest.mark.unit
@@ -33,7 +31,6 @@ VAULT = VaultIssuer("https://vault.vault.svc:8200")
 
 def args(**changes: Any) -> SecureIngressArgs:
     given: dict[str, Any] = {
-        "charts": PUBLISHED,
         "issuer": PROD,
         "hosts": HOSTS,
         "owners": dict.fromkeys(HOSTS, "shop"),
@@ -47,7 +44,6 @@ class TestArguments:
         [
             ({"kind": "nginx"}, "kind: .*'nginx'; legal: gateway-api, ingress"),
             ({"kind": "ingress"}, "ingress_class"),
-            ({"replicas": 0}, "replicas"),
             ({"hosts": ("*.example.org",)}, "hosts: no host name.* found '\\*.example.org'"),
             ({"hosts": ("https://api.example.org",)}, "no host name"),
             ({"hosts": ("API.example.org",)}, "lower case"),
@@ -199,23 +195,6 @@ class TestGateway:
         assert len({listener["name"] for listener in listeners}) == len(hosts) + 1
 
 
-class TestCertManager:
-    def test_the_start_up_check_stays_on_and_crds_go_with_the_release(self) -> None:
-        values = cert_manager_values(2, gateway_api=True)
-        assert values["startupapicheck"] == {"enabled": True}
-        assert values["crds"] == {"enabled": True, "keep": False}
-
-    @pytest.mark.parametrize("gateway_api", [True, False])
-    def test_it_watches_the_gateway_api_only_where_there_is_one(self, gateway_api: bool) -> None:
-        assert ("--enable-gateway-api" in cert_manager_values(2, gateway_api)["extraArgs"]) is gateway_api
-
-    @pytest.mark.parametrize(("replicas", "budget"), [(1, False), (3, True)])
-    def test_one_replica_has_no_disruption_budget(self, replicas: int, budget: bool) -> None:
-        values = cert_manager_values(replicas, gateway_api=True)
-        assert {values[key]["podDisruptionBudget"]["enabled"] for key in ("webhook", "cainjector")} == {budget}
-        assert values["webhook"]["replicaCount"] == replicas
-
-
 class TestComponent:
     def kinds(self, recording: Recording) -> list[str]:
         return [made.type.rpartition(":")[2] for made in recording.resources if made.custom]
@@ -225,8 +204,6 @@ class TestComponent:
         public = recording.one("kubernetes:gateway.networking.k8s.io/v1:Gateway")
         behind = recording.behind(public)
         assert behind >= {
-            "ingress-gateway-api",
-            "ingress-cert-manager",
             "ingress-istio-ingress",
             "ingress-clusterissuer-letsencrypt-prod",
             "ingress-certificate-api.example.org",
@@ -235,25 +212,18 @@ class TestComponent:
         for kind in ("HTTPRoute", "AuthorizationPolicy"):
             assert public.urn in recording.one(kind).dependencies
 
-    def test_cert_manager_starts_after_the_gateway_api_is_there(self) -> None:
-        recording = record(lambda: SecureIngress("ingress", args(charts=ChartSources("/charts"))))
-        release = recording.one("kubernetes:helm.sh/v3:Release")
-        crds = recording.one("kubernetes:yaml/v2:ConfigFile")
-        assert crds.urn in release.dependencies
-        assert crds.inputs["file"] == "/charts/gateway-api.yaml"
-
     def test_the_component_says_where_its_gateway_is(self) -> None:
         made: list[SecureIngress] = []
         record(lambda: made.append(SecureIngress("ingress", args())))
         assert made[0].gateway == ("public", "istio-ingress")
         assert made[0].issuer_name == "letsencrypt-prod"
-        assert len(made[0].ready) == 10
+        assert len(made[0].ready) == 8
 
     def test_an_ingress_stack_has_an_issuer_and_no_gateway(self) -> None:
         made: list[SecureIngress] = []
         told = args(kind="ingress", ingress_class="haproxy")
         recording = record(lambda: made.append(SecureIngress("ingress", told)))
-        assert self.kinds(recording) == ["Namespace", "Release", "ClusterIssuer"]
+        assert self.kinds(recording) == ["ClusterIssuer"]
         assert made[0].gateway is None
         assert made[0].issuer_name == "letsencrypt-prod"
 

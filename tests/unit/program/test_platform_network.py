@@ -34,7 +34,7 @@ def recorded(environment: str) -> Recording:
 def planned(environment: str, changes: str = "{}") -> tuple[Manifest, ...]:
     """Every network policy that the program plans for a stack file with these changes, as JSON."""
     plan = plan_of(environment, **json.loads(changes))
-    layers = (plan.policies, plan.mesh, plan.ingress, plan.vault, plan.external_secrets)
+    layers = (plan.policies, plan.mesh, plan.certificates, plan.ingress, plan.vault, plan.external_secrets)
     platform = [policy for layer in layers if layer for policy in layer.network_policies]
     snapshots = {
         "metadata": {"name": "vault-snapshots", "namespace": "vault"},
@@ -361,6 +361,8 @@ def test_an_ingress_controller_keeps_its_own_namespace() -> None:
         "rateLimit": "none",
         "maxRequestBytes": "none",
     }
-    policies: list[Any] = list(plan_of("production", ingress=ingress_settings).ingress.network_policies)
+    certificates = plan_of("production", ingress=ingress_settings).certificates
+    assert certificates
+    policies: list[Any] = list(certificates.network_policies)
     assert {policy["metadata"]["namespace"] for policy in policies} == {"cert-manager"}
     assert egress(policies, CERT_MANAGER, pod("edge"), 8080).allowed

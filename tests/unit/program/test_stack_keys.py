@@ -57,7 +57,7 @@ def vault(**changes: object) -> dict[str, Any]:
             {"kyverno": {"imageSignatures": 2 * [{"name": "a", "issuer": "https://i.example.org", "subject": "x"}]}},
             "kyverno.imageSignatures",
         ),
-        (vault(caCertFile="/none.pem"), "vault.caCertFile"),
+        (vault(caCertFile="/none.pem", tlsSecret="own"), "vault.caCertFile"),
         (vault(pki={**PKI, "certificateFile": "/none.pem"}), "vault.pki.certificateFile"),
         ({"databases": {"shop": {**SHOP, "adminPasswordFile": "/none"}}}, "databases.shop.adminPasswordFile"),
         (
@@ -80,7 +80,7 @@ def test_a_certificate_that_is_none_is_shown_at_the_key_of_its_file(tmp_path: Pa
 def test_a_certificate_in_no_encoding_names_its_key(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_bytes(b"# caf\xe9\n")
-    assert refused(**vault(caCertFile=str(file))).startswith("vault.caCertFile: ")
+    assert refused(**vault(caCertFile=str(file), tlsSecret="own")).startswith("vault.caCertFile: ")
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,8 @@ class TestIssuers:
         bundle = tmp_path / "ca.pem"
         bundle.write_text(AUTHORITY)
         asked = {"posture": {"issuer": {"value": "vault", **REASON}}, "ingress": {"vault": {"role": "hosts"}}}
-        assert planned("production", asked).ingress.issuer == VaultIssuer("https://vault.vault.svc:8200", role="hosts")
+        inside = VaultIssuer("https://vault.vault.svc:8200", role="hosts", own=True)
+        assert planned("production", asked).ingress.issuer == inside
         own = {"server": "https://vault.example.org", "caBundleFile": str(bundle)}
         asked["ingress"] = {"vault": own}
         issuer = planned("production", asked).ingress.issuer

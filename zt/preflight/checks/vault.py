@@ -41,8 +41,16 @@ class _Server:
         login, address = self.settings.login, (self.settings.address or "").rstrip("/")
         pair = (login.cert_file, login.key_file)
         certificate = (pair[0], pair[1]) if login.method == "cert" and pair[0] and pair[1] else None
-        authority = self.settings.ca_cert_file or ""
+        authority = self.settings.ca_cert_file or self._issued()
         return self.session.outside.web(Request(f"{address}/v1/{path}", method, headers, body, authority, certificate))
+
+    def _issued(self) -> str:
+        """The authority of the certificate that the program has issued, as its last run learned it; empty before."""
+        vault = self.session.planned.vault
+        if vault is None or vault.certificate is None:
+            return ""
+        file = self.session.project / vault.certificate.authority_file
+        return str(file) if file.exists() else ""
 
 
 def _vault(session: Session) -> Iterator[Line]:

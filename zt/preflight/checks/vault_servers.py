@@ -5,7 +5,8 @@ import binascii
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from components.kube.names import VAULT_NAMESPACE, VAULT_RELEASE
+from components.kube.names import VAULT_NAMESPACE
+from components.vault.server_certificate import server_names
 from components.vault.values import ServerArgs
 from zt.cluster.manifest import part
 from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
@@ -68,10 +69,8 @@ def _made_by_the_stack(session: Session, name: str) -> bool:
 
 def required_names(session: Session) -> tuple[str, ...]:
     """The names by which pods, replicas, probes and the deployer reach Vault's servers."""
-    replicas = [f"{VAULT_RELEASE}-{number}.{VAULT_RELEASE}-internal" for number in range(_server(session).replicas)]
     host = urlsplit(session.stack.settings.vault.address or "").hostname or ""
-    names = (f"{VAULT_RELEASE}.{VAULT_NAMESPACE}.svc", *replicas, "127.0.0.1", *([host] if host else []))
-    return tuple(dict.fromkeys(names))
+    return server_names(_server(session).replicas, host)
 
 
 def _namespace_missing(session: Session) -> str:

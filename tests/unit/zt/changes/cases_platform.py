@@ -371,6 +371,7 @@ PLATFORM_CASES = [
         "another Vault",
         [
             "weaker: api may now reach 10.0.8.0/24:8200",
+            "weaker: the authority behind Vault's certificate goes from the program's own to public",
             "weaker: the place of Vault goes from this cluster to https://vault.example.net:8200",
             "weaker: vaultNetworks of generate rule allow-platform now has 10.0.8.0/24",
             "stronger: every service may no longer reach vault/app.kubernetes.io/name=vault,component=server:8200",

@@ -1,0 +1,97 @@
+"""cert-manager, which issues and renews every certificate of the platform, and the kinds that it has to know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.core.v1 import Namespace
+from pulumi_kubernetes.helm.v3 import Release
+from pulumi_kubernetes.yaml.v2 import ConfigFile
+
+from components.kube.charts import CERT_MANAGER, GATEWAY_API_CRDS, PUBLISHED, ChartSources
+from components.kube.manifest import Manifest, pod_security
+from components.kube.names import CERT_MANAGER_NAMESPACE
+from components.kube.platform_network import network_policies
+from components.schema.problem import FieldError
+
+# The parent of these resources in the state of a stack from before they had a component of their own.
+_FORMER_PARENT = ("ingress", "zero-trust:platform:SecureIngress")
+
+
+@dataclass(frozen=True)
+class CertManagerArgs:
+    """How cert-manager runs. With `gateway_api` the definitions of the Gateway API come before it.
+
+    It looks for them only when it starts. `network_policies` are those of its namespace, before its pods. Raises
+    `FieldError` for less than one replica.
+    """
+
+    charts: ChartSources = PUBLISHED
+    replicas: int = 2
+    gateway_api: bool = True
+    network_policies: Sequence[Manifest] = ()
+
+    def __post_init__(self) -> None:
+        if self.replicas < 1:
+            raise FieldError("replicas", "no cert-manager renews anything: 1 or more are due", self.replicas)
+
+
+def cert_manager_values(replicas: int, gateway_api: bool) -> Manifest:
+    """The values of the cert-manager chart (https://cert-manager.io/docs/installation/helm/).
+
+    The start-up check is on, since the webhook may not answer yet when its Deployment is ready.
+    """
+    followers = min(replicas, 2)
+    disruption = {"enabled": replicas > 1}
+    return {
+        "crds": {"enabled": True, "keep": False},
+        "replicaCount": followers,
+        "podDisruptionBudget": disruption,
+        "webhook": {"replicaCount": replicas, "podDisruptionBudget": disruption},
+        "cainjector": {"replicaCount": followers, "podDisruptionBudget": disruption},
+        "global": {
+            # With its leases in its own namespace it needs no rights in kube-system.
+            "leaderElection": {"namespace": CERT_MANAGER_NAMESPACE},
+            # Otherwise `edit` in any namespace has a certificate for any host signed.
+            "rbac": {"aggregateClusterRoles": False},
+        },
+        "startupapicheck": {"enabled": True},
+        "extraArgs": ["--enable-gateway-api"] if gateway_api else [],
+    }
+
+
+class CertManager(pulumi.ComponentResource):
+    """cert-manager in its namespace, and before it the Gateway API. Whatever is issued depends on `ready`."""
+
+    ready: list[pulumi.Resource]
+
+    def __init__(self, name: str, args: CertManagerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:CertManager", name, None, opts)
+        parent, kind = _FORMER_PARENT
+        formerly = [pulumi.Alias(parent=pulumi.create_urn(parent, kind))]
+        child = pulumi.ResourceOptions(parent=self, aliases=formerly)
+        definitions: list[pulumi.Resource] = []
+        if args.gateway_api:
+            definitions = [ConfigFile(f"{name}-gateway-api", file=GATEWAY_API_CRDS.source(args.charts), opts=child)]
+        namespace = Namespace(
+            f"{name}-{CERT_MANAGER_NAMESPACE}",
+            metadata={"name": CERT_MANAGER_NAMESPACE, "labels": pod_security("restricted")},
+            opts=child,
+        )
+        closed = network_policies(name, args.network_policies, namespace, self, formerly)
+        source: dict[str, Any] = CERT_MANAGER.source(args.charts)
+        release = Release(
+            f"{name}-cert-manager",
+            name="cert-manager",
+            namespace=CERT_MANAGER_NAMESPACE,
+            values=cert_manager_values(args.replicas, args.gateway_api),
+            atomic=True,
+            timeout=600,
+            opts=pulumi.ResourceOptions.merge(
+                child, pulumi.ResourceOptions(depends_on=[*definitions, namespace, *closed])
+            ),
+            **source,
+        )
+        self.ready = [release, *definitions]
+        self.register_outputs({})
