@@ -78,7 +78,7 @@ def preflight(options: Options, connections: Connections, say: Say) -> Preflight
     say("planning what `pulumi up` creates")
     created = created_by(stack, planned)
     say("checking")
-    return ask(Session(stack, planned, created, cluster, connections.outside), options.stack, say)
+    return ask(Session(stack, planned, created, cluster, connections.outside, options.project), options.stack, say)
 
 
 def _check_reached(cluster: Cluster) -> None:

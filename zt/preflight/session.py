@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -55,6 +56,8 @@ class Session:
     created: Created
     cluster: Cluster
     outside: Outside
+    project: Path
+    """The directory of the program."""
 
     @property
     def file(self) -> str:

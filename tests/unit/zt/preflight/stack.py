@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from components.program.plan import Plan, plan
@@ -137,6 +138,7 @@ def session(
     created: Created = CREATED,
     hosts: Mapping[str, tuple[str, ...]] | None = None,
     variables: Mapping[str, str] | None = None,
+    project: Path = Path("/nowhere"),
     **changes: object,
 ) -> Session:
     made, planned = planned_of(environment, json.dumps(changes))
@@ -146,9 +148,8 @@ def session(
         lambda: NOW,
         {"HOME": "/nowhere", **(variables or {})},
     )
-    return Session(
-        made, planned, created, Cluster((cluster or FakeCluster()).send, "context test (https://test)"), outside
-    )
+    answers = Cluster((cluster or FakeCluster()).send, "context test (https://test)")
+    return Session(made, planned, created, answers, outside, project)
 
 
 def lines(theme: Theme, of: Session, name: str = "") -> list[Line]:

@@ -224,5 +224,5 @@ def test_a_server_that_is_not_there() -> None:
 def test_the_session_knows_whose_vault_it_is() -> None:
     made, planned = planned_of("production")
     external = session(vault={"mode": "external", "address": "https://v.example.org", "cidrs": ["10.0.0.0/8"]})
-    assert Session(made, planned, CREATED, external.cluster, external.outside).in_cluster_vault
+    assert Session(made, planned, CREATED, external.cluster, external.outside, external.project).in_cluster_vault
     assert not external.in_cluster_vault

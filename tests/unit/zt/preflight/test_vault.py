@@ -244,3 +244,15 @@ def test_rights_that_cannot_be_asked() -> None:
 def test_a_vault_that_stops_answering() -> None:
     found = asked(server(at={"auth/token/lookup-self": UnreachedError("reset")}))
     assert found[LOGIN].result is Result.NOT_CHECKED
+
+
+def test_the_authority_that_the_last_run_learned_is_trusted(tmp_path: Path) -> None:
+    web = server()
+    of = session(web=web, project=tmp_path)
+    lines(vault.THEME, of)
+    assert {request.authority for request in web.requests} == {""}
+    web.requests.clear()
+    file = tmp_path / ".vault-authority.production.pem"
+    file.write_text("PEM")
+    lines(vault.THEME, of)
+    assert {request.authority for request in web.requests} == {str(file)}
