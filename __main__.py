@@ -11,12 +11,14 @@ from components.external_secrets.operator import ExternalSecrets
 from components.ingress.cert_manager import CertManager
 from components.ingress.issuers import VaultIssuer
 from components.ingress.public_hosts import PublicHosts
+from components.kube.service_ref import ServiceRef
 from components.kyverno.library import load_library
 from components.program import summary
 from components.program.core_dns import corefile
 from components.program.plan import Plan, plan
 from components.program.stack import Stack, load_stack
 from components.schema.problem import ConfigError
+from components.service.file.sharing import owners_first
 from components.service.identities import ServiceIdentities
 from components.service.objects import ServiceObjects
 
@@ -83,13 +85,17 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
         )
         for name in stack.namespaces
     }
-    for args in planned.services:
+    made: dict[ServiceRef, SecureService] = {}
+    planned_services = {ServiceRef(args.namespace, args.name): args for args in planned.services}
+    for ref in owners_first(stack.services):
+        args = planned_services[ref]
         in_namespace = pulumi.ResourceOptions(
             providers=[cluster, vault.provider] if vault else [cluster],
             depends_on=[namespaces[args.namespace]],
             deleted_with=vault.release if vault else None,
         )
-        SecureService(args.key, args, in_namespace)
+        owners = [made[owner] for owner in sorted({secret.owner for secret in args.secrets if secret.owner})]
+        made[ref] = SecureService(args.key, args, in_namespace, owners)
     return vault
 
 

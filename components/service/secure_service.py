@@ -20,6 +20,7 @@ from pulumi_vault.kv import SecretV2
 from components.kube.custom_object import custom_object
 from components.kube.manifest import account_subject, as_inputs, role_ref
 from components.kube.names import ANNOTATION, GATEWAY_API, SECURITY_API
+from components.schema.problem import FieldError
 from components.service.args.service import SecretArgs, SecureServiceArgs
 from components.service.copied_secrets import copied_secrets
 from components.service.file.jobs import job_name
@@ -78,16 +79,30 @@ class SecureService(pulumi.ComponentResource):
     - for a public host a route; for rights on the Kubernetes API a Role in its namespace
     - a `ServiceJob` for each job; those that run once must succeed before the new pods start
 
-    Pass the providers of Kubernetes and Vault in `opts.providers`, and the namespace in `opts.depends_on`.
+    Pass the providers of Kubernetes and Vault in `opts.providers`, and the namespace in `opts.depends_on`. `owners` are
+    the services whose secrets it reads. Raises `FieldError` for one that is not among them, on a stack without Vault.
     """
 
     ready: list[pulumi.Resource]
     """The resources that must be ready before the service is up."""
+    kept: list[pulumi.Resource]
+    """The resources that keep its own secrets, which their readers wait for."""
+    values: Mapping[str, pulumi.Output[Mapping[str, str]]]
+    """The first values of its own secrets, by their paths."""
 
-    def __init__(self, name: str, args: SecureServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: SecureServiceArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        owners: Sequence["SecureService"] = (),
+    ) -> None:
         super().__init__("zero-trust:platform:SecureService", name, None, opts)
         self._name = name
         self._args = args
+        self._owners = owners
+        self.kept = []
+        self.values = {args.secret_path(secret): self._first_values(secret) for secret in args.own_secrets}
         # Pulumi passes `depends_on` and `deleted_with` to no children, and these need the namespace, or Vault.
         self._child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
         self._in_vault = pulumi.ResourceOptions.merge(
@@ -137,23 +152,23 @@ class SecureService(pulumi.ComponentResource):
 
     def _secrets(self) -> list[pulumi.Resource]:
         args = self._args
-        values = {secret.name: self._first_values(secret) for secret in args.secrets}
         if not vault.uses_vault(args):
-            return [self._kubernetes_secret(values)] if values else []
-        first_values = [
+            return [self._kubernetes_secret()] if args.secrets else []
+        self.kept = [
             SecretV2(
                 f"{self._name}.{secret.name}",
                 mount=args.platform.vault.kv_mount,
-                name=args.secret_path(secret.name),
-                data_json=pulumi.Output.secret(values[secret.name]).apply(_compact_json),
+                name=args.secret_path(secret),
+                data_json=pulumi.Output.secret(self.values[args.secret_path(secret)]).apply(_compact_json),
                 # First values only: neither a refresh nor a later run overwrites a rotation.
                 disable_read=True,
                 options={"cas": str(secret.replaces)},
                 opts=self._in_vault,
             )
-            for secret in args.secrets
+            for secret in args.own_secrets
         ]
-        in_vault = [*vault_role(self._name, args, self._in_vault), *first_values]
+        of_others = [resource for owner in self._owners for resource in owner.kept]
+        in_vault = [*vault_role(self._name, args, self._in_vault), *self.kept, *of_others]
         return [*in_vault, *copied_secrets(self._name, args, self._child, in_vault), *self._database()]
 
     def _database(self) -> list[pulumi.Resource]:
@@ -186,11 +201,15 @@ class SecureService(pulumi.ComponentResource):
         }
         return pulumi.Output.secret(pulumi.Output.all(**{**secret.values, **generated}))
 
-    def _kubernetes_secret(self, values: Mapping[str, pulumi.Output[Mapping[str, str]]]) -> Secret:
+    def _kubernetes_secret(self) -> Secret:
+        values = {path: value for service in (*self._owners, self) for path, value in service.values.items()}
+        paths = {secret.name: self._args.secret_path(secret) for secret in self._args.secrets}
+        if missing := next((path for path in paths.values() if path not in values), ""):
+            raise FieldError(f"{self._args.key}.secrets", "its owner is not among owners", missing, sorted(values))
         annotations = {f"{ANNOTATION}/insecure": "kubernetes-secret"}
         metadata = as_inputs({**workload.metadata(self._args), "annotations": annotations})
         files = {
-            secret.file: values[secret.name].apply(
+            secret.file: values[paths[secret.name]].apply(
                 lambda fields, template=secret.template: vault.render_file(template, fields)
             )
             for secret in self._args.secrets

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from components.service.file.sharing import SharedSecret, shared_by
 from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import Kubernetes, by_rights
@@ -21,10 +22,14 @@ def secret_values(session: Session) -> frozenset[str]:
     if vault is None or not service.secrets:
         return frozenset()
     generated: set[str] = set()
+    shared, owners = shared_by(service), {spec.ref: spec for spec in session.declared.services}
     for name, spec in service.secrets.items():
-        path = f"{session.declared.kv_mount}/data/{service.namespace}/{service.name}/{name}"
-        data: dict[str, Any] = vault.call("GET", path, session.vault_token).data.get("data") or {}
-        generated |= {value for field in spec.generate if isinstance(value := data.get(field), str)}
+        place = shared.get(name, SharedSecret(service.ref, name))
+        kept = owners[place.owner].secrets[place.name] if name in shared else spec
+        data: dict[str, Any] = (
+            vault.call("GET", f"{session.declared.kv_mount}/data/{place}", session.vault_token).data.get("data") or {}
+        )
+        generated |= {value for field in kept.generate if isinstance(value := data.get(field), str)}
     return frozenset(value for value in generated if len(value) >= _SHORTEST)
 
 

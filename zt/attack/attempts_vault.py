@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from components.kube.names import TOKEN_AUDIENCE
+from components.service.file.sharing import shared_by
 from components.service.manifests.vault import TOKEN_MAX_TTL_SECONDS
 from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
@@ -33,7 +34,11 @@ def in_vault(run: WithVault) -> Callable[[Session], Evidence]:
 def declared_paths(session: Session) -> list[str]:
     """The paths of Vault that the service's file declares."""
     declared, spec = session.declared, session.service
-    paths = [f"{declared.kv_mount}/data/{spec.namespace}/{spec.name}/{name}" for name in sorted(spec.secrets)]
+    shared = shared_by(spec)
+    paths = [
+        f"{declared.kv_mount}/data/{shared[name]}" if name in shared else f"{declared.kv_mount}/data/{spec.ref}/{name}"
+        for name in sorted(spec.secrets)
+    ]
     return [*paths, f"{declared.database_mount}/creds/{key(spec)}"] if spec.database else paths
 
 
@@ -43,6 +48,9 @@ def foreign_paths(session: Session) -> list[str]:
     others = [
         path for other in session.declared.others for path in declared_paths(_as(session, other.namespace, other.name))
     ]
+    # What another service shares with this one is its own as well.
+    mine_too = {*declared_paths(session)}
+    others = [path for path in dict.fromkeys(others) if path not in mine_too]
     mounts = session.declared.kv_mount, session.declared.database_mount
     return [*others, f"{mounts[0]}/data/{mine}/nobody/unknown", f"{mounts[0]}/data/elsewhere/nobody/unknown"]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from zt.changes.comparisons import Class
 from zt.changes.directions import MOVED, direction_of, gain_of
 from zt.changes.sentences import Say, grant_sentence, layer_of, namer, part, setting_sentence, subject_of
-from zt.facts.model import Fact, Grant, Setting, Side, covers, key_of, needs, text_of
+from zt.facts.cover import covers
+from zt.facts.model import Fact, Grant, Setting, Side, key_of, needs, text_of
 
 UNKNOWN = "which way this goes is unknown, so it counts as weaker: "
 

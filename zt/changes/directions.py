@@ -82,7 +82,7 @@ UNLISTED = Direction("", unknown, "zt/diff/directions.py has no direction for it
 GRANTS: Mapping[str, Gain] = MappingProxyType(
     {
         "reach": Gain(Class.WEAKER, "whoever takes over the caller can attack what it may reach"),
-        "consent": Gain(Class.WEAKER, "from then on the caller's own file opens the connection"),
+        "consent": Gain(Class.WEAKER, "from then on the other one's own file opens it"),
         "egress": Gain(Class.WEAKER, "data can leave by every connection that is open"),
         "outside-host": Gain(Class.WEAKER, "data can leave by every connection that is open"),
         "public": Gain(Class.WEAKER, "everybody on the internet can send requests to it"),

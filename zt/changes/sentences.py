@@ -140,7 +140,8 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
         case Reach() | Egress() | OutsideHost():
             return _network_sentence(grant, now, say)
         case Consent():
-            return f"{say(grant.service)} {now} agrees to calls of {say(grant.caller)}"
+            what = f"read its secret {grant.secret}" if grant.secret else "call it"
+            return f"{say(grant.service)} {now} agrees that {say(grant.other)} may {what}"
         case Public():
             path = "" if grant.path == "/" else grant.path
             return f"port {grant.port} of {say(grant.service)} is {now} public at {grant.host}{path}"

@@ -4,7 +4,7 @@ A grant exists or not, and may cover another one, as a path covers the paths bel
 `zt.changes.directions` says what a difference means, `zt.changes.sentences` words it. A service is `namespace/name`.
 """
 
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, field, fields
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -32,10 +32,11 @@ class Reach:
 
 @dataclass(frozen=True)
 class Consent:
-    """A service lets another one call it; without that one's call nothing is open."""
+    """A service lets another one call it, or read one of its secrets, once that one's file says so too."""
 
     service: str
-    caller: str
+    other: str
+    secret: str = ""
     kind: Literal["consent"] = "consent"
 
 
@@ -335,34 +336,6 @@ def key_of(setting: Setting) -> tuple[str, ...]:
 def text_of(grant: Grant) -> str:
     """A grant as text in the JSON output."""
     return " ".join(str(value) for value in astuple(grant)[:-1] if value != "")
-
-
-def covers(grant: Grant, other: Grant) -> bool:
-    """Whether a grant includes everything that another one allows."""
-    match grant, other:
-        case Reach(), Reach():
-            same = (grant.target, grant.port, grant.protocol) == (other.target, other.port, other.protocol)
-            return same and grant.source in (ANYTHING, other.source) and _requests_cover(grant, other)
-        case Public(), Public():
-            same = (grant.service, grant.port, grant.host) == (other.service, other.port, other.host)
-            # A prefix ends at a slash: /v1 covers /v1/users and not /v10.
-            return same and _below(other.path, grant.path)
-        case DatabaseRight(), DatabaseRight():
-            return replace(grant, name="") == replace(other, name="") and grant.name in (ANYTHING, other.name)
-        case Registry(), Registry():
-            return _below(other.registry, grant.registry)
-        case _:
-            return grant == other
-
-
-def _requests_cover(grant: Reach, other: Reach) -> bool:
-    # A path that ends in a star covers every path with that prefix.
-    below = grant.path.endswith("*") and other.path.startswith(grant.path[:-1])
-    return grant.method in ("", other.method) and (grant.path in ("", other.path) or below)
-
-
-def _below(path: str, parent: str) -> bool:
-    return f"{path.rstrip('/')}/".startswith(f"{parent.rstrip('/')}/")
 
 
 def needs(fact: Fact) -> str:

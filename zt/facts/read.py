@@ -20,6 +20,7 @@ from components.mesh.security import TracingArgs
 from components.program.plan import Plan, plan
 from components.program.stack import Stack, read_stack
 from components.service.file.consent import consents
+from components.service.file.sharing import readers_of
 from components.service.manifests.egress import sidecar
 from components.vault.database import DatabaseConnectionArgs
 from components.vault.platform import VaultPlatformArgs
@@ -73,6 +74,9 @@ def facts_of(stack: Stack, planned: Plan, library: Library) -> Iterator[Fact]:
     for args in planned.services:
         yield from service_facts(args, library)
     yield from (Consent(str(service), str(caller)) for service, caller in consents(stack.services))
+    for spec in stack.services:
+        for name, secret in spec.secrets.items():
+            yield from (Consent(str(spec.ref), str(reader), name) for reader in readers_of(spec, secret))
 
 
 def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:

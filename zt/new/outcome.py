@@ -198,7 +198,7 @@ def vault_items(args: SecureServiceArgs) -> Iterator[Item]:
             "role", f"auth/{platform.vault.auth_path}/role/{reader.key}", f"for the service account {reader.name} alone"
         )
     for secret in args.secrets:
-        path = f"{platform.vault.kv_mount}/data/{args.secret_path(secret.name)}"
+        path = f"{platform.vault.kv_mount}/data/{args.secret_path(secret)}"
         yield Item("secret", path, f"/vault/secrets/{secret.file} in the pod")
     if args.database.connection:
         yield Item("database role", args.database_path, f"/vault/secrets/{args.database.file} in the pod")

@@ -9,6 +9,7 @@ from components.service.args.service import SecureServiceArgs
 from components.service.manifests.route import public_url
 from components.service.manifests.vault import SECRETS_DIRECTORY, copied, injected
 from zt.facts import model as facts
+from zt.facts.cover import covers
 from zt.report.model import Connection, Outside, PublicPath, Service, VaultPath
 
 _Fact = TypeVar("_Fact")
@@ -63,7 +64,7 @@ def connections(planned: Plan, known: Collection[facts.Fact]) -> tuple[Connectio
     declared = {facts.Reach(name_of(args), str(c.service), c.port) for args in planned.services for c in args.calls}
     names = {name_of(args) for args in planned.services}
     reached = set(_all(known, facts.Reach))
-    covered = {call for call in declared if any(facts.covers(reach, call) for reach in reached)}
+    covered = {call for call in declared if any(covers(reach, call) for reach in reached)}
     # Connections that differ only in method or path are one connection.
     reaches = sorted(reached | covered, key=_ends)
     return tuple(
@@ -148,7 +149,7 @@ def _files(args: SecureServiceArgs) -> Iterator[tuple[tuple[str, str], str]]:
     if not (copied(args) or injected(args)):
         return
     for secret in args.secrets:
-        path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret.name)}"
+        path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret)}"
         yield (name_of(args), path), f"{SECRETS_DIRECTORY}/{secret.file}"
     if args.database.connection:
         yield (name_of(args), args.database_path), f"{SECRETS_DIRECTORY}/{args.database.file}"

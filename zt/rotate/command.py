@@ -67,6 +67,8 @@ def targets(spec: ServiceSpec, key: str | None, secret: str | None = None) -> tu
     """The fields to rotate. Raises `ConfigError` with the legal values for a field that is not generated."""
     if secret is not None and secret not in spec.secrets:
         raise _wrong("--secret", "the service has no such secret", secret, sorted(spec.secrets))
+    if secret is not None and (owner := spec.secrets[secret].from_):
+        raise _wrong("--secret", "another service's, which is rotated there", secret, [owner])
     generated = {
         name: kept.generate for name, kept in sorted(spec.secrets.items()) if kept.generate and secret in (None, name)
     }

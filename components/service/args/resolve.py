@@ -1,6 +1,6 @@
 """The arguments of services, from their files: both ends of each call, the stack's defaults, the database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from components.kube.service_ref import ServiceRef
@@ -20,11 +20,13 @@ from components.service.file.database import DatabaseSpec, GrantSpec
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
 from components.service.file.service import ServiceSpec
+from components.service.file.sharing import SharedSecret, fields_of, shared_by
 
 
 def services_args(specs: Sequence[ServiceSpec], platform: PlatformTerms, replicas: int) -> list[SecureServiceArgs]:
     """The arguments of every service. A call in a caller's file makes both its `calls` and the callee's `called_by`."""
     ports = {spec.ref: spec.port for spec in specs}
+    fields = fields_of(specs)
     callers: dict[ServiceRef, list[Peer]] = {ref: [] for ref in ports}
     for spec in specs:
         for callee, call in zip(spec.callees(), spec.calls, strict=True):
@@ -42,13 +44,19 @@ def services_args(specs: Sequence[ServiceSpec], platform: PlatformTerms, replica
                 for callee, call in zip(spec.callees(), spec.calls, strict=True)
             ],
             callers[spec.ref],
+            fields,
         )
         for spec in specs
     ]
 
 
 def _service_args(
-    spec: ServiceSpec, platform: PlatformTerms, replicas: int, calls: Sequence[Peer], called_by: Sequence[Peer]
+    spec: ServiceSpec,
+    platform: PlatformTerms,
+    replicas: int,
+    calls: Sequence[Peer],
+    called_by: Sequence[Peer],
+    fields: Mapping[SharedSecret, tuple[str, ...]],
 ) -> SecureServiceArgs:
     return SecureServiceArgs(
         name=spec.name,
@@ -68,18 +76,7 @@ def _service_args(
         jwt=jwt_args(spec.jwt),
         plaintext_ports=[plaintext_args(plaintext) for plaintext in spec.plaintext_ports],
         metrics=metrics_args(spec.metrics),
-        secrets=[
-            SecretArgs(
-                name,
-                secret.file or name,
-                secret.values,
-                secret.generate,
-                secret.template
-                or "".join(f"{field.upper()}={{{{ .Data.data.{field} }}}}\n" for field in secret.fields),
-                secret.replaces,
-            )
-            for name, secret in sorted(spec.secrets.items())
-        ],
+        secrets=_secrets(spec, fields),
         database=_database(str(spec.ref), spec.database, platform) if spec.database else DatabaseArgs(),
         kubernetes_api=[_api_rule(rule) for rule in spec.kubernetes_api],
         replicas=spec.replicas or replicas,
@@ -103,6 +100,26 @@ def _service_args(
         cost_center=spec.cost_center or "",
         exceptions=[exception_args(exception) for exception in spec.exceptions if exception.rule in platform.rules],
     )
+
+
+def _secrets(spec: ServiceSpec, fields: Mapping[SharedSecret, tuple[str, ...]]) -> list[SecretArgs]:
+    shared = shared_by(spec)
+    return [
+        SecretArgs(
+            name,
+            secret.file or name,
+            secret.values,
+            secret.generate,
+            secret.template or _lines(fields[shared[name]] if name in shared else secret.fields),
+            secret.replaces,
+            *((shared[name].owner, shared[name].name) if name in shared else ()),
+        )
+        for name, secret in sorted(spec.secrets.items())
+    ]
+
+
+def _lines(fields: Sequence[str]) -> str:
+    return "".join(f"{field.upper()}={{{{ .Data.data.{field} }}}}\n" for field in fields)
 
 
 def _api_rule(rule: ApiRule) -> ApiRuleArgs:

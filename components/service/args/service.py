@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar, get_args
 
 from components.ingress.terms import PublicLimits
+from components.kube.service_ref import ServiceRef
 from components.schema.fields import image_reference
 from components.schema.problem import FieldError
 from components.service.args.database import DatabaseArgs
@@ -37,6 +38,10 @@ class SecretArgs:
     template: str
     replaces: int = 0
     """The version in Vault that the values replace; 0: there is none yet."""
+    owner: ServiceRef = field(default_factory=ServiceRef)
+    """The service whose secret it is, if that is another one; it has no values here then."""
+    owned_as: str = ""
+    """Its name there."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class SecureServiceArgs:
     def __post_init__(self) -> None:
         peers = [*self.calls, *self.called_by]
         names = [self.name, self.namespace, *(secret.name for secret in self.secrets)]
+        names += [name for s in self.secrets if s.owner for name in (s.owner.namespace, s.owner.name, s.owned_as)]
         names += [self.owner, *(job.name for job in self.jobs)]
         names += [name for peer in peers for name in (peer.service.name, peer.service.namespace)]
         if broad := sorted({name for name in names if not name or "*" in name or "/" in name}):
@@ -158,9 +164,14 @@ class SecureServiceArgs:
         """Whether each replica has its own volume, which takes a StatefulSet."""
         return any(not volume.shared for volume in self.volumes)
 
-    def secret_path(self, secret: str) -> str:
-        """The path of a secret below the KV mount."""
-        return f"{self.namespace}/{self.owner}/{secret}"
+    @property
+    def own_secrets(self) -> list[SecretArgs]:
+        """The secrets that belong to it, without those that other services share."""
+        return [secret for secret in self.secrets if not secret.owner]
+
+    def secret_path(self, secret: SecretArgs) -> str:
+        """The path of a secret below the KV mount: that of its owner."""
+        return f"{secret.owner}/{secret.owned_as}" if secret.owner else f"{self.namespace}/{self.owner}/{secret.name}"
 
     @property
     def database_path(self) -> str:

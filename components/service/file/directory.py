@@ -21,6 +21,7 @@ from components.service.file.exceptions import problem_with
 from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_findings
 from components.service.file.network import EgressSpec
 from components.service.file.service import ServiceSpec
+from components.service.file.sharing import sharing_findings
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *(problem for file in files for problem in _unsupported(file, admission.unsupported)),
         *_problems(files, findings([file.spec for file in files])),
         *(_problems(files, consent_findings([file.spec for file in files])) if admission.consent else []),
+        *_problems(files, sharing_findings([file.spec for file in files])),
         *_problems(files, limit_findings([file.spec for file in files], admission.limits)),
         *(_problems(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
         *(problem for file in files for problem in _not_admitted(file, admission)),

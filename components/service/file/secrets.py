@@ -6,7 +6,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
 
 from components.schema.fields import LABEL, FileName
-from components.schema.typed_file import SECRET_KEY, TypedFile
+from components.schema.problem import UNREPEATED
+from components.schema.typed_file import SECRET_KEY, TypedFile, misplaced
+from components.service.file.network import ServiceName
 
 PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 FIELD_OF_SECRET = re.compile(r"\.Data\.data\.([a-z][a-z0-9_]*)")
@@ -18,7 +20,15 @@ def _key(value: str) -> str:
     return value
 
 
+def _shared_name(value: str) -> str:
+    label = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+    if not re.fullmatch(rf"({label}/)?{label}/{label}", value):
+        raise ValueError("not a secret of another service: write service/secret, or namespace/service/secret")
+    return value
+
+
 FieldName = Annotated[StrictStr, AfterValidator(_key)]
+SharedName = Annotated[StrictStr, AfterValidator(_shared_name)]
 
 
 # It stands in the pod's annotations, behind `agent-inject-template-`, and an annotation's name has 63 characters.
@@ -36,12 +46,17 @@ SecretName = Annotated[StrictStr, Field(max_length=_LONGEST_NAME), LABEL, AfterV
 
 
 class SecretSpec(TypedFile):
-    """One secret of a service: the file `/vault/secrets/<file>` in its pods."""
+    """One secret of a service, or one that another service shares: the file `/vault/secrets/<file>` in its pods."""
 
     values: dict[FieldName, StrictStr] = Field(default_factory=dict)
     """Fields that are not secret, such as a host or a user name."""
     generate: tuple[FieldName, ...] = ()
     """Fields whose first value is generated."""
+    from_: SharedName | None = Field(default=None, alias="from")
+    """In place of fields: the secret of another service, as `service/secret` or `namespace/service/secret`, whose
+    `readers` name this one. It is kept once, and rotated where it belongs."""
+    readers: tuple[ServiceName, ...] = ()
+    """The services that may read it too, by name or `namespace/name`. A shared secret needs both ends."""
     template: StrictStr | None = None
     """The file's text, with `{{ .Data.data.<field> }}` for a field; by default one line `FIELD=value` for each."""
     file: FileName | None = None
@@ -52,22 +67,32 @@ class SecretSpec(TypedFile):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """All fields, sorted."""
+        """All fields of its own, sorted."""
         return tuple(sorted({*self.values, *self.generate}))
+
+    def template_problem(self, fields: tuple[str, ...]) -> str:
+        """What is wrong with the template for a secret with these fields; empty if nothing is."""
+        for placeholder in PLACEHOLDER.findall(self.template or ""):
+            field = FIELD_OF_SECRET.fullmatch(placeholder)
+            if field is None or field[1] not in fields:
+                legal = ", ".join(f"{{{{ .Data.data.{name} }}}}" for name in fields)
+                return f"the template has {{{{ {placeholder} }}}}; legal: {legal}"
+        return ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.from_ is not None:
+            own = ("values", "generate", "readers", "replaces")
+            if extra := next((key for key in own if getattr(self, key)), ""):
+                message = f"the secret is that of {self.from_}, whose file says this: leave it out"
+                raise misplaced([extra], message, UNREPEATED)
+            return self
         if not self.fields:
-            raise ValueError("no field: write values, generate, or both")
+            raise ValueError("no field: write values, generate, or both; or from, for another service's")
         if both := sorted(set(self.values) & set(self.generate)):
             raise ValueError(f"{', '.join(both)} stands under values and generate: keep one")
         if leaked := sorted(key for key in self.values if SECRET_KEY.search(key)):
             raise ValueError(f"{', '.join(leaked)} looks like a secret in plaintext: move it to generate")
-        for placeholder in PLACEHOLDER.findall(self.template or ""):
-            field = FIELD_OF_SECRET.fullmatch(placeholder)
-            if field is None or field[1] not in self.fields:
-                raise ValueError(
-                    f"the template has {{{{ {placeholder} }}}}; legal: "
-                    + ", ".join(f"{{{{ .Data.data.{name} }}}}" for name in self.fields)
-                )
+        if problem := self.template_problem(self.fields):
+            raise ValueError(problem)
         return self

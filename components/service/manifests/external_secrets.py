@@ -76,7 +76,7 @@ def external_secret(args: SecureServiceArgs, secret: SecretArgs) -> Manifest:
                     "data": {secret.file: operator_template(secret.template)},
                 },
             },
-            "dataFrom": [{"extract": {"key": args.secret_path(secret.name)}}],
+            "dataFrom": [{"extract": {"key": args.secret_path(secret)}}],
         },
     }
 

@@ -42,7 +42,7 @@ def injected(args: SecureServiceArgs) -> bool:
 def vault_policy(args: SecureServiceArgs) -> str:
     """The Vault policy of a service: it may read its own secrets and database users, and nothing else."""
     mount = args.platform.vault.kv_mount
-    paths = [f"{mount}/data/{args.secret_path(secret.name)}" for secret in args.secrets]
+    paths = [f"{mount}/data/{args.secret_path(secret)}" for secret in args.secrets]
     if args.database.connection:
         paths.append(args.database_path)
     return hcl((path, ("read",)) for path in sorted(paths))
@@ -72,7 +72,7 @@ def injector_annotations(args: SecureServiceArgs) -> dict[str, str]:
         f"{prefix}/agent-limits-mem": "64Mi",
     }
     for secret in args.secrets:
-        path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret.name)}"
+        path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret)}"
         annotations |= _injected(secret.name, path, secret.file, secret.template)
     if args.database.connection:
         annotations |= _injected(SECRET_NAME, args.database_path, args.database.file, args.database.template)

@@ -45,7 +45,9 @@ def copying(**changes: Any) -> SecureServiceArgs:
 
 
 def vault(environment: str, **changes: object) -> dict[str, Any]:
-    return {**values(environment).get("vault", {}), "delivery": "external-secrets", **changes}
+    # Its stores need the authority, which is known beforehand for a certificate of one's own alone.
+    own = {} if changes.get("mode") == "external" else {"tlsSecret": "own"}
+    return {**values(environment).get("vault", {}), "delivery": "external-secrets", **own, **changes}
 
 
 class TestTheStackFile:

@@ -47,7 +47,7 @@ def _matches(rule: str, path: str) -> bool:
 
 
 def own_paths(args: SecureServiceArgs) -> set[str]:
-    return {f"secret/data/{args.secret_path(secret.name)}" for secret in args.secrets} | (
+    return {f"secret/data/{args.secret_path(secret)}" for secret in args.secrets} | (
         {args.database_path} if args.database.connection else set()
     )
 

@@ -195,11 +195,7 @@ def _asked(session: Session) -> dict[str, str]:
     """For paths of the policy with a wildcard, one that the stack uses."""
     vault = session.planned.vault
     databases = [each.name for each in vault.databases] if vault else []
-    secrets = [
-        f"{service.namespace}/{service.name}/{secret.name}"
-        for service in session.planned.services
-        for secret in service.secrets
-    ]
+    secrets = [service.secret_path(secret) for service in session.planned.services for secret in service.secrets]
     database = next(iter(databases), "name")
     return {
         "auth/kubernetes/role/+": f"auth/kubernetes/role/{OPERATOR}",

@@ -45,12 +45,27 @@ def _patching_services(expires: str) -> Files:
 
 SERVICE_CASES = [
     Case("a call", ["weaker: web may now reach redis:6379"], _service("web", calls=["redis"])),
-    Case("a consent", ["weaker: redis now agrees to calls of web"], _service("redis", callers=["web"])),
+    Case("a consent", ["weaker: redis now agrees that web may call it"], _service("redis", callers=["web"])),
     Case(
         "a consent less",
-        ["stronger: redis no longer agrees to calls of web"],
+        ["stronger: redis no longer agrees that web may call it"],
         SMALL,
         _service("redis", callers=["web"]),
+    ),
+    Case(
+        "a secret that another one may read",
+        [
+            "weaker: api now agrees that web may read its secret smtp",
+            "weaker: web can now read secret/data/shop/api/smtp",
+            "stronger: web can no longer read secret/data/shop/web/own",
+        ],
+        Files(
+            {
+                "api": {"secrets": {"smtp": {"generate": ["password"], "readers": ["web"]}}},
+                "web": {"secrets": {"mail": {"from": "api/smtp"}}},
+            }
+        ),
+        _service("web", secrets={"own": {"generate": ["key"]}}),
     ),
     Case("a call less", ["stronger: api may no longer reach redis:6379"], _service("api", calls=[])),
     Case(

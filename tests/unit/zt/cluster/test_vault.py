@@ -202,7 +202,7 @@ class TestServiceNames:
         terms = platform()
         made = services_args([spec], terms, 1)[0]
         name = ServiceName("shop", "api")
-        assert (name.key, name.secret_path("db")) == (made.key, made.secret_path("db"))
+        assert (name.key, name.secret_path("db")) == (made.key, made.secret_path(made.secrets[0]))
 
 
 RULES = dict(re.findall(r'path "([^"]+)" \{\n  capabilities = \[([^]]*)\]\n\}\n', operator_policy()))

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from components.schema.problem import ConfigError
 from components.service.file.service import ServiceSpec
 from components.service.secure_service import GENERATED_LENGTH
+from tests.unit.service.test_directory import SMALL
 from zt.cli import app
 from zt.cluster.vault import Access, ConflictError, VaultError
 from zt.rotate.command import ALPHABET, LENGTH, generate_value, targets
@@ -171,6 +172,14 @@ class TestAll:
 
 
 class TestRefused:
+    def test_a_secret_of_another_service_is_rotated_there(self, run: Run, project: Path) -> None:
+        (project / "services" / "web.yaml").write_text(f"{SMALL}secrets: {{cache: {{from: redis/auth}}}}\n")
+        shared = "secrets: {auth: {generate: [password], readers: [web]}}\n"
+        (project / "services" / "redis.yaml").write_text(SMALL + shared)
+        done = run("web", "--all", "--secret", "cache")
+        assert done.exit_code == 2
+        assert "--secret: another service's, which is rotated there, found 'cache'; legal: redis/auth" in done.stderr
+
     @pytest.mark.parametrize(
         ("arguments", "told"),
         [

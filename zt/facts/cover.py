@@ -1,0 +1,33 @@
+"""Which grants include which others, so that a narrower one makes no line of its own."""
+
+from dataclasses import replace
+
+from zt.facts.model import ANYTHING, DatabaseRight, Grant, Public, Reach, Registry
+
+
+def covers(grant: Grant, other: Grant) -> bool:
+    """Whether a grant includes everything that another one allows."""
+    match grant, other:
+        case Reach(), Reach():
+            same = (grant.target, grant.port, grant.protocol) == (other.target, other.port, other.protocol)
+            return same and grant.source in (ANYTHING, other.source) and _requests_cover(grant, other)
+        case Public(), Public():
+            same = (grant.service, grant.port, grant.host) == (other.service, other.port, other.host)
+            # A prefix ends at a slash: /v1 covers /v1/users and not /v10.
+            return same and _below(other.path, grant.path)
+        case DatabaseRight(), DatabaseRight():
+            return replace(grant, name="") == replace(other, name="") and grant.name in (ANYTHING, other.name)
+        case Registry(), Registry():
+            return _below(other.registry, grant.registry)
+        case _:
+            return grant == other
+
+
+def _requests_cover(grant: Reach, other: Reach) -> bool:
+    # A path that ends in a star covers every path with that prefix.
+    below = grant.path.endswith("*") and other.path.startswith(grant.path[:-1])
+    return grant.method in ("", other.method) and (grant.path in ("", other.path) or below)
+
+
+def _below(path: str, parent: str) -> bool:
+    return f"{path.rstrip('/')}/".startswith(f"{parent.rstrip('/')}/")
