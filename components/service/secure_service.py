@@ -31,6 +31,7 @@ from components.service.manifests.database import creation_statements, revocatio
 from components.service.manifests.exceptions import exception_manifest
 from components.service.manifests.external_secrets import RULE as COPIES_RULE
 from components.service.manifests.external_secrets import copies_exception
+from components.service.manifests.peers import peers_service
 from components.service.manifests.scaling import autoscaler_spec
 from components.service.manifests.storage import claim_spec, config_name
 from components.service.mesh_resources import mesh_resources
@@ -124,7 +125,7 @@ class SecureService(pulumi.ComponentResource):
             spec=as_inputs(workload.service_spec(args)),
             opts=self._child,
         )
-        self.ready = [pods, service, *self._availability(), *self._route()]
+        self.ready = [pods, service, *self._peers(), *self._availability(), *self._route()]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
 
     def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
@@ -264,6 +265,13 @@ class SecureService(pulumi.ComponentResource):
                 )
             )
         return resources
+
+    def _peers(self) -> list[pulumi.Resource]:
+        manifest = peers_service(self._args)
+        if manifest is None:
+            return []
+        # The pods wait for each other, and Pulumi for no endpoint of a headless Service.
+        return [Service(f"{self._name}.peers", opts=self._child, **as_inputs(manifest))]
 
     def _availability(self) -> list[pulumi.Resource]:
         args, resources = self._args, list[pulumi.Resource]()

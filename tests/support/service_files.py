@@ -226,6 +226,7 @@ OPTIONAL: dict[str, Values] = {
     "securityHeaders": HEADERS,
     "maxRequestBytes": _mostly(st.just("none"), st.integers(1, 2**31), seldom=st.integers(-1, 2**64)),
     "calls": st.lists(CALLS, max_size=2),
+    "peers": st.lists(PORTS, max_size=2),
     "callers": st.lists(_mostly(st.sampled_from(["backend", "cache"]), seldom=TEXT), max_size=2),
     "egress": st.lists(EGRESS, max_size=2),
     "jwt": JWT,

@@ -53,7 +53,8 @@ def token_settings(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
 
 def _callers(name: str, args: SecureServiceArgs) -> Iterator[Reach]:
     """Who may reach the service: the peers that both its network policy and its authorization let through."""
-    everybody = [(ANYTHING, port["port"], "TCP") for port in service_spec(args)["ports"]]
+    ports = dict.fromkeys([*(port["port"] for port in service_spec(args)["ports"]), *args.peers])
+    everybody = [(ANYTHING, port, "TCP") for port in ports]
     network = everybody
     if args.platform.network_policies:
         allowed = _allowed(network_policy_spec(args).get("ingress", []), "from")

@@ -20,6 +20,7 @@ from components.service.manifests.authorization import authorization_policy
 from components.service.manifests.external_secrets import copies_exception
 from components.service.manifests.job import workload_of
 from components.service.manifests.network_policy import challenge_policy, mesh_objects
+from components.service.manifests.peers import peers_service
 from components.service.manifests.route import route_kind
 from components.service.manifests.storage import config_name
 from components.service.manifests.vault import copied, uses_vault
@@ -126,13 +127,19 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
     count = f"{scaling.minimum} to {scaling.maximum}" if scaling.maximum else str(args.replicas)
     kept = "; ".join(f"{v.path}: {v.size} that each keeps" for v in args.volumes if not v.shared)
     yield Item(workload_kind(args), name, f"{count} x {args.image}" + (f"; {kept}" if kept else ""))
-    yield Item("Service", name, f"port {args.port}, {args.protocol}")
+    yield from _services(args)
     if args.smallest > 1:
         yield Item("PodDisruptionBudget", name)
     if scaling.maximum:
         yield Item("HorizontalPodAutoscaler", name, f"at {scaling.cpu} % of the CPU request")
     if args.public:
         yield Item("Ingress" if platform.ingress.route == "ingress" else route_kind(args), name, args.host)
+
+
+def _services(args: SecureServiceArgs) -> Iterator[Item]:
+    yield Item("Service", f"{args.namespace}/{args.name}", f"port {args.port}, {args.protocol}")
+    if peers := peers_service(args):
+        yield Item("Service", _named(peers), f"each replica by its own name, ports {', '.join(map(str, args.peers))}")
 
 
 def _network(args: SecureServiceArgs, name: str) -> Iterator[Item]:

@@ -72,6 +72,7 @@ def _service_args(
         limits=public_limits(spec, platform.ingress.public),
         calls=calls,
         called_by=called_by,
+        peers=spec.peers,
         egress=[*map(egress_args, spec.egress), *_database_egress(spec, platform)],
         jwt=jwt_args(spec.jwt),
         plaintext_ports=[plaintext_args(plaintext) for plaintext in spec.plaintext_ports],

@@ -78,6 +78,8 @@ class SecureServiceArgs:
     limits: PublicLimits = field(default_factory=PublicLimits)
     calls: Sequence[Peer] = ()
     called_by: Sequence[Peer] = ()
+    peers: Sequence[int] = ()
+    """The ports at which its replicas reach each other."""
     egress: Sequence[EgressArgs] = ()
     jwt: JwtArgs = field(default_factory=JwtArgs)
     plaintext_ports: Sequence[PlaintextPortArgs] = ()
@@ -136,6 +138,8 @@ class SecureServiceArgs:
         _checked(f"{self.key}.image", image_reference, self.image)
         _checked(f"{self.key}.port", application_port, self.port)
         _checked(f"{self.key}.run_as_user", application_user, self.run_as_user)
+        for number in self.peers:
+            _checked(f"{self.key}.peers", application_port, number)
         if self.replicas < 1:
             raise FieldError(f"{self.key}.replicas", "less than 1", self.replicas)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from components.kube.service_ref import ServiceRef
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
+from components.service.file.network import peers_name
 from components.service.file.service import ServiceSpec
 from components.service.file.storage import SHARED, claim_name
 
@@ -41,6 +42,9 @@ def findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
         owners.setdefault((spec.namespace, "workload", spec.name), f"the service {spec.name}")
     for spec in specs:
         yield from _names(spec, owners)
+        if spec.peers and (owner := owners.get((spec.namespace, "workload", peers_name(spec.name)))):
+            message = f"the Service of its peers is called {peers_name(spec.name)}, as {owner} is in {spec.namespace}"
+            yield spec, ("peers",), message, repr(list(spec.peers)), ()
         yield from _rights(spec, specs)
 
 

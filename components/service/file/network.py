@@ -41,6 +41,11 @@ def application_port(value: int) -> int:
     return value
 
 
+def peers_name(service: str) -> str:
+    """The name of the headless Service by which the replicas of a service reach each other."""
+    return f"{service}-peers"
+
+
 def _called_path(value: str) -> str:
     # In the mesh's syntax braces are a template, and a star elsewhere is another kind of match.
     if not re.fullmatch(r"/([^\s?#*{}]*|[^\s?#*{}]*/\*|\*)", value):

@@ -25,6 +25,7 @@ from components.service.file.network import (
     MetricsSpec,
     PlaintextPortSpec,
     ServiceName,
+    peers_name,
 )
 from components.service.file.probes import ProbesSpec
 from components.service.file.scaling import AutoscalingSpec, ResourcesSpec
@@ -32,6 +33,7 @@ from components.service.file.secrets import SecretName, SecretSpec
 from components.service.file.storage import SHARED, CaBundleSpec, ConfigSpec, VolumeName, VolumeSpec, clash
 
 _MESH_UID = 1337
+_LABEL_LENGTH = 63
 # What one HTTPRoute can hold: https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
 _ROUTE_HOSTS, _ROUTE_PATHS = 16, 64
 
@@ -91,6 +93,8 @@ class ServiceSpec(TypedFile):
     callers: tuple[ServiceName, ...] = ()
     """The services that may call it, by name or `namespace/name`. A call needs both ends: `calls` in the caller's file
     and `callers` here."""
+    peers: tuple[AppPort, ...] = ()
+    """Ports at which its replicas reach each other, as `<pod>.<name>-peers.<namespace>.svc`; no other service may."""
     egress: tuple[EgressSpec, ...] = ()
     """The hosts outside the cluster that it connects to; it can reach no others."""
     jwt: JwtSpec | None = None
@@ -147,6 +151,9 @@ class ServiceSpec(TypedFile):
             raise misplaced(["namespace"], reason, self.namespace)
         if self.name in SHARED_ACCOUNTS:
             raise misplaced(["name"], "a service account that every pod of its namespace may have", self.name)
+        if self.peers and len(self.name) > (longest := _LABEL_LENGTH - len(peers_name(""))):
+            message = f"longer than {longest} characters, which the name of the Service of its peers leaves"
+            raise misplaced(["name"], message, self.name)
         self._consistent_network()
         self._check_public()
         files = [secret.file or name for name, secret in self.secrets.items()]
@@ -219,6 +226,7 @@ class ServiceSpec(TypedFile):
         repeated = (
             ("calls", [str(callee) for callee in self.callees()]),
             ("callers", [str(caller) for caller in self.allowed_callers()]),
+            ("peers", [str(port) for port in self.peers]),
             ("egress", [f"{outside.host}:{outside.port}" for outside in self.egress]),
             ("plaintextPorts", [str(plaintext.port) for plaintext in self.plaintext_ports]),
         )

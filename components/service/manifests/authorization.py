@@ -18,7 +18,7 @@ def authorization_policy(args: SecureServiceArgs) -> Manifest | None:
 
     Without one the mesh-wide default deny applies.
     """
-    rules = [*_callers(args), *_gateway(args), *_scraper(args), *_plaintext(args)]
+    rules = [*_callers(args), *_peers(args), *_gateway(args), *_scraper(args), *_plaintext(args)]
     if args.platform.mesh.authorization == "off" or not rules:
         return None
     spec: Manifest = {"selector": {"matchLabels": args.selector}, "action": "ALLOW", "rules": rules}
@@ -86,6 +86,11 @@ def destination_rule(args: SecureServiceArgs) -> Manifest | None:
 def _callers(args: SecureServiceArgs) -> list[Manifest]:
     peers = sorted(args.called_by, key=lambda peer: peer.service)
     return [_edge(args, peer.service, _requests(args.port, peer.methods, peer.paths)) for peer in peers]
+
+
+def _peers(args: SecureServiceArgs) -> list[Manifest]:
+    ports = [str(port) for port in args.peers]
+    return [_edge(args, ServiceRef(args.namespace, args.name), {"ports": ports})] if ports else []
 
 
 def _requests(port: int, methods: Sequence[str], paths: Sequence[str]) -> Manifest:

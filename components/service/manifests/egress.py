@@ -9,6 +9,7 @@ from components.kube.service_ref import ServiceRef
 from components.service.args.network import EgressArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.metadata import metadata
+from components.service.manifests.peers import peers_ref
 
 _CLUSTER_DNS = ServiceRef("kube-system", "kube-dns")
 _API_SERVER = ServiceRef("default", "kubernetes")
@@ -68,6 +69,7 @@ def sidecar(args: SecureServiceArgs) -> Manifest | None:
     if not platform.mesh.sidecars or not platform.closed:
         return None
     callees = sorted(peer.service.sidecar_host for peer in args.calls)
+    callees += [peers_ref(args).sidecar_host] if args.peers else []
     outside = sorted({f"./{outside.host}" for outside in args.egress})
     spec: Manifest = {
         "workloadSelector": {"labels": args.selector},

@@ -11,6 +11,7 @@ from components.service.manifests.authorization import (
 )
 from components.service.manifests.egress import egress_rules, service_entries, sidecar
 from components.service.manifests.metadata import metadata
+from components.service.manifests.peers import peers_destination_rule, peers_rules
 from components.service.manifests.probes import probed_ports
 from components.service.manifests.vault import reaches_vault
 
@@ -35,6 +36,7 @@ def network_policy_spec(args: SecureServiceArgs) -> Manifest:
         # A network policy knows no service accounts: the mesh decides which pod of that namespace may scrape.
         metrics_ports = [_arrival(args, args.metrics.port)]
         ingress.append(tcp_rule("from", [namespace_selector(args.platform.mesh.scraper.namespace)], metrics_ports))
+    ingress += peers_rules(args, "from")
     ingress += [tcp_rule("from", ip_blocks(plaintext.networks), [plaintext.port]) for plaintext in args.plaintext_ports]
     ingress += _probes(args)
     egress = [
@@ -43,6 +45,7 @@ def network_policy_spec(args: SecureServiceArgs) -> Manifest:
             tcp_rule("to", [pods(peer.service.namespace, {"app": peer.service.name})], [_arrival(args, peer.port)])
             for peer in args.calls
         ),
+        *peers_rules(args, "to"),
         *egress_rules(args),
     ]
     spec: Manifest = {
@@ -70,7 +73,10 @@ def _probes(args: SecureServiceArgs) -> list[Manifest]:
 
 def mesh_objects(args: SecureServiceArgs) -> list[Manifest]:
     """The objects of a service for the mesh, without its AuthorizationPolicy."""
-    optional = (sidecar(args), destination_rule(args), request_authentication(args), peer_authentication(args))
+    optional = (
+        *(sidecar(args), destination_rule(args), peers_destination_rule(args)),
+        *(request_authentication(args), peer_authentication(args)),
+    )
     return [*(manifest for manifest in optional if manifest), *service_entries(args)]
 
 

@@ -8,6 +8,7 @@ from components.kube.manifest import Manifest
 from components.kube.mesh_labels import pod_label
 from components.kube.names import ANNOTATION, TOKEN_AUDIENCE
 from components.service.args.service import SecureServiceArgs
+from components.service.file.network import peers_name
 from components.service.manifests.environment import environment
 from components.service.manifests.external_secrets import copy_name
 from components.service.manifests.metadata import metadata
@@ -85,7 +86,8 @@ def stateful_set_spec(args: SecureServiceArgs) -> Manifest:
     replica_volumes = [volume for volume in args.volumes if not volume.shared]
     return {
         **_replicated(args),
-        "serviceName": args.name,
+        # The Service in which each pod has its own name.
+        "serviceName": peers_name(args.name) if args.peers else args.name,
         "updateStrategy": {"type": "RollingUpdate"},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "volumeClaimTemplates": [

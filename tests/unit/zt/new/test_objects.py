@@ -41,6 +41,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "metrics": MetricsArgs(9090, "/metrics"),
     },
     "small": {"secrets": [], "replicas": 1},
+    "peers": {"peers": [6222]},
     "stateful": {
         "volumes": [VolumeArgs("data", "/data", "1Gi"), VolumeArgs("media", "/media", "1Gi", "", "ReadWriteMany")],
         "autoscaling": AutoscalingArgs(2, 5),

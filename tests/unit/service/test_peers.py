@@ -1,0 +1,147 @@
+"""Replicas that reach each other, and nobody else at these ports."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi_kubernetes import Provider
+
+from components.kyverno.library import load_library
+from components.program.plan import plan
+from components.program.stack import read_stack
+from components.schema.problem import ConfigError, FieldError
+from components.service.args.service import SecureServiceArgs
+from components.service.file.directory import Admission, read_services
+from components.service.manifests.authorization import authorization_policy
+from components.service.manifests.egress import sidecar
+from components.service.manifests.network_policy import mesh_objects, network_policy_spec
+from components.service.manifests.peers import peers_service
+from components.service.manifests.workload import workload_spec
+from components.service.secure_service import SecureService
+from tests.support.monitor import record
+from tests.support.stacks import settings
+from tests.unit.service.test_directory import SMALL, write
+from zt.facts.model import Reach
+from zt.facts.read import facts_of
+
+pytestmark = pytest.mark.unit
+
+PEERS = "peers: [9092, 9093]\n"
+ALONE = SMALL.replace("r.example.org", "registry.example.org")
+VOLUME = "volumes: {data: {path: /data, size: 1Gi}}\n"
+OPEN = Admission((), api_server_reachable=True)
+REPLICA = {
+    "podSelector": {"matchLabels": {"app": "kafka"}},
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}},
+}
+
+
+def kafka(directory: Path, more: str = PEERS, **changes: Any) -> SecureServiceArgs:
+    write(directory, kafka=ALONE + more)
+    [args] = plan(read_stack(directory, "Pulumi.production.yaml", settings("production", **changes))).services
+    return args
+
+
+def test_each_has_a_name_of_its_own_before_it_is_ready(tmp_path: Path) -> None:
+    args = kafka(tmp_path, PEERS + VOLUME)
+    made = peers_service(args)
+    assert made
+    assert made["metadata"]["name"] == "kafka-peers"
+    assert (made["spec"]["clusterIP"], made["spec"]["publishNotReadyAddresses"]) == ("None", True)
+    assert [(port["port"], port["appProtocol"]) for port in made["spec"]["ports"]] == [(9092, "tcp"), (9093, "tcp")]
+    assert workload_spec(args)["serviceName"] == "kafka-peers"
+
+
+def test_a_service_without_peers_is_as_it_was(tmp_path: Path) -> None:
+    args = kafka(tmp_path, VOLUME)
+    assert peers_service(args) is None
+    assert workload_spec(args)["serviceName"] == "kafka"
+
+
+def test_network_and_mesh_let_them_through_to_each_other_alone(tmp_path: Path) -> None:
+    args = kafka(tmp_path)
+    policy = network_policy_spec(args)
+    for direction, side in (("ingress", "from"), ("egress", "to")):
+        [rule] = [rule for rule in policy[direction] if 9092 in [port["port"] for port in rule["ports"]]]
+        assert rule[side] == [REPLICA]
+        assert [port["port"] for port in rule["ports"]] == [9092, 9093]
+    allowed = authorization_policy(args)
+    assert allowed
+    assert allowed["spec"]["rules"] == [
+        {
+            "from": [{"source": {"principals": ["cluster.local/ns/shop/sa/kafka"]}}],
+            "to": [{"operation": {"ports": ["9092", "9093"]}}],
+        }
+    ]
+    known = sidecar(args)
+    assert known
+    assert "shop/kafka-peers.shop.svc.cluster.local" in known["spec"]["egress"][0]["hosts"]
+
+
+def test_a_replica_accepts_the_certificate_of_another_one_alone(tmp_path: Path) -> None:
+    rules = [made["spec"] for made in mesh_objects(kafka(tmp_path)) if made["kind"] == "DestinationRule"]
+    identity = {"mode": "ISTIO_MUTUAL", "subjectAltNames": ["spiffe://cluster.local/ns/shop/sa/kafka"]}
+    assert {spec["host"]: spec["trafficPolicy"]["tls"] for spec in rules} == {
+        f"{name}.shop.svc.cluster.local": identity for name in ("kafka", "kafka-peers")
+    }
+
+
+@pytest.mark.parametrize(
+    ("stack", "data_plane"), [("dev", "sidecar"), *product(["production", "staging"], ["sidecar", "ambient"])]
+)
+def test_in_every_posture_it_is_a_connection_to_itself(tmp_path: Path, stack: str, data_plane: str) -> None:
+    write(tmp_path, kafka=ALONE + PEERS, web=ALONE)
+    read = read_stack(tmp_path, f"Pulumi.{stack}.yaml", settings(stack, mesh={"dataPlane": data_plane}))
+    facts = facts_of(read, plan(read), load_library())
+    reached = {(fact.source, fact.port) for fact in facts if isinstance(fact, Reach) and fact.target == "shop/kafka"}
+    source = "shop/kafka" if read.posture.closed else "*"
+    assert {port for origin, port in reached if origin == source} >= {9092, 9093}
+    assert not read.posture.closed or {origin for origin, _ in reached} == {source}
+
+
+def test_in_the_ambient_mode_they_come_through_the_tunnel(tmp_path: Path) -> None:
+    policy = network_policy_spec(kafka(tmp_path, mesh={"dataPlane": "ambient"}))
+    [rule] = [rule for rule in policy["ingress"] if rule["from"] == [REPLICA]]
+    assert [port["port"] for port in rule["ports"]] == [15008]
+
+
+def test_a_job_of_theirs_is_no_peer(tmp_path: Path) -> None:
+    args = kafka(tmp_path, PEERS + "jobs: {night: {schedule: '0 3 * * *'}}\n")
+
+    def program() -> None:
+        SecureService("shop.kafka", args, pulumi.ResourceOptions(providers=[Provider("cluster")]))
+
+    made = record(program)
+    assert [each.name for each in made.of("Service")] == ["shop.kafka", "shop.kafka.peers"]
+    [policy] = [each for each in made.of("NetworkPolicy") if each.name == "shop.kafka.night"]
+    assert "9092" not in str(policy.inputs["spec"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "error"),
+    [
+        ({"a": SMALL + "peers: [9092, 9092]"}, r"a\.yaml:5: peers: it stands there twice"),
+        ({"a": SMALL + "peers: [15001]"}, r"peers\[0\]: ports 15000 to 15099 are the mesh proxy's"),
+        ({"a": SMALL + "peers: [0]"}, r"peers\[0\]"),
+        ({"a": SMALL + f"peers: [1]\nname: {'x' * 58}"}, r"name: longer than 57 characters"),
+        (
+            {"a": SMALL + "peers: [1]", "a-peers": SMALL},
+            r"a\.yaml:5: peers: the Service of its peers is called a-peers, as the service a-peers is in shop",
+        ),
+        (
+            {"a": SMALL + "peers: [1]\njobs: {peers: {schedule: '0 3 * * *'}}"},
+            r"a\.yaml:\d: peers: the Service of its peers is called a-peers, as the job peers of a is in shop",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path: Path, texts: dict[str, str], error: str) -> None:
+    with pytest.raises(ConfigError, match=error):
+        read_services(write(tmp_path, **texts), OPEN)
+
+
+def test_in_code_they_are_ports_too(tmp_path: Path) -> None:
+    good = kafka(tmp_path)
+    with pytest.raises(FieldError, match="peers"):
+        SecureServiceArgs("x", "shop", "t", good.image, 80, good.platform, peers=[15001])
