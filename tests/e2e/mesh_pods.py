@@ -4,7 +4,10 @@ import http.client
 import json
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 from embedded.data_plane.applications import postgres_directory
@@ -49,6 +52,28 @@ class Workload:
         """A TCP connection from here."""
         return self.network.call(lambda: socket.create_connection((address, port), timeout=_TIMEOUT))
 
+    @contextmanager
+    def answering(self, port: int, answer: bytes) -> Iterator[None]:
+        """An application at a port, that says one thing to whoever connects."""
+        listener = self.network.call(lambda: socket.create_server(("0.0.0.0", port)))  # noqa: S104 - the pod's alone
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with listener.accept()[0] as connection:
+                        connection.sendall(answer)
+
+        Thread(target=serve, daemon=True).start()
+        with listener:
+            yield
+            listener.shutdown(socket.SHUT_RDWR)
+
+    def hears(self, address: str, port: int) -> bytes:
+        """What somebody at an address says; nothing when the connection is refused or ended."""
+        with suppress(OSError), self.connect(address, port) as connection:
+            return connection.recv(64)
+        return b""
+
     def certificate(self) -> dict[str, Any]:
         """The certificate that the proxy shows: its serial number and its identity."""
         chains = [item["cert_chain"] for item in json.loads(self.admin("/certs"))["certificates"]]
@@ -81,6 +106,11 @@ class Mesh:
         assert found, f"no process {name}"
         assert all(item["ready"] for item in found), found
         return Workload(name, NetworkNamespace.of_process(found[0]["pid"]))
+
+    def replicas(self, selector: str, namespace: str = "shop") -> dict[str, Workload]:
+        """The workloads with these labels, by their addresses."""
+        found = self.plane.core.list_namespaced_pod(namespace, label_selector=selector).items
+        return {pod.status.pod_ip: self.workload(f"{namespace}.{pod.metadata.name}") for pod in found}
 
     def address_of_service(self, name: str, namespace: str = "shop") -> str:
         return self.plane.core.read_namespaced_service(name, namespace).spec.cluster_ip

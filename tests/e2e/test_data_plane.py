@@ -32,6 +32,7 @@ INTRUDER = "intruder"
 TTL = "20s"
 ANSWER = "42"
 POSTGRES_PORT = 5432
+PEER_PORT = 7946
 GATEWAY_NAMESPACE = "istio-ingress"
 HOST = "api.example.org"
 REQUESTS_A_MINUTE = 100
@@ -47,7 +48,7 @@ def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
     configure(own, "posture", {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}})
     with (own.checkout / "services" / "api.yaml").open("a") as service:
-        service.write(f"rateLimit: {{requests: {REQUESTS_A_MINUTE}, per: minute}}\n")
+        service.write(f"rateLimit: {{requests: {REQUESTS_A_MINUTE}, per: minute}}\npeers: [{PEER_PORT}]\n")
     own.run("up", "--stack", "production", "--data-plane", timeout=3600)
     own.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
     running = Mesh(own)
@@ -130,6 +131,27 @@ def test_a_caller_accepts_of_a_service_its_own_identity_alone(mesh: Mesh) -> Non
     context = cluster["transport_socket"]["typed_config"]["common_tls_context"]["combined_validation_context"]
     accepted = context["default_validation_context"]["match_subject_alt_names"]
     assert accepted == [{"exact": f"spiffe://cluster.local/ns/{SHOP}/sa/postgres"}]
+
+
+def test_replicas_reach_each_other_and_nobody_else_reaches_them(mesh: Mesh) -> None:
+    """By the proxies of both: at the application's port arrives what they let through."""
+    (address, listening), (_, other), *_ = mesh.replicas("app=api").items()
+    with listening.answering(PEER_PORT, b"hello"):
+        before = listening.counter(JUDGED)
+        assert other.hears(address, PEER_PORT) == b"hello"
+        assert listening.counter(JUDGED) == before + 1
+        for stranger in (f"{SHOP}.{INTRUDER}", f"{SHOP}.redis", OUTSIDE):
+            assert mesh.workload(stranger).hears(address, PEER_PORT) == b"", stranger
+
+
+def test_a_replica_is_found_by_the_headless_service(mesh: Mesh) -> None:
+    """Its proxy knows every replica as one that has to show the service's own certificate."""
+    dump = json.loads(mesh.workload(f"{SHOP}.api").admin("/config_dump?resource=dynamic_active_clusters"))
+    clusters = {entry["cluster"]["name"]: entry["cluster"] for entry in dump["configs"]}
+    cluster = clusters[f"outbound|{PEER_PORT}||api-peers.{SHOP}.svc.cluster.local"]
+    context = cluster["transport_socket"]["typed_config"]["common_tls_context"]["combined_validation_context"]
+    accepted = context["default_validation_context"]["match_subject_alt_names"]
+    assert accepted == [{"exact": f"spiffe://cluster.local/ns/{SHOP}/sa/api"}]
 
 
 def test_a_self_made_certificate_fails_the_handshake(mesh: Mesh, tmp_path: Path) -> None:
