@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _LABEL = re.compile(rf"(\w+)\s*(=~|!~|!=|=)\s*({_STRING})")
-_SAMPLE = re.compile(rf"([a-zA-Z_:][\w:]*)(\{{(?:[^{{}}\"]|{_STRING})*\}})? ")
+_SAMPLE = re.compile(rf"([a-zA-Z_:][\w:]*)(\{{(?:[^{{}}\"]|{_STRING})*\}})? (\S+)")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")
 _LABEL_REPLACE = re.compile(rf',\s*"(\w+)",\s*{_STRING},\s*"(\w+)",\s*{_STRING}\s*\)')
 _WORD = re.compile(rf"{_STRING}|\[[^\]]*\]|(?<![\w.])([a-zA-Z_:][\w:]*)(\{{(?:[^{{}}\"]|{_STRING})*\}})?(\s*\()?")
@@ -21,6 +21,7 @@ class Series:
 
     metric: str
     labels: Mapping[str, str]
+    value: float = 0
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,11 @@ def _holds(found: str, operator: str, value: str) -> bool:
 def parse(text: str) -> list[Series]:
     """The series of an answer in the Prometheus text format."""
     found = [_SAMPLE.match(line) for line in text.splitlines() if not line.startswith("#")]
-    return [Series(match[1], {label: value for label, _, value in _labels(match[2])}) for match in found if match]
+    return [
+        Series(match[1], {label: value for label, _, value in _labels(match[2])}, float(match[3]))
+        for match in found
+        if match
+    ]
 
 
 def labels_by_metric(series: Iterable[Series]) -> dict[str, frozenset[str]]:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components.external_secrets.operator import external_secrets_values
-from components.ingress.secure_ingress import cert_manager_values
+from components.ingress.cert_manager import cert_manager_values
 from components.kube.names import CLEANUP_ACCOUNT
 from components.kyverno.expired_exceptions import cluster_rules, namespace_rules
 from components.kyverno.policy_set import kyverno_values

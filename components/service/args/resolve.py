@@ -113,7 +113,8 @@ def _secrets(spec: ServiceSpec, fields: Mapping[SharedSecret, tuple[str, ...]]) 
             secret.generate,
             secret.template or _lines(fields[shared[name]] if name in shared else secret.fields),
             secret.replaces,
-            *((shared[name].owner, shared[name].name) if name in shared else ()),
+            shared[name].owner if name in shared else ServiceRef(),
+            shared[name].name if name in shared else "",
         )
         for name, secret in sorted(spec.secrets.items())
     ]

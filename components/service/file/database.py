@@ -1,18 +1,18 @@
 """The section `database` of a service file: the service's users in a database."""
 
-import re
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, model_validator
 
 from components.schema.fields import DAY_SECONDS, Duration, FileName, Label, identifier, seconds
-from components.schema.typed_file import TypedFile
-from components.service.file.secrets import PLACEHOLDER
+from components.schema.problem import UNREPEATED
+from components.schema.typed_file import TypedFile, misplaced
+from components.service.file.template import parse
 
 Privilege = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 PRIVILEGES: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
-FIELD_OF_CREDENTIALS = re.compile(r"\.Data\.(username|password)")
+_CREDENTIALS_DATA, _CREDENTIALS = ".Data", ("username", "password")
 SECRET_NAME = "database"  # noqa: S105 - the name that the injector's annotations give the file
 
 
@@ -80,8 +80,8 @@ class DatabaseSpec(TypedFile):
         schemas = [grant.schema_ for grant in self.grants]
         if twice := sorted({name for name in schemas if schemas.count(name) > 1}):
             raise ValueError(f"two grants for the schema {', '.join(twice)}: keep one")
-        for placeholder in PLACEHOLDER.findall(self.template or ""):
-            if not FIELD_OF_CREDENTIALS.fullmatch(placeholder):
-                legal = "{{ .Data.username }}, {{ .Data.password }}"
-                raise ValueError(f"the template has {{{{ {placeholder} }}}}; legal: {legal}")
+        try:
+            parse(self.template or "", _CREDENTIALS_DATA, _CREDENTIALS)
+        except ValueError as error:
+            raise misplaced(["template"], str(error), UNREPEATED) from error
         return self

@@ -9,9 +9,10 @@ from components.schema.fields import LABEL, FileName
 from components.schema.problem import UNREPEATED
 from components.schema.typed_file import SECRET_KEY, TypedFile, misplaced
 from components.service.file.network import ServiceName
+from components.service.file.template import parse
 
-PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-FIELD_OF_SECRET = re.compile(r"\.Data\.data\.([a-z][a-z0-9_]*)")
+DATA = ".Data.data"
+"""Where the agent's templates have the fields of a secret."""
 
 
 def _key(value: str) -> str:
@@ -58,7 +59,8 @@ class SecretSpec(TypedFile):
     readers: tuple[ServiceName, ...] = ()
     """The services that may read it too, by name or `namespace/name`. A shared secret needs both ends."""
     template: StrictStr | None = None
-    """The file's text, with `{{ .Data.data.<field> }}` for a field; by default one line `FIELD=value` for each."""
+    """The file's text, with `{{ .Data.data.<field> }}` for a field; by default one line `FIELD=value` for each. A field
+    may have `| toJSON`, `| base64Encode` or `| base64Decode` behind it; `{{ .Data.data | toJSON }}` is all of them."""
     file: FileName | None = None
     """The name of the file; by default that of the secret."""
     replaces: Annotated[StrictInt, Field(ge=0)] = 0
@@ -72,11 +74,10 @@ class SecretSpec(TypedFile):
 
     def template_problem(self, fields: tuple[str, ...]) -> str:
         """What is wrong with the template for a secret with these fields; empty if nothing is."""
-        for placeholder in PLACEHOLDER.findall(self.template or ""):
-            field = FIELD_OF_SECRET.fullmatch(placeholder)
-            if field is None or field[1] not in fields:
-                legal = ", ".join(f"{{{{ .Data.data.{name} }}}}" for name in fields)
-                return f"the template has {{{{ {placeholder} }}}}; legal: {legal}"
+        try:
+            parse(self.template or "", DATA, fields)
+        except ValueError as error:
+            return str(error)
         return ""
 
     @model_validator(mode="after")
@@ -93,6 +94,9 @@ class SecretSpec(TypedFile):
             raise ValueError(f"{', '.join(both)} stands under values and generate: keep one")
         if leaked := sorted(key for key in self.values if SECRET_KEY.search(key)):
             raise ValueError(f"{', '.join(leaked)} looks like a secret in plaintext: move it to generate")
+        if broken := sorted(key for key, value in self.values.items() if self.template is None and "\n" in value):
+            message = "a value of several lines breaks the default file: write a template, as {{ .Data.data | toJSON }}"
+            raise misplaced(["values", broken[0]], message, UNREPEATED)
         if problem := self.template_problem(self.fields):
-            raise ValueError(problem)
+            raise misplaced(["template"], problem, UNREPEATED)
         return self

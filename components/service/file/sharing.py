@@ -85,6 +85,9 @@ def _reading(
         yield owner, consent, message, repr(list(kept.readers)), (*kept.readers, reader)
     elif problem := spec.secrets[name].template_problem(kept.fields):
         yield spec, ("secrets", name, "template"), problem, "", ()
+    elif spec.secrets[name].template is None and any("\n" in value for value in kept.values.values()):
+        message = "a value of several lines breaks the default file: write a template, as {{ .Data.data | toJSON }}"
+        yield spec, ("secrets", name), message, "", ()
 
 
 def _offered(spec: ServiceSpec, by_ref: Mapping[ServiceRef, ServiceSpec]) -> Iterator[str]:

@@ -7,14 +7,14 @@ https://external-secrets.io/latest/provider/hashicorp-vault/
 
 import base64
 import json
-import re
 from collections.abc import Sequence
 
 from components.kube.manifest import Manifest, rbac_rule
 from components.kube.names import ANNOTATION, EXTERNAL_SECRETS_API, KYVERNO_NAMESPACE, TOKEN_AUDIENCE, USE
 from components.service.args.service import SecretArgs, SecureServiceArgs
 from components.service.file.jobs import job_name
-from components.service.file.secrets import FIELD_OF_SECRET
+from components.service.file.secrets import DATA
+from components.service.file.template import for_operator
 from components.service.manifests.exceptions import condition_name, workload_expression
 from components.service.manifests.metadata import metadata
 from components.service.manifests.vault import copied
@@ -83,7 +83,7 @@ def external_secret(args: SecureServiceArgs, secret: SecretArgs) -> Manifest:
 
 def operator_template(template: str) -> str:
     """The template for the operator that gives the same file as this one for the agent."""
-    return re.sub(FIELD_OF_SECRET.pattern, lambda match: f".{match[1]}", template.strip()) + "\n"
+    return for_operator(template.strip(), DATA) + "\n"
 
 
 def operator_rules(args: SecureServiceArgs) -> list[Manifest]:

@@ -3,12 +3,12 @@
 Annotations: https://developer.hashicorp.com/vault/docs/platform/k8s/injector/annotations
 """
 
-import re
 from collections.abc import Mapping
 
 from components.service.args.service import SecureServiceArgs
 from components.service.file.database import SECRET_NAME
-from components.service.file.secrets import FIELD_OF_SECRET
+from components.service.file.secrets import DATA
+from components.service.file.template import render
 from components.vault.policy import hcl
 from components.vault.terms import Delivery
 
@@ -96,8 +96,7 @@ def agent_template(template: str, path: str) -> str:
 
 def render_file(template: str, values: Mapping[str, str]) -> str:
     """The text of a file on a stack without Vault: the same that the agent would write."""
-    pattern = rf"\{{\{{-?\s*{FIELD_OF_SECRET.pattern}\s*-?\}}\}}"
-    return re.sub(pattern, lambda match: values[match[1]], template.rstrip())
+    return render(template.rstrip(), DATA, values)
 
 
 def mesh_annotations(args: SecureServiceArgs) -> dict[str, str]:

@@ -108,7 +108,7 @@ class TestAService:
         assert found["target"]["template"]["data"] == {"database": "P={{ .password }}\n"}
 
     def test_a_template_keeps_its_text(self) -> None:
-        assert operator_template("\na={{- .Data.data.a -}}\nb={{.Data.data.b_2}}\n\n") == "a={{- .a -}}\nb={{.b_2}}\n"
+        assert operator_template("\na={{- .Data.data.a -}}\nb={{.Data.data.b_2}}\n\n") == "a={{- .a -}}\nb={{ .b_2 }}\n"
 
     def test_its_pod_has_files_where_the_agent_would_write_them_and_nothing_else(self) -> None:
         pod = deployment_spec(copying())["template"]

@@ -53,7 +53,7 @@ READS = "secrets: {cache: {from: redis/auth}}\n"
         ({"redis": SMALL + AUTH.replace("web", "redis")}, r"readers\[0\]: it reads its own secrets anyhow"),
         (
             {"redis": SMALL + AUTH, "web": SMALL + READS.replace("auth", "auth, template: '{{ .Data.data.key }}'")},
-            r"web\.yaml:5: secrets\.cache\.template: the template has .*key.*legal: .*password.*user",
+            r"web\.yaml:5: secrets\.cache\.template: line 1 of .*key.*legal: .*password.*user",
         ),
         (
             {

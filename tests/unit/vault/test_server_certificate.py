@@ -115,7 +115,7 @@ def test_by_default_it_is_issued(environment: str) -> None:
 
 
 def test_without_a_public_host_cert_manager_is_there_for_vault_alone() -> None:
-    off = {"posture": {"issuer": {"value": "none", "reason": "a test"}}}
+    off: dict[str, Any] = {"posture": {"issuer": {"value": "none", "reason": "a test"}}}
     alone = plan_of("production", **off)
     assert alone.certificates
     assert not alone.certificates.gateway_api
