@@ -17,6 +17,7 @@ from zt.promote.cli import promote
 from zt.report.cli import report
 from zt.revoke.cli import revoke
 from zt.rotate.cli import rotate
+from zt.secret.cli import secret
 from zt.vault.cli import vault
 
 # Help as plain text: loading rich help takes longer than everything else.
@@ -38,6 +39,7 @@ def zt() -> None:
 for command in (preflight, check, diff, promote, exceptions, consent, audit, rotate, revoke, attack, report):
     app.command()(command)
 app.add_typer(new, name="new", help="Make a file that the program reads.")
+app.add_typer(secret, name="secret", help="Give Vault the secrets that come from outside, and list what is missing.")
 app.add_typer(vault, name="vault", help="Copy Vault's storage, and put a copy back.")
 
 

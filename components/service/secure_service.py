@@ -167,6 +167,7 @@ class SecureService(pulumi.ComponentResource):
                 opts=self._in_vault,
             )
             for secret in args.own_secrets
+            if not secret.external
         ]
         of_others = [resource for owner in self._owners for resource in owner.kept]
         in_vault = [*vault_role(self._name, args, self._in_vault), *self.kept, *of_others]
@@ -200,7 +201,9 @@ class SecureService(pulumi.ComponentResource):
             ).result
             for field in secret.generate
         }
-        return pulumi.Output.secret(pulumi.Output.all(**{**secret.values, **generated}))
+        # Where there is no Vault, nobody can give those from outside.
+        unknown = dict.fromkeys(secret.external, "")
+        return pulumi.Output.secret(pulumi.Output.all(**{**unknown, **secret.values, **generated}))
 
     def _kubernetes_secret(self) -> Secret:
         values = {path: value for service in (*self._owners, self) for path, value in service.values.items()}

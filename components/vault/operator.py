@@ -1,7 +1,8 @@
-"""The operator's Kubernetes login to Vault: the rights for `zt rotate`, `revoke`, `attack` and `vault snapshot`.
+"""The operator's Kubernetes login to Vault: the rights for `zt rotate`, `secret`, `revoke`, `attack`, `vault snapshot`.
 
-It can change secrets but read none: a snapshot is encrypted, and `zt audit` reads a log, not Vault. Which paths are
-"root protected" and need `sudo`: https://developer.hashicorp.com/vault/docs/concepts/policies and the API page of each.
+It can create and change secrets but read none: a snapshot is encrypted, and `zt audit` reads a log, not Vault. Which
+paths are "root protected" and need `sudo`: https://developer.hashicorp.com/vault/docs/concepts/policies and each API
+page.
 """
 
 from components.kube.names import AUTH_PATH, CREDENTIALS, KV_MOUNT
@@ -16,7 +17,9 @@ def operator_policy(kv_mount: str = KV_MOUNT, auth_path: str = AUTH_PATH, creden
     rules: tuple[tuple[str, tuple[str, ...]], ...] = (
         # Rotation: the number of the latest version, and a patch of fields, which returns no value.
         (f"{kv_mount}/metadata/+/+/+", ("read",)),
-        (f"{kv_mount}/data/+/+/+", ("patch",)),
+        (f"{kv_mount}/data/+/+/+", ("create", "patch")),
+        # Secrets from outside: the names of the fields that are there, and above `create` of what is not there yet.
+        (f"{kv_mount}/subkeys/+/+/+", ("read",)),
         # Revocation: Vault can look tokens up only by their accessors, not by role.
         ("auth/token/accessors", ("list", "sudo")),
         ("auth/token/lookup-accessor", ("update",)),

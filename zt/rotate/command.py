@@ -76,8 +76,12 @@ def targets(spec: ServiceSpec, key: str | None, secret: str | None = None) -> tu
     if key is None and not fields:
         raise _wrong("SERVICE", "none of its fields is generated", spec.name, ())
     if key is not None and key not in fields:
-        fixed = any(key in kept.values for kept in spec.secrets.values())
-        why = "stands under values in the service file, and is changed there" if fixed else "no generated field"
+        kept = spec.secrets.values()
+        why = "no generated field"
+        if any(key in secret.values for secret in kept):
+            why = "stands under values in the service file, and is changed there"
+        elif any(key in secret.external for secret in kept):
+            why = "comes from outside: `zt secret set` takes its next value"
         raise _wrong("KEY", why, key, fields)
     holders = [name for name in generated if key is None or key in generated[name]]
     if key is not None and len(holders) > 1:

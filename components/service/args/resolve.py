@@ -113,6 +113,7 @@ def _secrets(spec: ServiceSpec, fields: Mapping[SharedSecret, tuple[str, ...]]) 
             secret.generate,
             secret.template or _lines(fields[shared[name]] if name in shared else secret.fields),
             secret.replaces,
+            secret.external,
             shared[name].owner if name in shared else ServiceRef(),
             shared[name].name if name in shared else "",
         )

@@ -38,6 +38,8 @@ class SecretArgs:
     template: str
     replaces: int = 0
     """The version in Vault that the values replace; 0: there is none yet."""
+    external: Sequence[str] = ()
+    """Its fields, if their values come from outside; it has no others then."""
     owner: ServiceRef = field(default_factory=ServiceRef)
     """The service whose secret it is, if that is another one; it has no values here then."""
     owned_as: str = ""

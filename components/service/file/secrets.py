@@ -46,6 +46,10 @@ def _secret_name(value: str) -> str:
 SecretName = Annotated[StrictStr, Field(max_length=_LONGEST_NAME), LABEL, AfterValidator(_secret_name)]
 
 
+_OF_ANOTHER = "the secret is that of {}, whose file says this: leave it out"
+_FROM_OUTSIDE = "its other fields come from outside: make it a secret of its own"
+
+
 class SecretSpec(TypedFile):
     """One secret of a service, or one that another service shares: the file `/vault/secrets/<file>` in its pods."""
 
@@ -53,6 +57,9 @@ class SecretSpec(TypedFile):
     """Fields that are not secret, such as a host or a user name."""
     generate: tuple[FieldName, ...] = ()
     """Fields whose first value is generated."""
+    external: tuple[FieldName, ...] = ()
+    """In place of these: fields whose values come from outside, such as the key of a payment service. `zt secret set`
+    gives them to Vault; the service's pods wait until it has them."""
     from_: SharedName | None = Field(default=None, alias="from")
     """In place of fields: the secret of another service, as `service/secret` or `namespace/service/secret`, whose
     `readers` name this one. It is kept once, and rotated where it belongs."""
@@ -70,7 +77,7 @@ class SecretSpec(TypedFile):
     @property
     def fields(self) -> tuple[str, ...]:
         """All fields of its own, sorted."""
-        return tuple(sorted({*self.values, *self.generate}))
+        return tuple(sorted({*self.values, *self.generate, *self.external}))
 
     def template_problem(self, fields: tuple[str, ...]) -> str:
         """What is wrong with the template for a secret with these fields; empty if nothing is."""
@@ -83,20 +90,29 @@ class SecretSpec(TypedFile):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.from_ is not None:
-            own = ("values", "generate", "readers", "replaces")
-            if extra := next((key for key in own if getattr(self, key)), ""):
-                message = f"the secret is that of {self.from_}, whose file says this: leave it out"
-                raise misplaced([extra], message, UNREPEATED)
+            self._refuse(("values", "generate", "external", "readers", "replaces"), _OF_ANOTHER.format(self.from_))
             return self
         if not self.fields:
-            raise ValueError("no field: write values, generate, or both; or from, for another service's")
-        if both := sorted(set(self.values) & set(self.generate)):
-            raise ValueError(f"{', '.join(both)} stands under values and generate: keep one")
-        if leaked := sorted(key for key in self.values if SECRET_KEY.search(key)):
-            raise ValueError(f"{', '.join(leaked)} looks like a secret in plaintext: move it to generate")
-        if broken := sorted(key for key, value in self.values.items() if self.template is None and "\n" in value):
-            message = "a value of several lines breaks the default file: write a template, as {{ .Data.data | toJSON }}"
-            raise misplaced(["values", broken[0]], message, UNREPEATED)
+            raise ValueError("no field: write values, generate, or both; external, or from another service's")
+        if self.external:
+            # The program writes none of it, so that it never has a version of what it does not know.
+            self._refuse(("values", "generate", "replaces"), _FROM_OUTSIDE)
+            if twice := sorted({key for key in self.external if self.external.count(key) > 1}):
+                raise misplaced(["external"], "it stands there twice: keep one", twice[0])
+        self._check_values()
         if problem := self.template_problem(self.fields):
             raise misplaced(["template"], problem, UNREPEATED)
         return self
+
+    def _refuse(self, keys: tuple[str, ...], message: str) -> None:
+        if extra := next((key for key in keys if getattr(self, key)), ""):
+            raise misplaced([extra], message, UNREPEATED)
+
+    def _check_values(self) -> None:
+        if both := sorted(set(self.values) & set(self.generate)):
+            raise ValueError(f"{', '.join(both)} stands under values and generate: keep one")
+        if leaked := sorted(key for key in self.values if SECRET_KEY.search(key)):
+            raise ValueError(f"{', '.join(leaked)} looks like a secret in plaintext: move it to generate, or external")
+        if broken := sorted(key for key, value in self.values.items() if self.template is None and "\n" in value):
+            message = "a value of several lines breaks the default file: write a template, as {{ .Data.data | toJSON }}"
+            raise misplaced(["values", broken[0]], message, UNREPEATED)

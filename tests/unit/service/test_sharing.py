@@ -68,7 +68,10 @@ READS = "secrets: {cache: {from: redis/auth}}\n"
         ),
         ({"web": SMALL + "secrets: {c: {from: auth}}"}, r"secrets\.c\.from: not a secret of another service"),
         ({"web": SMALL + "secrets: {c: {from: '*/auth'}}"}, r"secrets\.c\.from: not a secret of another service"),
-        ({"web": SMALL + "secrets: {c: {}}"}, r"secrets\.c: no field: write values, generate, or both; or from"),
+        (
+            {"web": SMALL + "secrets: {c: {}}"},
+            r"secrets\.c: no field: write values, generate, or both",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_where_it_stands(tmp_path: Path, texts: dict[str, str], error: str) -> None:
@@ -102,7 +105,7 @@ def test_an_agreement_that_nobody_uses_gives_nothing(tmp_path: Path) -> None:
 
 
 def test_the_operator_copies_it_from_the_owners_path() -> None:
-    shared = SecretArgs("cache", "cache", {}, (), "x", 0, ServiceRef("bank", "redis"), "auth")
+    shared = SecretArgs("cache", "cache", {}, (), "x", 0, (), ServiceRef("bank", "redis"), "auth")
     args = service(secrets=[shared])
     assert external_secret(args, shared)["spec"]["dataFrom"] == [{"extract": {"key": "bank/redis/auth"}}]
 
@@ -115,7 +118,7 @@ def service(name: str = "web", **changes: Any) -> SecureServiceArgs:
 @pytest.mark.parametrize("owner", [ServiceRef("shop", "*"), ServiceRef("*", "redis"), ServiceRef("shop/x", "redis")])
 def test_a_broad_owner_is_refused_in_code_too(owner: ServiceRef) -> None:
     with pytest.raises(FieldError, match="it would grant more than one name"):
-        service(secrets=[SecretArgs("cache", "cache", {}, (), "x", 0, owner, "auth")])
+        service(secrets=[SecretArgs("cache", "cache", {}, (), "x", 0, (), owner, "auth")])
 
 
 def created(made: dict[str, SecureServiceArgs]) -> Any:

@@ -1,0 +1,1 @@
+"""`zt secret`: gives Vault the secrets that come from outside, and lists which are missing."""
