@@ -18,6 +18,7 @@ from zt.report.cli import report
 from zt.revoke.cli import revoke
 from zt.rotate.cli import rotate
 from zt.secret.cli import secret
+from zt.show.cli import show
 from zt.vault.cli import vault
 
 # Help as plain text: loading rich help takes longer than everything else.
@@ -36,7 +37,7 @@ def zt() -> None:
     """Zero-trust platform: check a change before it is applied, and move rules from audit to enforce."""
 
 
-for command in (preflight, check, diff, promote, exceptions, consent, audit, rotate, revoke, attack, report):
+for command in (preflight, check, show, diff, promote, exceptions, consent, audit, rotate, revoke, attack, report):
     app.command()(command)
 app.add_typer(new, name="new", help="Make a file that the program reads.")
 app.add_typer(secret, name="secret", help="Give Vault the secrets that come from outside, and list what is missing.")

@@ -11,7 +11,7 @@ from components.config.overlay import OverlayAcme
 from components.config.posture import SCALE, Posture
 from components.config.problem_sink import ProblemSink
 from components.kube.names import PLATFORM_NAMESPACES
-from components.schema.fields import AbsolutePath, Cidr, HttpsAddress, Label, Replicas
+from components.schema.fields import AbsolutePath, Cidr, HostName, HttpsAddress, Label, Replicas
 from components.schema.public import (
     CIPHER_SUITES,
     ROUTE_SETTINGS,
@@ -179,6 +179,8 @@ class IngressSettings(TypedFile):
 
     kind: Literal["gateway-api", "ingress"] = "gateway-api"
     class_name: Label | None = None
+    domain: HostName | None = None
+    """The domain that `{domain}` stands for in the hosts of service files, so that each stack has hosts of its own."""
     acme_email: Annotated[StrictStr, AfterValidator(_email)] | None = None
     acme_server: AcmeServer | None = None
     ca: CaIssuerSettings | None = None

@@ -124,12 +124,19 @@ def read_stack(
         ambient=settings.mesh.data_plane == "ambient",
         limits=_namespace_limits(settings, posture),
         http2_routes=settings.ingress.kind == "gateway-api",
+        stack=_stack_name(file),
+        stacks=sorted(_stack_name(path.name) for path in root.glob("Pulumi.*.yaml")),
+        domain=settings.ingress.domain or "",
         bypassed_port=_bypassed_port(settings, posture),
     )
     services = read_services(root / "services", admission)
     if problems := exception_problems(settings, services, as_of, StackSource(file, line_of)):
         raise ConfigError(problems)
     return Stack(file, settings, posture, services, line_of)
+
+
+def _stack_name(file: str) -> str:
+    return file.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
 def _bypassed_port(settings: Settings, posture: Posture) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
 LineOf: TypeAlias = Callable[[tuple[int | str, ...]], int]
+PlaceOf: TypeAlias = Callable[[tuple[int | str, ...]], tuple[str, int]]
 
 # No value to show. `None` is the value of an empty key, so it cannot mean this.
 UNSHOWN: Final = object()

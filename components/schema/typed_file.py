@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError,
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from components.schema.problem import UNKNOWN_KEY, UNREPEATED, LineOf, Problem, no_line, shown_value
+from components.schema.problem import UNKNOWN_KEY, UNREPEATED, LineOf, PlaceOf, Problem, no_line, shown_value
 
 _NOTHING, _SOMETHING = "~none", "~given"
 IS_NONE = Tag(_NOTHING)
@@ -76,8 +76,12 @@ def problems_of(
     file: str,
     prefix: str = "",
     line_of: LineOf = no_line,
+    place_of: PlaceOf | None = None,
 ) -> list[Problem]:
-    """The problems of a failed validation. For an unknown key they list the legal keys of its level."""
+    """The problems of a failed validation. For an unknown key they list the legal keys of its level.
+
+    `place_of` tells file and line of a key, where the values come from more than one file.
+    """
     problems: list[Problem] = []
     details = error.errors(include_url=False)
     for detail in details:
@@ -105,7 +109,8 @@ def problems_of(
         elif expected := context.get("expected"):
             # Texts have quotes there, and numbers do not.
             legal = tuple(word.strip("'") for word in re.findall(r"'[^']*'|-?\d+", str(expected)))
-        problems.append(Problem(file, prefix + dotted(loc), message, shown, legal, line_of(loc)))
+        where, line = place_of(loc) if place_of else (file, line_of(loc))
+        problems.append(Problem(where, prefix + dotted(loc), message, shown, legal, line))
     return problems
 
 

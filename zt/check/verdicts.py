@@ -11,6 +11,7 @@ from components.config.stack_source import StackSource
 from components.kube.names import PROJECT
 from components.schema.typed_file import dotted
 from components.schema.yaml_text import line_finder, read_text, read_yaml
+from components.service.file.layers import is_of_a_stack
 from zt.check.kyverno_result import Identity, Result
 from zt.check.plan import ANNOTATION, PLATFORM, Manifest, Plan, PlannedException, PlannedObject, mapping, text
 
@@ -114,7 +115,7 @@ def read_exclusions(root: Path, stack: str) -> list[Exclusion]:
 def read_service_texts(root: Path) -> dict[str, ServiceText]:
     """Every service file of a project by its service's key. Raises `ConfigError` if one is not a YAML mapping."""
     services: dict[str, ServiceText] = {}
-    for path in sorted((root / SERVICES).glob("*.yaml")):
+    for path in sorted(path for path in (root / SERVICES).glob("*.yaml") if not is_of_a_stack(path)):
         file = f"{SERVICES}/{path.name}"
         written = read_text(path, file)
         values = read_yaml(written, file)

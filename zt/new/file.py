@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_snake
 
 from components.schema.problem import ConfigError, Problem
 from components.schema.typed_file import legal_keys, problems_of
+from components.service.file.layers import NO_STACK, with_domain
 from components.service.file.service import ServiceSpec
 
 COMMAND = "zt new service"
@@ -52,7 +53,7 @@ def flag(key: str) -> str:
 def problem_with(key: str, value: object) -> Problem | None:
     """The problem with the value of one key, checked alone."""
     try:
-        ServiceSpec.model_validate({key: value})
+        ServiceSpec.model_validate(with_domain({key: value}, NO_STACK))
     except ValidationError as error:
         wrong = (
             p for p in problems_of(error, ServiceSpec, COMMAND) if p.key.partition(".")[0].partition("[")[0] == key

@@ -7,6 +7,7 @@ from pathlib import Path
 from components.schema.problem import ConfigError, Problem
 from components.schema.yaml_text import read_text
 from components.service.file.directory import Admission, ServiceFile, parse_service, read_services
+from components.service.file.layers import is_of_a_stack
 from components.service.file.service import ServiceSpec
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -53,8 +54,9 @@ def service_spec(project: Path, written: str) -> ServiceSpec:
 
 
 def service_files(project: Path) -> tuple[ServiceFile, ...]:
-    """All service files, each checked by itself. Raises `ConfigError` for one that is no service."""
-    names = [(path, f"services/{path.name}") for path in sorted((project / "services").glob("*.yaml"))]
+    """All service files, each checked by itself and as on no stack. Raises `ConfigError` for one that is no service."""
+    paths = [path for path in sorted((project / "services").glob("*.yaml")) if not is_of_a_stack(path)]
+    names = [(path, f"services/{path.name}") for path in paths]
     return tuple(parse_service(read_text(path, name), name) for path, name in names)
 
 

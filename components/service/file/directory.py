@@ -1,7 +1,7 @@
 """Reads the service files, and checks them against each other and against the stack."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -10,14 +10,23 @@ from pydantic.alias_generators import to_camel
 
 from components.kube.service_ref import ServiceRef
 from components.kyverno.library import REGISTRY_RULE, load_library
-from components.schema.problem import ConfigError, Problem
+from components.schema.problem import ConfigError, LineOf, Problem
 from components.schema.public import ROUTE_SETTINGS
 from components.schema.typed_file import dotted, problems_of
-from components.schema.yaml_text import line_finder, read_text, read_yaml
+from components.schema.yaml_text import read_text, read_yaml
 from components.service.file.ambient import ambient_findings
-from components.service.file.checks import Finding, findings, job_calls
+from components.service.file.checks import Finding, Key, findings, job_calls
 from components.service.file.consent import SELF_CALL, consent_findings
 from components.service.file.exceptions import problem_with
+from components.service.file.layers import (
+    DOMAIN,
+    NO_STACK,
+    Layers,
+    is_of_a_stack,
+    misnamed,
+    uses_domain,
+    with_domain,
+)
 from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_findings
 from components.service.file.network import EgressSpec
 from components.service.file.service import ServiceSpec
@@ -26,15 +35,26 @@ from components.service.file.sharing import sharing_findings
 
 @dataclass(frozen=True)
 class ServiceFile:
-    """A service and the file it was read from."""
+    """A service, and the file it was read from: with that of a stack over it, if there is one."""
 
-    file: str
     spec: ServiceSpec
-    line_of: Callable[[tuple[int | str, ...]], int]
+    layers: Layers
 
-    def problem(self, key: str, message: str, value: str = "", legal: Iterable[str] = ()) -> Problem:
-        """A problem of one of the file's keys."""
-        return Problem(self.file, key, message, value, tuple(legal), self.line_of((key,)))
+    @property
+    def file(self) -> str:
+        """The service's own file."""
+        return self.layers.file
+
+    @property
+    def line_of(self) -> LineOf:
+        """The line of a key in the service's own file."""
+        return self.layers.line_of
+
+    def problem(self, key: str | Key, message: str, value: str = "", legal: Iterable[str] = ()) -> Problem:
+        """A problem of one of the service's keys, in the file that its value comes from."""
+        loc = (key,) if isinstance(key, str) else key
+        where, line = self.layers.place_of(loc)
+        return Problem(where, dotted(loc), message, value, tuple(legal), line)
 
 
 @dataclass(frozen=True)
@@ -48,7 +68,8 @@ class Admission:
     authority does). `ambient` is whether the mesh is in the ambient mode. `limits`: what the rules allow a namespace.
     `bypassed_port` is the port of Vault, where that alone says which connections of a pod leave out the mesh's proxy.
     `http2_routes` is whether what routes public hosts speaks HTTP/2 to services. `consent` is whether a call without
-    its callee's consent is a problem.
+    its callee's consent is a problem. `stack` is the stack's name, whose own files lie over those of the services, and
+    `stacks` are all of them; `domain` is what `{domain}` stands for (empty: the stack has none).
     """
 
     registries: Sequence[str]
@@ -64,35 +85,63 @@ class Admission:
     bypassed_port: int = 0
     http2_routes: bool = True
     consent: bool = True
+    stack: str = ""
+    stacks: Sequence[str] = ()
+    domain: str = NO_STACK
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
-    """The service of a YAML text. Raises `ConfigError` with every problem, each with its line."""
-    values = {"name": Path(file).stem, **read_yaml(text, file)}
-    line_of = line_finder(text)
+    """The service of a YAML text, as on no stack. Raises `ConfigError` with every problem, each with its line."""
+    return _service(Layers(file, text), NO_STACK)
+
+
+def _service(layers: Layers, domain: str) -> ServiceFile:
+    if not domain and (key := uses_domain(layers.values)):
+        where, line = layers.place_of((key,))
+        message = f"the stack has no domain to put in place of {DOMAIN}: set its ingress.domain"
+        raise ConfigError([Problem(where, key, message, line=line)])
     try:
-        return ServiceFile(file, ServiceSpec.model_validate(values), line_of)
+        return ServiceFile(ServiceSpec.model_validate(with_domain(layers.values, domain)), layers)
     except ValidationError as error:
-        raise ConfigError(problems_of(error, ServiceSpec, file, line_of=line_of)) from error
+        raise ConfigError(problems_of(error, ServiceSpec, layers.file, place_of=layers.place_of)) from error
 
 
 def read_services(directory: Path, admission: Admission) -> tuple[ServiceSpec, ...]:
     """Every service of a directory, sorted by namespace and name. Raises `ConfigError` for all files at once."""
+    return tuple(sorted((file.spec for file in read_files(directory, admission)), key=lambda spec: spec.ref))
+
+
+def read_files(directory: Path, admission: Admission) -> tuple[ServiceFile, ...]:
+    """The services of a directory with their files. Raises `ConfigError` for all files at once."""
+    paths = sorted(directory.iterdir()) if directory.is_dir() else []
+    problems = [problem for path in paths if path.suffix != ".yaml" for problem in _unread(path, _name(path))]
+    own = {path.stem: path for path in paths if path.suffix == ".yaml" and not is_of_a_stack(path)}
     files: list[ServiceFile] = []
-    problems: list[Problem] = []
-    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
-        file = f"{directory.name}/{path.name}"
-        if path.suffix != ".yaml":
-            problems += _unread(path, file)
-            continue
+    for path in paths:
         try:
-            files.append(parse_service(read_text(path, file), file))
+            if path.suffix == ".yaml" and is_of_a_stack(path):
+                _check_layer(path, sorted(own), admission)
+            elif path.suffix == ".yaml":
+                above = directory / f"{path.stem}.{admission.stack}.yaml"
+                over = (_name(above), read_text(above, _name(above))) if admission.stack and above.exists() else ()
+                files.append(_service(Layers(_name(path), read_text(path, _name(path)), *over), admission.domain))
         except ConfigError as error:
             problems += error.problems
     # Only compared when every file is valid: calls to the service of an invalid file would look unknown.
     if problems := problems or check_services(files, admission):
         raise ConfigError(problems)
-    return tuple(sorted((file.spec for file in files), key=lambda spec: spec.ref))
+    return tuple(files)
+
+
+def _check_layer(path: Path, services: Sequence[str], admission: Admission) -> None:
+    """Raise `ConfigError` for a stack's file that lies over nothing, or is no YAML. Its own stack checks its keys."""
+    if problem := misnamed(path, services, admission.stacks):
+        raise ConfigError([problem])
+    read_yaml(read_text(path, _name(path)), _name(path))
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
 def _unread(path: Path, file: str) -> list[Problem]:
@@ -130,8 +179,7 @@ def _problems(files: Sequence[ServiceFile], all_findings: Iterable[Finding]) -> 
     by_service = {file.spec.ref: file for file in reversed(files)}
     problems: list[Problem] = []
     for spec, key, message, value, legal in all_findings:
-        file = by_service[spec.ref]
-        problems.append(Problem(file.file, dotted(key), message, value, legal, file.line_of(key)))
+        problems.append(by_service[spec.ref].problem(key, message, value, legal))
     return problems
 
 
@@ -172,8 +220,7 @@ def _requests_by_protocol(files: Sequence[ServiceFile]) -> list[Problem]:
             elif key == "rpc" and protocol in ("http", "http2"):
                 message = f"{call.service} speaks {protocol}, not grpc: write methods and paths"
             if message:
-                line = file.line_of(("calls", number, key))
-                problems.append(Problem(file.file, f"calls[{number}].{key}", message, line=line))
+                problems.append(file.problem(("calls", number, key), message))
     return problems
 
 
@@ -188,14 +235,10 @@ def _past_the_proxy(files: Sequence[ServiceFile], port: int) -> list[Problem]:
             continue
         for number, callee in enumerate(spec.callees()):
             if ports.get(callee) == port:
-                line = file.line_of(("calls", number))
-                problems.append(
-                    Problem(file.file, f"calls[{number}]", message, repr(spec.calls[number].service), line=line)
-                )
+                problems.append(file.problem(("calls", number), message, repr(spec.calls[number].service)))
         for number, outside in enumerate(spec.egress):
             if outside.port == port:
-                line = file.line_of(("egress", number, "port"))
-                problems.append(Problem(file.file, f"egress[{number}].port", message, repr(port), line=line))
+                problems.append(file.problem(("egress", number, "port"), message, repr(port)))
     return problems
 
 
@@ -210,8 +253,7 @@ def _outside_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
             tcp = "tcp" in (outside.protocol, same_host.protocol)
             if same_port.protocol != outside.protocol or (tcp and _destination(same_host) != _destination(outside)):
                 message = f"{owner} of the same namespace declares {outside.host} with another protocol or other cidrs"
-                line = file.line_of(("egress", number, "host"))
-                problems.append(Problem(file.file, f"egress[{number}]", message, line=line))
+                problems.append(file.problem(("egress", number), message))
     return problems
 
 
@@ -280,14 +322,12 @@ def _unreachable_databases(files: Sequence[ServiceFile], admission: Admission) -
         database, known = file.spec.database, admission.databases
         if database is None or known is None:
             continue
-        line = file.line_of(("database", "connection"))
         if not admission.vault:
             message = "this stack has no Vault to make its users: keep the service's credentials under secrets"
             problems.append(file.problem("database", message))
         elif database.connection not in known:
-            key, value = "database.connection", repr(database.connection)
-            message = "no such database in the stack file"
-            problems.append(Problem(file.file, key, message, value, tuple(sorted(known)), line))
+            message, value = "no such database in the stack file", repr(database.connection)
+            problems.append(file.problem(("database", "connection"), message, value, sorted(known)))
         else:
             owner = ServiceRef.of_host(known[database.connection])
             if owner is None:
@@ -295,9 +335,11 @@ def _unreachable_databases(files: Sequence[ServiceFile], admission: Admission) -
             call = owner.seen_from(file.spec.namespace)
             if owner in services - {*file.spec.callees(), file.spec.ref}:
                 message = f"the database {database.connection} is the service {call}, which only its callers reach"
-                calls_line = file.line_of(("calls",)) if file.spec.calls else line
                 calls = [call.service for call in file.spec.calls]
-                problems.append(Problem(file.file, "calls", message, repr(calls), (*calls, call), calls_line))
+                found = file.problem("calls", message, repr(calls), (*calls, call))
+                # Without calls the line of what asks for one.
+                place = found if file.spec.calls else file.problem(("database", "connection"), message)
+                problems.append(replace(found, file=place.file, line=place.line))
             elif owner in file.spec.callees():
                 problems += _problems([file], job_calls(file.spec, owner, call))
     return problems
@@ -309,16 +351,13 @@ def _timed(file: ServiceFile, as_of: date | None) -> list[Problem]:
     for number, exception in enumerate(file.spec.exceptions):
         if problem := problem_with(exception, load_library(), as_of):
             key, message, legal = problem
-            line = file.line_of(("exceptions", number, key))
-            problems.append(Problem(file.file, f"exceptions[{number}].{key}", message, legal=legal, line=line))
+            problems.append(file.problem(("exceptions", number, key), message, legal=legal))
     for number, plaintext in enumerate(file.spec.plaintext_ports):
         if problem := plaintext.problem(as_of):
             key, message = problem
-            line = file.line_of(("plaintextPorts", number, key))
-            problems.append(Problem(file.file, f"plaintextPorts[{number}].{key}", message, line=line))
+            problems.append(file.problem(("plaintextPorts", number, key), message))
     for number, rule in enumerate(file.spec.kubernetes_api):
         if problem := rule.problem(as_of):
             key, message = problem
-            line = file.line_of(("kubernetesApi", number, key))
-            problems.append(Problem(file.file, f"kubernetesApi[{number}].{key}", message, line=line))
+            problems.append(file.problem(("kubernetesApi", number, key), message))
     return problems

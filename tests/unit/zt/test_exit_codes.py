@@ -50,6 +50,7 @@ COMMANDS = {
     "report": ("report --stack production --format json", "zt.report.command.report"),
     "preflight": ("preflight --stack production --format json", "zt.preflight.command.preflight"),
     "new service": ("new service web --yes --format json", "zt.new.command.values_of"),
+    "show": ("show api --format json", "zt.show.command.stack_of"),
     "secret set": ("secret set api stripe", "zt.secret.command.service_spec"),
     "secret list": ("secret list --format json", "zt.secret.command.service_files"),
     "vault snapshot": ("vault snapshot a.snap --format json", "zt.vault.command.connect"),

@@ -1,0 +1,103 @@
+"""What differs between stacks: `{domain}` in a public host, and `services/api.staging.yaml` over `services/api.yaml`.
+
+The second file has only what differs. Mappings are merged key by key, anything else takes the place of what was there,
+and an empty value takes a key away. So one file says what a service is, and each difference has a line of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from components.schema.problem import ConfigError, LineOf, Problem
+from components.schema.yaml_text import line_finder, read_yaml
+
+Key: TypeAlias = tuple[int | str, ...]
+Values: TypeAlias = Mapping[str, object]
+
+DOMAIN = "{domain}"
+"""What stands in a public host for the stack's `ingress.domain`."""
+NO_STACK = "domain.invalid"
+"""The domain where no stack is read; such a name does not exist (RFC 2606)."""
+_HOSTS = ("host", "aliases")
+_IDENTITY = ("name", "namespace")
+
+
+class Layers:
+    """The values of a service, from its own file and from that of a stack, and the place of each key."""
+
+    def __init__(self, file: str, text: str, above: str = "", text_above: str = "") -> None:
+        """`above` is the stack's file; without one the service is the same on every stack. Raises `ConfigError`."""
+        self.file, self.above = file, above
+        own, over = read_yaml(text, file), read_yaml(text_above, above) if above else {}
+        self._line, self._line_above = line_finder(text), line_finder(text_above)
+        if fixed := next((key for key in _IDENTITY if key in over), ""):
+            message = f"it is the same on every stack: it stands in {file}"
+            raise ConfigError([Problem(above, fixed, message, line=self._line_above((fixed,)))])
+        self._over = over
+        self.named = "name" in own
+        self.values: Values = {"name": Path(file).stem, **merged(own, over)}
+
+    @property
+    def line_of(self) -> LineOf:
+        """The line of a key in the service's own file."""
+        return self._line
+
+    def place_of(self, key: Key) -> tuple[str, int]:
+        """The file and the line that a key's value comes from."""
+        value: object = self._over
+        for part in key:
+            if not isinstance(value, Mapping):
+                break
+            known = cast("Values", value)
+            if part not in known:
+                return self.file, self._line(key)
+            value = known[str(part)]
+        return (self.above, self._line_above(key)) if self._over and key else (self.file, self._line(key))
+
+
+def merged(own: Values, over: Values) -> dict[str, object]:
+    """The values of both; `over` decides."""
+    result = dict(own)
+    for key, value in over.items():
+        before = result.get(key)
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(before, Mapping):
+            result[key] = merged(cast("Values", before), cast("Values", value))
+        else:
+            result[key] = value
+    return result
+
+
+def with_domain(values: Values, domain: str) -> dict[str, object]:
+    """The values with the stack's domain in its hosts."""
+    return {key: _placed(value, domain) if key in _HOSTS else value for key, value in values.items()}
+
+
+def uses_domain(values: Values) -> str:
+    """The first key with a host that needs the stack's domain; empty if none does."""
+    return next((key for key in _HOSTS if values.get(key) != _placed(values.get(key), "")), "")
+
+
+def _placed(value: object, domain: str) -> object:
+    if isinstance(value, list):
+        return [_placed(item, domain) for item in cast("list[object]", value)]
+    return value.replace(DOMAIN, domain) if isinstance(value, str) else value
+
+
+def is_of_a_stack(path: Path) -> bool:
+    """Whether a file of `services/` is that of one stack: a service's name has no dot."""
+    return "." in path.stem
+
+
+def misnamed(path: Path, services: Sequence[str], stacks: Sequence[str]) -> Problem | None:
+    """The problem with the name of a stack's file, if there is one. Empty `stacks` are not known."""
+    service, _, stack = path.stem.rpartition(".")
+    file = f"{path.parent.name}/{path.name}"
+    if service not in services:
+        legal = tuple(f"{name}.{stack}.yaml" for name in services)
+        return Problem(file, "file name", "it lies over no service file of that name", repr(path.name), legal)
+    if stacks and stack not in stacks:
+        legal = tuple(f"{service}.{name}.yaml" for name in stacks)
+        return Problem(file, "file name", "there is no such stack", repr(stack), legal)
+    return None

@@ -1,0 +1,92 @@
+"""`zt show`: reads a service as a stack has it, prints it and returns the exit code."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from components.schema.yaml_text import read_text
+from components.service.file.layers import Layers, with_domain
+from zt.facts.read import stack_of
+from zt.project.errors import ExitCode, tells_errors
+from zt.project.service import service_files, service_spec
+
+JSON_VERSION = 1
+_LINE_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A service on a stack: its keys, and for each key the file and line that its value comes from."""
+
+    service: str
+    stack: str
+    values: Mapping[str, object]
+    places: Mapping[str, str]
+
+
+@tells_errors
+def run(service: str, stack: str, project: Path, output_format: str) -> int:
+    """Print the service and return the exit code: 0 done, 2 a wrong argument or file."""
+    shown = read(service, stack, project)
+    if output_format == "json":
+        print(json.dumps(as_json(shown), indent=2, default=str))
+    else:
+        print("\n".join(_text(shown)))
+    return ExitCode.DONE
+
+
+def read(service: str, stack: str, project: Path) -> Shown:
+    """A service as a stack has it. Raises `ConfigError` for what the program would refuse."""
+    settings = stack_of(project, stack).settings
+    ref = service_spec(project, service).ref
+    [file] = [found.file for found in service_files(project) if found.spec.ref == ref]
+    above = project / f"{file.removesuffix('.yaml')}.{stack}.yaml"
+    over = (f"services/{above.name}", read_text(above, above.name)) if above.exists() else ()
+    layers = Layers(file, read_text(project / file, file), *over)
+    values = with_domain(layers.values, settings.ingress.domain or "")
+    return Shown(str(ref), stack, values, dict(_places(layers, values)))
+
+
+def as_json(shown: Shown) -> dict[str, object]:
+    """The service as data; days are ISO dates.
+
+    {"version": 1, "service": "namespace/name", "stack", "values": {key: value}, "places": {"key.key": "file:line"}}
+
+    `places` has every key that is written, those of mappings with a dot between them.
+    """
+    return {
+        "version": JSON_VERSION,
+        "service": shown.service,
+        "stack": shown.stack,
+        "values": shown.values,
+        "places": shown.places,
+    }
+
+
+def _places(layers: Layers, values: Mapping[str, object], above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        key = (*above, name)
+        if key == ("name",) and not layers.named:
+            continue
+        file, line = layers.place_of(key)
+        yield ".".join(key), f"{file}:{line}"
+        if isinstance(value, Mapping):
+            yield from _places(layers, cast("Mapping[str, object]", value), key)
+
+
+def _text(shown: Shown) -> Iterator[str]:
+    """YAML, with the place of each top-level key behind a `#`, and of keys below it that another file has."""
+    for name, value in shown.values.items():
+        place = shown.places.get(name, "the name of the file")
+        below = (found for key, found in shown.places.items() if key.startswith(f"{name}."))
+        others = [found for found in below if found.partition(":")[0] != place.partition(":")[0]]
+        # The stubs of yaml do not type the stream, and so not the result.
+        dumped: str = yaml.safe_dump(  # pyright: ignore[reportUnknownMemberType]
+            {name: value}, sort_keys=False, default_flow_style=False, allow_unicode=True, width=_LINE_WIDTH
+        )
+        yield f"# {', '.join([place, *others])}"
+        yield dumped.rstrip("\n")
