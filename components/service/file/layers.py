@@ -28,7 +28,8 @@ class Layers:
     def __init__(self, file: str, text: str, above: str = "", text_above: str = "") -> None:
         """`above` is the stack's file; without one the service is the same on every stack. Raises `ConfigError`."""
         self.file, self.above = file, above
-        own, over = read_yaml(text, file), read_yaml(text_above, above) if above else {}
+        own = read_yaml(text, file)
+        over: Values = read_yaml(text_above, above) if above else {}
         self._line, self._line_above = line_finder(text), line_finder(text_above)
         if fixed := next((key for key in _IDENTITY if key in over), ""):
             message = f"it is the same on every stack: it stands in {file}"

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictS
 
 from components.kube.networks import METADATA_NETWORKS
 from components.schema.fields import Cidr, HostName, HttpPath, Port
+from components.schema.problem import UNREPEATED
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -21,6 +22,32 @@ _NEVER = tuple(
     for network in ("169.254.0.0/16", "127.0.0.0/8", "fe80::/10", "::1/128", "fd00:ec2::254/128", *METADATA_NETWORKS)
 )
 _NOT_OUTSIDE = (".svc", ".cluster.local", "metadata.google.internal")
+# Names that no public DNS has: .internal by ICANN's resolution of 29 July 2024, .local by RFC 6762, the others by its
+# appendix G, .home.arpa by RFC 8375.
+_PRIVATE_DOMAINS = (".internal", ".local", ".intranet", ".private", ".corp", ".home", ".lan", ".home.arpa")
+# What usually listens there, and begins with a message of its own before there is any TLS.
+_WITHOUT_TLS_FIRST = {
+    21: "FTP",
+    22: "SSH",
+    25: "SMTP",
+    110: "POP3",
+    143: "IMAP",
+    389: "LDAP",
+    587: "SMTP",
+    1433: "SQL Server",
+    1521: "Oracle",
+    2181: "ZooKeeper",
+    3306: "MySQL",
+    4222: "NATS",
+    5432: "PostgreSQL",
+    5672: "AMQP",
+    6379: "Redis",
+    9042: "Cassandra",
+    9092: "Kafka",
+    11211: "memcached",
+    27017: "MongoDB",
+}
+_HTTP_PORT = 80
 _PRIVATE_KEY_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
@@ -180,15 +207,34 @@ class EgressSpec(TypedFile):
     host: Annotated[HostName, AfterValidator(_outside_host)]
     port: AppPort
     protocol: Literal["tls", "https", "http", "tcp"] = "tls"
-    """The protocol. For `tls` and `https` the host name in the handshake is checked, for `http` that in the request;
-    `tcp` has no host name, so it needs `cidrs`."""
+    """The protocol; by default `http` at port 80. For `tls` and `https` the host name in the handshake is checked, for
+    `http` that in the request; `tcp` has no host name, so it needs `cidrs`. Where a protocol that does not begin with
+    TLS usually listens, such as PostgreSQL's at 5432, it has to be written."""
     cidrs: tuple[NarrowCidr, ...] = ()
     """The networks of the host. By default the internet, without private, link-local and metadata addresses."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_port(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        written = cast("dict[str, object]", value)
+        at_http = written.get("port") == _HTTP_PORT and "protocol" not in written
+        return {**written, "protocol": "http"} if at_http else written
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
         if self.protocol == "tcp" and not self.cidrs:
             raise ValueError("tcp names no host that the mesh could hold it to: write the host's networks under cidrs")
+        if "protocol" not in self.model_fields_set and (usual := _WITHOUT_TLS_FIRST.get(self.port)):
+            message = (
+                f"at port {self.port} usually listens {usual}, which does not begin with TLS: write tcp and the host's "
+                "cidrs, or tls if this server takes TLS from the first byte"
+            )
+            raise misplaced(["protocol"], message, UNREPEATED, ["tcp", "tls"])
+        if not self.cidrs and self.host.endswith(_PRIVATE_DOMAINS):
+            message = "required: the name is a private one, and without them only the internet is open"
+            raise misplaced(["cidrs"], message, UNREPEATED)
         return self
 
 

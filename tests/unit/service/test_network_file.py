@@ -42,6 +42,10 @@ WRONG = [
     ("egress: [{host: 10.0.0.1, port: 443}]", "not a host name"),
     ("egress: [{host: redis.shop.svc, port: 6379}]", "written under calls"),
     ("egress: [{host: metadata.google.internal, port: 80}]", "metadata is out of reach"),
+    ("egress: [{host: a.example.org, port: 5432}]", r"x\.yaml:5: egress\[0\]\.protocol: .*PostgreSQL.*legal: tcp, tls"),
+    ("egress: [{host: mq.example.org, port: 5672, cidrs: [10.0.0.0/24]}]", r"egress\[0\]\.protocol: .*AMQP"),
+    ("egress: [{host: db.corp.internal, port: 443}]", r"egress\[0\]\.cidrs: required: the name is a private one"),
+    ("egress: [{host: printer.local, port: 80}]", r"egress\[0\]\.cidrs: required"),
     (f"egress: [{{host: {'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 20}.org, port: 443}}]", "longer than 189"),
     ("egress: [{host: a.example.org, port: 0}]", r"egress\[0\]\.port"),
     ("egress: [{host: a.example.org, port: 443, protocol: udp}]", "legal: tls, https, http, tcp"),
@@ -257,3 +261,19 @@ def test_what_a_file_declares_reaches_the_arguments() -> None:
     assert (made.metrics.port, made.metrics.path) == (9090, "/metrics")
     (clear,) = made.plaintext_ports
     assert (clear.port, list(clear.networks), clear.expires) == (8080, ["10.0.0.0/24"], "2026-02-01")
+
+
+@pytest.mark.parametrize(
+    ("outside", "protocol"),
+    [
+        ("{host: a.example.org, port: 443}", "tls"),
+        ("{host: a.example.org, port: 80}", "http"),
+        ("{host: a.example.org, port: 80, protocol: tls}", "tls"),
+        ("{host: a.example.org, port: 5432, protocol: tls}", "tls"),
+        ("{host: a.example.org, port: 5432, protocol: tcp, cidrs: [203.0.113.0/28]}", "tcp"),
+        ("{host: a.internal, port: 443, cidrs: [10.0.0.0/24]}", "tls"),
+    ],
+)
+def test_the_protocol_follows_the_port_or_is_written(outside: str, protocol: str) -> None:
+    [made] = spec(f"egress: [{outside}]").egress
+    assert made.protocol == protocol
