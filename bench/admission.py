@@ -1,9 +1,10 @@
 """`python -m bench.admission`: what the rules cost a request, against no rules and against Kyverno's own upstream set.
 
 One run measures the creation of a compliant pod on a bare API server, then under the critical tier alone, under the
-whole library as production has it, and under the restricted set of the chart `kyverno-policies`, which refuses through
-the webhook. Every request is followed by one in a namespace that no rule looks at: both meet the same moment of the
-same machine, and the ratio is between those two. Prints ratios, and writes all that was measured to `bench/results/`.
+whole library as production has it, under the library without the program's own native policies, which hold members of
+a namespace, and under the restricted set of the chart `kyverno-policies`, which refuses through the webhook. Every
+request is followed by one in a namespace that no rule looks at: both meet the same moment of the same machine, and the
+ratio is between those two. Prints ratios, and writes all that was measured to `bench/results/`.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from rich.table import Table
 from bench.latencies import percentiles, write_milliseconds
 from bench.plane import plane
 from bench.workload import PROJECT, STACK, checkout
+from components.kube.names import IDENTITIES, OBJECTS, PUBLIC_HOSTS, RULE_INTEGRITY
 from components.kyverno.library import LIBRARY
 from embedded.paths import State
 from embedded.pulumi_stack import PASSPHRASE, pulumi_environment
@@ -41,6 +43,8 @@ _OFF = {
     "networkPolicies": False,
     "injectionFailClosed": False,
 }
+# The program's own, beside the rules: they came with the attacks of a namespace's members.
+_OF_MEMBERS = (IDENTITIES, OBJECTS, RULE_INTEGRITY, PUBLIC_HOSTS)
 _REST_OFF = {"important": "off", "bestPractice": "off", "mutate": False, "generate": False}
 
 Latencies = dict[str, list[float]]
@@ -78,6 +82,9 @@ def _measure(scratch: Path, state: State, tools: Path, count: int, console: Cons
     for name, posture in (("critical tier", _OFF | _REST_OFF), ("whole library", _OFF)):
         _up(scratch / "checkout", posture, tools, environment)
         measure(name)
+    kubectl = str(tools / "kubectl")
+    _run([kubectl, "delete", "validatingadmissionpolicybindings", *_OF_MEMBERS], environment)
+    measure("the library alone")
     _replace_by_upstream(tools, environment)
     measure("upstream restricted set")
     return found
