@@ -54,14 +54,15 @@ class Workload:
 
     @contextmanager
     def answering(self, port: int, answer: bytes) -> Iterator[None]:
-        """An application at a port, that says one thing to whoever connects."""
+        """An application at a port, that says one thing to whoever asks."""
         listener = self.network.call(lambda: socket.create_server(("0.0.0.0", port)))  # noqa: S104 - the pod's alone
 
         def serve() -> None:
             with suppress(OSError):
                 while True:
                     with listener.accept()[0] as connection:
-                        connection.sendall(answer)
+                        if connection.recv(1):
+                            connection.sendall(answer)
 
         Thread(target=serve, daemon=True).start()
         with listener:
@@ -69,8 +70,9 @@ class Workload:
             listener.shutdown(socket.SHUT_RDWR)
 
     def hears(self, address: str, port: int) -> bytes:
-        """What somebody at an address says; nothing when the connection is refused or ended."""
+        """What somebody at an address answers; nothing when the connection is refused or ended."""
         with suppress(OSError), self.connect(address, port) as connection:
+            connection.sendall(b"?")
             return connection.recv(64)
         return b""
 

@@ -86,6 +86,12 @@ def write_stack(checkout: Path, port: int, password_file: Path, database: dict[s
     }
     stack["config"]["zero-trust:vault"]["secrets"] = {"refresh": "1s"}
     path.write_text(yaml.safe_dump(stack))
+    # Its database makes its users, so that it shares no password with it, nor reads one of redis.
+    for name, secret, key in (("postgres", "api", None), ("redis", "auth", "readers")):
+        other = checkout / "services" / f"{name}.yaml"
+        kept = yaml.safe_load(other.read_text())
+        (kept["secrets"][secret] if key else kept["secrets"]).pop(key or secret, None)
+        other.write_text(yaml.safe_dump(kept))
     service = checkout / "services" / "api.yaml"
     api = yaml.safe_load(service.read_text())
     api.pop("secrets", None)

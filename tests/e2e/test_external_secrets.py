@@ -80,7 +80,7 @@ def test_the_pods_mount_it_under_the_enforced_rule(production: Plane) -> None:
     deployment = production.apps.read_namespaced_deployment("api", SHOP)
     assert deployment.status.ready_replicas == deployment.spec.replicas
     (volume,) = (v for v in deployment.spec.template.spec.volumes if v.name == "secrets")
-    assert [source.secret.name for source in volume.projected.sources] == [COPY]
+    assert [source.secret.name for source in volume.projected.sources] == ["api.cache", COPY]
 
 
 def test_a_second_up_changes_nothing(production: Plane) -> None:
@@ -114,13 +114,14 @@ def test_the_path_of_another_service_is_refused(production: Plane) -> None:
         return any(c["type"] == "Ready" and c["status"] == answer for c in found["status"]["conditions"])
 
     before = text(production)
-    point_at("shop/redis/auth")
+    foreign = "shop/postgres/superuser"
+    point_at(foreign)
     try:
         eventually(lambda: ready("False"), "Vault's refusal")
         assert text(production) == before
         service = production.vault_as_service(SHOP, "api", "shop.api")
         with pytest.raises(hvac.exceptions.Forbidden):
-            service.secrets.kv.v2.read_secret_version("shop/redis/auth", raise_on_deleted_version=True)
+            service.secrets.kv.v2.read_secret_version(foreign, raise_on_deleted_version=True)
     finally:
         point_at("shop/api/database")
     eventually(lambda: ready("True"), "the service's own path")
@@ -152,8 +153,12 @@ def test_the_webhook_refuses_a_store_of_another_namespace_s_account(production: 
 def test_without_the_service_the_copy_is_gone(production: Plane) -> None:
     services = production.checkout / "services"
     (services / "api.yaml").unlink()
-    for callee in ("postgres", "redis"):
-        file = services / f"{callee}.yaml"
-        file.write_text(file.read_text().replace("callers: [api]\n", ""))
+    for name in ("postgres", "redis"):
+        kept = yaml.safe_load((services / f"{name}.yaml").read_text())
+        del kept["callers"]
+        kept["secrets"].pop("api", None)
+        for secret in kept["secrets"].values():
+            secret.pop("readers", None)
+        (services / f"{name}.yaml").write_text(yaml.safe_dump(kept))
     production.run("up", "--stack", STACK)
     eventually(lambda: copy(production) is None, "the end of the copy")

@@ -115,7 +115,7 @@ class TestVault:
         "path",
         [
             "secret/data/shop/postgres/superuser",
-            "secret/data/shop/redis/auth",
+            "secret/data/shop/redis/other",
             "secret/metadata/shop",
             "secret/metadata/shop/api",
             "sys/mounts",
