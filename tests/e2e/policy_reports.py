@@ -3,6 +3,7 @@
 A rule that changes has it look at everything at once, so a note on a rule, taken back again, is what asks for a scan.
 """
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -18,16 +19,22 @@ T = TypeVar("T")
 _NOTED = "policies.kyverno.io", "v1", "validatingpolicies", "require-labels"
 _NOTE = "example.org/look-again"
 
+# A scan takes some seconds of a core, and every one that was asked for is made.
+_SECONDS_OF_A_SCAN = 20.0
+
 
 def scanned(plane: Plane, probe: Callable[[], T], what: str) -> T:
-    """The first true answer of `probe`, a scan being asked for whenever there is none."""
+    """The first true answer of `probe`, asking for a scan when there is none, and again after a while."""
+    asked: float | None = None
 
     def once_more() -> T:
-        if not (answer := probe()):
+        nonlocal asked
+        if not (answer := probe()) and (asked is None or time.monotonic() - asked >= _SECONDS_OF_A_SCAN):
             ask_for_a_scan(plane)
+            asked = time.monotonic()
         return answer
 
-    return eventually(once_more, what, interval=4)
+    return eventually(once_more, what, interval=2)
 
 
 def ask_for_a_scan(plane: Plane) -> None:
