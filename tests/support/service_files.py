@@ -15,6 +15,7 @@ from components.config.settings import Settings
 from components.program.plan import plan
 from components.program.stack import read_stack
 from components.service.args.service import SecureServiceArgs
+from components.service.file.lifecycle import POD_FIELDS
 
 NAMESPACE = "files"
 BESIDE = {
@@ -232,7 +233,7 @@ OPTIONAL: dict[str, Values] = {
     "jwt": JWT,
     "metrics": st.fixed_dictionaries({"port": PORTS}, optional={"path": PATHS}),
     "secrets": st.dictionaries(labels(), SECRETS, max_size=2),
-    "replicas": st.integers(-1, 11),
+    "replicas": st.one_of(st.integers(-1, 11), st.integers(90, 110)),
     "autoscaling": st.fixed_dictionaries(
         {"max": st.integers(0, 10)}, optional={"min": st.integers(0, 10), "cpu": st.integers(0, 101)}
     ),
@@ -240,6 +241,13 @@ OPTIONAL: dict[str, Values] = {
     "command": WORDS,
     "args": WORDS,
     "env": st.dictionaries(_mostly(st.sampled_from(["LOG_LEVEL", "_x", "a1"]), seldom=TEXT), LINES, max_size=2),
+    "podEnv": st.dictionaries(
+        _mostly(st.sampled_from(["POD_NAME", "_x", "LOG_LEVEL"]), seldom=TEXT),
+        _mostly(st.sampled_from(sorted(POD_FIELDS)), seldom=st.sampled_from(["labels", "metadata.name", ""])),
+        max_size=3,
+    ),
+    "stop": st.fixed_dictionaries({}, optional={"delay": DURATIONS, "within": DURATIONS}),
+    "leaderElection": st.booleans(),
     "config": st.fixed_dictionaries(
         {"files": st.dictionaries(FILES, LINES, min_size=1, max_size=2)}, optional={"path": PLACES}
     ),

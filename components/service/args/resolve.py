@@ -9,6 +9,7 @@ from components.schema.problem import FieldError
 from components.service.args.database import DatabaseArgs, GrantArgs, default_template
 from components.service.args.exceptions import exception_args
 from components.service.args.jobs import job_args
+from components.service.args.lifecycle import stop_args
 from components.service.args.network import EgressArgs, Peer, egress_args, jwt_args, metrics_args, plaintext_args
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import probes_args
@@ -79,7 +80,7 @@ def _service_args(
         metrics=metrics_args(spec.metrics),
         secrets=_secrets(spec, fields),
         database=_database(str(spec.ref), spec.database, platform) if spec.database else DatabaseArgs(),
-        kubernetes_api=[_api_rule(rule) for rule in spec.kubernetes_api],
+        kubernetes_api=[_api_rule(rule) for rule in spec.api_rules],
         replicas=spec.replicas or replicas,
         autoscaling=autoscaling_args(spec.autoscaling),
         cpu_request=spec.resources.requests.cpu,
@@ -93,6 +94,8 @@ def _service_args(
         command=spec.command,
         arguments=spec.args,
         env=spec.env,
+        pod_env=spec.pod_env,
+        stop=stop_args(spec.stop),
         config=config_args(spec.config),
         volumes=volume_args(spec.volumes),
         ca_bundle=ca_bundle_args(spec.ca_bundle),

@@ -14,11 +14,13 @@ from components.schema.problem import FieldError
 from components.service.args.database import DatabaseArgs
 from components.service.args.exceptions import ExceptionArgs
 from components.service.args.jobs import JobArgs
+from components.service.args.lifecycle import StopArgs
 from components.service.args.network import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs, beyond_ambient
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
 from components.service.args.scaling import AutoscalingArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
+from components.service.file.lifecycle import POD_FIELDS
 from components.service.file.network import application_port
 from components.service.file.service import Protocol, application_user, not_a_service_namespace
 
@@ -102,6 +104,9 @@ class SecureServiceArgs:
     command: Sequence[str] = ()
     arguments: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict[str, str])
+    pod_env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Environment variables with fields of the pod, such as `name`."""
+    stop: StopArgs = field(default_factory=StopArgs)
     config: ConfigArgs = field(default_factory=ConfigArgs)
     volumes: Sequence[VolumeArgs] = ()
     ca_bundle: CaBundleArgs = field(default_factory=CaBundleArgs)
@@ -142,6 +147,10 @@ class SecureServiceArgs:
         _checked(f"{self.key}.run_as_user", application_user, self.run_as_user)
         for number in self.peers:
             _checked(f"{self.key}.peers", application_port, number)
+        if unknown := sorted(set(self.pod_env.values()) - POD_FIELDS.keys()):
+            raise FieldError(f"{self.key}.pod_env", "no field of a pod", unknown[0], sorted(POD_FIELDS))
+        if not 0 <= self.stop.delay < self.stop.within:
+            raise FieldError(f"{self.key}.stop", "the delay is not less than within", self.stop.delay)
         if self.replicas < 1:
             raise FieldError(f"{self.key}.replicas", "less than 1", self.replicas)
 

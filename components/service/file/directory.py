@@ -292,9 +292,9 @@ def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
         and not any(image.startswith(f"{registry}/") for registry in admission.registries)
     ):
         problems.append(file.problem("image", "not from an approved registry", repr(image), admission.registries))
-    if file.spec.kubernetes_api and not admission.api_server_reachable:
+    if file.spec.api_rules and not admission.api_server_reachable:
         message = "the stack's apiServerCidrs is empty, so no network policy can let the service reach the API server"
-        problems.append(file.problem("kubernetesApi", message))
+        problems.append(file.problem("kubernetesApi" if file.spec.kubernetes_api else "leaderElection", message))
     if file.spec.host and file.spec.protocol in ("http2", "grpc") and not admission.http2_routes:
         message = "an Ingress speaks HTTP/1.1 to its services: ingress.kind gateway-api of the stack file speaks HTTP/2"
         problems.append(file.problem("protocol", message, repr(file.spec.protocol), ("http",)))

@@ -60,8 +60,7 @@ def _plain(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
-Environment = Annotated[
-    dict[Annotated[StrictStr, AfterValidator(_name)], StrictStr],
-    AfterValidator(_plain),
-]
+VariableName = Annotated[StrictStr, AfterValidator(_name)]
+
+Environment = Annotated[dict[VariableName, StrictStr], AfterValidator(_plain)]
 """Names and values of environment variables; those that look like secrets are refused."""

@@ -196,3 +196,9 @@ class ApiRule(TypedFile):
             raise misplaced(["verbs"], needed, list(self.verbs), verbs)
         harmless = sorted(resource for group, resource in HARMLESS if group == right[0])
         raise misplaced(["resources"], needed, list(self.resources), harmless)
+
+
+LEADER_ELECTION = ApiRule.model_validate(
+    {"apiGroups": ("coordination.k8s.io",), "resources": ("leases",), "verbs": ("get", "create", "update", "patch")}
+)
+"""What leader election by a lease takes: https://kubernetes.io/docs/concepts/architecture/leases/#leader-election"""

@@ -11,6 +11,7 @@ from components.schema.quantity import amount
 from components.service.file.checks import Finding
 from components.service.file.scaling import ResourcesSpec
 from components.service.file.service import ServiceSpec
+from components.service.file.storage import SHARED
 
 LIMIT_RANGE, QUOTA = "limit-range", "resource-quota"
 """The rules that make them."""
@@ -59,16 +60,26 @@ _TAKES: Mapping[str, Callable[[ResourcesSpec], Decimal]] = {
 def _namespaces(specs: Sequence[ServiceSpec], limits: NamespaceLimits) -> Iterator[Finding]:
     for parameter, takes in _TAKES.items():
         most = limits.namespace.get(parameter)
-        taken: dict[str, Decimal] = {}
+        running: dict[str, Decimal] = {}
+        passing: dict[str, Decimal] = {}
         for spec in specs if most is not None else ():
-            before = taken.get(spec.namespace, Decimal(0))
-            taken[spec.namespace] = before + takes(spec.resources) * _pods(spec, limits.replicas)
-            if before <= amount(str(most)) < taken[spec.namespace]:
+            before = running.get(spec.namespace, Decimal(0)) + passing.get(spec.namespace, Decimal(0))
+            more = running.get(spec.namespace, Decimal(0)) + takes(spec.resources) * _pods(spec, limits.replicas)
+            beside = max(passing.get(spec.namespace, Decimal(0)), *map(takes, _passing(spec)), Decimal(0))
+            running[spec.namespace], passing[spec.namespace] = more, beside
+            if before <= amount(str(most)) < more + beside:
                 message = (
-                    f"with it the services of {spec.namespace} ask for more than the namespace's quota of {parameter}, "
-                    f"{most} (kyverno.parameters.{QUOTA})"
+                    f"with it the services of {spec.namespace}, and one more pod for a release or a job, ask for more "
+                    f"than the namespace's quota of {parameter}, {most} (kyverno.parameters.{QUOTA})"
                 )
                 yield spec, ("resources",), message, "", ()
+
+
+def _passing(spec: ServiceSpec) -> Iterator[ResourcesSpec]:
+    """What the pods have that are there for a while: those of jobs, and the first new one of a Deployment's release."""
+    if all(volume.access_mode == SHARED for volume in spec.volumes.values()):
+        yield spec.resources
+    yield from (job.resources for job in spec.jobs.values())
 
 
 def _pods(spec: ServiceSpec, replicas: int) -> int:

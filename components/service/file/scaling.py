@@ -9,11 +9,12 @@ from typing import Annotated, Self, cast
 
 from pydantic import Field, StrictInt, model_validator
 
-from components.schema.fields import Cores, Memory, Replicas
+from components.schema.fields import Cores, Memory
 from components.schema.quantity import amount
 from components.schema.typed_file import TypedFile, misplaced
 
-_HIGHEST = 100
+Pods = Annotated[StrictInt, Field(ge=1, le=100)]
+"""A number of a service's pods."""
 
 
 class Amounts(TypedFile):
@@ -74,9 +75,9 @@ class ResourcesSpec(TypedFile):
 class AutoscalingSpec(TypedFile):
     """A number of pods that follows their load, as the cluster's metrics server measures it."""
 
-    min: Replicas = 2
+    min: Pods = 2
     """The least number of pods."""
-    max: Annotated[StrictInt, Field(ge=1, le=_HIGHEST)]
+    max: Pods
     """The largest number of pods."""
     cpu: Annotated[StrictInt, Field(ge=1, le=100)] = 80
     """The average CPU use of the application's container to aim at, in percent of its request."""

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, StrictInt, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
 from pydantic.alias_generators import to_camel
 
 from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import AbsolutePath, HostName, HttpPath, Image, Label, PublicPath, Replicas, Words
+from components.schema.fields import AbsolutePath, HostName, HttpPath, Image, Label, PublicPath, Words
 from components.schema.problem import UNREPEATED
 from components.schema.public import Headers, RateLimit, RequestBytes
 from components.schema.typed_file import TypedFile, misplaced
@@ -15,7 +15,8 @@ from components.service.file.database import SECRET_NAME, DatabaseSpec
 from components.service.file.environment import Environment
 from components.service.file.exceptions import ExceptionSpec
 from components.service.file.jobs import NAME_LIMIT, JobSpec, check_jobs
-from components.service.file.kubernetes_api import ApiRule
+from components.service.file.kubernetes_api import LEADER_ELECTION, ApiRule
+from components.service.file.lifecycle import PodEnvironment, StopSpec
 from components.service.file.network import (
     GRPC_PATH,
     AppPort,
@@ -28,7 +29,7 @@ from components.service.file.network import (
     peers_name,
 )
 from components.service.file.probes import ProbesSpec
-from components.service.file.scaling import AutoscalingSpec, ResourcesSpec
+from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
 from components.service.file.secrets import SecretName, SecretSpec
 from components.service.file.storage import SHARED, CaBundleSpec, ConfigSpec, VolumeName, VolumeSpec, clash
 
@@ -104,10 +105,10 @@ class ServiceSpec(TypedFile):
     metrics: MetricsSpec | None = None
     """The metrics that the stack's `mesh.scraper` may read."""
     secrets: dict[SecretName, SecretSpec] = Field(default_factory=dict)
-    """Its secrets in Vault, by name. It can read no other service's."""
+    """Its secrets in Vault, by name. It can read another service's only by `from`."""
     database: DatabaseSpec | None = None
     """Its users in a database."""
-    replicas: Replicas | None = None
+    replicas: Pods | None = None
     """The number of pods; by default the stack's `services.replicas`."""
     autoscaling: AutoscalingSpec | None = None
     """A number of pods that follows the load, in place of `replicas`."""
@@ -119,12 +120,16 @@ class ServiceSpec(TypedFile):
     """The arguments of the program."""
     env: Environment = Field(default_factory=dict)
     """Environment variables that are not secret, such as `DB_PASSWORD_FILE: /vault/secrets/database`."""
+    pod_env: PodEnvironment = Field(default_factory=dict)
+    """Environment variables with what only the cluster knows of the pod, such as `POD_NAME: name`."""
     config: ConfigSpec | None = None
     """Configuration files, read-only."""
     health: HttpPath | None = None
     """The path that probes request; by default they connect to the port."""
     probes: ProbesSpec | None = None
     """Probes that differ from each other, or in their times."""
+    stop: StopSpec | None = None
+    """How its pods end."""
     run_as_user: Annotated[StrictInt, Field(ge=1, le=65535), AfterValidator(application_user)] = 1000
     """The user id in the container, never root's. Its group has the same id; 2000 is a supplementary group."""
     writable: tuple[AbsolutePath, ...] = ()
@@ -138,6 +143,8 @@ class ServiceSpec(TypedFile):
     kubernetes_api: tuple[ApiRule, ...] = ()
     """Its rights on the Kubernetes API; without any it has no token for it. One that may lead to more than it says
     has a reason and a last day."""
+    leader_election: StrictBool = False
+    """Whether its replicas agree on one of them by a lease of Kubernetes, which gives it the rights for that."""
     component: Label = "service"
     """Its role in the application, such as `cache`; a label."""
     cost_center: Label | None = None
@@ -162,6 +169,8 @@ class ServiceSpec(TypedFile):
                 message = "the name of the credentials of database: rename the secret"
                 raise misplaced(["secrets", SECRET_NAME], message, SECRET_NAME)
             files.append(self.database.file)
+        if twice := sorted(self.env.keys() & self.pod_env.keys()):
+            raise misplaced(["podEnv", twice[0]], "env has a variable of that name: keep one", twice[0])
         if twice := sorted({name for name in files if files.count(name) > 1}):
             raise misplaced(["secrets"], f"two of them write the file {twice[0]}", UNREPEATED)
         rules = [exception.rule for exception in self.exceptions]
@@ -262,6 +271,11 @@ class ServiceSpec(TypedFile):
     def timed(self) -> bool:
         """Whether it has an exception, a plaintext port or a right on the Kubernetes API that has a last day."""
         return bool(self.exceptions or self.plaintext_ports or any(rule.exception for rule in self.kubernetes_api))
+
+    @property
+    def api_rules(self) -> tuple[ApiRule, ...]:
+        """All its rights on the Kubernetes API."""
+        return (*self.kubernetes_api, LEADER_ELECTION) if self.leader_election else self.kubernetes_api
 
     def callees(self) -> tuple[ServiceRef, ...]:
         """The services that it calls."""

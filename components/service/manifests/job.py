@@ -41,6 +41,7 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
         command=job.command,
         arguments=job.arguments,
         env=args.env,
+        pod_env=args.pod_env,
         config=args.config,
         ca_bundle=args.ca_bundle,
         job_of=args.name,

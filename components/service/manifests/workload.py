@@ -7,6 +7,7 @@ the mutations. Standard: https://kubernetes.io/docs/concepts/security/pod-securi
 from components.kube.manifest import Manifest
 from components.kube.mesh_labels import pod_label
 from components.kube.names import ANNOTATION, TOKEN_AUDIENCE
+from components.service.args.lifecycle import StopArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import peers_name
 from components.service.manifests.environment import environment
@@ -151,8 +152,15 @@ def _pod_spec(args: SecureServiceArgs) -> Manifest:
     ports = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in named]
     probes = probe_manifests(args.probes, args.health, args.port)
     spread = [_spread(args, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")]
-    serving = {**container(args), "ports": ports, **probes}
-    return {**pod(args), "topologySpreadConstraints": spread, "containers": [serving]}
+    delay = {"lifecycle": {"preStop": {"sleep": {"seconds": args.stop.delay}}}} if args.stop.delay else {}
+    grace = {"terminationGracePeriodSeconds": args.stop.within} if args.stop != StopArgs() else {}
+    serving = {**container(args), "ports": ports, **probes, **delay}
+    return {
+        **pod(args),
+        **grace,
+        "topologySpreadConstraints": spread,
+        "containers": [serving],
+    }
 
 
 def pod(args: SecureServiceArgs) -> Manifest:
@@ -180,7 +188,11 @@ def container(args: SecureServiceArgs) -> Manifest:
         "securityContext": container_security_context(args),
         "volumeMounts": [mount for _, mount in _mounts(args) if mount],
     }
-    optional = {"command": list(args.command), "args": list(args.arguments), "env": environment(args.env)}
+    optional = {
+        "command": list(args.command),
+        "args": list(args.arguments),
+        "env": environment(args.name, args.env, args.pod_env),
+    }
     return {**required, **{key: value for key, value in optional.items() if value}}
 
 

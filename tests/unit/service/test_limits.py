@@ -8,6 +8,7 @@ import pytest
 from components.kyverno.library import load_library
 from components.program.stack import read_stack
 from components.schema.problem import ConfigError, FieldError
+from components.service.args.lifecycle import StopArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.directory import parse_service
 from tests.support.stacks import platform, settings
@@ -59,12 +60,15 @@ def test_no_container_may_have_more_than_the_limit_range_of_its_namespace(tmp_pa
 
 
 def test_the_services_of_a_namespace_fit_into_its_quota(tmp_path: Path) -> None:
-    quota = {"parameters": {"resource-quota": {"pods": "5"}}}
+    quota = {"parameters": {"resource-quota": {"pods": "6"}}}
     planned(tmp_path, f"{SMALL}replicas: 3", f"{SMALL}replicas: 2", kyverno=quota)
-    with pytest.raises(ConfigError, match=r"s1\.yaml.*more than the namespace's quota of pods, 5"):
+    with pytest.raises(ConfigError, match=r"s1\.yaml.*than the namespace's quota of pods, 6"):
+        # The six fit, and none of them could ever be replaced.
         planned(tmp_path, f"{SMALL}replicas: 3", f"{SMALL}replicas: 3", kyverno=quota)
     other = SMALL.replace("namespace: shop", "namespace: other")
     planned(tmp_path, f"{SMALL}replicas: 3", f"{other}replicas: 3", kyverno=quota)
+    in_place = f"{SMALL}volumes: {{data: {{path: /data, size: 1Gi}}}}\n"
+    planned(tmp_path, f"{in_place}replicas: 3", f"{in_place}replicas: 3", kyverno=quota)
 
 
 @pytest.mark.parametrize("name", ["api.yml", "team/api.yaml"])
@@ -111,6 +115,8 @@ def test_a_service_with_secrets_reaches_nobody_but_vault_at_the_port_that_passes
     [
         *(("namespace", namespace) for namespace in ("kube-system", "istio-system", "default", "external-secrets")),
         *(("replicas", number) for number in (0, -3)),
+        *(("stop", stop) for stop in (StopArgs(30, 30), StopArgs(-1, 30), StopArgs(0, 0))),
+        ("pod_env", {"X": "labels"}),
         *(("protocol", protocol) for protocol in ("bogus", "HTTP", "")),
         *(("port", port) for port in (0, -1, 65536, 15001)),
         *(("run_as_user", user) for user in (0, -1, 1337)),

@@ -13,6 +13,7 @@ from components.kube.service_ref import ServiceRef
 from components.service.args.database import DatabaseArgs, GrantArgs
 from components.service.args.exceptions import ExceptionArgs
 from components.service.args.jobs import JobArgs
+from components.service.args.lifecycle import StopArgs
 from components.service.args.network import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs
 from components.service.args.scaling import AutoscalingArgs
 from components.service.args.service import ApiRuleArgs, SecureServiceArgs
@@ -41,7 +42,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "metrics": MetricsArgs(9090, "/metrics"),
     },
     "small": {"secrets": [], "replicas": 1},
-    "peers": {"peers": [6222]},
+    "peers": {"peers": [6222], "pod_env": {"POD_NAME": "name"}, "stop": StopArgs(5, 60)},
     "stateful": {
         "volumes": [VolumeArgs("data", "/data", "1Gi"), VolumeArgs("media", "/media", "1Gi", "", "ReadWriteMany")],
         "autoscaling": AutoscalingArgs(2, 5),
