@@ -9,12 +9,13 @@ import pulumi
 import pulumi_vault
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from pulumi_kubernetes import Provider
 
 from components.kyverno.library import VALIDATING_TIERS, load_library
 from components.schema.problem import ConfigError
 from components.service.args.service import SecureServiceArgs
+from components.service.file.lifecycle import POD_FIELDS
 from components.service.secure_service import SecureService
 from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane, copy_program
@@ -33,6 +34,17 @@ ENFORCED: dict[str, Any] = {"phases": {rule.name: "enforce" for rule in VALIDATI
 BY_STACK = "public-hosts"
 # What the controllers of Kubernetes add to the names of what they make.
 HASH, MINUTES = "7d9f8c6b5d", "29345678"
+
+KNOWS_ITSELF: File = {
+    "namespace": NAMESPACE,
+    "team": "commerce",
+    "image": "registry.example.org/shop/orders:v1",
+    "port": 8080,
+    "podEnv": {field: field for field in POD_FIELDS},
+    "env": {"ADDRESS": "$(name).orders-peers.files.svc"},
+    "stop": {"delay": "5s", "within": "1h"},
+}
+"""A service with all that a pod may know of itself."""
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +141,7 @@ def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
+@example(made=("orders", KNOWS_ITSELF))
 @given(made=service_files().filter(accepted))
 def test_what_is_made_of_an_accepted_file_is_admitted(admission: Admission, made: tuple[str, File]) -> None:
     assert refused(admission, plan_of(*made)) == []

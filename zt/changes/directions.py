@@ -214,6 +214,8 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
     }
 )
 
+# How every pod ended before a service file could say it.
+_AT_ONCE = "SIGTERM after 0 s, SIGKILL after 30 s"
 _FALLS_DOWN = "the fewer there are, the sooner the service is down"
 _INSIDE = "what its program makes of it is not in a plan: read its diff"
 _WORKLOAD = (
@@ -237,6 +239,9 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
             "what an image holds is not in a plan; a digest fixes it, a tag does not, a repository has its own author",
         ),
         **{name: Direction(label, neutral, reason) for name, label, reason in _WORKLOAD},
+        "end": Direction(
+            "the end of the pods", neutral, "how long a pod is there decides nothing about what it may do", _AT_ONCE
+        ),
         "pods": Direction("the least number of pods", more_is_stronger, _FALLS_DOWN),
         "authorities": Direction("the source of the authorities that count", unknown, _TRUST),
         "user": Direction(

@@ -16,10 +16,12 @@ def workload_settings(args: SecureServiceArgs, workload: Manifest) -> Iterator[t
     by_load = f"{scaling.minimum} to {scaling.maximum} pods at {scaling.cpu} % of the CPU request"
     yield "scaling", by_load if scaling.maximum else "off"
     yield "probes", "; ".join(_probes(container, args.port))
+    yield "end", f"SIGTERM after {args.stop.delay} s, SIGKILL after {args.stop.within} s"
     yield "resources", "; ".join(_amounts(cast("Mapping[str, Mapping[str, str]]", container["resources"])))
     yield "storage", _listed(f"{v.name} {v.size} of class {v.storage_class or 'default'}" for v in args.volumes)
     yield "command", " ".join([*args.command, *args.arguments]) or "the image's own"
-    yield "environment", _listed(f"{entry['name']}={entry['value']}" for entry in container.get("env", []))
+    variables = [*args.env.items(), *((name, f"the pod's {field}") for name, field in args.pod_env.items())]
+    yield "environment", _listed(f"{name}={value}" for name, value in sorted(variables))
     yield "configuration", f"digest {args.config.digest} at {args.config.path}" if args.config.path else "none"
     bundle = args.ca_bundle
     yield "authorities", f"ConfigMap {bundle.config_map} ({bundle.key})" if bundle.config_map else "the image"
@@ -37,8 +39,12 @@ def _probes(container: Manifest, port: int) -> Iterator[str]:
 def _way(probe: Manifest, port: int) -> str:
     if "exec" in probe:
         return " ".join(probe["exec"]["command"])
-    check: Manifest = probe.get("httpGet") or probe["tcpSocket"]
-    way = f"GET {check['path']}" if "path" in check else "a connection"
+    if "grpc" in probe:
+        check: Manifest = probe["grpc"]
+        way = f"the gRPC health of {check['service'] or 'all'}"
+    else:
+        check = probe.get("httpGet") or probe["tcpSocket"]
+        way = f"GET {check['path']}" if "path" in check else "a connection"
     # The service's port is left out: a change of it is a separate difference.
     return way if check["port"] == port else f"{way} at port {check['port']}"
 

@@ -7,6 +7,7 @@ from tests.unit.zt.changes.files import SMALL, Case, Files
 _DATABASE = {"host": "10.0.9.9", "database": "shop", "adminUser": "vault"}
 _GRANT = {"schema": "public", "privileges": ["SELECT"], "tables": ["orders"]}
 _PROBES = "readiness a connection in 0+3x5 s; liveness a connection in 10+6x10 s"
+_END = "SIGTERM after 0 s, SIGKILL after 30 s"
 _USUAL, _MORE = "cpu 100m, memory 128Mi", "cpu 500m, memory 0.2Gi"
 _LIMITS = "limits cpu 500m, memory 256Mi"
 _JOB = {"calls": ["redis"], "secrets": ["smtp"]}
@@ -47,6 +48,22 @@ WORKLOAD_CASES = [
             + _PROBES.replace("readiness a connection", "readiness bin/ready -q")
         ],
         _service("web", probes={"readiness": {"command": ["bin/ready", "-q"]}}),
+    ),
+    Case(
+        "a probe of gRPC's own",
+        [
+            f"neutral: the probes of web goes from {_PROBES} to "
+            + _PROBES.replace("readiness a connection", "readiness the gRPC health of shop.Cart")
+        ],
+        _service("web", probes={"readiness": {"grpc": "shop.Cart"}}),
+    ),
+    Case(
+        "the end of a pod, and what it knows of itself",
+        [
+            f"neutral: the end of the pods of web goes from {_END} to SIGTERM after 5 s, SIGKILL after 60 s",
+            "neutral: the environment of web goes from none to POD_NAME=the pod's name",
+        ],
+        _service("web", stop={"delay": "5s", "within": "1m"}, podEnv={"POD_NAME": "name"}),
     ),
     Case(
         "resources",
