@@ -30,7 +30,7 @@ BESIDE = {
 def test_each_key_is_read(key: str) -> None:
     accepted: list[object] = []
 
-    @settings(max_examples=30, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(value=OPTIONAL[key], data=st.data())
     def read(value: object, data: st.DataObject) -> None:
         file = {**SMALL, "protocol": data.draw(OPTIONAL["protocol"]), **BESIDE.get(key, {}), key: value}

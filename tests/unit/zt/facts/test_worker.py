@@ -35,7 +35,7 @@ def test_what_the_program_refuses(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_a_version_has_its_kinds_and_fields(snapshot: SnapshotAssertion) -> None:
-    """Where they differ, a reader of the version before cannot read them: raise `VERSION`."""
+    """Where they differ, a reader of the version before cannot read them: raise `VERSION`, and delete its snapshot."""
     kinds = {kind.kind: [field.name for field in fields(kind)] for kind in get_args(Fact)}
     assert {"side": [field.name for field in fields(Side)], **kinds} == snapshot(name=f"version {worker.VERSION}")
 
