@@ -4,14 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from zt.project.consent import Missing
+from zt.project.console import table_console
 
-# The width in a file or a pipe, where nothing is cut off.
-_FILE_WIDTH = 200
 JSON_VERSION = 1
 
 
@@ -36,9 +34,7 @@ def show(missing: Sequence[Missing], output_format: str, *, written: bool) -> No
     if output_format == "json":
         print(json.dumps(as_json(missing, written=written), indent=2))
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
+    console = table_console()
     if not missing:
         console.print("every call has its callee's consent")
         return

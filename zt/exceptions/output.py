@@ -2,14 +2,11 @@
 
 from datetime import date
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from zt.project.console import table_console
 from zt.project.exceptions import Row
-
-# The width in a file or a pipe, where nothing is cut off.
-_FILE_WIDTH = 200
 
 
 def as_json(rows: tuple[Row, ...], as_of: date) -> dict[str, object]:
@@ -40,9 +37,7 @@ def as_json(rows: tuple[Row, ...], as_of: date) -> dict[str, object]:
 
 def show(rows: tuple[Row, ...], as_of: date) -> None:
     """Print the exceptions for a person."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
+    console = table_console()
     if not rows:
         console.print("no file declares an exception")
         return

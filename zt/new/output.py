@@ -8,9 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from zt.new.outcome import Item, Outcome
+from zt.project.console import table_console
 
-# The width in a file or a pipe, where nothing is cut off.
-_FILE_WIDTH = 200
 JSON_VERSION = 1
 
 
@@ -19,9 +18,7 @@ def show(outcome: Outcome, output_format: str, *, written: bool, to_errors: bool
     if output_format == "json" and not to_errors:
         print(json.dumps(as_json(outcome, written), indent=2))
         return
-    console = Console(highlight=False, stderr=to_errors)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
+    console = table_console(stderr=to_errors)
     if not brief:
         _print_outcome(outcome, console)
     if to_errors:

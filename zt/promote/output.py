@@ -2,15 +2,13 @@
 
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from zt.cluster.compliance import Compliance
+from zt.project.console import table_console
 from zt.promote.model import Decision, Outcome
 
-# The width in a file or a pipe, where nothing is cut off.
-_FILE_WIDTH = 200
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -39,9 +37,7 @@ def as_json(outcome: Outcome) -> dict[str, object]:
 
 def show(outcome: Outcome) -> None:
     """Print the outcome for a person."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
+    console = table_console()
 
     def say(text: str, style: str = "") -> None:
         console.print(Text(text, style), soft_wrap=True)

@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from components.schema.problem import ConfigError, Problem
 from zt.cluster.vault import Access, connect
+from zt.project.console import table_console
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import service_files, service_spec
 from zt.secret.store import External, externals, give, missing
 
 JSON_VERSION = 1
-# The width in a file or a pipe, where nothing is cut off.
-_FILE_WIDTH = 200
 _LONGEST_BYTES = 512 * 1024
 
 Connect = Callable[[Access], Any]
@@ -89,9 +87,7 @@ def as_json(rows: Sequence[tuple[External, tuple[str, ...]]]) -> dict[str, objec
 
 
 def _show(rows: Sequence[tuple[External, tuple[str, ...]]]) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
+    console = table_console()
     if not rows:
         console.print("no service file has a secret from outside")
         return
