@@ -53,6 +53,14 @@ def service_spec(project: Path, written: str) -> ServiceSpec:
     return _find(_services(project), written)
 
 
+def service_file(project: Path, written: str) -> ServiceFile:
+    """The file of a service. Raises `ConfigError` as `service_spec` does."""
+    _directory(project)
+    files = service_files(project)
+    spec = _find(tuple(file.spec for file in files), written)
+    return next(file for file in files if file.spec is spec)
+
+
 def service_files(project: Path) -> tuple[ServiceFile, ...]:
     """All service files, each checked by itself and as on no stack. Raises `ConfigError` for one that is no service."""
     paths = [path for path in sorted((project / "services").glob("*.yaml")) if not is_of_a_stack(path)]
@@ -60,10 +68,14 @@ def service_files(project: Path) -> tuple[ServiceFile, ...]:
     return tuple(parse_service(read_text(path, name), name) for path, name in names)
 
 
-def _services(project: Path) -> tuple[ServiceSpec, ...]:
+def _directory(project: Path) -> Path:
     if not (project / "services").is_dir():
         raise ConfigError([Problem("zt", "--project", "there is no services/ in it", repr(str(project)))])
-    return read_services(project / "services", Admission(registries=(), api_server_reachable=True))
+    return project / "services"
+
+
+def _services(project: Path) -> tuple[ServiceSpec, ...]:
+    return read_services(_directory(project), Admission(registries=(), api_server_reachable=True))
 
 
 def _find(services: tuple[ServiceSpec, ...], written: str) -> ServiceSpec:

@@ -12,7 +12,7 @@ from components.schema.yaml_text import read_text
 from components.service.file.layers import Layers, with_domain
 from zt.facts.read import stack_of
 from zt.project.errors import ExitCode, tells_errors
-from zt.project.service import service_files, service_spec
+from zt.project.service import service_file
 
 JSON_VERSION = 1
 _LINE_WIDTH = 120
@@ -42,13 +42,13 @@ def run(service: str, stack: str, project: Path, output_format: str) -> int:
 def read(service: str, stack: str, project: Path) -> Shown:
     """A service as a stack has it. Raises `ConfigError` for what the program would refuse."""
     settings = stack_of(project, stack).settings
-    ref = service_spec(project, service).ref
-    [file] = [found.file for found in service_files(project) if found.spec.ref == ref]
+    found = service_file(project, service)
+    file = found.file
     above = project / f"{file.removesuffix('.yaml')}.{stack}.yaml"
     over = (f"services/{above.name}", read_text(above, above.name)) if above.exists() else ()
     layers = Layers(file, read_text(project / file, file), *over)
     values = with_domain(layers.values, settings.ingress.domain or "")
-    return Shown(str(ref), stack, values, dict(_places(layers, values)))
+    return Shown(str(found.spec.ref), stack, values, dict(_places(layers, values)))
 
 
 def as_json(shown: Shown) -> dict[str, object]:
