@@ -41,6 +41,11 @@ class Stack:
     line_of: LineOf = no_line
 
     @property
+    def name(self) -> str:
+        """The name that its file has it by."""
+        return stack_name(self.file)
+
+    @property
     def charts(self) -> ChartSources:
         """Where the charts come from."""
         return self.settings.charts.sources
@@ -124,8 +129,8 @@ def read_stack(
         ambient=settings.mesh.data_plane == "ambient",
         limits=_namespace_limits(settings, posture),
         http2_routes=settings.ingress.kind == "gateway-api",
-        stack=_stack_name(file),
-        stacks=sorted(_stack_name(path.name) for path in root.glob("Pulumi.*.yaml")),
+        stack=stack_name(file),
+        stacks=sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml")),
         domain=settings.ingress.domain or "",
         bypassed_port=_bypassed_port(settings, posture),
     )
@@ -135,7 +140,8 @@ def read_stack(
     return Stack(file, settings, posture, services, line_of)
 
 
-def _stack_name(file: str) -> str:
+def stack_name(file: str) -> str:
+    """The name of the stack that a file such as `Pulumi.staging.yaml` is of."""
     return file.removeprefix("Pulumi.").removesuffix(".yaml")
 
 

@@ -88,11 +88,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
 
 def _certificate(stack: Stack) -> ServerCertificateArgs:
     host = urlsplit(stack.settings.vault.address or "").hostname or ""
-    return ServerCertificateArgs(host, stack.posture.vault_replicas, f".vault-authority.{_name(stack)}.pem")
-
-
-def _name(stack: Stack) -> str:
-    return stack.file.removeprefix("Pulumi.").removesuffix(".yaml")
+    return ServerCertificateArgs(host, stack.posture.vault_replicas, f".vault-authority.{stack.name}.pem")
 
 
 def _pki(settings: VaultPki) -> PkiArgs:
