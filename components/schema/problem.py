@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
-LineOf: TypeAlias = Callable[[tuple[int | str, ...]], int]
-PlaceOf: TypeAlias = Callable[[tuple[int | str, ...]], tuple[str, int]]
+Key: TypeAlias = tuple[int | str, ...]
+"""The place of a value in a file: names of keys, and numbers in lists."""
+LineOf: TypeAlias = Callable[[Key], int]
+PlaceOf: TypeAlias = Callable[[Key], tuple[str, int]]
 
 # No value to show. `None` is the value of an empty key, so it cannot mean this.
 UNSHOWN: Final = object()
 
 
-def no_line(_: tuple[int | str, ...]) -> int:
+def no_line(_: Key) -> int:
     """The line of every key (0) if the text of the file is not known."""
     return 0
 

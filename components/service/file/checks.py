@@ -7,13 +7,13 @@ workloads are enough to keep the paths of secrets and database users apart.
 from collections.abc import Iterator, Sequence
 
 from components.kube.service_ref import ServiceRef
+from components.schema.problem import Key
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
 from components.service.file.network import peers_name
 from components.service.file.service import ServiceSpec
 from components.service.file.storage import SHARED, claim_name
 
-Key = tuple[int | str, ...]
 Finding = tuple[ServiceSpec, Key, str, str, tuple[str, ...]]
 """The service, the key that is wrong, the message, the value there, and what is legal."""
 

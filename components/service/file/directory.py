@@ -10,12 +10,12 @@ from pydantic.alias_generators import to_camel
 
 from components.kube.service_ref import ServiceRef
 from components.kyverno.library import REGISTRY_RULE, load_library
-from components.schema.problem import ConfigError, LineOf, Problem
+from components.schema.problem import ConfigError, Key, LineOf, Problem
 from components.schema.public import ROUTE_SETTINGS
 from components.schema.typed_file import dotted, problems_of
 from components.schema.yaml_text import read_text, read_yaml
 from components.service.file.ambient import ambient_findings
-from components.service.file.checks import Finding, Key, findings, job_calls
+from components.service.file.checks import Finding, findings, job_calls
 from components.service.file.consent import SELF_CALL, consent_findings
 from components.service.file.exceptions import problem_with
 from components.service.file.layers import (

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
-from components.schema.problem import ConfigError, LineOf, Problem
+from components.schema.problem import ConfigError, Key, LineOf, Problem
 from components.schema.yaml_text import line_finder, read_yaml
 
-Key: TypeAlias = tuple[int | str, ...]
 Values: TypeAlias = Mapping[str, object]
 
 DOMAIN = "{domain}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from components.schema.problem import Key
 from components.schema.quantity import amount
 from components.service.file.checks import Finding
 from components.service.file.scaling import ResourcesSpec
@@ -38,7 +39,7 @@ def limit_findings(specs: Sequence[ServiceSpec], limits: NamespaceLimits) -> Ite
 
 
 def _containers(spec: ServiceSpec, largest: Mapping[str, object]) -> Iterator[Finding]:
-    containers: list[tuple[tuple[int | str, ...], ResourcesSpec]] = [(("resources",), spec.resources)]
+    containers: list[tuple[Key, ResourcesSpec]] = [(("resources",), spec.resources)]
     containers += [(("jobs", name, "resources"), job.resources) for name, job in spec.jobs.items()]
     for key, resources in containers:
         for resource, parameter in _LARGEST.items():

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import AbsolutePath, HostName, HttpPath, Image, Label, PublicPath, Words
-from components.schema.problem import UNREPEATED
+from components.schema.problem import UNREPEATED, Key
 from components.schema.public import Headers, RateLimit, RequestBytes
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.database import SECRET_NAME, DatabaseSpec
@@ -193,9 +193,7 @@ class ServiceSpec(TypedFile):
     def _places(self) -> Self:
         if self.replicas is not None and self.autoscaling is not None:
             raise misplaced(["replicas"], "autoscaling decides how many there are: keep one of the two", self.replicas)
-        places: list[tuple[tuple[int | str, ...], str]] = [
-            (("writable", number), path) for number, path in enumerate(self.writable)
-        ]
+        places: list[tuple[Key, str]] = [(("writable", number), path) for number, path in enumerate(self.writable)]
         places += [(("volumes", name, "path"), volume.path) for name, volume in self.volumes.items()]
         places += [(("config", "path"), self.config.path)] if self.config else []
         places += [(("caBundle", "path"), self.ca_bundle.path.rpartition("/")[0])] if self.ca_bundle else []

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from components.kube.service_ref import ServiceRef
-from components.service.file.checks import Finding, Key
+from components.schema.problem import Key
+from components.service.file.checks import Finding
 from components.service.file.secrets import SecretSpec
 from components.service.file.service import ServiceSpec
 
