@@ -89,7 +89,7 @@ def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:
     yield "authorization", mesh.authorization if mesh else "off"
     yield "network-policies", _on(stack.posture.network_policies)
     yield "service-identities", planned.identities.action.value if planned.identities else "off"
-    yield from _door(planned.ingress)
+    yield from _ingress(planned.ingress)
     if controller:
         yield "door-identity", f"{controller.namespace}/{controller.service_account}"
     else:
@@ -112,7 +112,7 @@ def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:
         yield "kyverno-replicas", str(planned.policies.replicas)
 
 
-def _door(args: SecureIngressArgs) -> Iterator[tuple[str, str]]:
+def _ingress(args: SecureIngressArgs) -> Iterator[tuple[str, str]]:
     yield "issuer", args.issuer.name if args.issuer else "none"
     if isinstance(args.issuer, AcmeIssuer):
         yield "acme-server", args.issuer.directory or "its own"

@@ -66,7 +66,7 @@ def _callers(name: str, args: SecureServiceArgs) -> Iterator[Reach]:
     for connection in network:
         for rule in rules:
             source = _both(connection[0], rule.source)
-            if source and _arrives(connection, rule) and not _door(source, args):
+            if source and _arrives(connection, rule) and not _from_gateway(source, args):
                 yield Reach(source, name, rule.port, rule.protocol, rule.method, rule.path)
 
 
@@ -84,7 +84,7 @@ def _both(network: str, identity: str) -> str:
     return identity if whole_namespace or network == identity else ""
 
 
-def _door(peer: str, args: SecureServiceArgs) -> bool:
+def _from_gateway(peer: str, args: SecureServiceArgs) -> bool:
     """Whether a peer is the gateway of a public service, whose paths are `Public` facts."""
     return args.public and peer.partition("/")[0] == args.platform.ingress.gateway.namespace
 
