@@ -31,6 +31,17 @@ PLATFORM_NAMESPACES = (
     GATEWAY_NAMESPACE,
 )
 
+PLATFORM_CONTAINERS = (
+    "istio-proxy",
+    "istio-init",
+    "istio-validation",
+    "enable-core-dump",
+    "vault-agent",
+    "vault-agent-init",
+    "acmesolver",
+)
+"""The containers that the mesh's injector, Vault's and cert-manager add. No container of a service has such a name."""
+
 DEFAULT_NAMESPACE = "default"
 """The namespace of whoever names none."""
 

@@ -26,6 +26,7 @@ from components.schema.problem import ConfigError, LineOf, Problem, no_line
 from components.service.file.directory import Admission, read_services
 from components.service.file.limits import LIMIT_RANGE, QUOTA, NamespaceLimits
 from components.service.file.service import ServiceSpec
+from components.vault.terms import Delivery
 
 OVERLAY_VARIABLE = "ZERO_TRUST_OVERLAY"
 
@@ -133,6 +134,7 @@ def read_stack(
         stacks=sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml")),
         domain=settings.ingress.domain or "",
         bypassed_port=_bypassed_port(settings, posture),
+        delivery=delivery(settings, posture),
     )
     services = read_services(root / "services", admission)
     if problems := exception_problems(settings, services, as_of, StackSource(file, line_of)):
@@ -143,6 +145,15 @@ def read_stack(
 def stack_name(file: str) -> str:
     """The name of the stack that a file such as `Pulumi.staging.yaml` is of."""
     return file.removeprefix("Pulumi.").removesuffix(".yaml")
+
+
+def delivery(settings: Settings, posture: Posture) -> Delivery:
+    """How secrets come to the pods of services."""
+    if not posture.vault:
+        return Delivery.KUBERNETES_SECRET
+    if settings.vault.delivery == "external-secrets":
+        return Delivery.EXTERNAL_SECRETS
+    return Delivery.AGENT if posture.injection else Delivery.APPLICATION
 
 
 def _bypassed_port(settings: Settings, posture: Posture) -> int:

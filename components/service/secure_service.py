@@ -33,7 +33,7 @@ from components.service.manifests.external_secrets import RULE as COPIES_RULE
 from components.service.manifests.external_secrets import copies_exception
 from components.service.manifests.peers import peers_service
 from components.service.manifests.scaling import autoscaler_spec
-from components.service.manifests.storage import claim_spec, config_name
+from components.service.manifests.storage import claim_spec, config_name, own_config_name
 from components.service.mesh_resources import mesh_resources
 from components.service.service_job import ServiceJob
 from components.service.vault_role import vault_role
@@ -293,6 +293,13 @@ class SecureService(pulumi.ComponentResource):
         if args.config.path:
             config_metadata = as_inputs({**metadata, "name": config_name(args.name)})
             resources.append(ConfigMap(self._name, metadata=config_metadata, data=args.config.files, opts=self._child))
+        for each in args.containers:
+            if each.config.path:
+                own = as_inputs({**metadata, "name": own_config_name(args.name, each.name)})
+                config_map = ConfigMap(
+                    f"{self._name}.{each.name}", metadata=own, data=each.config.files, opts=self._child
+                )
+                resources.append(config_map)
         # Data outlives the stack. The run does not wait for the volume, which may only be created for the first pod.
         kept = pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(retain_on_delete=True))
         for volume in args.volumes:

@@ -169,6 +169,29 @@ JOBS = st.fixed_dictionaries(
         "timeout": DURATIONS,
     },
 )
+# What the service has is under these names in many files, and not in others.
+SHARED_NAMES = st.lists(st.sampled_from(["work", "orders"]), max_size=2)
+CONTAINER: dict[str, Values] = {
+    "image": IMAGES,
+    "command": WORDS,
+    "env": st.dictionaries(st.sampled_from(["LOG_LEVEL", "_x"]), LINES, max_size=2),
+    "podEnv": st.dictionaries(st.sampled_from(["POD_NAME", "_x"]), st.sampled_from(sorted(POD_FIELDS)), max_size=2),
+    "config": st.fixed_dictionaries({"files": st.dictionaries(FILES, LINES, min_size=1, max_size=2)}),
+    "secrets": SHARED_NAMES,
+    "resources": RESOURCES,
+    "runAsUser": _mostly(st.just(1500), seldom=st.sampled_from([0, 1337])),
+    "writable": st.lists(PLACES, max_size=2),
+    "scratch": SHARED_NAMES,
+    "volumes": SHARED_NAMES,
+}
+INIT = st.fixed_dictionaries({}, optional=CONTAINER)
+SIDECARS = st.fixed_dictionaries({"port": PORTS}, optional={**CONTAINER, "health": PATHS})
+CONTAINER_NAMES = _mostly(st.just("setup"), labels(), seldom=st.sampled_from(["istio-proxy", "vault-agent-init"]))
+SCRATCH = st.dictionaries(
+    _mostly(st.just("work"), seldom=labels()),
+    st.fixed_dictionaries({"path": _mostly(st.just("/work"), seldom=PLACES)}, optional={"size": SIZES}),
+    max_size=2,
+)
 RPC = st.sampled_from(["shop.Cart/AddItem", "shop.Cart/*", "Cart/Add"])
 CALLS = st.one_of(
     st.just("backend"),
@@ -232,7 +255,7 @@ OPTIONAL: dict[str, Values] = {
     "egress": st.lists(EGRESS, max_size=2),
     "jwt": JWT,
     "metrics": st.fixed_dictionaries({"port": PORTS}, optional={"path": PATHS}),
-    "secrets": st.dictionaries(labels(), SECRETS, max_size=2),
+    "secrets": st.dictionaries(_mostly(st.just("work"), labels(), seldom=st.just("file-x")), SECRETS, max_size=2),
     "replicas": st.one_of(st.integers(-1, 11), st.integers(90, 110)),
     "autoscaling": st.fixed_dictionaries(
         {"max": st.integers(0, 10)}, optional={"min": st.integers(0, 10), "cpu": st.integers(0, 101)}
@@ -255,8 +278,11 @@ OPTIONAL: dict[str, Values] = {
     "probes": st.fixed_dictionaries({}, optional={"readiness": PROBE, "liveness": PROBE, "startup": PROBE}),
     "runAsUser": _mostly(st.integers(1, 65535), seldom=st.sampled_from([0, 1337, 65536, -1])),
     "writable": st.lists(PLACES, max_size=2),
-    "volumes": st.dictionaries(labels(), VOLUMES, max_size=2),
+    "volumes": st.dictionaries(_mostly(st.just("work"), labels(), seldom=st.just("a.b")), VOLUMES, max_size=2),
     "caBundle": st.fixed_dictionaries({"configMap": labels()}, optional={"key": FILES, "path": PLACES}),
+    "init": st.dictionaries(CONTAINER_NAMES, INIT, max_size=2),
+    "sidecars": st.dictionaries(CONTAINER_NAMES, SIDECARS, max_size=2),
+    "scratch": SCRATCH,
     "jobs": st.dictionaries(labels(), JOBS, max_size=2),
     "kubernetesApi": st.lists(RIGHTS, max_size=1),
     "component": labels(),

@@ -29,6 +29,7 @@ from zt.facts.model import (
     RuleParameter,
     RuleText,
     Service,
+    ServiceContainer,
     ServiceJob,
     ServiceSetting,
     Setting,
@@ -63,6 +64,7 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
         "writable": "workload",
         "kept": "workload",
         "service-job": "workload",
+        "service-container": "workload",
         "registry": "images",
         "signer": "images",
         "unjudged": "rules",
@@ -123,7 +125,7 @@ def namer(*sides: Side) -> Say:
     """Name services without their namespace, unless two namespaces have a service of that name."""
     facts = [fact for side in sides for fact in side.facts]
     services = {fact.service for fact in facts if isinstance(fact, Service)}
-    services |= {fact.workload for fact in facts if isinstance(fact, ServiceJob)}
+    services |= {fact.workload for fact in facts if isinstance(fact, ServiceContainer | ServiceJob)}
     names = [service.rpartition("/")[2] for service in services]
 
     def say(service: str) -> str:
@@ -158,7 +160,7 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
             return f"the pods of {say(grant.service)} {now} hold a token of the Kubernetes API"
         case Writable():
             return f"{say(grant.service)} may {now} write to {grant.path}"
-        case Kept() | ServiceJob() | Service():
+        case Kept() | ServiceContainer() | ServiceJob() | Service():
             return _workload_sentence(grant, now, gained, say)
         case _:
             return _platform_sentence(grant, now, gained)
@@ -175,10 +177,12 @@ def _network_sentence(grant: Reach | Egress | OutsideHost, now: str, say: Say) -
             return f"the proxy of {say(grant.service)} {now} lets it reach {where} outside the cluster"
 
 
-def _workload_sentence(grant: Kept | ServiceJob | Service, now: str, gained: bool, say: Say) -> str:
+def _workload_sentence(grant: Kept | ServiceContainer | ServiceJob | Service, now: str, gained: bool, say: Say) -> str:
     match grant:
         case Kept():
             return f"{say(grant.service)} {now} keeps what is written to {grant.path}, {grant.scope}"
+        case ServiceContainer():
+            return f"the pods of {say(grant.service)} {now} run {say(grant.workload)} {grant.when}"
         case ServiceJob():
             return f"{say(grant.workload)} is {'a new' if gained else 'no longer a'} job of {say(grant.service)}"
         case Service():

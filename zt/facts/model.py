@@ -154,6 +154,16 @@ class ServiceJob:
 
 
 @dataclass(frozen=True)
+class ServiceContainer:
+    """A container in a service's pods beside its own. What it is and reads are separate facts under `workload`."""
+
+    service: str
+    workload: str
+    when: str
+    kind: Literal["service-container"] = "service-container"
+
+
+@dataclass(frozen=True)
 class Registry:
     """A registry, or a path in one, that a rule allows images from."""
 
@@ -319,6 +329,7 @@ Grant = (
     | Writable
     | Kept
     | ServiceJob
+    | ServiceContainer
     | Registry
     | Signer
     | Unjudged

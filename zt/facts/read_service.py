@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from components.ingress.terms import HSTS
 from components.kube.names import TOKEN_AUDIENCE
@@ -30,12 +30,12 @@ from zt.facts.model import (
     VaultAccess,
     Writable,
 )
+from zt.facts.read_containers import container_facts
 from zt.facts.read_network import network_facts, outward_facts, token_settings
-from zt.facts.read_workload import workload_settings
+from zt.facts.read_workload import SCOPES, hardening, workload_settings
 
 Manifest = dict[str, Any]
 
-_SCOPES = ("each of its pods by itself", "all of its pods together")
 _POLICY = re.compile(r'path "([^"]+)" \{\s*capabilities = \[([^\]]*)\]')
 
 
@@ -49,10 +49,12 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     yield from _vault(name, args)
     yield from _database(name, args)
     yield from _api(name, args, deployment)
-    yield from (Writable(name, path) for path in dict.fromkeys(args.writable))
-    yield from (Kept(name, volume.path, _SCOPES[volume.shared]) for volume in args.volumes)
+    shared = [scratch.path for scratch in args.scratch]
+    yield from (Writable(name, path) for path in dict.fromkeys([*args.writable, *shared]))
+    yield from (Kept(name, volume.path, SCOPES[volume.shared]) for volume in args.volumes)
     settings = (*_settings(args, deployment), *workload_settings(args, deployment))
     yield from (ServiceSetting(name, key, value) for key, value in settings)
+    yield from container_facts(name, args, deployment["template"]["spec"])
     for job in args.jobs:
         yield from _job(name, args, job)
     for exception in args.exceptions:
@@ -69,13 +71,8 @@ def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
     yield from _database(name, workload)
     pod = job_spec(args, job)["template"]["spec"]
     for container in pod["containers"]:
-        yield from (
-            ServiceSetting(name, key, value) for key, value in _hardening(_section(container, "securityContext"))
-        )
-
-
-def _section(manifest: Manifest, key: str) -> Manifest:
-    return cast("Manifest", manifest.get(key) or {})
+        context = container.get("securityContext", {})
+        yield from (ServiceSetting(name, key, value) for key, value in hardening(context))
 
 
 def _public(name: str, args: SecureServiceArgs) -> Iterator[Public]:
@@ -149,8 +146,7 @@ def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[s
         yield from token_settings(args)
     if args.secrets:
         yield "secrets", "Vault" if reaches_vault(args) else "a Kubernetes Secret"
-    for container in deployment["template"]["spec"]["containers"]:
-        yield from _hardening(_section(container, "securityContext"))
+    yield from hardening(deployment["template"]["spec"]["containers"][0].get("securityContext", {}))
 
 
 def _limits(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
@@ -163,13 +159,3 @@ def _limits(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
         headers = dict(limits.headers)
         yield "door-hsts", headers.pop(HSTS, "").partition(";")[0].removeprefix("max-age=") or "0"
         yield "door-headers", ", ".join(f"{name}: {text}" for name, text in sorted(headers.items())) or "none"
-
-
-def _hardening(context: Manifest) -> Iterator[tuple[str, str]]:
-    # The defaults of Kubernetes for absent fields.
-    assumed = {"runAsNonRoot": False, "readOnlyRootFilesystem": False, "allowPrivilegeEscalation": True}
-    for key, value in {**assumed, "privileged": False}.items():
-        yield key, str(context.get(key, value)).lower()
-    dropped = cast("list[str]", _section(context, "capabilities").get("drop", []))
-    yield "capabilities", ", ".join(dropped) or "none"
-    yield "seccomp", str(_section(context, "seccompProfile").get("type", "Unconfined"))

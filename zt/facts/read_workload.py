@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from components.service.args.containers import ContainerArgs
 from components.service.args.service import SecureServiceArgs
 
 Manifest = dict[str, Any]
+
+SCOPES = ("each of its pods by itself", "all of its pods together")
+"""Which pods share a volume, by whether all of them do."""
 
 
 def workload_settings(args: SecureServiceArgs, workload: Manifest) -> Iterator[tuple[str, str]]:
@@ -15,17 +19,45 @@ def workload_settings(args: SecureServiceArgs, workload: Manifest) -> Iterator[t
     yield "pods", str(args.smallest)
     by_load = f"{scaling.minimum} to {scaling.maximum} pods at {scaling.cpu} % of the CPU request"
     yield "scaling", by_load if scaling.maximum else "off"
-    yield "probes", "; ".join(_probes(container, args.port))
+    yield "probes", probes(container, args.port)
     yield "end", f"SIGTERM after {args.stop.delay} s, SIGKILL after {args.stop.within} s"
-    yield "resources", "; ".join(_amounts(cast("Mapping[str, Mapping[str, str]]", container["resources"])))
+    yield "resources", resources(container)
     yield "storage", _listed(f"{v.name} {v.size} of class {v.storage_class or 'default'}" for v in args.volumes)
+    if args.scratch:
+        yield "scratch", _listed(f"{each.path} of {each.size}" for each in args.scratch)
+    yield from given(args)
+    bundle = args.ca_bundle
+    yield "authorities", f"ConfigMap {bundle.config_map} ({bundle.key})" if bundle.config_map else "the image"
+    yield "schedule", _listed(f"{job.name} at {job.schedule or 'each release'}" for job in args.jobs)
+
+
+def given(args: SecureServiceArgs | ContainerArgs) -> Iterator[tuple[str, str]]:
+    """What a container is told to do: its command, its environment and its configuration."""
     yield "command", " ".join([*args.command, *args.arguments]) or "the image's own"
     variables = [*args.env.items(), *((name, f"the pod's {field}") for name, field in args.pod_env.items())]
     yield "environment", _listed(f"{name}={value}" for name, value in sorted(variables))
     yield "configuration", f"digest {args.config.digest} at {args.config.path}" if args.config.path else "none"
-    bundle = args.ca_bundle
-    yield "authorities", f"ConfigMap {bundle.config_map} ({bundle.key})" if bundle.config_map else "the image"
-    yield "schedule", _listed(f"{job.name} at {job.schedule or 'each release'}" for job in args.jobs)
+
+
+def hardening(context: Manifest) -> Iterator[tuple[str, str]]:
+    """What the security context of a container says."""
+    # The defaults of Kubernetes for absent fields.
+    assumed = {"runAsNonRoot": False, "readOnlyRootFilesystem": False, "allowPrivilegeEscalation": True}
+    for key, value in {**assumed, "privileged": False}.items():
+        yield key, str(context.get(key, value)).lower()
+    dropped = cast("list[str]", cast("Manifest", context.get("capabilities") or {}).get("drop", []))
+    yield "capabilities", ", ".join(dropped) or "none"
+    yield "seccomp", str(cast("Manifest", context.get("seccompProfile") or {}).get("type", "Unconfined"))
+
+
+def probes(container: Manifest, port: int) -> str:
+    """The probes of a container that listens on `port`."""
+    return "; ".join(_probes(container, port))
+
+
+def resources(container: Manifest) -> str:
+    """The requests and limits of a container."""
+    return "; ".join(_amounts(cast("Mapping[str, Mapping[str, str]]", container["resources"])))
 
 
 def _probes(container: Manifest, port: int) -> Iterator[str]:

@@ -16,7 +16,7 @@ import json
 import sys
 from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 DONE, REFUSED, FAILED = 0, 2, 1

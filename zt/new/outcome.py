@@ -22,7 +22,7 @@ from components.service.manifests.job import workload_of
 from components.service.manifests.network_policy import challenge_policy, mesh_objects
 from components.service.manifests.peers import peers_service
 from components.service.manifests.route import route_kind
-from components.service.manifests.storage import config_name
+from components.service.manifests.storage import config_name, own_config_name
 from components.service.manifests.vault import copied, uses_vault
 from components.service.manifests.workload import workload_kind
 from zt.changes.compare import Change, changes
@@ -173,6 +173,14 @@ def _storage(args: SecureServiceArgs) -> Iterator[Item]:
     if args.config.path:
         files = ", ".join(sorted(args.config.files))
         yield Item("ConfigMap", f"{args.namespace}/{config_name(args.name)}", f"{args.config.path}: {files}")
+    for each in args.containers:
+        if each.config.path:
+            files = ", ".join(sorted(each.config.files))
+            yield Item(
+                "ConfigMap",
+                f"{args.namespace}/{own_config_name(args.name, each.name)}",
+                f"{each.config.path} of {each.name}: {files}",
+            )
     for volume in args.volumes:
         if volume.shared:
             claim = f"{args.namespace}/{claim_name(args.name, volume.name)}"

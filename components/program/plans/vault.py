@@ -11,7 +11,7 @@ from components.external_secrets.operator import ExternalSecretsArgs
 from components.kube.names import SECRETS, VAULT_PORT, VAULT_TLS_SECRET
 from components.program.plans.addresses import cluster_address, port
 from components.program.plans.network import external_secrets_policies, vault_policies
-from components.program.stack import Stack
+from components.program.stack import Stack, delivery
 from components.program.stack_exceptions import platform_namespaces
 from components.program.stack_keys import stack_keys
 from components.schema.fields import seconds
@@ -23,7 +23,7 @@ from components.vault.pki import PkiArgs
 from components.vault.platform import VaultPlatformArgs
 from components.vault.server_certificate import ServerCertificateArgs
 from components.vault.snapshots import SnapshotArgs
-from components.vault.terms import DatabaseServer, Delivery, StoreTerms, VaultTerms
+from components.vault.terms import DatabaseServer, StoreTerms, VaultTerms
 from components.vault.values import InjectorArgs, ServerArgs
 
 
@@ -182,7 +182,7 @@ def vault_terms(stack: Stack) -> VaultTerms:
     settings = stack.settings.vault
     external = settings.mode == "external"
     return VaultTerms(
-        delivery=_delivery(stack),
+        delivery=delivery(stack.settings, stack.posture),
         databases=[
             DatabaseServer(name, database.host, database.port, database.database, database.networks)
             for name, database in sorted(stack.settings.databases.items())
@@ -192,11 +192,3 @@ def vault_terms(stack: Stack) -> VaultTerms:
         port=port(settings.address) if external else VAULT_PORT,
         networks=vault_networks(settings) if external else (),
     )
-
-
-def _delivery(stack: Stack) -> Delivery:
-    if not stack.posture.vault:
-        return Delivery.KUBERNETES_SECRET
-    if stack.settings.vault.delivery == "external-secrets":
-        return Delivery.EXTERNAL_SECRETS
-    return Delivery.AGENT if stack.posture.injection else Delivery.APPLICATION

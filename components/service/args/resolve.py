@@ -6,6 +6,7 @@ from dataclasses import replace
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import seconds
 from components.schema.problem import FieldError
+from components.service.args.containers import init_args, scratch_args, sidecar_args
 from components.service.args.database import DatabaseArgs, GrantArgs, default_template
 from components.service.args.exceptions import exception_args
 from components.service.args.jobs import job_args
@@ -97,8 +98,11 @@ def _service_args(
         pod_env=spec.pod_env,
         stop=stop_args(spec.stop),
         config=config_args(spec.config),
+        scratch=scratch_args(spec.scratch),
         volumes=volume_args(spec.volumes),
         ca_bundle=ca_bundle_args(spec.ca_bundle),
+        init=init_args(spec),
+        sidecars=sidecar_args(spec),
         jobs=job_args(spec.namespace, spec.jobs, [outside.host for outside in _database_egress(spec, platform)]),
         component=spec.component,
         cost_center=spec.cost_center or "",

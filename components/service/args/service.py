@@ -11,6 +11,7 @@ from components.ingress.terms import PublicLimits
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import image_reference
 from components.schema.problem import FieldError
+from components.service.args.containers import ContainerArgs, ScratchArgs
 from components.service.args.database import DatabaseArgs
 from components.service.args.exceptions import ExceptionArgs
 from components.service.args.jobs import JobArgs
@@ -20,9 +21,10 @@ from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
 from components.service.args.scaling import AutoscalingArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
+from components.service.file.containers import application_user, container_name
 from components.service.file.lifecycle import POD_FIELDS
 from components.service.file.network import application_port
-from components.service.file.service import Protocol, application_user, not_a_service_namespace
+from components.service.file.service import Protocol, not_a_service_namespace
 
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 _LABEL_LENGTH = 63
@@ -108,8 +110,13 @@ class SecureServiceArgs:
     """Environment variables with fields of the pod, such as `name`."""
     stop: StopArgs = field(default_factory=StopArgs)
     config: ConfigArgs = field(default_factory=ConfigArgs)
+    scratch: Sequence[ScratchArgs] = ()
     volumes: Sequence[VolumeArgs] = ()
     ca_bundle: CaBundleArgs = field(default_factory=CaBundleArgs)
+    init: Sequence[ContainerArgs] = ()
+    """Containers that end, one after the other, before its own starts."""
+    sidecars: Sequence[ContainerArgs] = ()
+    """Containers that run beside its own."""
     jobs: Sequence[JobArgs] = ()
     job_of: str = ""
     """For a job: the service of the same namespace that it belongs to, and whose secrets it reads."""
@@ -145,6 +152,11 @@ class SecureServiceArgs:
         _checked(f"{self.key}.image", image_reference, self.image)
         _checked(f"{self.key}.port", application_port, self.port)
         _checked(f"{self.key}.run_as_user", application_user, self.run_as_user)
+        _checked(f"{self.key}.name", container_name, self.name)
+        for each in self.containers:
+            _checked(f"{self.key}.{each.name}", container_name, each.name)
+            _checked(f"{self.key}.{each.name}.image", image_reference, each.image)
+            _checked(f"{self.key}.{each.name}.run_as_user", application_user, each.run_as_user)
         for number in self.peers:
             _checked(f"{self.key}.peers", application_port, number)
         if unknown := sorted(set(self.pod_env.values()) - POD_FIELDS.keys()):
@@ -178,6 +190,11 @@ class SecureServiceArgs:
     def stateful(self) -> bool:
         """Whether each replica has its own volume, which takes a StatefulSet."""
         return any(not volume.shared for volume in self.volumes)
+
+    @property
+    def containers(self) -> list[ContainerArgs]:
+        """The containers of its pods beside its own, in the order in which they start."""
+        return [*self.init, *self.sidecars]
 
     @property
     def own_secrets(self) -> list[SecretArgs]:

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import Key
+from components.service.file.database import SECRET_NAME
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
 from components.service.file.network import peers_name
 from components.service.file.service import ServiceSpec
 from components.service.file.storage import SHARED, claim_name
+from components.vault.terms import Delivery
 
 Finding = tuple[ServiceSpec, Key, str, str, tuple[str, ...]]
 """The service, the key that is wrong, the message, the value there, and what is legal."""
@@ -88,3 +90,29 @@ def job_calls(spec: ServiceSpec, owner: ServiceRef, call: str) -> Iterator[Findi
         if job.database and owner not in job_callees(spec.namespace, job.calls):
             message = f"the database is the service {call}, which only its callers reach"
             yield spec, ("jobs", name, "calls"), message, repr(list(job.calls)), (*job.calls, call)
+
+
+_READ_BY_ALL = (
+    "where Vault's agent writes them, every init container can read all secrets of its service as soon as one can: "
+    "name them all in each, or move the work to a job, which reads its own alone"
+)
+_LOGS_IN = "no agent runs in the pods of this stack, and a token for Vault would show it all secrets of the service"
+
+
+def delivery_findings(specs: Sequence[ServiceSpec], delivery: Delivery) -> Iterator[Finding]:
+    """The containers that would read more than they name, with this delivery of the secrets.
+
+    The injector mounts all that the agent writes for the service into every init container, and the agent runs before
+    them if one reads a secret (https://developer.hashicorp.com/vault/docs/platform/k8s/injector/annotations). Where the
+    application logs in by itself, a container would have the token of the whole service.
+    """
+    for spec in specs:
+        reading = [(key, each) for key, each in spec.containers if each.reads]
+        if delivery is Delivery.APPLICATION:
+            for key, each in reading:
+                yield spec, (*key, "secrets" if each.secrets else "database"), _LOGS_IN, repr(list(each.reads)), ()
+        if delivery is Delivery.AGENT and any(key[0] == "init" for key, _ in reading):
+            every = (*spec.secrets, *([SECRET_NAME] if spec.database else []))
+            for name, each in spec.init.items():
+                if set(every) - set(each.reads):
+                    yield spec, ("init", name, "secrets"), _READ_BY_ALL, repr(list(each.reads)), every

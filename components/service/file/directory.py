@@ -15,7 +15,7 @@ from components.schema.public import ROUTE_SETTINGS
 from components.schema.typed_file import dotted, problems_of
 from components.schema.yaml_text import read_text, read_yaml
 from components.service.file.ambient import ambient_findings
-from components.service.file.checks import Finding, findings, job_calls
+from components.service.file.checks import Finding, delivery_findings, findings, job_calls
 from components.service.file.consent import SELF_CALL, consent_findings
 from components.service.file.exceptions import problem_with
 from components.service.file.layers import (
@@ -31,6 +31,7 @@ from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_fin
 from components.service.file.network import EgressSpec
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import sharing_findings
+from components.vault.terms import Delivery
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Admission:
     `bypassed_port` is the port of Vault, where that alone says which connections of a pod leave out the mesh's proxy.
     `http2_routes` is whether what routes public hosts speaks HTTP/2 to services. `consent` is whether a call without
     its callee's consent is a problem. `stack` is the stack's name, whose own files lie over those of the services, and
-    `stacks` are all of them; `domain` is what `{domain}` stands for (empty: the stack has none).
+    `stacks` are all of them; `domain` is what `{domain}` stands for (empty: the stack has none). `delivery` is how the
+    secrets come to the pods.
     """
 
     registries: Sequence[str]
@@ -88,6 +90,7 @@ class Admission:
     stack: str = ""
     stacks: Sequence[str] = ()
     domain: str = NO_STACK
+    delivery: Delivery = Delivery.AGENT
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -166,6 +169,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *_problems(files, findings([file.spec for file in files])),
         *(_problems(files, consent_findings([file.spec for file in files])) if admission.consent else []),
         *_problems(files, sharing_findings([file.spec for file in files])),
+        *_problems(files, delivery_findings([file.spec for file in files], admission.delivery)),
         *_problems(files, limit_findings([file.spec for file in files], admission.limits)),
         *(_problems(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
         *(problem for file in files for problem in _not_admitted(file, admission)),
@@ -284,14 +288,10 @@ def _unsupported(file: ServiceFile, unsupported: Sequence[str]) -> list[Problem]
 
 def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
     problems: list[Problem] = []
-    image = file.spec.image
     excepted = any(exception.rule == REGISTRY_RULE for exception in file.spec.exceptions)
-    if (
-        admission.registries
-        and not excepted
-        and not any(image.startswith(f"{registry}/") for registry in admission.registries)
-    ):
-        problems.append(file.problem("image", "not from an approved registry", repr(image), admission.registries))
+    for key, image in file.spec.images if admission.registries and not excepted else ():
+        if not any(image.startswith(f"{registry}/") for registry in admission.registries):
+            problems.append(file.problem(key, "not from an approved registry", repr(image), admission.registries))
     if file.spec.api_rules and not admission.api_server_reachable:
         message = "the stack's apiServerCidrs is empty, so no network policy can let the service reach the API server"
         problems.append(file.problem("kubernetesApi" if file.spec.kubernetes_api else "leaderElection", message))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
+from components.kube.names import PLATFORM_CONTAINERS
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import Duration, HostName, Label, Words
 from components.schema.schedule import Schedule
@@ -59,6 +60,9 @@ def check_jobs(
         full_name = job_name(service.name, name)
         if len(full_name) > NAME_LIMIT:
             message = f"{full_name} is longer than {NAME_LIMIT} characters: shorten the job's name"
+            raise misplaced(["jobs", name], message, name)
+        if full_name in PLATFORM_CONTAINERS:
+            message = f"it is called {full_name}, as a container that the platform adds to pods: choose another"
             raise misplaced(["jobs", name], message, name)
         if job.database and not database:
             raise misplaced(["jobs", name, "database"], "this service has no database", job.database)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from components.schema.problem import Key
 from components.schema.quantity import amount
 from components.service.file.checks import Finding
+from components.service.file.jobs import JobSpec
 from components.service.file.scaling import ResourcesSpec
 from components.service.file.service import ServiceSpec
 from components.service.file.storage import SHARED
@@ -40,6 +41,7 @@ def limit_findings(specs: Sequence[ServiceSpec], limits: NamespaceLimits) -> Ite
 
 def _containers(spec: ServiceSpec, largest: Mapping[str, object]) -> Iterator[Finding]:
     containers: list[tuple[Key, ResourcesSpec]] = [(("resources",), spec.resources)]
+    containers += [((*key, "resources"), each.resources) for key, each in spec.containers]
     containers += [(("jobs", name, "resources"), job.resources) for name, job in spec.jobs.items()]
     for key, resources in containers:
         for resource, parameter in _LARGEST.items():
@@ -49,24 +51,40 @@ def _containers(spec: ServiceSpec, largest: Mapping[str, object]) -> Iterator[Fi
                 yield spec, (*key, "limits", resource), message, repr(asked), ()
 
 
-# Each part of the quota: what one pod takes of it.
-_TAKES: Mapping[str, Callable[[ResourcesSpec], Decimal]] = {
+_Takes = Callable[[ResourcesSpec], Decimal]
+# Each part of the quota: what one container takes of it.
+_TAKES: Mapping[str, _Takes] = {
     "requestsCpu": lambda resources: amount(resources.requests.cpu),
     "requestsMemory": lambda resources: amount(resources.requests.memory),
     "limitsMemory": lambda resources: amount(resources.limits.memory),
-    "pods": lambda _: Decimal(1),
 }
+_PODS = "pods"
+
+
+def _pod(spec: ServiceSpec, takes: _Takes | None) -> Decimal:
+    """What one pod of a service takes: its containers together, or an init container that takes more, as it is alone.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
+    """
+    if takes is None:
+        return Decimal(1)
+    together = takes(spec.resources) + sum(takes(each.resources) for each in spec.sidecars.values())
+    return max(together, *(takes(each.resources) for each in spec.init.values()), Decimal(0))
+
+
+def _job(job: JobSpec, takes: _Takes | None) -> Decimal:
+    return takes(job.resources) if takes else Decimal(1)
 
 
 def _namespaces(specs: Sequence[ServiceSpec], limits: NamespaceLimits) -> Iterator[Finding]:
-    for parameter, takes in _TAKES.items():
-        most = limits.namespace.get(parameter)
+    for parameter in (*_TAKES, _PODS):
+        most, takes = limits.namespace.get(parameter), _TAKES.get(parameter)
         running: dict[str, Decimal] = {}
         passing: dict[str, Decimal] = {}
         for spec in specs if most is not None else ():
             before = running.get(spec.namespace, Decimal(0)) + passing.get(spec.namespace, Decimal(0))
-            more = running.get(spec.namespace, Decimal(0)) + takes(spec.resources) * _pods(spec, limits.replicas)
-            beside = max(passing.get(spec.namespace, Decimal(0)), *map(takes, _passing(spec)), Decimal(0))
+            more = running.get(spec.namespace, Decimal(0)) + _pod(spec, takes) * _pods(spec, limits.replicas)
+            beside = max(passing.get(spec.namespace, Decimal(0)), *_passing(spec, takes), Decimal(0))
             running[spec.namespace], passing[spec.namespace] = more, beside
             if before <= amount(str(most)) < more + beside:
                 message = (
@@ -76,11 +94,11 @@ def _namespaces(specs: Sequence[ServiceSpec], limits: NamespaceLimits) -> Iterat
                 yield spec, ("resources",), message, "", ()
 
 
-def _passing(spec: ServiceSpec) -> Iterator[ResourcesSpec]:
-    """What the pods have that are there for a while: those of jobs, and the first new one of a Deployment's release."""
+def _passing(spec: ServiceSpec, takes: _Takes | None) -> Iterator[Decimal]:
+    """What the pods take that are there for a while: those of jobs, and the first new one of a Deployment's release."""
     if all(volume.access_mode == SHARED for volume in spec.volumes.values()):
-        yield spec.resources
-    yield from (job.resources for job in spec.jobs.values())
+        yield _pod(spec, takes)
+    yield from (_job(job, takes) for job in spec.jobs.values())
 
 
 def _pods(spec: ServiceSpec, replicas: int) -> int:

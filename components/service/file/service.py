@@ -1,16 +1,26 @@
 """The service file: what a team declares about one application. Everything else is derived from it."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 
-from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
+from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, PLATFORM_CONTAINERS, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import AbsolutePath, HostName, HttpPath, Image, Label, PublicPath, Words
 from components.schema.problem import UNREPEATED, Key
 from components.schema.public import Headers, RateLimit, RequestBytes
 from components.schema.typed_file import TypedFile, misplaced
+from components.service.file.containers import (
+    ContainerName,
+    ContainerSpec,
+    InitSpec,
+    ScratchSpec,
+    SidecarSpec,
+    UserId,
+    all_containers,
+    check_containers,
+)
 from components.service.file.database import SECRET_NAME, DatabaseSpec
 from components.service.file.environment import Environment
 from components.service.file.exceptions import ExceptionSpec
@@ -33,22 +43,12 @@ from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
 from components.service.file.secrets import SecretName, SecretSpec
 from components.service.file.storage import SHARED, CaBundleSpec, ConfigSpec, VolumeName, VolumeSpec, clash
 
-_MESH_UID = 1337
 _LABEL_LENGTH = 63
 # What one HTTPRoute can hold: https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
 _ROUTE_HOSTS, _ROUTE_PATHS = 16, 64
 
 
 Protocol = Literal["http", "http2", "grpc", "tcp"]
-
-
-def application_user(value: int) -> int:
-    """A user id that an application may have. Raises `ValueError`."""
-    if value == _MESH_UID:
-        raise ValueError("1337 is the mesh proxy's user: its traffic bypasses the proxy")
-    if value < 1:
-        raise ValueError("less than 1: 0 is root")
-    return value
 
 
 def not_a_service_namespace(namespace: str) -> str:
@@ -130,14 +130,20 @@ class ServiceSpec(TypedFile):
     """Probes that differ from each other, or in their times."""
     stop: StopSpec | None = None
     """How its pods end."""
-    run_as_user: Annotated[StrictInt, Field(ge=1, le=65535), AfterValidator(application_user)] = 1000
+    run_as_user: UserId = 1000
     """The user id in the container, never root's. Its group has the same id; 2000 is a supplementary group."""
     writable: tuple[AbsolutePath, ...] = ()
     """Directories, besides /tmp, that it may write to; they are gone with the pod."""
+    scratch: dict[VolumeName, ScratchSpec] = Field(default_factory=dict)
+    """Directories, by name, that it shares with the containers under `init` and `sidecars` that name them."""
     volumes: dict[VolumeName, VolumeSpec] = Field(default_factory=dict)
     """Persistent volumes, by name."""
     ca_bundle: CaBundleSpec | None = None
     """The certificate authorities that it trusts, in place of those of its image."""
+    init: dict[ContainerName, InitSpec] = Field(default_factory=dict)
+    """Programs that end before it starts, by name, one after the other as they stand here."""
+    sidecars: dict[ContainerName, SidecarSpec] = Field(default_factory=dict)
+    """Programs that run beside it in the same pod, by name."""
     jobs: dict[Label, JobSpec] = Field(default_factory=dict)
     """Programs of its image that end, by name: they run once per release, or on a schedule."""
     kubernetes_api: tuple[ApiRule, ...] = ()
@@ -158,6 +164,8 @@ class ServiceSpec(TypedFile):
             raise misplaced(["namespace"], reason, self.namespace)
         if self.name in SHARED_ACCOUNTS:
             raise misplaced(["name"], "a service account that every pod of its namespace may have", self.name)
+        if self.name in PLATFORM_CONTAINERS:
+            raise misplaced(["name"], "a container that the platform adds to pods has this name", self.name)
         if self.peers and len(self.name) > (longest := _LABEL_LENGTH - len(peers_name(""))):
             message = f"longer than {longest} characters, which the name of the Service of its peers leaves"
             raise misplaced(["name"], message, self.name)
@@ -194,6 +202,7 @@ class ServiceSpec(TypedFile):
         if self.replicas is not None and self.autoscaling is not None:
             raise misplaced(["replicas"], "autoscaling decides how many there are: keep one of the two", self.replicas)
         places: list[tuple[Key, str]] = [(("writable", number), path) for number, path in enumerate(self.writable)]
+        places += [(("scratch", name, "path"), scratch.path) for name, scratch in self.scratch.items()]
         places += [(("volumes", name, "path"), volume.path) for name, volume in self.volumes.items()]
         places += [(("config", "path"), self.config.path)] if self.config else []
         places += [(("caBundle", "path"), self.ca_bundle.path.rpartition("/")[0])] if self.ca_bundle else []
@@ -206,6 +215,14 @@ class ServiceSpec(TypedFile):
     def _jobs(self) -> Self:
         hosts = tuple(outside.host for outside in self.egress)
         check_jobs(self.jobs, self.ref, self.callees(), tuple(self.secrets), hosts, self.database is not None)
+        return self
+
+    @model_validator(mode="after")
+    def _containers(self) -> Self:
+        database = self.database is not None
+        check_containers(
+            *(self.containers, self.name, self.run_as_user, tuple(self.secrets), database, self.scratch, self.volumes)
+        )
         return self
 
     def _check_public(self) -> None:
@@ -259,6 +276,17 @@ class ServiceSpec(TypedFile):
             if path != "/" and not GRPC_PATH.fullmatch(path):
                 message = "no service of gRPC such as /shop.Cart, nor one of its methods such as /shop.Cart/AddItem"
                 raise misplaced(["paths", number], message, path)
+
+    @property
+    def containers(self) -> list[tuple[tuple[str, str], ContainerSpec]]:
+        """The key and the content of each container beside the service's own."""
+        return all_containers(self.init, self.sidecars)
+
+    @property
+    def images(self) -> list[tuple[Key, str]]:
+        """The images of its pods, each with its key."""
+        others = [((*key, "image"), spec.image) for key, spec in self.containers if spec.image]
+        return [(("image",), self.image), *others]
 
     @property
     def ref(self) -> ServiceRef:

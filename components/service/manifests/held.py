@@ -6,7 +6,7 @@ from components.service.args.service import SecureServiceArgs
 from components.service.file.storage import claim_name
 from components.service.manifests.external_secrets import copy_name
 from components.service.manifests.job import workload_of
-from components.service.manifests.storage import config_name, volume_name
+from components.service.manifests.storage import config_name, own_config_name, volume_name
 from components.service.manifests.vault import copied, uses_vault
 
 ORDINAL = "#"
@@ -41,6 +41,9 @@ def _names(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
         yield f"persistentvolumeclaims/{name}", args.name
     if args.config.path:
         yield f"configmaps/{config_name(args.owner)}", args.owner
+    for each in args.containers:
+        if each.config.path:
+            yield f"configmaps/{own_config_name(args.name, each.name)}", args.owner
     if args.ca_bundle.config_map:
         yield f"configmaps/{args.ca_bundle.config_map}", args.owner
     if copied(args):

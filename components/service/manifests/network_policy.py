@@ -67,7 +67,8 @@ def _probes(args: SecureServiceArgs) -> list[Manifest]:
     https://istio.io/latest/docs/ambient/usage/networkpolicy/
     """
     # A job has no probes.
-    ports = [] if args.job_of else probed_ports(args.probes, args.port)
+    probed = [] if args.job_of else [(args.probes, args.port), *((each.probes, each.port) for each in args.sidecars)]
+    ports = sorted({number for probes, port in probed for number in probed_ports(probes, port)})
     return [tcp_rule("from", ip_blocks(KUBELET_PROBES), ports)] if args.platform.mesh.ambient and ports else []
 
 

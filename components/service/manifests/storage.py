@@ -33,16 +33,26 @@ def volume_name(args: VolumeArgs) -> str:
 
 
 def config_mounts(service: str, args: ConfigArgs) -> list[tuple[Manifest, Manifest]]:
-    """The volume of the configuration files with its mount; empty without any."""
+    """The volume of the service's configuration files with its mount; empty without any."""
+    return config_volume("config", config_name(service), args)
+
+
+def config_volume(name: str, config_map: str, args: ConfigArgs) -> list[tuple[Manifest, Manifest]]:
+    """A volume of that name with the files of a ConfigMap, and its mount; empty without any files."""
     if not args.path:
         return []
-    config = {"name": config_name(service), "defaultMode": _READ_FOR_ALL}
-    return [({"name": "config", "configMap": config}, {"name": "config", "mountPath": args.path, "readOnly": True})]
+    config = {"name": config_map, "defaultMode": _READ_FOR_ALL}
+    return [({"name": name, "configMap": config}, {"name": name, "mountPath": args.path, "readOnly": True})]
 
 
 def config_name(service: str) -> str:
     """The name of the ConfigMap of a service."""
     return f"{service}-config"
+
+
+def own_config_name(service: str, container: str) -> str:
+    """The name of the ConfigMap of another container; neither part can contain a dot, so it is unique."""
+    return f"{service}.{container}"
 
 
 def ca_bundle_mounts(args: CaBundleArgs) -> list[tuple[Manifest, Manifest]]:

@@ -3,8 +3,10 @@
 Annotations: https://developer.hashicorp.com/vault/docs/platform/k8s/injector/annotations
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 
+from components.service.args.containers import ContainerArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.database import SECRET_NAME
 from components.service.file.secrets import DATA
@@ -71,11 +73,47 @@ def injector_annotations(args: SecureServiceArgs) -> dict[str, str]:
         f"{prefix}/agent-limits-cpu": "100m",
         f"{prefix}/agent-limits-mem": "64Mi",
     }
+    files = dict(_files(args))
+    for name, file in files.items():
+        annotations |= _injected(name, *file)
+    return {**annotations, **_of_containers(args, files)}
+
+
+def sidecar_volume(container: ContainerArgs) -> str:
+    """The name of the volume with the secrets of a container beside the service's own."""
+    return f"secrets-{container.name}"
+
+
+def _files(args: SecureServiceArgs) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """The name of each secret, with its path in Vault, its file and its template."""
     for secret in args.secrets:
         path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret)}"
-        annotations |= _injected(secret.name, path, secret.file, secret.template)
+        yield secret.name, (path, secret.file, secret.template)
     if args.database.connection:
-        annotations |= _injected(SECRET_NAME, args.database_path, args.database.file, args.database.template)
+        yield SECRET_NAME, (args.database_path, args.database.file, args.database.template)
+
+
+def _of_containers(args: SecureServiceArgs, files: Mapping[str, tuple[str, str, str]]) -> dict[str, str]:
+    """The annotations by which the agent writes for other containers, too.
+
+    The injector has one volume for all of them. So each sidecar that reads secrets has one of its own, which the patch
+    mounts in the agent, below the directory of all. No file can have its directory's name, which begins with a dot.
+    """
+    prefix, annotations = "vault.hashicorp.com", dict[str, str]()
+    if any(container.reads for container in args.init):
+        annotations[f"{prefix}/agent-init-first"] = "true"
+    mounts: list[dict[str, object]] = []
+    for place, sidecar in enumerate([sidecar for sidecar in args.sidecars if sidecar.reads]):
+        mount = {"name": sidecar_volume(sidecar), "mountPath": f"{SECRETS_DIRECTORY}/.{sidecar.name}"}
+        mounts.append({"op": "add", "path": "/volumeMounts/-", "value": mount})
+        names = [*sidecar.secrets, *([SECRET_NAME] if sidecar.database else [])]
+        for number, name in enumerate(names):
+            path, file, template = files[name]
+            # By numbers, since the name of an annotation is not long enough for both names.
+            annotations |= _injected(f"{place}.{number}", path, f".{sidecar.name}/{file}", template)
+    if mounts:
+        patch = json.dumps(mounts, sort_keys=True)
+        annotations |= {f"{prefix}/agent-json-patch": patch, f"{prefix}/agent-init-json-patch": patch}
     return annotations
 
 

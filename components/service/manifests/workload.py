@@ -10,57 +10,26 @@ from components.kube.names import ANNOTATION, TOKEN_AUDIENCE
 from components.service.args.lifecycle import StopArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import peers_name
+from components.service.manifests import containers
 from components.service.manifests.environment import environment
-from components.service.manifests.external_secrets import copy_name
 from components.service.manifests.metadata import metadata
 from components.service.manifests.probes import probe_manifests
+from components.service.manifests.secret_files import own_secret_files
+from components.service.manifests.security_context import pod_security_context
 from components.service.manifests.storage import ca_bundle_mounts, claim_spec, config_mounts, volume_mounts, volume_name
 from components.service.manifests.vault import (
-    SECRETS_DIRECTORY,
     TOKEN_TTL_SECONDS,
     TOKEN_VOLUME,
-    copied,
     injected,
     injector_annotations,
     mesh_annotations,
     reaches_vault,
 )
 
-FS_GROUP = 2000
 _METRICS = "http-metrics"
 # https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
 _APP_PROTOCOLS = {"http2": "kubernetes.io/h2c"}
-_SCRATCH_LIMIT = "256Mi"
 _OWNER_AND_GROUP_READ = 0o440
-_OWNER_READ = 0o400
-
-
-def pod_security_context(args: SecureServiceArgs) -> Manifest:
-    """The security context of the pod."""
-    # Otherwise every start would change the group of every file on a volume.
-    kept = {"fsGroupChangePolicy": "OnRootMismatch"} if args.volumes else {}
-    return {
-        "runAsNonRoot": True,
-        "runAsUser": args.run_as_user,
-        "runAsGroup": args.run_as_user,
-        "fsGroup": FS_GROUP,
-        **kept,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-
-
-def container_security_context(args: SecureServiceArgs) -> Manifest:
-    """The security context of the container."""
-    return {
-        "runAsNonRoot": True,
-        "runAsUser": args.run_as_user,
-        "runAsGroup": args.run_as_user,
-        "privileged": False,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
 
 
 def workload_kind(args: SecureServiceArgs) -> str:
@@ -143,6 +112,8 @@ def pod_metadata(args: SecureServiceArgs) -> Manifest:
     annotations = {**injector_annotations(args), **mesh_annotations(args), **metrics_annotations(args)}
     if args.config.path:
         annotations[f"{ANNOTATION}/config"] = args.config.digest
+    configured = (each for each in args.containers if each.config.path)
+    annotations |= {f"{ANNOTATION}/config.{each.name}": each.config.digest for each in configured}
     labels: Manifest = {"labels": {**args.labels, **_mesh_label(args)}}
     return {**labels, "annotations": annotations} if annotations else labels
 
@@ -155,11 +126,13 @@ def _pod_spec(args: SecureServiceArgs) -> Manifest:
     delay = {"lifecycle": {"preStop": {"sleep": {"seconds": args.stop.delay}}}} if args.stop.delay else {}
     grace = {"terminationGracePeriodSeconds": args.stop.within} if args.stop != StopArgs() else {}
     serving = {**container(args), "ports": ports, **probes, **delay}
+    init = {"initContainers": containers.init_containers(args)} if args.init else {}
     return {
         **pod(args),
         **grace,
         "topologySpreadConstraints": spread,
-        "containers": [serving],
+        **init,
+        "containers": [serving, *containers.sidecar_containers(args, delay)],
     }
 
 
@@ -171,29 +144,23 @@ def pod(args: SecureServiceArgs) -> Manifest:
         # Service links would add every Service of the namespace to the environment.
         "enableServiceLinks": False,
         "securityContext": pod_security_context(args),
-        "volumes": [volume for volume, _ in _mounts(args) if volume],
+        "volumes": [*(volume for volume, _ in _mounts(args) if volume), *containers.container_volumes(args)],
     }
 
 
 def container(args: SecureServiceArgs) -> Manifest:
     """The application's container, without the ports and probes that only a service has."""
-    required: Manifest = {
-        "name": args.name,
-        "image": args.image,
-        "imagePullPolicy": "IfNotPresent",
-        "resources": {
-            "requests": {"cpu": args.cpu_request, "memory": args.memory_request},
-            "limits": {"cpu": args.cpu_limit, "memory": args.memory_limit},
-        },
-        "securityContext": container_security_context(args),
-        "volumeMounts": [mount for _, mount in _mounts(args) if mount],
-    }
-    optional = {
-        "command": list(args.command),
-        "args": list(args.arguments),
-        "env": environment(args.name, args.env, args.pod_env),
-    }
-    return {**required, **{key: value for key, value in optional.items() if value}}
+    return containers.container(
+        args.name,
+        args.image,
+        args.run_as_user,
+        {"cpu": args.cpu_request, "memory": args.memory_request},
+        {"cpu": args.cpu_limit, "memory": args.memory_limit},
+        [mount for _, mount in _mounts(args) if mount],
+        command=list(args.command),
+        args=list(args.arguments),
+        env=environment(args.name, args.env, args.pod_env),
+    )
 
 
 def _spread(args: SecureServiceArgs, key: str) -> Manifest:
@@ -210,10 +177,7 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
 
     A mount is empty if the application does not mount the volume; a volume is empty if a claim template adds it.
     """
-    mounts: list[tuple[Manifest, Manifest]] = [
-        (_scratch(f"scratch-{number}"), {"name": f"scratch-{number}", "mountPath": path})
-        for number, path in enumerate(dict.fromkeys(["/tmp", *args.writable]))  # noqa: S108 - the pod's own emptyDir
-    ]
+    mounts = [*containers.scratch_mounts("scratch", args.writable), *containers.shared_mounts(args)]
     mounts += [
         *volume_mounts(args.name, args.volumes),
         *config_mounts(args.owner, args.config),
@@ -227,25 +191,7 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
             "readOnly": True,
         }
         mounts.append((_vault_token(), {} if injected(args) else mount))
-    elif copied(args):
-        sources = [
-            {
-                "secret": {
-                    "name": copy_name(args.name, secret.name),
-                    "items": [{"key": secret.file, "path": secret.file}],
-                }
-            }
-            for secret in args.secrets
-        ]
-        volume = {"name": "secrets", "projected": {"defaultMode": _OWNER_READ, "sources": sources}}
-        mounts.append((volume, {"name": "secrets", "mountPath": SECRETS_DIRECTORY, "readOnly": True}))
-    elif args.secrets:
-        items = [{"key": secret.file, "path": secret.file} for secret in args.secrets]
-        volume = {
-            "name": "secrets",
-            "secret": {"secretName": args.owner, "defaultMode": _OWNER_READ, "items": items},
-        }
-        mounts.append((volume, {"name": "secrets", "mountPath": SECRETS_DIRECTORY, "readOnly": True}))
+    mounts += own_secret_files(args)
     if args.kubernetes_api:
         mount: Manifest = {
             "name": "api-token",
@@ -254,10 +200,6 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
         }
         mounts.append((_api_token(), mount))
     return mounts
-
-
-def _scratch(name: str) -> Manifest:
-    return {"name": name, "emptyDir": {"sizeLimit": _SCRATCH_LIMIT}}
 
 
 def _vault_token() -> Manifest:

@@ -12,6 +12,12 @@ _USUAL, _MORE = "cpu 100m, memory 128Mi", "cpu 500m, memory 0.2Gi"
 _LIMITS = "limits cpu 500m, memory 256Mi"
 _JOB = {"calls": ["redis"], "secrets": ["smtp"]}
 
+_IMAGE = "registry.example.org/shop/web:v1"
+_SECRETS = {"a": {"generate": ["x"]}, "b": {"generate": ["x"]}}
+_WORK = {"work": {"path": "/work"}}
+_EXPORTER = {"port": 9187, "secrets": ["a"], "scratch": ["work"]}
+_DATA = {"data": {"path": "/data", "size": "1Gi"}}
+
 
 def _service(name: str, **keys: Any) -> Files:
     return Files({name: keys})
@@ -109,6 +115,41 @@ WORKLOAD_CASES = [
         "other authorities",
         ["weaker: the source of the authorities that count of web goes from the image to ConfigMap org-ca (ca.crt)"],
         _service("web", caBundle={"configMap": "org-ca"}),
+    ),
+    Case(
+        "a container beside it",
+        [
+            "weaker: web.exporter can now read secret/data/shop/web/a",
+            "weaker: the pods of web now run web.exporter beside it",
+            "weaker: web may now write to /work",
+            "weaker: web.exporter may now write to /work",
+        ],
+        _service("web", secrets=_SECRETS, scratch=_WORK, sidecars={"exporter": _EXPORTER}),
+        _service("web", secrets=_SECRETS),
+    ),
+    Case(
+        "a container that is another one",
+        [
+            f"weaker: the image of web.exporter goes from {_IMAGE} to registry.example.org/shop/other:v1",
+            "stronger: web.exporter can no longer read secret/data/shop/web/a",
+            "neutral: the shared scratch space of web goes from /work of 256Mi to /work of 1Gi",
+        ],
+        _service(
+            "web",
+            secrets=_SECRETS,
+            scratch={"work": {"path": "/work", "size": "1Gi"}},
+            sidecars={"exporter": {"port": 9187, "scratch": ["work"], "image": "registry.example.org/shop/other:v1"}},
+        ),
+        _service("web", secrets=_SECRETS, scratch=_WORK, sidecars={"exporter": _EXPORTER}),
+    ),
+    Case(
+        "a container before it",
+        [
+            "weaker: the pods of web now run web.fetch before it starts",
+            "weaker: web.fetch now keeps what is written to /data, each of its pods by itself",
+        ],
+        _service("web", volumes=_DATA, init={"fetch": {"volumes": ["data"]}}),
+        _service("web", volumes=_DATA),
     ),
     Case(
         "a job",

@@ -10,6 +10,7 @@ import pytest
 from pulumi_kubernetes import Provider
 
 from components.kube.service_ref import ServiceRef
+from components.service.args.containers import ContainerArgs, ScratchArgs
 from components.service.args.database import DatabaseArgs, GrantArgs
 from components.service.args.exceptions import ExceptionArgs
 from components.service.args.jobs import JobArgs
@@ -42,6 +43,13 @@ SHAPES: dict[str, dict[str, Any]] = {
         "metrics": MetricsArgs(9090, "/metrics"),
     },
     "small": {"secrets": [], "replicas": 1},
+    "several": {
+        "init": [ContainerArgs("fetch", "registry.example.org/shop/fetch:v1", 1000)],
+        "sidecars": [
+            ContainerArgs("web", "registry.example.org/shop/web:v1", 1000, config=ConfigArgs("/etc/web", {"a": "b"}))
+        ],
+        "scratch": [ScratchArgs("work", "/work")],
+    },
     "peers": {"peers": [6222], "pod_env": {"POD_NAME": "name"}, "stop": StopArgs(5, 60)},
     "stateful": {
         "volumes": [VolumeArgs("data", "/data", "1Gi"), VolumeArgs("media", "/media", "1Gi", "", "ReadWriteMany")],

@@ -1,0 +1,94 @@
+"""The arguments of the containers of a service's pods beside its own, and of what they share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from components.service.args.probes import ProbesArgs, probes_args
+from components.service.args.storage import ConfigArgs, config_args
+from components.service.file.containers import ContainerSpec, ScratchSpec, SidecarSpec
+from components.service.file.service import ServiceSpec
+
+
+@dataclass(frozen=True)
+class ScratchArgs:
+    """A directory that is gone with the pod and that its containers share."""
+
+    name: str
+    path: str
+    size: str = "256Mi"
+
+
+@dataclass(frozen=True)
+class ContainerArgs:
+    """A container that ends before the service's own starts, or that runs beside it.
+
+    `secrets`, `scratch` and `volumes` are names of the service's. Only a container that runs beside it has probes; a
+    `port` of 0 is none.
+    """
+
+    name: str
+    image: str
+    run_as_user: int
+    command: Sequence[str] = ()
+    arguments: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    pod_env: Mapping[str, str] = field(default_factory=dict[str, str])
+    config: ConfigArgs = field(default_factory=ConfigArgs)
+    secrets: Sequence[str] = ()
+    database: bool = False
+    cpu_request: str = "100m"
+    memory_request: str = "128Mi"
+    cpu_limit: str = "500m"
+    memory_limit: str = "256Mi"
+    writable: Sequence[str] = ()
+    scratch: Sequence[str] = ()
+    volumes: Sequence[str] = ()
+    port: int = 0
+    health: str = ""
+    probes: ProbesArgs = field(default_factory=ProbesArgs)
+
+    @property
+    def reads(self) -> bool:
+        """Whether it reads any secret."""
+        return bool(self.secrets or self.database)
+
+
+def scratch_args(scratch: Mapping[str, ScratchSpec]) -> list[ScratchArgs]:
+    """The arguments of the shared directories in a service file."""
+    return [ScratchArgs(name, spec.path, spec.size) for name, spec in sorted(scratch.items())]
+
+
+def init_args(spec: ServiceSpec) -> list[ContainerArgs]:
+    """The arguments of the containers under `init`, in their order."""
+    return [_container_args(name, each, spec) for name, each in spec.init.items()]
+
+
+def sidecar_args(spec: ServiceSpec) -> list[ContainerArgs]:
+    """The arguments of the containers under `sidecars`."""
+    return [_container_args(name, each, spec) for name, each in sorted(spec.sidecars.items())]
+
+
+def _container_args(name: str, each: ContainerSpec, spec: ServiceSpec) -> ContainerArgs:
+    sidecar = each if isinstance(each, SidecarSpec) else None
+    return ContainerArgs(
+        name=name,
+        image=each.image or spec.image,
+        run_as_user=each.run_as_user or spec.run_as_user,
+        command=each.command,
+        arguments=each.args,
+        env=each.env,
+        pod_env=each.pod_env,
+        config=config_args(each.config),
+        secrets=each.secrets,
+        database=each.database,
+        cpu_request=each.resources.requests.cpu,
+        memory_request=each.resources.requests.memory,
+        cpu_limit=each.resources.limits.cpu,
+        memory_limit=each.resources.limits.memory,
+        writable=each.writable,
+        scratch=each.scratch,
+        volumes=each.volumes,
+        port=(sidecar.port if sidecar else None) or 0,
+        health=(sidecar.health if sidecar else None) or "",
+        probes=probes_args(sidecar.probes if sidecar else None),
+    )

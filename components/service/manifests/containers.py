@@ -1,0 +1,121 @@
+"""The containers of a service's pods: what each has, whichever it is, and those beside the service's own.
+
+None of them has a field left to the mutations of admission. One beside the service's own has no token of any kind.
+"""
+
+from collections.abc import Sequence
+
+from components.kube.manifest import Manifest
+from components.service.args.containers import ContainerArgs
+from components.service.args.service import SecureServiceArgs
+from components.service.manifests.environment import environment
+from components.service.manifests.probes import probe_manifests
+from components.service.manifests.secret_files import secret_files
+from components.service.manifests.security_context import container_security_context
+from components.service.manifests.storage import ca_bundle_mounts, config_volume, own_config_name, volume_name
+
+Mounts = list[tuple[Manifest, Manifest]]
+"""Volumes of the pod, each with its mount in a container; either may be empty."""
+
+_SCRATCH_LIMIT = "256Mi"
+
+
+def init_containers(args: SecureServiceArgs) -> list[Manifest]:
+    """The containers that end before the service's own starts, in their order."""
+    return [_container(args, each) for each in args.init]
+
+
+def sidecar_containers(args: SecureServiceArgs, lasting: Manifest) -> list[Manifest]:
+    """The containers that run beside the service's own; `lasting` are the fields that all of them end by."""
+    return [
+        {
+            **_container(args, each),
+            **({"ports": [{"containerPort": each.port, "protocol": "TCP"}]} if each.port else {}),
+            **probe_manifests(each.probes, each.health, each.port),
+            **lasting,
+        }
+        for each in args.sidecars
+    ]
+
+
+def container_volumes(args: SecureServiceArgs) -> list[Manifest]:
+    """The volumes of the pod that are there for these containers alone."""
+    return [volume for each in args.containers for volume, _ in _own_mounts(args, each)]
+
+
+def scratch_mounts(prefix: str, writable: Sequence[str]) -> Mounts:
+    """An empty directory for /tmp and for each of these."""
+    places = enumerate(dict.fromkeys(["/tmp", *writable]))  # noqa: S108 - the pod's own emptyDir
+    return [
+        (_empty(f"{prefix}-{number}", _SCRATCH_LIMIT), {"name": f"{prefix}-{number}", "mountPath": path})
+        for number, path in places
+    ]
+
+
+def shared_mounts(args: SecureServiceArgs) -> Mounts:
+    """The directories that containers share, as the service's own has them."""
+    return [
+        (_empty(_shared_name(each.name), each.size), {"name": _shared_name(each.name), "mountPath": each.path})
+        for each in args.scratch
+    ]
+
+
+def _empty(name: str, limit: str) -> Manifest:
+    return {"name": name, "emptyDir": {"sizeLimit": limit}}
+
+
+def _shared_name(name: str) -> str:
+    return f"shared-{name}"
+
+
+def container(
+    name: str,
+    image: str,
+    user: int,
+    requests: dict[str, str],
+    limits: dict[str, str],
+    mounts: Sequence[Manifest],
+    **optional: list[str] | list[Manifest],
+) -> Manifest:
+    """A hardened container with these fields; the optional ones are left out where they are empty."""
+    required: Manifest = {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": requests, "limits": limits},
+        "securityContext": container_security_context(user),
+        "volumeMounts": list(mounts),
+    }
+    return {**required, **{key: value for key, value in optional.items() if value}}
+
+
+def _container(args: SecureServiceArgs, each: ContainerArgs) -> Manifest:
+    shared = [
+        *(
+            mount
+            for scratch, (_, mount) in zip(args.scratch, shared_mounts(args), strict=True)
+            if scratch.name in each.scratch
+        ),
+        *({"name": volume_name(v), "mountPath": v.path} for v in args.volumes if v.name in each.volumes),
+        *(mount for _, mount in ca_bundle_mounts(args.ca_bundle)),
+    ]
+    return container(
+        each.name,
+        each.image,
+        each.run_as_user,
+        {"cpu": each.cpu_request, "memory": each.memory_request},
+        {"cpu": each.cpu_limit, "memory": each.memory_limit},
+        [*(mount for _, mount in _own_mounts(args, each)), *shared],
+        command=list(each.command),
+        args=list(each.arguments),
+        env=environment(each.name, each.env, each.pod_env),
+    )
+
+
+def _own_mounts(args: SecureServiceArgs, each: ContainerArgs) -> Mounts:
+    name = f"config-{each.name}"
+    return [
+        *scratch_mounts(f"own-{each.name}", each.writable),
+        *config_volume(name, own_config_name(args.name, each.name), each.config),
+        *secret_files(args, each),
+    ]
