@@ -44,8 +44,8 @@ setup-zt: requirements-zt.txt | $(BIN)/python ## Create one with the zt command 
 
 ##@ The stack on the embedded control plane
 .PHONY: up preview check report destroy status logs down clean tools
-up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK; POSTGRES=1 DATA_PLANE=1 ACME=1 EXTERNAL_SECRETS=1 for more
-	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres) $(if $(DATA_PLANE),--data-plane) $(if $(ACME),--acme) $(if $(EXTERNAL_SECRETS),--external-secrets)
+up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK; POSTGRES=1 DATA_PLANE=1 NODE=1 ACME=1 EXTERNAL_SECRETS=1 for more
+	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres) $(if $(DATA_PLANE),--data-plane) $(if $(NODE),--node) $(if $(ACME),--acme) $(if $(EXTERNAL_SECRETS),--external-secrets)
 
 preview: $(INSTALLED) ## Show what `pulumi up` of STACK would change
 	@$(EMBEDDED) preview --stack $(STACK)
@@ -75,7 +75,7 @@ tools: $(INSTALLED) ## Find or build the pinned tools, without starting anything
 	@$(EMBEDDED) tools --build
 
 ##@ Tests
-.PHONY: test lint types test-unit test-browser test-policy test-e2e test-stand-ins
+.PHONY: test lint types test-unit test-browser test-policy test-e2e test-stand-ins test-node
 test: $(INSTALLED) ## Run lint, types and the suites, beside each other; ALL=1 runs what passed on the same files again
 	@$(BIN)/python -m tests $(if $(ALL),--all)
 
@@ -102,6 +102,9 @@ test-e2e: $(INSTALLED) ## Prove the promises on the embedded control plane
 
 test-stand-ins: $(INSTALLED) ## Run the provider stand-ins and the state service against a real OpenBao and the real CLI
 	$(PYTEST) tests/e2e -m stand_in -n 2 $(TIMES)
+
+test-node: $(INSTALLED) ## Run pods on a real node; it needs root (AS_ROOT=sudo), and is no part of `make test`
+	$(AS_ROOT) $(PYTEST) tests/node -m node $(TIMES)
 
 ##@ Upkeep
 .PHONY: bench format docs lock

@@ -35,6 +35,10 @@ def up(
     data_plane: Annotated[
         bool, typer.Option("--data-plane", help="Run each pod of the mesh behind a real proxy; needs root.")
     ] = False,
+    node: Annotated[
+        bool,
+        typer.Option("--node", help="Run the pods of services on a real node; needs root."),
+    ] = False,
     acme: Annotated[bool, typer.Option("--acme", help="Start an ACME server, and issue from it.")] = False,
     external_secrets: Annotated[
         bool, typer.Option("--external-secrets", help="Have the operator for vault.delivery external-secrets.")
@@ -47,7 +51,7 @@ def up(
     reporter = Reporter()
     with reporter.failures(FAILED):
         features = {"acme": acme, "external_secrets": external_secrets}
-        plane = _boot(reporter, postgres=postgres, data_plane=data_plane, **features)
+        plane = _boot(reporter, postgres=postgres, data_plane=data_plane, node=node, **features)
         if no_stack:
             reporter.next_steps(plane.state, stack=None)
             return
@@ -186,24 +190,31 @@ def _plane() -> "ControlPlane":
     return ControlPlane(State())
 
 
-def _boot(reporter, *, postgres: bool, data_plane: bool, acme: bool, external_secrets: bool) -> "ControlPlane":
+def _boot(
+    reporter: "Reporter", *, postgres: bool, data_plane: bool, node: bool, acme: bool, external_secrets: bool
+) -> "ControlPlane":
     from embedded.data_plane.machine import check_machine
+    from embedded.node.machine import check_machine as check_machine_for_node
     from embedded.supervisor.overlay import write_overlay
     from embedded.toolchain import ensure, stage_charts
 
     if data_plane:
         check_machine()
     plane = _plane()
+    node = node or "node" in plane.features
+    if node:
+        check_machine_for_node(data_plane=data_plane or "dataPlane" in plane.features)
     # What runs already goes on.
     acme = acme or "acme" in plane.features
     external_secrets = external_secrets or "externalSecrets" in plane.features
-    more = {"data-plane": data_plane, "acme": acme, "external-secrets": external_secrets}
+    more = {"data-plane": data_plane or node, "acme": acme, "external-secrets": external_secrets}
+    more |= {"node": node, "kubectl": node}
     executables = ensure((*NEEDED_TOOLS, *(group for group, wanted in more.items() if wanted)))
     charts = stage_charts()
     with reporter.boot_progress() as on_progress:
         features = {"acme": acme, "external_secrets": external_secrets}
-        plane.up(executables, postgres=postgres, data_plane=data_plane, on_progress=on_progress, **features)
-    write_overlay(plane.state, charts, acme=acme)
+        plane.up(executables, postgres=postgres, data_plane=data_plane, node=node, on_progress=on_progress, **features)
+    write_overlay(plane.state, charts, acme=acme, node=node)
     return plane
 
 

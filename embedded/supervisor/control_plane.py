@@ -68,6 +68,7 @@ class ControlPlane:
         *,
         postgres: bool = False,
         data_plane: bool = False,
+        node: bool = False,
         acme: bool = False,
         external_secrets: bool = False,
         on_progress: Callable[[Status], None] = lambda _status: None,
@@ -77,14 +78,16 @@ class ControlPlane:
         One that runs with other tools is restarted with these. Raises ``ControlPlaneError``.
         """
         self.state.create()
-        self.features.add(postgres=postgres, dataPlane=data_plane, acme=acme, externalSecrets=external_secrets)
+        self.features.add(
+            postgres=postgres, dataPlane=data_plane, node=node, acme=acme, externalSecrets=external_secrets
+        )
         status = self.status()
         if status and status["tools"] != str(tools):
             self.down()
         if not self.running:
             self.state.status.unlink(missing_ok=True)
             self._spawn(tools)
-        further = {"postgres": postgres, "pebble": acme}
+        further = {"postgres": postgres, "pebble": acme, "kubelet": node}
         return self._wait_ready(on_progress, [name for name, wanted in further.items() if wanted])
 
     def down(self) -> bool:

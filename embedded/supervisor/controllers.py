@@ -68,6 +68,14 @@ class Controller:
         labels = {**self.labels, **(deployment["spec"]["selector"].get("matchLabels") or {})}
         return replace(self, name=name, labels=labels, suffix=name.removeprefix(self.name))
 
+    def of_pod(self, pod: Mapping[str, Any]) -> "Controller | None":
+        """This row for the Deployment of one of its pods; None for the pod of another."""
+        if not self.owns(pod):
+            return None
+        [owner] = [owner for owner in pod["metadata"]["ownerReferences"] if owner["kind"] == "ReplicaSet"]
+        name: str = owner["name"].removesuffix(f"-{labels_of(pod).get('pod-template-hash', '')}")
+        return replace(self, name=name, suffix=name.removeprefix(self.name))
+
     @property
     def port_names(self) -> tuple[str, ...]:
         """The names of its ports among all ports of the checkout."""

@@ -1,9 +1,10 @@
 """The programs of the Kubernetes control plane and their flags, in the order in which they start."""
 
+from embedded.node.names import REAL
 from embedded.supervisor import probes
 from embedded.supervisor.https_api import HttpsApi
 from embedded.supervisor.layout import Layout
-from embedded.supervisor.pki import CLUSTER, ETCD, SERVICE_RANGE
+from embedded.supervisor.pki import CLUSTER, ETCD, KUBELET_CLIENT, SERVICE_RANGE
 from embedded.supervisor.ports import LOOPBACK, address
 from embedded.supervisor.process import Program
 
@@ -46,6 +47,7 @@ def etcd(layout: Layout) -> Program:
 def api_server(layout: Layout, api: HttpsApi) -> Program:
     """The API server: no anonymous requests, RBAC, Secrets encrypted at rest, webhooks dialled through the proxy."""
     pair, etcd_client = layout.pki.pair("kube-apiserver"), layout.pki.pair("etcd-client")
+    kubelet_client = layout.pki.pair(KUBELET_CLIENT)
     arguments = (
         layout.tool("kube-apiserver"),
         f"--etcd-servers=https://{address(layout.ports, 'etcd')}",
@@ -69,6 +71,10 @@ def api_server(layout: Layout, api: HttpsApi) -> Program:
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         f"--encryption-provider-config={layout.encryption_config}",
         f"--egress-selector-config-file={layout.egress_config}",
+        f"--kubelet-client-certificate={kubelet_client.certificate}",
+        f"--kubelet-client-key={kubelet_client.key}",
+        f"--kubelet-certificate-authority={layout.pki.ca(CLUSTER)}",
+        "--kubelet-preferred-address-types=InternalIP",
         "--allow-privileged=true",
         "--profiling=false",
     )
@@ -115,7 +121,8 @@ def kwok(layout: Layout) -> Program:
         layout.tool("kwok"),
         f"--kubeconfig={layout.component_kubeconfig('kwok')}",
         f"--config={layout.kwok_config}",
-        "--manage-all-nodes=true",
+        # Two that renew one lease are in each other's way.
+        f"--manage-nodes-with-label-selector=!{REAL}",
         f"--cidr={POD_RANGE}",
         f"--node-ip={LOOPBACK}",
         f"--node-lease-duration-seconds={_NODE_LEASE_SECONDS}",

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from embedded.data_plane.pods import DataPlane
+from embedded.node.real_node import RealNode
 from embedded.paths import State
 from embedded.supervisor import core_programs, simulation
 from embedded.supervisor.acme import PEBBLE, dns_program, pebble_program
@@ -54,7 +55,8 @@ class Supervisor:
         self._routes = ServiceRoutes(kubernetes, self._layout.ports)
         # Relative, since a Unix socket's path may have 107 bytes at most (unix(7)).
         socket = (self._layout.directory("kube-apiserver") / EGRESS_SOCKET).relative_to(state.root)
-        self._proxy = EgressProxy(socket, self._routes.resolve)
+        self._node = RealNode(self._layout, kubernetes, self.write_status)
+        self._proxy = EgressProxy(socket, self._routes.resolve, self._node)
         self._features = Features(state)
         self._challenge_gateway = ChallengeGateway(self._layout.ports["challenges"], kubernetes)
         self._processes: list[Process] = []
@@ -96,12 +98,12 @@ class Supervisor:
         ]
         await asyncio.gather(*(self._ready(process) for process in [*own, *components]))
         await self._ready_nodes()
-        if "dataPlane" in self._features:
+        if "dataPlane" in self._features or "node" in self._features:
             self._reconciler.configure_stock_envoy()
         await self._reconciler.reconcile()
         self._started, self._message = True, ""
         self.write_status()
-        await asyncio.gather(self._reconciler.run(), self._follow_features(), self._run_data_plane())
+        await asyncio.gather(self._reconciler.run(), self._follow_features(), self._run_data_plane(), self._run_node())
 
     async def _start(self, program: Program) -> None:
         await self._ready(self._launch(program))
@@ -163,8 +165,15 @@ class Supervisor:
         self._data_plane = DataPlane(self._layout, self._kubernetes, self.write_status)
         await self._data_plane.run()
 
+    async def _run_node(self) -> None:
+        while "node" not in self._features:
+            await asyncio.sleep(1)
+        self._reconciler.configure_stock_envoy()
+        await self._node.run()
+
     async def _stop(self) -> None:
         self._started, self._message = False, "stopping"
+        await self._node.stop()
         if self._data_plane:
             await self._data_plane.stop()
         await self._reconciler.stop()
@@ -177,7 +186,7 @@ class Supervisor:
     def write_status(self) -> None:
         """Write what runs and whether it is ready to the status file."""
         pods = self._data_plane.processes if self._data_plane else []
-        processes = [*self._processes, *self._reconciler.processes, *pods]
+        processes = [*self._processes, *self._reconciler.processes, *pods, *self._node.processes]
         content = {
             "pid": os.getpid(),
             "tools": str(self._layout.tools),
@@ -187,6 +196,7 @@ class Supervisor:
             "api_server": self._layout.api_server_url,
             "vault": self._layout.vault_url,
             "data_plane": self._data_plane.status if self._data_plane else None,
+            "node": self._node.status if self._node.processes else None,
             "processes": [_describe(process) for process in processes],
         }
         write_private_json(self._layout.state.status, content)

@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from embedded.supervisor.ports import LOOPBACK
 
@@ -23,12 +24,28 @@ Resolve = Callable[[str, int], int | None]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class EgressProxy:
-    """Serves CONNECT on a Unix socket. ``resolve`` gives the local port behind a host and port of the cluster."""
+class Network(Protocol):
+    """A network beside the cluster's own, in which the API server reaches kubelets."""
 
-    def __init__(self, socket: Path, resolve: Resolve) -> None:
+    def reaches(self, host: str) -> bool:
+        """Whether an address is in it."""
+        ...
+
+    async def connect(self, host: str, port: int) -> Streams:
+        """A connection there. Raises ``OSError``."""
+        ...
+
+
+class EgressProxy:
+    """Serves CONNECT on a Unix socket. ``resolve`` gives the local port behind a host and port of the cluster.
+
+    What ``network`` reaches is connected to there.
+    """
+
+    def __init__(self, socket: Path, resolve: Resolve, network: Network | None = None) -> None:
         self._socket = socket
         self._resolve = resolve
+        self._network = network
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -52,6 +69,11 @@ class EgressProxy:
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = parse_connect(await reader.readuntil(b"\r\n\r\n"))
+        if self._network and self._network.reaches(host):
+            upstream = await self._network.connect(host, port)
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await join((reader, writer), upstream)
+            return
         local = await asyncio.to_thread(self._resolve, host, port)
         if local is None:
             _LOG.info("egress to %s:%d refused: no host process implements it", host, port)

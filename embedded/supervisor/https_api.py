@@ -10,6 +10,7 @@ from embedded.supervisor.pki import KeyPair
 
 _JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=15.0)
 # As many as threads of the supervisor call at once.

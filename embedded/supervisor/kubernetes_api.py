@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from embedded.supervisor.https_api import MERGE_PATCH, ApiError, HttpsApi
+from embedded.supervisor.https_api import APPLY_PATCH, MERGE_PATCH, ApiError, HttpsApi
 
 CONFLICT = 409
 NOT_FOUND = 404
@@ -58,14 +58,22 @@ class KubernetesApi:
             if error.status != CONFLICT:
                 raise
 
-    def annotate(self, path: str, annotations: dict[str, str | None]) -> None:
-        """Set annotations on the object, or remove those given as None. An object that is gone is no error."""
-        body = {"metadata": {"annotations": annotations}}
+    def apply(self, collection: str, manifest: Manifest) -> None:
+        """Make the object what the manifest says, as far as it says (server-side apply). Raises ``ApiError``."""
+        path = f"{collection}/{manifest['metadata']['name']}?fieldManager=embedded&force=true"
+        self._api.call("PATCH", path, manifest, content_type=APPLY_PATCH)
+
+    def patch(self, path: str, change: Manifest) -> None:
+        """Merge a change into the object (RFC 7396). An object that is gone is no error."""
         try:
-            self._api.call("PATCH", path, body, content_type=MERGE_PATCH)
+            self._api.call("PATCH", path, change, content_type=MERGE_PATCH)
         except ApiError as error:
             if error.status != NOT_FOUND:
                 raise
+
+    def annotate(self, path: str, annotations: dict[str, str | None]) -> None:
+        """Set annotations on the object, or remove those given as None. An object that is gone is no error."""
+        self.patch(path, {"metadata": {"annotations": annotations}})
 
     def service_account_token(
         self, namespace: str, name: str, seconds: int, audience: str | None = None, bound: Manifest | None = None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 
+from embedded.node.names import VAULT_ADDRESS
 from embedded.paths import State
 from embedded.supervisor.acme import acme_directory
 from embedded.supervisor.layout import api_server_url, vault_url
@@ -12,8 +13,11 @@ from embedded.supervisor.ports import load_ports
 from embedded.supervisor.private_files import write_private
 
 
-def write_overlay(state: State, charts: Path, *, acme: bool = False) -> None:
-    """Write the overlay of a control plane that has its ports, with its ACME server when that runs."""
+def write_overlay(state: State, charts: Path, *, acme: bool = False, node: bool = False) -> None:
+    """Write the overlay of a control plane that has its ports, with its ACME server when that runs.
+
+    With a real node Vault has another address for the pods on it.
+    """
     pki, ports = Pki(state.pki), load_ports(state.ports)
     deployer = pki.pair(DEPLOYER)
     login = {
@@ -22,7 +26,7 @@ def write_overlay(state: State, charts: Path, *, acme: bool = False) -> None:
         "keyFile": str(deployer.key),
         "role": DEPLOYER,
     }
-    vault = {
+    vault: dict[str, object] = {
         "address": vault_url(ports),
         "caCertFile": str(pki.ca(VAULT)),
         "login": login,
@@ -30,6 +34,8 @@ def write_overlay(state: State, charts: Path, *, acme: bool = False) -> None:
         "kubernetesHost": api_server_url(ports),
         "auditDirectory": str(state.vault),
     }
+    if node:
+        vault["cidrs"] = [f"{VAULT_ADDRESS}/32"]
     places: dict[str, object] = {"vault": vault, "charts": str(charts)}
     if acme:
         places["acme"] = {"directory": acme_directory(ports), "caBundleFile": str(pki.ca(ACME))}

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from embedded.node.names import NODE, NODE_ADDRESS
 from embedded.supervisor.private_files import write_private
 
 _LIFETIME = timedelta(days=365)
@@ -23,6 +24,7 @@ _RENEW_BEFORE = timedelta(days=30)
 # A host whose clock runs a little behind still accepts what was just signed.
 _CLOCK_SKEW = timedelta(minutes=5)
 
+KUBELET, KUBELET_CLIENT, KUBE_PROXY, KUBE_ROUTER = "kubelet", "kubelet-client", "kube-proxy", "kube-router"
 CLUSTER, ETCD, VAULT, ACME = "cluster", "etcd", "vault", "acme"
 DEPLOYER = "platform-deployer"
 
@@ -66,6 +68,11 @@ LEAVES: tuple[Leaf, ...] = (
     Leaf("kube-controller-manager", CLUSTER, "system:kube-controller-manager", server_names=("localhost", "127.0.0.1")),
     Leaf("kube-scheduler", CLUSTER, "system:kube-scheduler", server_names=("localhost", "127.0.0.1")),
     Leaf("kwok", CLUSTER, "system:kwok"),
+    # The programs of the real node, and the API server as their client.
+    Leaf(KUBELET, CLUSTER, f"system:node:{NODE}", groups=("system:nodes",), server_names=(NODE, NODE_ADDRESS)),
+    Leaf(KUBELET_CLIENT, CLUSTER, "system:kubelet-client"),
+    Leaf(KUBE_PROXY, CLUSTER, "system:kube-proxy"),
+    Leaf(KUBE_ROUTER, CLUSTER, "system:kube-router"),
     Leaf("etcd", ETCD, "etcd", server_names=("localhost", "127.0.0.1")),
     Leaf("etcd-client", ETCD, "kube-apiserver"),
     Leaf("vault-server", VAULT, "vault", server_names=("localhost", "127.0.0.1"), client=False),

@@ -44,6 +44,7 @@ class Reporter:
     def failures(self, code: int) -> Iterator[None]:
         """Print the errors that the embedded stack expects as one message, and exit with ``code``."""
         from embedded.data_plane.errors import DataPlaneError
+        from embedded.node.errors import NodeError
         from embedded.pulumi_stack import StackError
         from embedded.supervisor.control_plane import ControlPlaneError
         from embedded.supervisor.https_api import ApiError
@@ -52,7 +53,10 @@ class Reporter:
 
         try:
             yield
-        except (StackError, ControlPlaneError, DataPlaneError, ToolchainError, ApiError, UnknownLogError) as error:
+        except (
+            *(StackError, ControlPlaneError, DataPlaneError, NodeError),
+            *(ToolchainError, ApiError, UnknownLogError),
+        ) as error:
             self.complain(str(error))
             sys.exit(code)
         except KeyboardInterrupt:
@@ -96,9 +100,23 @@ class Reporter:
                 process["message"],
             )
         self._console.print(table)
+        if node := status.get("node"):
+            self._pods_table(node)
         if status["message"]:
             self.say(status["message"])
         self.say(f"Kubernetes {status['api_server']}   Vault {status['vault']}")
+
+    def _pods_table(self, node: Status) -> None:
+        """Each pod, and whether it runs on the node or is simulated."""
+        table = Table("pod", "runs", "phase", "ready", box=None, pad_edge=False)
+        for pod in sorted(node["pods"], key=lambda pod: (not pod["runs"], pod["namespace"], pod["name"])):
+            where = f"on {node['name']}" if pod["runs"] else f"simulated ({pod['node']})" if pod["node"] else "waits"
+            table.add_row(f"{pod['namespace']}/{pod['name']}", where, pod["phase"], _text(pod["ready"]))
+        self._console.print()
+        self._console.print(table)
+        for reason in node["missing_images"]:
+            self.complain(reason)
+        self.say("")
 
     def summary(self, summary: Status | None) -> None:
         """What stands and what is enforced, as the stack's own output says it."""

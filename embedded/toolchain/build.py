@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Thread
 from typing import IO
 
+from embedded.toolchain.debian import headers_environment
 from embedded.toolchain.errors import ToolchainError
 from embedded.toolchain.gomodule import go_command, go_environment, module_dir
 from embedded.toolchain.keys import module_key, tool_key
@@ -73,6 +74,9 @@ def _build_copy(module: Module, tools: Sequence[Tool], workspace: Path) -> Path:
     for name in (module.name, *module.replaced):
         shutil.copytree(TOOLS_DIRECTORY / name, workspace / "source" / name)
     directory = workspace / "source" / module.name
+    if module.sums:
+        with (directory / "go.sum").open("a") as file:
+            file.write((directory / module.sums).read_text())
     _exchange(module, directory)
     for generated in (item for tool in tools for item in tool.generated):
         shutil.copyfile(module_dir(generated.module, module) / generated.path, directory / generated.target)
@@ -105,9 +109,18 @@ def _go_build(
 ) -> None:
     log = tools_root() / f"{module.name}.log"
     progress.module, progress.packages = module.name, 0
-    command = [go_command(), "build", "-v", *BUILD_FLAGS, f"-ldflags={module.ldflags}", "-o", f"{output}/"]
+    command = [
+        go_command(),
+        "build",
+        "-v",
+        *BUILD_FLAGS,
+        *module.flags,
+        f"-ldflags={module.ldflags}",
+        "-o",
+        f"{output}/",
+    ]
     # Go renames a linked binary into place only within one file system; across two it would copy, visibly half-way.
-    environment = {**go_environment(), "GOTMPDIR": str(output.parent)}
+    environment = {**go_environment(), **headers_environment(module.libraries), "GOTMPDIR": str(output.parent)}
     started = time.monotonic()
     finished: dict[str, float] = {}
     with log.open("w") as file:

@@ -22,14 +22,15 @@ def digest(*parts: str | bytes) -> str:
 def _lock_files(module: Module) -> list[Path]:
     """The files that pin versions. A replaced neighbour takes part with its requirements."""
     neighbours = [TOOLS_DIRECTORY / name / "go.mod" for name in module.replaced]
-    return [module.directory / "go.mod", module.directory / "go.sum", *neighbours]
+    added = [module.directory / module.sums] if module.sums else []
+    return [module.directory / "go.mod", module.directory / "go.sum", *neighbours, *added]
 
 
 @cache
 def module_key(module: Module) -> str:
     """Key of everything that the tools of a module share: pinned versions, flags and the version of Go."""
     pins = [file.read_bytes() for file in _lock_files(module)]
-    return digest(module.name, module.ldflags, " ".join(BUILD_FLAGS), go_version(module), *pins)
+    return digest(module.name, module.ldflags, " ".join((*BUILD_FLAGS, *module.flags)), go_version(module), *pins)
 
 
 def source_files(tool: Tool) -> list[Path]:

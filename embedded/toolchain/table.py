@@ -1,6 +1,6 @@
 """Every tool of the embedded stack: which pinned module it is built from, and how."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 TOOLS_DIRECTORY = Path(__file__).resolve().parent.parent / "tools"
@@ -13,6 +13,8 @@ _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
 _KUBERNETES_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _KYVERNO = "github.com/kyverno/kyverno/cmd"
 _EXTERNAL_SECRETS = "github.com/external-secrets/external-secrets"
+
+NODE_GROUP = "node"
 
 # What the API server calls itself, and what charts are told they are rendered for.
 KUBERNETES_VERSION = "v1.36.3"
@@ -42,13 +44,18 @@ class Module:
 
     ``replaced`` names the neighbours that its replace directives point at. ``variables`` are set by the linker; a tool
     that lacks one ignores it, so that all tools of a module link in one invocation. ``exchanged`` are files of other
-    modules, which it is built with copies of.
+    modules, which it is built with copies of. ``flags`` are further ones of ``go build``, ``libraries`` the Debian
+    packages with the C headers that it needs. ``sums`` names a file beside ``go.sum`` that completes it: tools that few
+    ask for are built with the versions, and from the compiled packages, of all others, whose key stays as it is.
     """
 
     name: str
     variables: tuple[tuple[str, str], ...] = ()
     replaced: tuple[str, ...] = ()
     exchanged: tuple[Exchanged, ...] = ()
+    flags: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    sums: str | None = None
 
     @property
     def directory(self) -> Path:
@@ -98,6 +105,12 @@ CLUSTER = Module(
     ),
     replaced=("cert-manager",),
 )
+CLUSTER_OF_NODE = replace(CLUSTER, sums="node.sum")
+# Without the shared library beside its headers runc holds libseccomp itself.
+CONTAINERS = Module("containers", flags=("-tags=seccomp",), libraries=("libseccomp-dev",))
+COREDNS = Module("coredns")
+IMAGES = Module("images")
+KUBE_ROUTER = Module("kube-router")
 ACTIONLINT = Module("actionlint")
 PEBBLE = Module("pebble")
 EXTERNAL_SECRETS = Module(
@@ -114,6 +127,21 @@ def _language_script(path: str) -> Tool:
     name = path.rsplit("/", maxsplit=1)[-1]
     return Tool(name, LANGUAGE_PYTHON, path, "pulumi", script=_PULUMI_SDK)
 
+
+def _container_tool(path: str) -> Tool:
+    return Tool(path.rsplit("/", maxsplit=1)[-1], CONTAINERS, path, NODE_GROUP)
+
+
+_CONTAINER_TOOLS = (
+    "github.com/containerd/containerd/v2/cmd/containerd",
+    "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+    "github.com/containerd/containerd/v2/cmd/ctr",
+    "github.com/containernetworking/plugins/plugins/ipam/host-local",
+    "github.com/containernetworking/plugins/plugins/main/loopback",
+    "github.com/containernetworking/plugins/plugins/main/ptp",
+    "github.com/containernetworking/plugins/plugins/meta/portmap",
+    "github.com/opencontainers/runc",
+)
 
 TOOLS: tuple[Tool, ...] = (
     Tool("kubectl-kyverno", CLUSTER, f"{_KYVERNO}/cli/kubectl-kyverno", "policy"),
@@ -136,8 +164,20 @@ TOOLS: tuple[Tool, ...] = (
     ),
     # The proxies of the data plane, which is there on request.
     Tool("pilot-agent", CLUSTER, "istio.io/istio/pilot/cmd/pilot-agent", "data-plane"),
-    # Only what the program is measured against: nothing of the stack needs it.
+    # What the program is measured against, and what a person uses on the node.
     Tool("kubectl", CLUSTER, "k8s.io/kubernetes/cmd/kubectl", "bench"),
+    # The real node, which is there on request.
+    Tool("kubelet", CLUSTER_OF_NODE, "k8s.io/kubernetes/cmd/kubelet", NODE_GROUP),
+    Tool("kube-proxy", CLUSTER_OF_NODE, "k8s.io/kubernetes/cmd/kube-proxy", NODE_GROUP),
+    Tool("istio-cni", CLUSTER_OF_NODE, "istio.io/istio/cni/cmd/istio-cni", NODE_GROUP),
+    Tool("install-cni", CLUSTER_OF_NODE, "istio.io/istio/cni/cmd/install-cni", NODE_GROUP),
+    *(_container_tool(path) for path in _CONTAINER_TOOLS),
+    Tool("coredns", COREDNS, "zero-trust/embedded/tools/coredns", NODE_GROUP, sources=("coredns/main.go",)),
+    *(
+        Tool(f"image-{name}", IMAGES, f"zero-trust/embedded/tools/images/{name}", NODE_GROUP, (f"images/{name}/*.go",))
+        for name in ("api", "pause")
+    ),
+    Tool("kube-router", KUBE_ROUTER, "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", NODE_GROUP),
     Tool("pulumi", PULUMI, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "pulumi"),
     Tool(
         "pulumi-resource-kubernetes",
@@ -188,12 +228,14 @@ TOOLS: tuple[Tool, ...] = (
 
 
 def select(names: list[str] | None) -> tuple[Tool, ...]:
-    """The tools of these names, in the table's order; all of them for ``None``. A group's name stands for its tools.
+    """The tools of these names, in the table's order. A group's name stands for its tools.
+
+    ``None`` means all but those of the node, which only a machine with root can run.
 
     Raises ``ValueError`` for a name that is neither.
     """
     if names is None:
-        return TOOLS
+        return tuple(tool for tool in TOOLS if tool.group != NODE_GROUP)
     known = {tool.name for tool in TOOLS} | {tool.group for tool in TOOLS}
     if unknown := sorted(set(names) - known):
         raise ValueError(f"unknown tool {unknown[0]!r}: want one of {', '.join(sorted(known))}")

@@ -13,6 +13,7 @@ from embedded.toolchain.official import find_official
 from embedded.toolchain.progress import Progress
 from embedded.toolchain.table import (
     CLUSTER,
+    CLUSTER_OF_NODE,
     EXTERNAL_SECRETS,
     LANGUAGE_PYTHON,
     PULUMI,
@@ -60,13 +61,33 @@ class TestTable:
             names = [tool.built_name for tool in TOOLS if tool.module == module and not tool.script]
             assert len(set(names)) == len(names)
 
-    @pytest.mark.parametrize("tool", [tool for tool in TOOLS if not tool.script], ids=lambda tool: tool.name)
+    @pytest.mark.parametrize(
+        "tool", [tool for tool in TOOLS if not tool.script and not tool.module.sums], ids=lambda tool: tool.name
+    )
     def test_every_compiled_tool_is_a_tool_of_its_module(self, tool: Tool):
         assert re.search(rf"^\s*(?:tool )?{re.escape(tool.package)}$", go_mod(tool.module), re.MULTILINE)
 
     def test_every_module_is_locked(self):
         for module in {tool.module for tool in TOOLS}:
             assert (module.directory / "go.sum").stat().st_size > 0
+
+    def test_what_few_ask_for_has_the_versions_of_all_others(self):
+        assert keys.module_key(CLUSTER_OF_NODE) != keys.module_key(CLUSTER)
+        assert CLUSTER_OF_NODE.directory == CLUSTER.directory
+        sums = (CLUSTER.directory / str(CLUSTER_OF_NODE.sums)).read_text().splitlines()
+        assert sums
+        assert not set(sums) & set((CLUSTER.directory / "go.sum").read_text().splitlines())
+
+    def test_the_copy_that_is_built_has_all_sums(self, tmp_path: Path):
+        kubelet = next(tool for tool in TOOLS if tool.name == "kubelet")
+        directory = build._build_copy(CLUSTER_OF_NODE, [kubelet], tmp_path)
+        sums = (directory / "go.sum").read_text()
+        assert sums.startswith((CLUSTER.directory / "go.sum").read_text())
+        assert sums.endswith((CLUSTER.directory / "node.sum").read_text())
+
+    def test_only_who_asks_for_the_node_builds_it(self):
+        assert "node" not in {tool.group for tool in select(None)}
+        assert {"kubelet", "containerd", "runc"} <= {tool.name for tool in select(["node"])}
 
     def test_linker_variables_say_the_pinned_versions(self):
         assert f"Version={pinned(PULUMI, 'github.com/pulumi/pulumi/sdk/v3')}" in PULUMI.ldflags
@@ -97,7 +118,6 @@ class TestTable:
     def test_select_takes_tools_and_groups_in_order(self):
         assert [tool.name for tool in select(["pulumi", "etcd"])][:2] == ["etcd", "pulumi"]
         assert {tool.name for tool in select(["policy"])} == {"kubectl-kyverno"}
-        assert select(None) == TOOLS
 
     def test_select_refuses_an_unknown_name(self):
         with pytest.raises(ValueError, match=r"unknown tool 'kubect'.*kubectl-kyverno"):

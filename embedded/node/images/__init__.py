@@ -1,0 +1,1 @@
+"""The images of the node, assembled from what is built or packaged: none is pulled."""

@@ -1,0 +1,110 @@
+"""What a person does with the cluster that has the node: kubectl, as the tutorial has it."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from embedded.toolchain import ensure
+from tests.e2e.plane import Plane
+
+_SECONDS = 120
+RESTRICTED = {
+    "readOnlyRootFilesystem": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running plane with the node."""
+
+    plane: Plane
+
+    @cached_property
+    def _kubectl(self) -> str:
+        return str(ensure(["kubectl"], progress=False) / "kubectl")
+
+    def kubectl(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """What kubectl prints, and its exit code."""
+        return subprocess.run(
+            [self._kubectl, f"--kubeconfig={self.plane.state / 'kubeconfig'}", *words],
+            input=stdin,
+            env={"PATH": os.defpath, "HOME": str(self.plane.state)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+
+    def apply(self, *manifests: dict[str, Any]) -> None:
+        """Create or change objects. Fails with what kubectl says."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+        done = self.kubectl("apply", "--filename=-", stdin=text)
+        assert done.returncode == 0, done.stdout
+
+    def ask(self, pod: str, what: str, where: str, namespace: str = "team") -> str:
+        """What the program `api` in a pod's container says of a place: `get` a URL, `dial` a port."""
+        return self.kubectl("exec", f"--namespace={namespace}", pod, "--", "/api", what, where).stdout
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self.plane.run("status", "--format", "json", check=False).stdout)
+
+    def ready(self, name: str, namespace: str = "team") -> bool:
+        """Whether a pod is Ready, as its kubelet says."""
+        pod = self.plane.core.read_namespaced_pod(name, namespace)
+        conditions = {condition.type: condition.status for condition in pod.status.conditions or []}
+        return conditions.get("Ready") == "True"
+
+    def address(self, name: str, namespace: str = "team") -> str:
+        return self.plane.core.read_namespaced_pod(name, namespace).status.pod_ip
+
+
+def server(name: str, image: str = "registry.example.org/team/api:v1") -> dict[str, Any]:
+    """A pod that serves HTTP, as hardened as one of a service, with the kubelet's own probe."""
+    container = {
+        "name": name,
+        "image": image,
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
+        "securityContext": RESTRICTED,
+    }
+    spec = {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "team", "labels": {"app": name}},
+        "spec": spec,
+    }
+
+
+def default_deny() -> dict[str, Any]:
+    """The policy that refuses each connection of each pod of the namespace."""
+    return _policy("default-deny", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+
+
+def edge(caller: str, callee: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The policies of both ends that let one pod connect to another."""
+    outward = {"to": [{"podSelector": {"matchLabels": {"app": callee}}}], "ports": [{"port": 8080}]}
+    inward = {"from": [{"podSelector": {"matchLabels": {"app": caller}}}], "ports": [{"port": 8080}]}
+    return (
+        _policy(f"{caller}-out", {"podSelector": {"matchLabels": {"app": caller}}, "egress": [outward]}, "Egress"),
+        _policy(f"{callee}-in", {"podSelector": {"matchLabels": {"app": callee}}, "ingress": [inward]}, "Ingress"),
+    )
+
+
+def _policy(name: str, spec: dict[str, Any], kind: str = "") -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "team"},
+        "spec": spec | ({"policyTypes": [kind]} if kind else {}),
+    }

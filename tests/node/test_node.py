@@ -1,0 +1,185 @@
+"""A real node beside the simulated ones: pods run, packets are sent, and nothing of it stays on the machine."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from embedded.node.names import NODE
+from tests.e2e.plane import Plane
+from tests.e2e.waiting import eventually
+from tests.node.cluster import Cluster, default_deny, edge, server
+from tests.node.machine import Machine, processes_of
+
+pytestmark = pytest.mark.node
+
+UNKNOWN = "registry.example.org/team/unheard-of:v1"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The cluster, and the machine as it was before."""
+
+    cluster: Cluster
+    before: Machine
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
+    plane = Plane(tmp_path_factory.mktemp("plane") / "embedded")
+    before = Machine.now()
+    plane.run("up", "--no-stack", "--node", timeout=3600)
+    try:
+        yield Begun(Cluster(plane), before)
+    finally:
+        plane.run("down", check=False)
+
+
+@pytest.fixture(scope="module")
+def cluster(begun: Begun) -> Cluster:
+    """With two servers on the node."""
+    made = begun.cluster
+    made.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}}, server("one"), server("two"))
+    eventually(lambda: made.ready("one") and made.ready("two"), "both pods are Ready by their probes")
+    return made
+
+
+class TestNode:
+    def test_its_pods_run_and_the_others_are_simulated(self, cluster: Cluster):
+        cluster.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "elsewhere", "namespace": "kube-system"},
+                "spec": {"containers": [{"name": "any", "image": "registry.example.org/any:v1"}]},
+            }
+        )
+        eventually(lambda: cluster.ready("elsewhere", "kube-system"), "KWOK says Ready")
+        said = {"one": True, "two": True, "elsewhere": False}
+        eventually(lambda: _ready_pods(cluster).items() >= said.items(), "the status says where each pod runs")
+        shown = cluster.plane.run("status", check=False).stdout
+        assert f"on {NODE}" in next(line for line in shown.splitlines() if line.startswith("team/one "))
+        assert "simulated" in next(line for line in shown.splitlines() if line.startswith("kube-system/elsewhere "))
+
+    def test_kubectl_reaches_into_them(self, cluster: Cluster):
+        assert cluster.ask("one", "get", "http://127.0.0.1:8080/healthz") == "200\nok\n"
+        # Nothing was logged, and no error came instead.
+        assert cluster.kubectl("logs", "--namespace=team", "one").returncode == 0
+
+    def test_the_file_system_and_the_user_are_those_of_the_security_context(self, cluster: Cluster):
+        init = psutil.Process(_first_process(cluster))
+        [*servers] = (child for child in init.children(recursive=True) if child.name() == "api")
+        assert {child.uids().real for child in servers} == {1000}
+        for child in servers:
+            mounts = (line.split(" ") for line in Path(f"/proc/{child.pid}/mountinfo").read_text().splitlines())
+            [root] = (mount for mount in mounts if mount[4] == "/")
+            assert root[5].split(",")[0] == "ro"
+
+    def test_names_are_resolved_in_the_cluster_and_not_outside(self, cluster: Cluster):
+        service = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "two", "namespace": "team"},
+            "spec": {"selector": {"app": "two"}, "ports": [{"port": 80, "targetPort": 8080}]},
+        }
+        cluster.apply(service)
+        eventually(lambda: cluster.ask("one", "get", "http://two.team/healthz") == "200\nok\n", "the Service answers")
+        assert "no such host" in cluster.ask("one", "get", "http://example.org/")
+
+    def test_an_image_that_is_missing_is_named_with_what_to_do(self, cluster: Cluster):
+        cluster.apply(server("unheard-of", UNKNOWN))
+        message = f"no image {UNKNOWN}: add a row for it in embedded/node/images/table.py"
+        eventually(lambda: message in cluster.status()["node"]["missing_images"], "it is named")
+        assert "error: " + message in cluster.plane.run("status", check=False).stdout
+        cluster.kubectl("delete", "pod", "--namespace=team", "unheard-of")
+
+
+class TestNetwork:
+    def test_policies_decide_which_packets_arrive(self, cluster: Cluster):
+        there, back = f"http://{cluster.address('two')}:8080/healthz", f"http://{cluster.address('one')}:8080/healthz"
+        assert cluster.ask("one", "get", there).startswith("200")
+        cluster.apply(default_deny())
+        eventually(lambda: "refused" in cluster.ask("one", "get", there), "default-deny refuses")
+        cluster.apply(*edge("one", "two"))
+        eventually(lambda: cluster.ask("one", "get", there).startswith("200"), "the declared edge is open")
+        assert "refused" in cluster.ask("two", "get", back)
+        # The kubelet's probes come from the node, and reach what policies refuse to everybody else.
+        assert cluster.ready("one")
+        cluster.kubectl("delete", "networkpolicy", "--namespace=team", "--all")
+        eventually(lambda: cluster.ask("two", "get", back).startswith("200"), "without policies everything is open")
+
+    def test_no_way_leads_to_the_machines_own_networks(self, cluster: Cluster):
+        with listening() as port:
+            addresses = {
+                address.address
+                for device in psutil.net_if_addrs().values()
+                for address in device
+                if address.family == socket.AF_INET and not address.address.startswith("127.")
+            }
+            assert addresses
+            for address in addresses:
+                with socket.create_connection((address, port), timeout=5):
+                    pass
+                assert "open" not in cluster.ask("one", "dial", f"{address}:{port}")
+
+    def test_the_api_server_asks_a_pod_for_its_token(self, cluster: Cluster):
+        said = cluster.ask("one", "get", "https://kubernetes.default.svc/version")
+        # It was reached: the container has no certificate of its authority, and no token.
+        assert "certificate signed by unknown authority" in said
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port that answers on every address of the machine."""
+    with socket.create_server(("", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    listener.accept()[0].close()
+                except OSError:
+                    return
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _ready_pods(cluster: Cluster) -> dict[str, bool]:
+    """Whether each Ready pod runs, by its name."""
+    return {pod["name"]: pod["runs"] for pod in cluster.status()["node"]["pods"] if pod["ready"]}
+
+
+def _first_process(cluster: Cluster) -> int:
+    [node] = [process for process in cluster.status()["processes"] if process["name"] == "node"]
+    return node["pid"]
+
+
+class TestNothingStays:
+    """The last of the module: it ends the plane, by each way that there is."""
+
+    def test_a_crash_of_the_node_begins_a_new_one_with_the_same_pods(self, cluster: Cluster):
+        former = _first_process(cluster)
+        os.kill(former, signal.SIGKILL)
+        eventually(lambda: _first_process(cluster) not in {former, None}, "a new node begins")
+        eventually(lambda: cluster.ask("one", "get", "http://127.0.0.1:8080/healthz") == "200\nok\n", "its pods run")
+
+    def test_after_down_the_machine_is_as_before(self, cluster: Cluster, begun: Begun):
+        cluster.plane.run("down")
+        assert processes_of(cluster.plane.state) == []
+        assert begun.before.differs(Machine.now()) == {}
+
+    def test_after_a_kill_the_machine_is_as_before(self, cluster: Cluster, begun: Begun):
+        cluster.plane.run("up", "--no-stack", "--node")
+        eventually(lambda: cluster.ask("one", "get", "http://127.0.0.1:8080/healthz") == "200\nok\n", "its pods run")
+        assert begun.before.differs(Machine.now()).keys() == {"groups"}
+        os.kill(int((cluster.plane.state / "run" / "supervisor.pid").read_text()), signal.SIGKILL)
+        eventually(lambda: processes_of(cluster.plane.state) == [], "every process ends", timeout=60)
+        assert begun.before.differs(Machine.now()) == {}
