@@ -177,7 +177,7 @@ def _type(field: Schema) -> str:
         name = field["$ref"].rsplit("/", 1)[-1]
         return f"[{name}](#{name.lower()})"
     if "enum" in field:
-        return ", ".join(f"`{value}`" for value in field["enum"])
+        return ", ".join(f"`{value if isinstance(value, str) else json.dumps(value)}`" for value in field["enum"])
     if "const" in field:
         return f"`{field['const']}`"
     if variants := field.get("anyOf", field.get("oneOf")):

@@ -107,8 +107,9 @@ def problems_of(
         elif kind == "missing":
             shown = ""
         elif expected := context.get("expected"):
-            # Texts have quotes there, and numbers do not.
-            legal = tuple(word.strip("'") for word in re.findall(r"'[^']*'|-?\d+", str(expected)))
+            # Texts have quotes there, and numbers do not; true and false are as Python writes them.
+            words = re.findall(r"'[^']*'|-?\d+|True|False", str(expected))
+            legal = tuple(word.lower() if word in ("True", "False") else word.strip("'") for word in words)
         where, line = place_of(loc) if place_of else (file, line_of(loc))
         problems.append(Problem(where, prefix + dotted(loc), message, shown, legal, line))
     return problems

@@ -27,7 +27,7 @@ from components.service.file.jobs import job_name
 from components.service.file.storage import claim_name
 from components.service.manifests import network_policy, route, vault, workload
 from components.service.manifests.authorization import authorization_policy
-from components.service.manifests.database import creation_statements, revocation_statements
+from components.service.manifests.database import creation_statements, database_roles, revocation_statements
 from components.service.manifests.exceptions import exception_manifest
 from components.service.manifests.external_secrets import RULE as COPIES_RULE
 from components.service.manifests.external_secrets import copies_exception
@@ -74,7 +74,7 @@ class SecureService(pulumi.ComponentResource):
       volume; an autoscaler, a ConfigMap and shared claims if declared
     - for secrets a Vault policy and role, the first values, and the injector's annotations; with External Secrets a
       SecretStore and ExternalSecrets instead of the annotations; without Vault an annotated Kubernetes Secret
-    - for a database the Vault role that creates its users
+    - for each database the Vault role that creates its users, and that of the owner if a job is one
     - for calls a NetworkPolicy and an AuthorizationPolicy
     - for the mesh a Sidecar, and what outside hosts, users' tokens and plaintext ports need
     - for a public host a route; for rights on the Kubernetes API a Role in its namespace
@@ -171,24 +171,25 @@ class SecureService(pulumi.ComponentResource):
         ]
         of_others = [resource for owner in self._owners for resource in owner.kept]
         in_vault = [*vault_role(self._name, args, self._in_vault), *self.kept, *of_others]
-        return [*in_vault, *copied_secrets(self._name, args, self._child, in_vault), *self._database()]
+        return [*in_vault, *copied_secrets(self._name, args, self._child, in_vault), *self._databases()]
 
-    def _database(self) -> list[pulumi.Resource]:
-        args, database = self._args, self._args.database
-        if not database.connection:
-            return []
-        role = SecretBackendRole(
-            self._name,
-            backend=args.platform.vault.database_mount,
-            name=args.key,
-            db_name=database.connection,
-            creation_statements=creation_statements(database),
-            revocation_statements=revocation_statements(),
-            default_ttl=database.ttl,
-            max_ttl=database.max_ttl,
-            opts=self._in_vault,
-        )
-        return [role]
+    def _databases(self) -> list[pulumi.Resource]:
+        """The roles of the service's users in databases, and those of the owners that its jobs are."""
+        args, roles = self._args, list[pulumi.Resource]()
+        for database in database_roles(args):
+            role = SecretBackendRole(
+                f"{self._name}{database.role(args.key).removeprefix(args.key)}",
+                backend=args.platform.vault.database_mount,
+                name=database.role(args.key),
+                db_name=database.connection,
+                creation_statements=creation_statements(database),
+                revocation_statements=revocation_statements(database),
+                default_ttl=database.ttl,
+                max_ttl=database.max_ttl,
+                opts=self._in_vault,
+            )
+            roles.append(role)
+        return roles
 
     def _first_values(self, secret: SecretArgs) -> pulumi.Output[Mapping[str, str]]:
         generated = {

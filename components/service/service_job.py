@@ -57,7 +57,9 @@ class ServiceJob(pulumi.ComponentResource):
         ]
         if uses_vault(workload):
             in_vault = pulumi.ResourceOptions(deleted_with=deleted_with)
-            role = vault_role(name, workload, pulumi.ResourceOptions.merge(child, in_vault))
+            # The agent has ended before the job begins, so nobody renews its login.
+            lasting = job.timeout if workload.databases else 0
+            role = vault_role(name, workload, pulumi.ResourceOptions.merge(child, in_vault), lasting)
             controls += [*role, *copied_secrets(name, workload, child, role)]
         if args.platform.network_policies:
             spec = network_policy_spec(workload)

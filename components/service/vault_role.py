@@ -9,8 +9,13 @@ from components.service.args.service import SecureServiceArgs
 from components.service.manifests.vault import TOKEN_MAX_TTL_SECONDS, TOKEN_TTL_SECONDS, vault_policy
 
 
-def vault_role(name: str, args: SecureServiceArgs, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    """A policy for the paths of the workload's secrets, and a role for its service account only."""
+def vault_role(
+    name: str, args: SecureServiceArgs, opts: pulumi.ResourceOptions, lasting: int = 0
+) -> list[pulumi.Resource]:
+    """A policy for the paths of the workload's secrets, and a role for its service account only.
+
+    A login lasts for at least `lasting` seconds, since the users in databases that come of it end with it.
+    """
     policy = Policy(name, name=args.key, policy=vault_policy(args), opts=opts)
     role = AuthBackendRole(
         name,
@@ -20,7 +25,7 @@ def vault_role(name: str, args: SecureServiceArgs, opts: pulumi.ResourceOptions)
         bound_service_account_namespaces=[args.namespace],
         audience=TOKEN_AUDIENCE,
         token_policies=[args.key],
-        token_ttl=TOKEN_TTL_SECONDS,
+        token_ttl=max(TOKEN_TTL_SECONDS, min(lasting, TOKEN_MAX_TTL_SECONDS)),
         token_max_ttl=TOKEN_MAX_TTL_SECONDS,
         opts=opts,
     )

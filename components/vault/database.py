@@ -5,6 +5,7 @@ https://developer.hashicorp.com/vault/docs/secrets/databases/postgresql
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from pulumi_vault.generic import Endpoint
 from components.schema.problem import FieldError
 
 _PLUGIN = "postgresql-database-plugin"
+# The service's users, those in another of its databases, and an owner's.
+_OF_ONE_SERVICE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+(\.[a-z0-9-]+(\.owner)?)?")
 _DAY_SECONDS = 86400
 # No display name of a login: the user name is part of SQL statements, and a display name may contain anything.
 _USERNAME = '{{ printf "v-%s-%s-%s" (.RoleName | truncate 24) (random 20) (unix_time) }}'
@@ -46,8 +49,9 @@ class DatabaseConnectionArgs:
     password_version: int = 1
 
     def __post_init__(self) -> None:
-        if broad := sorted(role for role in self.roles if "*" in role or role.count(".") != 1):
-            raise FieldError("roles", "it would let more than one service in: write namespace.name", broad[0])
+        if broad := sorted(role for role in self.roles if not _OF_ONE_SERVICE.fullmatch(role)):
+            message = "it would let more than one service in: write namespace.name, and what follows for one database"
+            raise FieldError("roles", message, broad[0])
 
 
 def connection_url(args: DatabaseConnectionArgs) -> str:

@@ -5,7 +5,6 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,98 +12,33 @@ import hvac
 import hvac.exceptions
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from tests.e2e.database_shop import (
+    ADMIN,
+    CREDS,
+    DATABASE,
+    FIRST,
+    OWN,
+    OWNER,
+    OWNERS,
+    PREPARED,
+    SCHEMA,
+    STACK,
+    WANTED,
+    Shop,
+    User,
+    write_stack,
+)
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.postgres import DENIED, REFUSED, Postgres
 from tests.e2e.vault_agent import Agent, running_agent
 from tests.e2e.waiting import eventually
+from zt.cli import app
 
 pytestmark = pytest.mark.e2e
 
-STACK = "production"
-ADMIN, FIRST, DATABASE = "vault", "bootstrap-password", "shop"
-CREDS = "database/creds/shop.api"
 TTL_SECONDS = 20
-PREPARED = (
-    f"CREATE ROLE {ADMIN} WITH LOGIN CREATEROLE PASSWORD '{FIRST}'",
-    f"CREATE DATABASE {DATABASE}",
-)
-SCHEMA = (
-    "CREATE SCHEMA orders",
-    "CREATE TABLE orders.items (id serial, name text)",
-    "CREATE TABLE orders.prices (cents int)",
-    "CREATE SCHEMA billing",
-    "CREATE TABLE billing.cards (number text)",
-    f"GRANT USAGE ON SCHEMA orders TO {ADMIN} WITH GRANT OPTION",
-    f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA orders TO {ADMIN} WITH GRANT OPTION",
-    f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA orders TO {ADMIN} WITH GRANT OPTION",
-)
-
-
-@dataclass(frozen=True)
-class User:
-    """What Vault hands out."""
-
-    name: str
-    password: str
-    lease: str
-    seconds: int
-
-
-@dataclass(frozen=True)
-class Shop:
-    """The stack, its services and its database."""
-
-    plane: Plane
-    postgres: Postgres
-
-    def api(self) -> hvac.Client:
-        return self.plane.vault_as_service("shop", "api", "shop.api")
-
-    def user(self, vault: hvac.Client | None = None) -> User:
-        found: Any = (vault or self.api()).read(CREDS)
-        data = found["data"]
-        return User(data["username"], data["password"], found["lease_id"], found["lease_duration"])
-
-    def psql(self, user: User, *statements: str) -> str:
-        return self.postgres.psql(*statements, user=user.name, password=user.password, database=DATABASE)
-
-
-def write_stack(checkout: Path, port: int, password_file: Path, database: dict[str, Any]) -> None:
-    """The production stack with a database, and the service `api` with users in it in place of a fixed password."""
-    path = checkout / f"Pulumi.{STACK}.yaml"
-    stack = yaml.safe_load(path.read_text())
-    stack["config"]["zero-trust:databases"] = {
-        "shop": {
-            "host": "127.0.0.1",
-            "port": port,
-            "database": DATABASE,
-            "adminUser": ADMIN,
-            "adminPasswordFile": str(password_file),
-            "tls": False,
-        }
-    }
-    stack["config"]["zero-trust:vault"]["secrets"] = {"refresh": "1s"}
-    path.write_text(yaml.safe_dump(stack))
-    # Its database makes its users, so that it shares no password with it, nor reads one of redis.
-    for name, secret, key in (("postgres", "api", None), ("redis", "auth", "readers")):
-        other = checkout / "services" / f"{name}.yaml"
-        kept = yaml.safe_load(other.read_text())
-        (kept["secrets"][secret] if key else kept["secrets"]).pop(key or secret, None)
-        other.write_text(yaml.safe_dump(kept))
-    service = checkout / "services" / "api.yaml"
-    api = yaml.safe_load(service.read_text())
-    api.pop("secrets", None)
-    api["database"] = database
-    service.write_text(yaml.safe_dump(api))
-
-
-WANTED = {
-    "connection": "shop",
-    "grants": [
-        {"schema": "orders", "privileges": ["SELECT", "INSERT"], "tables": "all", "sequences": "all"},
-    ],
-}
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +106,66 @@ class TestUsers:
         found = shop.postgres.psql("SELECT rolname, rolpassword FROM pg_authid").splitlines()
         (stored,) = [line for line in found if line.startswith(f"{user.name}|")]
         assert "|SCRAM-SHA-256$" in stored
+
+
+class TestTheOwner:
+    """A migration, and the service that uses what it makes."""
+
+    @pytest.fixture(scope="class")
+    def before(self, shop: Shop) -> User:
+        """A user of the service that was there before the migration ran."""
+        return shop.user(path=OWN)
+
+    @pytest.fixture(scope="class")
+    def migrated(self, shop: Shop, before: User) -> Shop:
+        assert DENIED in shop.psql(before, "CREATE TABLE stock.boxes (id int)")
+        vault = shop.migration()
+        user = shop.user(vault, OWNERS)
+        assert user.seconds == 600
+        made = "CREATE TABLE stock.boxes (id serial, name text)"
+        assert shop.psql(user, made, "ALTER TABLE stock.boxes ADD size int", "SELECT current_user").endswith(OWNER)
+        # As itself, which a client may choose to be.
+        assert "ERROR" not in shop.psql(user, "SET ROLE none", "CREATE TABLE stock.lids (id int)")
+        vault.auth.token.revoke_self()
+        eventually(lambda: user.name not in shop.postgres.roles(), "the user of the migration is gone")
+        return shop
+
+    def test_what_it_makes_outlives_it_and_is_the_owners(self, migrated: Shop) -> None:
+        tables = "SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'stock' ORDER BY 1"
+        assert migrated.postgres.psql(tables, database=DATABASE).splitlines() == [f"boxes|{OWNER}", f"lids|{OWNER}"]
+        assert "not permitted to log in" in migrated.postgres.psql("SELECT 1", user=OWNER, database=DATABASE)
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_the_services_users_use_it_and_do_not_change_it(self, migrated: Shop, before: User, when: str) -> None:
+        user = before if when == "before" else migrated.user(path=OWN)
+        assert "ERROR" not in migrated.psql(user, "INSERT INTO stock.boxes (name) VALUES ('full')")
+        assert "full" in migrated.psql(user, "SELECT name FROM stock.boxes")
+        for statement in ("ALTER TABLE stock.boxes ADD x int", "DROP TABLE stock.boxes"):
+            assert "must be owner" in migrated.psql(user, statement)
+        for statement in ("DELETE FROM stock.boxes", "CREATE TABLE stock.more (id int)", f'SET ROLE "{OWNER}"'):
+            assert DENIED in migrated.psql(user, statement)
+
+    def test_it_reaches_no_other_schema(self, shop: Shop) -> None:
+        user = shop.user(shop.migration(), OWNERS)
+        for statement in ("SELECT * FROM orders.items", "CREATE TABLE public.more (id int)", "CREATE SCHEMA more"):
+            assert DENIED in shop.psql(user, statement)
+
+    def test_the_services_identity_gets_no_user_of_the_owner(self, shop: Shop) -> None:
+        with pytest.raises(hvac.exceptions.Forbidden):
+            shop.api().read(OWNERS)
+        with pytest.raises(hvac.exceptions.Forbidden):
+            shop.plane.vault_as_service("shop", "api", "shop.api-migrate")
+        for path in (CREDS, OWN):
+            with pytest.raises(hvac.exceptions.Forbidden):
+                shop.migration().read(path)
+
+    def test_the_attack_on_the_owner_is_refused(self, shop: Shop) -> None:
+        arguments = ["attack", "--stack", STACK, "--embedded", "--format", "json", "--only", "vault-owner"]
+        where = ["--service", "shop/api", "--project", str(shop.plane.checkout)]
+        environment = {"ZERO_TRUST_EMBEDDED_DIR": str(shop.plane.state)}
+        done = CliRunner(env=environment).invoke(app, [*arguments, *where], catch_exceptions=False)
+        (attempt,) = json.loads(done.stdout)["attempts"]
+        assert (done.exit_code, attempt["result"]) == (0, "blocked"), attempt
 
 
 class TestTheEnd:
@@ -247,7 +241,7 @@ class TestAccess:
 
     def test_no_other_role_may_use_the_connection(self, shop: Shop) -> None:
         found: Any = shop.plane.vault_as_deployer().read("database/config/shop")
-        assert found["data"]["allowed_roles"] == ["shop.api"]
+        assert found["data"]["allowed_roles"] == ["shop.api", "shop.api.stock", "shop.api.stock.owner"]
 
     def test_the_agent_is_told_to_write_the_credentials(self, shop: Shop) -> None:
         notes = shop.plane.apps.read_namespaced_deployment("api", "shop").spec.template.metadata.annotations
@@ -303,10 +297,11 @@ class TestAgent:
         assert set(found) == {"DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS"}
         assert shop.postgres.logs_in(found, DATABASE)
 
-    def test_only_the_applications_user_reads_it(self, api: Agent) -> None:
+    def test_only_the_applications_user_reads_it(self, shop: Shop, api: Agent) -> None:
         api.fields("database")
         assert stat.S_IMODE(api.file("database").stat().st_mode) == 0o400
-        assert [path.name for path in api.file("").iterdir()] == ["database"]
+        assert sorted(path.name for path in api.file("").iterdir()) == ["database", "stock"]
+        assert shop.postgres.logs_in(api.fields("stock"), DATABASE)
 
     def test_a_rotated_secret_is_in_its_file_without_a_restart(self, shop: Shop, tmp_path: Path) -> None:
         deployer = shop.plane.vault_as_deployer()
@@ -324,4 +319,5 @@ class TestZDestroy:
         user = shop.user()
         assert user.name in shop.postgres.roles()
         shop.plane.run("destroy", "--stack", STACK)
-        assert shop.postgres.roles() == {"postgres", ADMIN}
+        # What the owner has is data, which outlives the stack.
+        assert shop.postgres.roles() == {"postgres", ADMIN, OWNER}

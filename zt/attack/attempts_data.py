@@ -107,7 +107,7 @@ def _alive(vault: Vault, token: str) -> bool:
 
 def _database(session: Session) -> Evidence:
     spec = session.service
-    if spec.database is None:
+    if not spec.all_databases:
         return not_measured(f"rows of a database: {key(spec)} has no database user of its own on this stack")
     return not_measured("rows of a database: what the service may read, its attacker reads; the grants are its file's")
 

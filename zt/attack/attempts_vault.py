@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from components.kube.names import TOKEN_AUDIENCE
+from components.service.args.database import role_name
+from components.service.file.database import OWNER
+from components.service.file.jobs import job_name
 from components.service.file.sharing import shared_by
 from components.service.manifests.vault import TOKEN_MAX_TTL_SECONDS
 from zt.attack.attempt import Attempt
@@ -39,15 +42,23 @@ def declared_paths(session: Session) -> list[str]:
         f"{declared.kv_mount}/data/{shared[name]}" if name in shared else f"{declared.kv_mount}/data/{spec.ref}/{name}"
         for name in sorted(spec.secrets)
     ]
-    return [*paths, f"{declared.database_mount}/creds/{key(spec)}"] if spec.database else paths
+    roles = [role_name(key(spec), name, as_owner=False) for name in spec.all_databases]
+    return [*paths, *(f"{declared.database_mount}/creds/{role}" for role in roles)]
+
+
+def owner_paths(session: Session) -> list[str]:
+    """The paths with users that own what the service keeps in databases. They are for its jobs alone."""
+    declared, spec = session.declared, session.service
+    roles = [role_name(key(spec), name, as_owner=True) for name in spec.all_databases if spec.has_owner(name)]
+    return [f"{declared.database_mount}/creds/{role}" for role in roles]
 
 
 def foreign_paths(session: Session) -> list[str]:
-    """The paths of every other service, and two that belong to no service."""
+    """The paths of every other service, those of owners, and two that belong to no service."""
     mine = session.service.namespace
-    others = [
-        path for other in session.declared.others for path in declared_paths(_as(session, other.namespace, other.name))
-    ]
+    each = [_as(session, other.namespace, other.name) for other in session.declared.others]
+    others = [path for other in each for path in (*declared_paths(other), *owner_paths(other))]
+    others += owner_paths(session)
     # What another service shares with this one is its own as well.
     mine_too = {*declared_paths(session)}
     others = [path for path in dict.fromkeys(others) if path not in mine_too]
@@ -121,6 +132,16 @@ def _other_role(session: Session, vault: Vault) -> Evidence:
     jwt = session.token(session.service.namespace, session.service.name, TOKEN_AUDIENCE)
     tries = [_login(session, vault, key(other), jwt) for other in session.declared.others]
     return together(tries, "the stack has no other service")
+
+
+def _owner(session: Session, vault: Vault) -> Evidence:
+    spec = session.service
+    jobs = [name for name, job in spec.jobs.items() if OWNER in job.accesses.values()]
+    if not jobs:
+        return not_measured("no job of the service owns anything in a database")
+    jwt = session.token(spec.namespace, spec.name, TOKEN_AUDIENCE)
+    tries = [_login(session, vault, f"{spec.namespace}.{job_name(spec.name, job)}", jwt) for job in jobs]
+    return together([*tries, *_denied(session, vault, owner_paths(session))], _NO_VAULT)
 
 
 def capabilities(session: Session, vault: Vault, paths: list[str]) -> VaultAnswer:
@@ -242,6 +263,12 @@ ATTEMPTS = (
         "Read the secrets of other services with the token of {service}.",
         _POLICY,
         _other_secrets,
+    ),
+    _attempt(
+        "vault-owner",
+        "Have a user that owns tables of {service}: log in as its migration, and ask for one with its own token.",
+        Control("vault", "ServiceJob: a Vault role and policy of its own"),
+        _owner,
     ),
     _attempt("vault-list", "List the secrets of the stack, of the namespace and of {service}.", _POLICY, _list),
     _attempt("vault-write", "Write to the service's own secrets.", _POLICY, _write),

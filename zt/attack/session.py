@@ -169,7 +169,7 @@ class Session:
 
         Raises `UntriedError` for a service that has nothing in Vault, and `StackError` when Vault refuses the login.
         """
-        if not (self.service.secrets or self.service.database):
+        if not (self.service.secrets or self.service.all_databases):
             raise UntriedError(f"{key(self.service)} has nothing in Vault, and so no role there")
         jwt = self.token(self.service.namespace, self.service.name, TOKEN_AUDIENCE)
         answer = vault.login(self.declared.auth_path, key(self.service), jwt)

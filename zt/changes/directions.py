@@ -88,6 +88,7 @@ GRANTS: Mapping[str, Gain] = MappingProxyType(
         "public": Gain(Class.WEAKER, "everybody on the internet can send requests to it"),
         "vault-access": Gain(Class.WEAKER, "whoever takes over the service has what it can access"),
         "database-right": Gain(Class.WEAKER, "whoever takes over the service has its rights in the database"),
+        "database-owner": Gain(Class.WEAKER, "whoever takes over the job can drop what the service keeps there"),
         "audit-device": Gain(
             Class.STRONGER, "Vault answers nothing that it could not log, and a second log proves the first"
         ),
@@ -379,7 +380,9 @@ def direction_of(setting: Setting) -> Direction:
         case PlatformSetting():
             return PLATFORM.get(setting.name, replace(UNLISTED, label=setting.name))
         case ServiceSetting():
-            return SERVICE.get(setting.name, replace(UNLISTED, label=setting.name))
+            name, _, which = setting.name.partition(":")
+            found = SERVICE.get(name, replace(UNLISTED, label=name))
+            return replace(found, label=f"{found.label} {which}") if which else found
         case DatabaseSetting():
             return DATABASE.get(setting.name, replace(UNLISTED, label=setting.name))
         case RuleParameter():

@@ -11,6 +11,7 @@ from zt.facts.model import (
     AuditDevice,
     ClearText,
     Consent,
+    DatabaseOwner,
     DatabaseRight,
     DatabaseSetting,
     Egress,
@@ -57,6 +58,7 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
         "public": "gateway",
         "vault-access": "vault",
         "database-right": "database",
+        "database-owner": "database",
         "database-setting": "database",
         "audit-device": "vault",
         "api-right": "kubernetes-api",
@@ -102,7 +104,7 @@ _ACTIONS: Mapping[str | None, str] = MappingProxyType(
 
 def layer_of(fact: Fact) -> str:
     """The layer of the platform that a fact belongs to."""
-    layer = _SETTING_LAYERS.get(fact.name) if isinstance(fact, ServiceSetting) else None
+    layer = _SETTING_LAYERS.get(fact.name.partition(":")[0]) if isinstance(fact, ServiceSetting) else None
     return layer or _LAYERS[fact.kind]
 
 
@@ -149,10 +151,8 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
             return f"port {grant.port} of {say(grant.service)} is {now} public at {grant.host}{path}"
         case VaultAccess():
             return f"{say(grant.service)} can {now} {grant.capability} {grant.path}"
-        case DatabaseRight():
-            return (
-                f"{say(grant.service)} may {now} {grant.privilege} on {_relation(grant)} of database {grant.database}"
-            )
+        case DatabaseRight() | DatabaseOwner():
+            return f"{say(grant.service)} may {now} {_in_database(grant)}"
         case ApiRight():
             namespace = grant.service.partition("/")[0]
             return f"{say(grant.service)} may {now} {grant.verb} {grant.resource} of the Kubernetes API in {namespace}"
@@ -224,6 +224,12 @@ def _place(grant: Reach | Egress, say: Say) -> str:
     # A policy without a port opens all ports.
     port = f":{grant.port}" if grant.port else ", every port"
     return f"{target}{port}" + ("" if grant.protocol == "TCP" else f" ({grant.protocol})")
+
+
+def _in_database(grant: DatabaseRight | DatabaseOwner) -> str:
+    if isinstance(grant, DatabaseOwner):
+        return f"create, change and drop what is in schema {grant.schema} of database {grant.database}, as its owner"
+    return f"{grant.privilege} on {_relation(grant)} of database {grant.database}"
 
 
 def _relation(grant: DatabaseRight) -> str:

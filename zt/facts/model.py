@@ -97,6 +97,16 @@ class DatabaseRight:
 
 
 @dataclass(frozen=True)
+class DatabaseOwner:
+    """A schema that a job's users own: they create, change and drop what is in it."""
+
+    service: str
+    database: str
+    schema: str
+    kind: Literal["database-owner"] = "database-owner"
+
+
+@dataclass(frozen=True)
 class AuditDevice:
     """A place that Vault writes its audit log to."""
 
@@ -323,6 +333,7 @@ Grant = (
     | Public
     | VaultAccess
     | DatabaseRight
+    | DatabaseOwner
     | AuditDevice
     | ApiRight
     | ApiToken

@@ -35,8 +35,8 @@ def _reads(name: str, args: SecureServiceArgs, each: ContainerArgs) -> Iterator[
     mount = args.platform.vault.kv_mount
     secrets = (secret for secret in args.secrets if secret.name in each.secrets)
     yield from (VaultAccess(name, "read", f"{mount}/data/{args.secret_path(secret)}") for secret in secrets)
-    if each.database:
-        yield VaultAccess(name, "read", args.database_path)
+    databases = (database for database in args.databases if database.name in each.databases)
+    yield from (VaultAccess(name, "read", args.database_path(database)) for database in databases)
 
 
 def _settings(each: ContainerArgs, manifest: Manifest) -> Iterator[tuple[str, str]]:

@@ -7,8 +7,10 @@ from typing import Any
 from components.ingress.terms import HSTS
 from components.kube.names import TOKEN_AUDIENCE
 from components.kyverno.library import Library
+from components.service.args.database import DatabaseArgs
 from components.service.args.jobs import JobArgs
 from components.service.args.service import SecureServiceArgs
+from components.service.file.database import SECRET_NAME
 from components.service.file.kubernetes_api import leading_on, right_text
 from components.service.manifests.job import job_spec, workload_of
 from components.service.manifests.route import ingress_manifest, public_url, route_spec
@@ -19,6 +21,7 @@ from zt.facts.model import (
     ApiException,
     ApiRight,
     ApiToken,
+    DatabaseOwner,
     DatabaseRight,
     Exemption,
     Fact,
@@ -47,7 +50,7 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     yield from network_facts(name, args)
     yield from _public(name, args)
     yield from _vault(name, args)
-    yield from _database(name, args)
+    yield from _databases(name, args)
     yield from _api(name, args, deployment)
     shared = [scratch.path for scratch in args.scratch]
     yield from (Writable(name, path) for path in dict.fromkeys([*args.writable, *shared]))
@@ -68,7 +71,7 @@ def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
     yield ServiceJob(service, name, job.schedule)
     yield from outward_facts(name, workload)
     yield from _vault(name, workload)
-    yield from _database(name, workload)
+    yield from _databases(name, workload)
     pod = job_spec(args, job)["template"]["spec"]
     for container in pod["containers"]:
         context = container.get("securityContext", {})
@@ -106,8 +109,15 @@ def _vault(name: str, args: SecureServiceArgs) -> Iterator[VaultAccess]:
         yield from (VaultAccess(name, capability, path) for capability in re.findall(r'"([^"]+)"', capabilities))
 
 
-def _database(name: str, args: SecureServiceArgs) -> Iterator[DatabaseRight]:
-    database = args.database
+def _databases(name: str, args: SecureServiceArgs) -> Iterator[Fact]:
+    for database in args.databases:
+        if database.as_owner:
+            yield from (DatabaseOwner(name, database.connection, schema) for schema in database.schemas)
+        else:
+            yield from _rights(name, database)
+
+
+def _rights(name: str, database: DatabaseArgs) -> Iterator[DatabaseRight]:
     for grant in database.grants:
         tables = [ANYTHING] if grant.all_tables else grant.tables
         rights = [(privilege, "table", table) for privilege in grant.privileges for table in tables]
@@ -136,10 +146,12 @@ def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[s
     yield "team", args.team
     yield "protocol", args.protocol
     yield "user", str(args.run_as_user)
-    if args.database.connection:
-        yield "database", args.database.connection
-        yield "database-ttl", str(args.database.ttl)
-        yield "database-max-ttl", str(args.database.max_ttl)
+    for database in args.databases:
+        # One of several has its name behind the key.
+        which = "" if database.name == SECRET_NAME else f":{database.name}"
+        yield f"database{which}", database.connection
+        yield f"database-ttl{which}", str(database.ttl)
+        yield f"database-max-ttl{which}", str(database.max_ttl)
     if args.public:
         yield "public-scheme", public_url(args).partition(":")[0]
         yield from _limits(args)

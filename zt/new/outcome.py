@@ -17,6 +17,7 @@ from components.service.file.directory import parse_service
 from components.service.file.jobs import job_name
 from components.service.file.storage import claim_name
 from components.service.manifests.authorization import authorization_policy
+from components.service.manifests.database import database_roles
 from components.service.manifests.external_secrets import copies_exception
 from components.service.manifests.job import workload_of
 from components.service.manifests.network_policy import challenge_policy, mesh_objects
@@ -215,5 +216,6 @@ def vault_items(args: SecureServiceArgs) -> Iterator[Item]:
     for secret in args.secrets:
         path = f"{platform.vault.kv_mount}/data/{args.secret_path(secret)}"
         yield Item("secret", path, f"/vault/secrets/{secret.file} in the pod")
-    if args.database.connection:
-        yield Item("database role", args.database_path, f"/vault/secrets/{args.database.file} in the pod")
+    for database in database_roles(args):
+        place = "the pod of its job" if database.as_owner else "the pod"
+        yield Item("database role", args.database_path(database), f"/vault/secrets/{database.file} in {place}")

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from components.program.plan import Plan
 from components.service.args.service import SecureServiceArgs
+from components.service.manifests.job import workload_of
 from components.service.manifests.route import public_url
 from components.service.manifests.vault import SECRETS_DIRECTORY, copied, injected
 from zt.facts import model as facts
@@ -124,9 +125,10 @@ def public(planned: Plan, known: Collection[facts.Fact]) -> tuple[PublicPath, ..
 
 
 def vault_paths(planned: Plan, known: Collection[facts.Fact]) -> tuple[VaultPath, ...]:
-    """The paths of Vault that each service's role may use."""
-    files = {key: file for args in planned.services for key, file in _files(args)}
-    roles = {name_of(args): args.key for args in planned.services}
+    """The paths of Vault that the role of each service and of each job may use."""
+    workloads = [each for args in planned.services for each in (args, *(workload_of(args, job) for job in args.jobs))]
+    files = {key: file for args in workloads for key, file in _files(args)}
+    roles = {name_of(args): args.key for args in workloads}
     access = sorted(_all(known, facts.VaultAccess), key=_place)
     return tuple(
         VaultPath(
@@ -151,5 +153,5 @@ def _files(args: SecureServiceArgs) -> Iterator[tuple[tuple[str, str], str]]:
     for secret in args.secrets:
         path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret)}"
         yield (name_of(args), path), f"{SECRETS_DIRECTORY}/{secret.file}"
-    if args.database.connection:
-        yield (name_of(args), args.database_path), f"{SECRETS_DIRECTORY}/{args.database.file}"
+    for database in args.databases:
+        yield (name_of(args), args.database_path(database)), f"{SECRETS_DIRECTORY}/{database.file}"

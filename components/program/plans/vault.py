@@ -16,6 +16,7 @@ from components.program.stack_exceptions import platform_namespaces
 from components.program.stack_keys import stack_keys
 from components.schema.fields import seconds
 from components.schema.problem import FieldError, keys_of
+from components.service.args.database import role_names
 from components.vault.bootstrap_resources import BootstrapArgs
 from components.vault.database import DatabaseConnectionArgs
 from components.vault.deployer import MOUNTS, CertLogin, DeployerLogin, JwtLogin, KubernetesLogin
@@ -121,14 +122,13 @@ def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> Database
     if password is not None and not Path(password).is_file():
         message = "no such file; leave the key out once it is used"
         raise FieldError(f"databases.{name}.adminPasswordFile", message, password)
-    users = (spec for spec in stack.services if spec.database and spec.database.connection == name)
     return DatabaseConnectionArgs(
         name=name,
         host=settings.host,
         port=settings.port,
         database=settings.database,
         username=settings.admin_user,
-        roles=[f"{spec.namespace}.{spec.name}" for spec in users],
+        roles=[role for spec in stack.services for role in role_names(spec, name)],
         tls=settings.tls,
         ca_cert_file=settings.ca_cert_file or "",
         max_open_connections=settings.max_open_connections,

@@ -22,8 +22,8 @@ class ScratchArgs:
 class ContainerArgs:
     """A container that ends before the service's own starts, or that runs beside it.
 
-    `secrets`, `scratch` and `volumes` are names of the service's. Only a container that runs beside it has probes; a
-    `port` of 0 is none.
+    `secrets`, `databases`, `scratch` and `volumes` are names of the service's. Only a container that runs beside it has
+    probes; a `port` of 0 is none.
     """
 
     name: str
@@ -35,7 +35,7 @@ class ContainerArgs:
     pod_env: Mapping[str, str] = field(default_factory=dict[str, str])
     config: ConfigArgs = field(default_factory=ConfigArgs)
     secrets: Sequence[str] = ()
-    database: bool = False
+    databases: Sequence[str] = ()
     cpu_request: str = "100m"
     memory_request: str = "128Mi"
     cpu_limit: str = "500m"
@@ -50,7 +50,7 @@ class ContainerArgs:
     @property
     def reads(self) -> bool:
         """Whether it reads any secret."""
-        return bool(self.secrets or self.database)
+        return bool(self.secrets or self.databases)
 
 
 def scratch_args(scratch: Mapping[str, ScratchSpec]) -> list[ScratchArgs]:
@@ -80,7 +80,7 @@ def _container_args(name: str, each: ContainerSpec, spec: ServiceSpec) -> Contai
         pod_env=each.pod_env,
         config=config_args(each.config),
         secrets=each.secrets,
-        database=each.database,
+        databases=each.credentials,
         cpu_request=each.resources.requests.cpu,
         memory_request=each.resources.requests.memory,
         cpu_limit=each.resources.limits.cpu,

@@ -1,12 +1,15 @@
-"""The arguments of a service's database: what its users may do, and the file that shows their credentials."""
+"""The arguments of a service's databases: what its users may do, and the file that shows their credentials."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.schema.fields import DAY_SECONDS
 from components.service.file.database import SECRET_NAME
+from components.service.file.service import ServiceSpec
 from components.vault.terms import DatabaseServer
 
+_LONGEST, _DIGEST = 63, 16
 _TEMPLATE = """\
 DB_HOST={host}
 DB_PORT={port}
@@ -30,15 +33,54 @@ class GrantArgs:
 
 @dataclass(frozen=True)
 class DatabaseArgs:
-    """The database of a service; without a `connection` it has none. Times are seconds."""
+    """A database of a service, by its `name` there. Times are seconds."""
 
-    connection: str = ""
+    connection: str
     database: str = ""
     grants: Sequence[GrantArgs] = ()
+    name: str = SECRET_NAME
+    owner: str = ""
+    """The role in the database that owns `schemas`; empty: the service owns nothing there."""
+    schemas: Sequence[str] = ()
+    as_owner: bool = False
+    """Whether users act as the owner. Only those of a job do."""
     ttl: int = 3600
     max_ttl: int = DAY_SECONDS
     file: str = SECRET_NAME
     template: str = ""
+
+    def role(self, service: str) -> str:
+        """The name of the role in Vault that makes the users of a service, which is given as `namespace.name`."""
+        return role_name(service, self.name, self.as_owner)
+
+
+def role_name(service: str, database: str, as_owner: bool) -> str:
+    """The name of a role of Vault's database engine: no name has a dot, so it is that of one service's database."""
+    if as_owner:
+        return f"{service}.{database}.owner"
+    return service if database == SECRET_NAME else f"{service}.{database}"
+
+
+def role_names(spec: ServiceSpec, connection: str) -> list[str]:
+    """The names of the roles of a service in one database of the stack: its users', and those of owners."""
+    key = f"{spec.namespace}.{spec.name}"
+    names: list[str] = []
+    for name, database in spec.all_databases.items():
+        if database.connection == connection:
+            kinds = (False, True) if spec.has_owner(name) else (False,)
+            names += [role_name(key, name, as_owner) for as_owner in kinds]
+    return names
+
+
+def owner_role(database: str, service: str) -> str:
+    """The name of the role in a database that owns the schemas of a service, which is given as `namespace.name`.
+
+    The roles of all databases of a server have their names in common, and PostgreSQL cuts a longer one off at
+    63 bytes: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
+    """
+    name = f"owner.{database}.{service}"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - _DIGEST - 1]}.{digest}"
 
 
 def default_template(server: DatabaseServer) -> str:

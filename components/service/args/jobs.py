@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import seconds
+from components.service.file.database import OWNER
 from components.service.file.jobs import JobSpec, job_callees
+
+_NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class JobArgs:
     """A job of a service. Without a `schedule` it runs once; `timeout` is seconds.
 
-    `secrets`, `calls` and `egress` are those of the service that the job has too.
+    `secrets`, `calls` and `egress` are those of the service that the job has too. `databases` are the names of those in
+    which it has users with the service's rights, `owns` of those in which its users are the owner's.
     """
 
     name: str
@@ -20,7 +25,8 @@ class JobArgs:
     command: Sequence[str] = ()
     arguments: Sequence[str] = ()
     secrets: Sequence[str] = ()
-    database: bool = False
+    databases: Sequence[str] = ()
+    owns: Sequence[str] = ()
     calls: Sequence[ServiceRef] = ()
     egress: Sequence[str] = ()
     cpu_request: str = "100m"
@@ -31,8 +37,10 @@ class JobArgs:
     timeout: int = 3600
 
 
-def job_args(namespace: str, jobs: Mapping[str, JobSpec], database: Sequence[str] = ()) -> list[JobArgs]:
-    """The arguments of the jobs in a service file; `database` has the hosts of a database outside the cluster."""
+def job_args(
+    namespace: str, jobs: Mapping[str, JobSpec], databases: Mapping[str, Sequence[str]] = _NONE
+) -> list[JobArgs]:
+    """The arguments of the jobs in a service file; `databases` has the hosts of each one outside the cluster."""
     return [
         JobArgs(
             name=name,
@@ -40,9 +48,10 @@ def job_args(namespace: str, jobs: Mapping[str, JobSpec], database: Sequence[str
             command=spec.command,
             arguments=spec.args,
             secrets=spec.secrets,
-            database=spec.database,
+            databases=[database for database, access in spec.accesses.items() if access != OWNER],
+            owns=[database for database, access in spec.accesses.items() if access == OWNER],
             calls=list(dict.fromkeys(job_callees(namespace, spec.calls))),
-            egress=[*spec.egress, *(database if spec.database else ())],
+            egress=[*spec.egress, *(host for database in spec.accesses for host in databases.get(database, ()))],
             cpu_request=spec.resources.requests.cpu,
             memory_request=spec.resources.requests.memory,
             cpu_limit=spec.resources.limits.cpu,

@@ -7,7 +7,7 @@ from components.kube.service_ref import ServiceRef
 from components.schema.fields import seconds
 from components.schema.problem import FieldError
 from components.service.args.containers import init_args, scratch_args, sidecar_args
-from components.service.args.database import DatabaseArgs, GrantArgs, default_template
+from components.service.args.database import DatabaseArgs, GrantArgs, default_template, owner_role
 from components.service.args.exceptions import exception_args
 from components.service.args.jobs import job_args
 from components.service.args.lifecycle import stop_args
@@ -18,7 +18,7 @@ from components.service.args.public import public_limits
 from components.service.args.scaling import autoscaling_args
 from components.service.args.service import ApiRuleArgs, SecretArgs, SecureServiceArgs
 from components.service.args.storage import ca_bundle_args, config_args, volume_args
-from components.service.file.database import DatabaseSpec, GrantSpec
+from components.service.file.database import GrantSpec
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
 from components.service.file.service import ServiceSpec
@@ -60,6 +60,8 @@ def _service_args(
     called_by: Sequence[Peer],
     fields: Mapping[SharedSecret, tuple[str, ...]],
 ) -> SecureServiceArgs:
+    database_egress = {name: _database_egress(spec, name, platform) for name in spec.all_databases}
+    hosts = {name: [outside.host for outside in outsides] for name, outsides in database_egress.items()}
     return SecureServiceArgs(
         name=spec.name,
         namespace=spec.namespace,
@@ -75,12 +77,12 @@ def _service_args(
         calls=calls,
         called_by=called_by,
         peers=spec.peers,
-        egress=[*map(egress_args, spec.egress), *_database_egress(spec, platform)],
+        egress=_egress(spec, database_egress),
         jwt=jwt_args(spec.jwt),
         plaintext_ports=[plaintext_args(plaintext) for plaintext in spec.plaintext_ports],
         metrics=metrics_args(spec.metrics),
         secrets=_secrets(spec, fields),
-        database=_database(str(spec.ref), spec.database, platform) if spec.database else DatabaseArgs(),
+        databases=[_database(spec, name, platform) for name in spec.all_databases],
         kubernetes_api=[_api_rule(rule) for rule in spec.api_rules],
         replicas=spec.replicas or replicas,
         autoscaling=autoscaling_args(spec.autoscaling),
@@ -103,7 +105,7 @@ def _service_args(
         ca_bundle=ca_bundle_args(spec.ca_bundle),
         init=init_args(spec),
         sidecars=sidecar_args(spec),
-        jobs=job_args(spec.namespace, spec.jobs, [outside.host for outside in _database_egress(spec, platform)]),
+        jobs=job_args(spec.namespace, spec.jobs, hosts),
         component=spec.component,
         cost_center=spec.cost_center or "",
         exceptions=[exception_args(exception) for exception in spec.exceptions if exception.rule in platform.rules],
@@ -137,9 +139,17 @@ def _api_rule(rule: ApiRule) -> ApiRuleArgs:
     return ApiRuleArgs(rule.api_groups, rule.resources, rule.verbs, expires)
 
 
-def _database_egress(spec: ServiceSpec, platform: PlatformTerms) -> list[EgressArgs]:
+def _egress(spec: ServiceSpec, databases: Mapping[str, Sequence[EgressArgs]]) -> list[EgressArgs]:
+    """All egress; two databases may be one connection, which is open once."""
+    egress = [*map(egress_args, spec.egress)]
+    for outside in (outside for outsides in databases.values() for outside in outsides):
+        egress += [] if outside in egress else [outside]
+    return egress
+
+
+def _database_egress(spec: ServiceSpec, name: str, platform: PlatformTerms) -> list[EgressArgs]:
     """The egress to a database outside the cluster; a database that is a service is among the calls."""
-    connection = spec.database.connection if spec.database else ""
+    connection = spec.all_databases[name].connection
     egress: list[EgressArgs] = []
     for server in platform.vault.databases:
         if server.name != connection:
@@ -157,19 +167,24 @@ def _database_egress(spec: ServiceSpec, platform: PlatformTerms) -> list[EgressA
     return egress
 
 
-def _database(service: str, spec: DatabaseSpec, platform: PlatformTerms) -> DatabaseArgs:
+def _database(service: ServiceSpec, name: str, platform: PlatformTerms) -> DatabaseArgs:
+    spec = service.all_databases[name]
     servers = {server.name: server for server in platform.vault.databases}
     if spec.connection not in servers:
-        message = f"{service} has users in a database that is not there"
+        message = f"{service.ref} has users in a database that is not there"
         raise FieldError("databases", message, spec.connection, sorted(servers))
     server = servers[spec.connection]
+    owned = service.has_owner(name)
     return DatabaseArgs(
         connection=server.name,
         database=server.database,
         grants=[_grant(grant) for grant in spec.grants],
+        name=name,
+        owner=owner_role(server.database, f"{service.namespace}.{service.name}") if owned else "",
+        schemas=spec.schemas if owned else (),
         ttl=seconds(spec.ttl),
         max_ttl=seconds(spec.max_ttl),
-        file=spec.file,
+        file=spec.file or name,
         template=spec.template or default_template(server),
     )
 

@@ -91,7 +91,7 @@ class SecureServiceArgs:
     plaintext_ports: Sequence[PlaintextPortArgs] = ()
     metrics: MetricsArgs = field(default_factory=MetricsArgs)
     secrets: Sequence[SecretArgs] = ()
-    database: DatabaseArgs = field(default_factory=DatabaseArgs)
+    databases: Sequence[DatabaseArgs] = ()
     kubernetes_api: Sequence[ApiRuleArgs] = ()
     replicas: int = 2
     autoscaling: AutoscalingArgs = field(default_factory=AutoscalingArgs)
@@ -205,10 +205,9 @@ class SecureServiceArgs:
         """The path of a secret below the KV mount: that of its owner."""
         return f"{secret.owner}/{secret.owned_as}" if secret.owner else f"{self.namespace}/{self.owner}/{secret.name}"
 
-    @property
-    def database_path(self) -> str:
-        """The path in Vault that returns a new user of the service's database."""
-        return f"{self.platform.vault.database_mount}/creds/{self.namespace}.{self.owner}"
+    def database_path(self, database: DatabaseArgs) -> str:
+        """The path in Vault that returns a new user of one of its databases."""
+        return f"{self.platform.vault.database_mount}/creds/{database.role(f'{self.namespace}.{self.owner}')}"
 
     @property
     def public(self) -> bool:

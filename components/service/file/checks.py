@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import Key
-from components.service.file.database import SECRET_NAME
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
 from components.service.file.network import peers_name
@@ -48,6 +47,19 @@ def findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
             message = f"the Service of its peers is called {peers_name(spec.name)}, as {owner} is in {spec.namespace}"
             yield spec, ("peers",), message, repr(list(spec.peers)), ()
         yield from _rights(spec, specs)
+    yield from _schemas(specs)
+
+
+def _schemas(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
+    """Schemas of one database that two services would own: each could drop what is the other's."""
+    owners: dict[tuple[str, str], ServiceSpec] = {}
+    for spec in specs:
+        for name, database in spec.all_databases.items():
+            for schema in database.schemas if spec.has_owner(name) else ():
+                owner = owners.setdefault((database.connection, schema), spec)
+                if owner.ref != spec.ref:
+                    message = f"the schema {schema} of database {database.connection} is owned by {owner.ref} already"
+                    yield spec, (*spec.database_key(name), "owns" if database.owns else "grants"), message, schema, ()
 
 
 def _names(spec: ServiceSpec, owners: dict[tuple[str, str, str], str]) -> Iterator[Finding]:
@@ -84,10 +96,10 @@ def _reading_verbs(rule: ApiRule) -> tuple[str, ...]:
     return tuple(verb for verb in rule.verbs if verb not in _WRITES)
 
 
-def job_calls(spec: ServiceSpec, owner: ServiceRef, call: str) -> Iterator[Finding]:
+def job_calls(spec: ServiceSpec, database: str, owner: ServiceRef, call: str) -> Iterator[Finding]:
     """The problems of jobs that use a database of the cluster, the service `owner`, and do not declare the call."""
     for name, job in spec.jobs.items():
-        if job.database and owner not in job_callees(spec.namespace, job.calls):
+        if database in job.accesses and owner not in job_callees(spec.namespace, job.calls):
             message = f"the database is the service {call}, which only its callers reach"
             yield spec, ("jobs", name, "calls"), message, repr(list(job.calls)), (*job.calls, call)
 
@@ -110,9 +122,10 @@ def delivery_findings(specs: Sequence[ServiceSpec], delivery: Delivery) -> Itera
         reading = [(key, each) for key, each in spec.containers if each.reads]
         if delivery is Delivery.APPLICATION:
             for key, each in reading:
-                yield spec, (*key, "secrets" if each.secrets else "database"), _LOGS_IN, repr(list(each.reads)), ()
+                below = next(name for name in ("secrets", "database", "databases") if getattr(each, name))
+                yield spec, (*key, below), _LOGS_IN, repr(list(each.reads)), ()
         if delivery is Delivery.AGENT and any(key[0] == "init" for key, _ in reading):
-            every = (*spec.secrets, *([SECRET_NAME] if spec.database else []))
+            every = (*spec.secrets, *spec.all_databases)
             for name, each in spec.init.items():
                 if set(every) - set(each.reads):
                     yield spec, ("init", name, "secrets"), _READ_BY_ALL, repr(list(each.reads)), every

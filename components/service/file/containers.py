@@ -14,6 +14,7 @@ from components.kube.names import PLATFORM_CONTAINERS
 from components.schema.fields import LABEL, HttpPath, Image, Label, Size, Words
 from components.schema.problem import Key
 from components.schema.typed_file import TypedFile, misplaced
+from components.service.file.database import SECRET_NAME
 from components.service.file.environment import Environment
 from components.service.file.lifecycle import PodEnvironment
 from components.service.file.network import AppPort
@@ -72,7 +73,9 @@ class ContainerSpec(TypedFile):
     secrets: tuple[Label, ...] = ()
     """The service's secrets that it may read, as `/vault/secrets/<file>`; by default none."""
     database: StrictBool = False
-    """Whether it may read the credentials of the service's database."""
+    """Whether it may read the credentials of the service's `database`."""
+    databases: tuple[Label, ...] = ()
+    """The service's `databases` whose credentials it may read; by default none."""
     resources: ResourcesSpec = ResourcesSpec()
     """Its CPU and memory."""
     run_as_user: UserId | None = None
@@ -88,7 +91,8 @@ class ContainerSpec(TypedFile):
     def _once(self) -> Self:
         if twice := sorted(self.env.keys() & self.pod_env.keys()):
             raise misplaced(["podEnv", twice[0]], "env has a variable of that name: keep one", twice[0])
-        for key, names in (("secrets", self.secrets), ("scratch", self.scratch), ("volumes", self.volumes)):
+        lists = {"secrets": self.secrets, "databases": self.databases, "scratch": self.scratch, "volumes": self.volumes}
+        for key, names in lists.items():
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise misplaced([key], "it stands there twice: keep one", twice[0])
         return self
@@ -96,7 +100,12 @@ class ContainerSpec(TypedFile):
     @property
     def reads(self) -> tuple[str, ...]:
         """What it reads of the service's secrets; the credentials of its database are called `database`."""
-        return (*self.secrets, *(["database"] if self.database else []))
+        return (*self.secrets, *self.credentials)
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The databases whose credentials it reads."""
+        return (*([SECRET_NAME] if self.database else []), *self.databases)
 
 
 class InitSpec(ContainerSpec):
@@ -139,7 +148,7 @@ def check_containers(
     service: str,
     user: int,
     secrets: Sequence[str],
-    database: bool,
+    databases: Sequence[str],
     scratch: Mapping[str, ScratchSpec],
     volumes: Mapping[str, VolumeSpec],
 ) -> None:
@@ -152,6 +161,7 @@ def check_containers(
             raise misplaced(key, "another container of the pod has this name: choose another", name)
         references = (
             ("secrets", spec.secrets, secrets, "no secret of this service"),
+            ("databases", spec.databases, databases, "no database of this service"),
             ("scratch", spec.scratch, tuple(scratch), "nothing under scratch of this service"),
             ("volumes", spec.volumes, tuple(volumes), "no volume of this service"),
         )
@@ -159,8 +169,10 @@ def check_containers(
             for number, value in enumerate(values):
                 if value not in legal:
                     raise misplaced([*key, below, number], problem, value, sorted(legal))
-        if spec.database and not database:
+        if spec.database and SECRET_NAME not in databases:
             raise misplaced([*key, "database"], "this service has no database", spec.database)
+        if spec.database and SECRET_NAME in spec.databases:
+            raise misplaced([*key, "databases"], "it stands under database too: keep one", SECRET_NAME)
         if spec.reads and spec.run_as_user not in (None, user):
             message = f"the files of secrets are those of the service's user, {user}: leave it out"
             raise misplaced([*key, "runAsUser"], message, spec.run_as_user, [str(user)])

@@ -1,4 +1,4 @@
-"""The section `database` of a service file: the service's users in a database."""
+"""The sections `database` and `databases` of a service file: the service's users in databases."""
 
 from typing import Annotated, Literal, Self, cast
 
@@ -14,6 +14,10 @@ PRIVILEGES: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 _CREDENTIALS_DATA, _CREDENTIALS = ".Data", ("username", "password")
 SECRET_NAME = "database"  # noqa: S105 - the name that the injector's annotations give the file
+"""The name of the database under `database`; those under `databases` have names of their own."""
+OWNER = "owner"
+Access = Literal[True, False, "owner"]
+"""The users that a job gets: none, those of the service, or those of the owner of the service's schemas."""
 
 
 def schema_name(value: str) -> str:
@@ -31,18 +35,20 @@ def _relations(value: object) -> object:
     return tuple(identifier(name) for name in cast("list[str]", value))
 
 
+Schema = Annotated[StrictStr, AfterValidator(schema_name)]
 Relations = Annotated[Literal["all"] | tuple[StrictStr, ...], BeforeValidator(_relations)]
 
 
 class GrantSpec(TypedFile):
     """What the service's users may do in one schema of the database."""
 
-    schema_: Annotated[StrictStr, AfterValidator(schema_name)] = Field(alias="schema")
+    schema_: Schema = Field(alias="schema")
     """The schema; system schemas are not allowed."""
     privileges: tuple[Privilege, ...] = Field(min_length=1)
-    """Privileges on the tables. None of them changes the schema: migrations need another identity."""
+    """Privileges on the tables. None of them changes the schema: a job with `database: owner` does."""
     tables: Relations
-    """`all` that exist when a user is created, or the names of tables and views."""
+    """`all` that exist when a user is created, and those that an owner creates later; or the names of tables and
+    views."""
     sequences: Relations = ()
     """Sequences that may be used, which an INSERT into a table with a `serial` column needs."""
 
@@ -61,12 +67,15 @@ class DatabaseSpec(TypedFile):
     connection: Label
     """The database, by its name under `databases` in the stack file."""
     grants: tuple[GrantSpec, ...] = Field(min_length=1)
+    owns: tuple[Schema, ...] = ()
+    """The schemas that its jobs with `owner` change; by default that of the only grant."""
     ttl: Duration = "1h"
     """How long a user lives unless the agent renews it."""
     max_ttl: Duration = "24h"
     """How long a user lives at most; at most 24h."""
-    file: FileName = SECRET_NAME
-    """The file `/vault/secrets/<file>` with the credentials; it is rewritten for each new user."""
+    file: FileName | None = None
+    """The file `/vault/secrets/<file>` with the credentials, which is rewritten for each new user; by default
+    `database`, or its name under `databases`."""
     template: StrictStr | None = None
     """The file's text, with `{{ .Data.username }}` and `{{ .Data.password }}`; by default `DB_HOST`, `DB_PORT`,
     `DB_NAME`, `DB_USER` and `DB_PASS`, a line each."""
@@ -80,8 +89,15 @@ class DatabaseSpec(TypedFile):
         schemas = [grant.schema_ for grant in self.grants]
         if twice := sorted({name for name in schemas if schemas.count(name) > 1}):
             raise ValueError(f"two grants for the schema {', '.join(twice)}: keep one")
+        if twice := sorted({name for name in self.owns if self.owns.count(name) > 1}):
+            raise misplaced(["owns"], "it stands there twice: keep one", ", ".join(twice))
         try:
             parse(self.template or "", _CREDENTIALS_DATA, _CREDENTIALS)
         except ValueError as error:
             raise misplaced(["template"], str(error), UNREPEATED) from error
         return self
+
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """The schemas that belong to the service, if it has an owner; empty when the file does not say which."""
+        return self.owns or (tuple(grant.schema_ for grant in self.grants) if len(self.grants) == 1 else ())

@@ -235,7 +235,7 @@ def _past_the_proxy(files: Sequence[ServiceFile], port: int) -> list[Problem]:
     problems: list[Problem] = []
     for file in files:
         spec = file.spec
-        if not (port and (spec.secrets or spec.database)):
+        if not (port and (spec.secrets or spec.all_databases)):
             continue
         for number, callee in enumerate(spec.callees()):
             if ports.get(callee) == port:
@@ -317,32 +317,39 @@ def _not_signed(file: ServiceFile, domains: Sequence[str] | None) -> list[Proble
 
 def _unreachable_databases(files: Sequence[ServiceFile], admission: Admission) -> list[Problem]:
     services = {file.spec.ref for file in files}
-    problems: list[Problem] = []
-    for file in files:
-        database, known = file.spec.database, admission.databases
-        if database is None or known is None:
-            continue
-        if not admission.vault:
-            message = "this stack has no Vault to make its users: keep the service's credentials under secrets"
-            problems.append(file.problem("database", message))
-        elif database.connection not in known:
-            message, value = "no such database in the stack file", repr(database.connection)
-            problems.append(file.problem(("database", "connection"), message, value, sorted(known)))
-        else:
-            owner = ServiceRef.of_host(known[database.connection])
-            if owner is None:
-                continue
-            call = owner.seen_from(file.spec.namespace)
-            if owner in services - {*file.spec.callees(), file.spec.ref}:
-                message = f"the database {database.connection} is the service {call}, which only its callers reach"
-                calls = [call.service for call in file.spec.calls]
-                found = file.problem("calls", message, repr(calls), (*calls, call))
-                # Without calls the line of what asks for one.
-                place = found if file.spec.calls else file.problem(("database", "connection"), message)
-                problems.append(replace(found, file=place.file, line=place.line))
-            elif owner in file.spec.callees():
-                problems += _problems([file], job_calls(file.spec, owner, call))
-    return problems
+    return [
+        problem
+        for file in files
+        for name in file.spec.all_databases
+        for problem in _unreachable_database(file, name, services, admission)
+    ]
+
+
+def _unreachable_database(
+    file: ServiceFile, name: str, services: set[ServiceRef], admission: Admission
+) -> list[Problem]:
+    spec, known = file.spec, admission.databases
+    key, connection = spec.database_key(name), spec.all_databases[name].connection
+    if known is None:
+        return []
+    if not admission.vault:
+        message = "this stack has no Vault to make its users: keep the service's credentials under secrets"
+        return [file.problem(key, message)]
+    if connection not in known:
+        message = "no such database in the stack file"
+        return [file.problem((*key, "connection"), message, repr(connection), sorted(known))]
+    owner = ServiceRef.of_host(known[connection])
+    if owner is None:
+        return []
+    call = owner.seen_from(spec.namespace)
+    if owner in services - {*spec.callees(), spec.ref}:
+        message = f"the database {connection} is the service {call}, which only its callers reach"
+        calls = [call.service for call in spec.calls]
+        found = file.problem("calls", message, repr(calls), (*calls, call))
+        # Without calls the line of what asks for one.
+        place = found if spec.calls else file.problem((*key, "connection"), message)
+        return [replace(found, file=place.file, line=place.line)]
+    return _problems([file], job_calls(spec, name, owner, call)) if owner in spec.callees() else []
 
 
 def _timed(file: ServiceFile, as_of: date | None) -> list[Problem]:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import Field, StrictInt, StrictStr
 
 from components.kube.names import PLATFORM_CONTAINERS
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import Duration, HostName, Label, Words
+from components.schema.fields import DAY_SECONDS, Duration, HostName, Label, Words, seconds
+from components.schema.problem import UNREPEATED
 from components.schema.schedule import Schedule
 from components.schema.typed_file import TypedFile, misplaced
+from components.service.file.database import OWNER, SECRET_NAME, Access, DatabaseSpec
 from components.service.file.scaling import ResourcesSpec
 
 # A CronJob's name is the start of its jobs' names (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/),
@@ -32,8 +34,12 @@ class JobSpec(TypedFile):
     """The arguments of the program."""
     secrets: tuple[Label, ...] = ()
     """The service's secrets that it may read; by default none."""
-    database: StrictBool = False
-    """Whether it gets users of the service's database, with the service's rights; they end after `database.ttl`."""
+    database: Access = False
+    """Its users in the service's `database`: `true` for users with the service's rights, which end after
+    `database.ttl`; `owner` for the owner of the service's schemas, whose users live as long as the job may take. What
+    an owner creates is for the service to use, and not to change."""
+    databases: dict[Label, Access] = Field(default_factory=dict)
+    """The same for the service's `databases`, by name."""
     calls: tuple[StrictStr, ...] = ()
     """The services among the service's `calls` that it calls; by default none."""
     egress: tuple[HostName, ...] = ()
@@ -45,6 +51,11 @@ class JobSpec(TypedFile):
     timeout: Duration = "1h"
     """How long it may take, retries included."""
 
+    @property
+    def accesses(self) -> dict[str, bool | str]:
+        """Its users in databases of the service, by the name of each database that it has some in."""
+        return {name: access for name, access in {SECRET_NAME: self.database, **self.databases}.items() if access}
+
 
 def check_jobs(
     jobs: Mapping[str, JobSpec],
@@ -52,7 +63,7 @@ def check_jobs(
     callees: Sequence[ServiceRef],
     secrets: Sequence[str],
     hosts: Sequence[str],
-    database: bool,
+    databases: Mapping[str, DatabaseSpec],
 ) -> None:
     """Raise `PydanticCustomError`, with the key, for a job that uses what its service does not have."""
     calls = sorted(callee.seen_from(service.namespace) for callee in callees)
@@ -64,8 +75,7 @@ def check_jobs(
         if full_name in PLATFORM_CONTAINERS:
             message = f"it is called {full_name}, as a container that the platform adds to pods: choose another"
             raise misplaced(["jobs", name], message, name)
-        if job.database and not database:
-            raise misplaced(["jobs", name, "database"], "this service has no database", job.database)
+        _check_databases(name, job, databases)
         references = (
             ("secrets", job.secrets, secrets, "no secret"),
             ("egress", job.egress, hosts, "no host under egress"),
@@ -78,6 +88,26 @@ def check_jobs(
             if callee not in callees:
                 key = ["jobs", name, "calls", number]
                 raise misplaced(key, "the service itself does not call it", call, calls)
+
+
+def _check_databases(name: str, job: JobSpec, databases: Mapping[str, DatabaseSpec]) -> None:
+    if job.database and SECRET_NAME not in databases:
+        raise misplaced(["jobs", name, "database"], "this service has no database", job.database)
+    if job.database and SECRET_NAME in job.databases:
+        raise misplaced(["jobs", name, "databases", SECRET_NAME], "it stands under database too: keep one", UNREPEATED)
+    for database, access in job.accesses.items():
+        key = ["jobs", name, "database"] if database not in job.databases else ["jobs", name, "databases", database]
+        if database not in databases:
+            raise misplaced(key, "no database of this service", database, sorted(databases))
+        if access != OWNER:
+            continue
+        spec = databases[database]
+        if not spec.schemas:
+            message = "which schemas it owns is not said, and there are several: name them under owns of the database"
+            raise misplaced(key, message, access, [grant.schema_ for grant in spec.grants])
+        if seconds(job.timeout) > DAY_SECONDS:
+            message = "longer than 24h, which a user in a database lives at most"
+            raise misplaced(["jobs", name, "timeout"], message, job.timeout)
 
 
 def job_callees(namespace: str, calls: Sequence[str]) -> list[ServiceRef]:

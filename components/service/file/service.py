@@ -21,7 +21,7 @@ from components.service.file.containers import (
     all_containers,
     check_containers,
 )
-from components.service.file.database import SECRET_NAME, DatabaseSpec
+from components.service.file.database import OWNER, SECRET_NAME, DatabaseSpec
 from components.service.file.environment import Environment
 from components.service.file.exceptions import ExceptionSpec
 from components.service.file.jobs import NAME_LIMIT, JobSpec, check_jobs
@@ -108,6 +108,8 @@ class ServiceSpec(TypedFile):
     """Its secrets in Vault, by name. It can read another service's only by `from`."""
     database: DatabaseSpec | None = None
     """Its users in a database."""
+    databases: dict[SecretName, DatabaseSpec] = Field(default_factory=dict)
+    """Its users in further databases, by name."""
     replicas: Pods | None = None
     """The number of pods; by default the stack's `services.replicas`."""
     autoscaling: AutoscalingSpec | None = None
@@ -172,11 +174,13 @@ class ServiceSpec(TypedFile):
         self._consistent_network()
         self._check_public()
         files = [secret.file or name for name, secret in self.secrets.items()]
-        if self.database is not None:
-            if SECRET_NAME in self.secrets:
-                message = "the name of the credentials of database: rename the secret"
-                raise misplaced(["secrets", SECRET_NAME], message, SECRET_NAME)
-            files.append(self.database.file)
+        files += [database.file or name for name, database in self.all_databases.items()]
+        if self.database is not None and SECRET_NAME in self.databases:
+            message = "the name of what stands under database: rename one of the two"
+            raise misplaced(["databases", SECRET_NAME], message, SECRET_NAME)
+        if twice := sorted(self.all_databases.keys() & self.secrets.keys()):
+            message = f"the name of the credentials of {'database' if twice[0] == SECRET_NAME else 'a database'}"
+            raise misplaced(["secrets", twice[0]], f"{message}: rename the secret", twice[0])
         if twice := sorted(self.env.keys() & self.pod_env.keys()):
             raise misplaced(["podEnv", twice[0]], "env has a variable of that name: keep one", twice[0])
         if twice := sorted({name for name in files if files.count(name) > 1}):
@@ -214,14 +218,18 @@ class ServiceSpec(TypedFile):
     @model_validator(mode="after")
     def _jobs(self) -> Self:
         hosts = tuple(outside.host for outside in self.egress)
-        check_jobs(self.jobs, self.ref, self.callees(), tuple(self.secrets), hosts, self.database is not None)
+        for name, database in self.all_databases.items():
+            if database.owns and not self.has_owner(name):
+                message = "no job owns anything there: write owner under its database, or leave this out"
+                raise misplaced([*self.database_key(name), "owns"], message, ", ".join(database.owns))
+        check_jobs(self.jobs, self.ref, self.callees(), tuple(self.secrets), hosts, self.all_databases)
         return self
 
     @model_validator(mode="after")
     def _containers(self) -> Self:
-        database = self.database is not None
+        secrets, databases = tuple(self.secrets), tuple(self.all_databases)
         check_containers(
-            *(self.containers, self.name, self.run_as_user, tuple(self.secrets), database, self.scratch, self.volumes)
+            *(self.containers, self.name, self.run_as_user, secrets, databases, self.scratch, self.volumes)
         )
         return self
 
@@ -302,6 +310,19 @@ class ServiceSpec(TypedFile):
     def api_rules(self) -> tuple[ApiRule, ...]:
         """All its rights on the Kubernetes API."""
         return (*self.kubernetes_api, LEADER_ELECTION) if self.leader_election else self.kubernetes_api
+
+    @property
+    def all_databases(self) -> dict[str, DatabaseSpec]:
+        """All its databases by name; that of the key `database` is called so too."""
+        return {**({SECRET_NAME: self.database} if self.database else {}), **self.databases}
+
+    def database_key(self, name: str) -> tuple[str, ...]:
+        """The path of a database in the file."""
+        return (name,) if self.database and name == SECRET_NAME else ("databases", name)
+
+    def has_owner(self, database: str) -> bool:
+        """Whether a job is the owner of the service's schemas in one of its databases."""
+        return any(job.accesses.get(database) == OWNER for job in self.jobs.values())
 
     def callees(self) -> tuple[ServiceRef, ...]:
         """The services that it calls."""

@@ -3,6 +3,8 @@
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
+from dataclasses import replace
+
 from components.kube.manifest import Manifest
 from components.service.args.database import DatabaseArgs
 from components.service.args.jobs import JobArgs
@@ -30,7 +32,7 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
         calls=[peer for peer in args.calls if peer.service in job.calls],
         egress=[outside for outside in args.egress if outside.host in job.egress],
         secrets=[secret for secret in args.secrets if secret.name in job.secrets],
-        database=args.database if job.database else DatabaseArgs(),
+        databases=_databases(args, job),
         replicas=1,
         cpu_request=job.cpu_request,
         memory_request=job.memory_request,
@@ -48,6 +50,14 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
         component=_COMPONENT,
         cost_center=args.cost_center,
     )
+
+
+def _databases(args: SecureServiceArgs, job: JobArgs) -> list[DatabaseArgs]:
+    return [
+        replace(database, as_owner=database.name in job.owns)
+        for database in args.databases
+        if database.name in (*job.databases, *job.owns)
+    ]
 
 
 def job_spec(args: SecureServiceArgs, job: JobArgs) -> Manifest:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 
 from components.service.args.containers import ContainerArgs
 from components.service.args.service import SecureServiceArgs
-from components.service.file.database import SECRET_NAME
 from components.service.file.secrets import DATA
 from components.service.file.template import render
 from components.vault.policy import hcl
@@ -22,8 +21,8 @@ SECRETS_DIRECTORY = "/vault/secrets"
 
 
 def uses_vault(args: SecureServiceArgs) -> bool:
-    """Whether the service has secrets or a database, and the stack has Vault."""
-    return bool(args.secrets or args.database.connection) and args.platform.vault.on
+    """Whether the service has secrets or databases, and the stack has Vault."""
+    return bool(args.secrets or args.databases) and args.platform.vault.on
 
 
 def copied(args: SecureServiceArgs) -> bool:
@@ -45,8 +44,7 @@ def vault_policy(args: SecureServiceArgs) -> str:
     """The Vault policy of a service: it may read its own secrets and database users, and nothing else."""
     mount = args.platform.vault.kv_mount
     paths = [f"{mount}/data/{args.secret_path(secret)}" for secret in args.secrets]
-    if args.database.connection:
-        paths.append(args.database_path)
+    paths += [args.database_path(database) for database in args.databases]
     return hcl((path, ("read",)) for path in sorted(paths))
 
 
@@ -89,8 +87,8 @@ def _files(args: SecureServiceArgs) -> Iterator[tuple[str, tuple[str, str, str]]
     for secret in args.secrets:
         path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret)}"
         yield secret.name, (path, secret.file, secret.template)
-    if args.database.connection:
-        yield SECRET_NAME, (args.database_path, args.database.file, args.database.template)
+    for database in args.databases:
+        yield database.name, (args.database_path(database), database.file, database.template)
 
 
 def _of_containers(args: SecureServiceArgs, files: Mapping[str, tuple[str, str, str]]) -> dict[str, str]:
@@ -106,7 +104,7 @@ def _of_containers(args: SecureServiceArgs, files: Mapping[str, tuple[str, str, 
     for place, sidecar in enumerate([sidecar for sidecar in args.sidecars if sidecar.reads]):
         mount = {"name": sidecar_volume(sidecar), "mountPath": f"{SECRETS_DIRECTORY}/.{sidecar.name}"}
         mounts.append({"op": "add", "path": "/volumeMounts/-", "value": mount})
-        names = [*sidecar.secrets, *([SECRET_NAME] if sidecar.database else [])]
+        names = [*sidecar.secrets, *sidecar.databases]
         for number, name in enumerate(names):
             path, file, template = files[name]
             # By numbers, since the name of an annotation is not long enough for both names.

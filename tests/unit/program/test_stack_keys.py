@@ -123,6 +123,7 @@ DERIVED = {
     "hosts",
     "limits",
     "namespaces",
+    "owner",
     "owners",
     "roles",
     "privileges",

@@ -156,7 +156,7 @@ class TestSecrets:
         assert all(len(volume["name"]) <= 63 for volume in pod_of(args)["volumes"])
 
     def test_credentials_of_the_database_are_a_file_of_their_own(self) -> None:
-        args = service(secrets=SECRETS[1:], database=USERS, sidecars=[exporter(database=True)])
+        args = service(secrets=SECRETS[1:], databases=[USERS], sidecars=[exporter(databases=["database"])])
         said = annotations_of(args)
         assert said["agent-inject-secret-0.0"] == "database/creds/shop.api"
         assert said["agent-inject-file-0.0"] == ".exporter/users"

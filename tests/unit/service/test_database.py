@@ -78,6 +78,41 @@ WRONG = [
 ]
 
 
+JOBS = f"database: {{connection: shop, {GRANT}}}\ndatabases: {{audit: {{connection: audit, {GRANT}}}}}\njobs: {{m: %s}}"
+TWO = GRANT.replace("[{", "[{schema: stock, privileges: [SELECT], tables: all}, {")
+WRONG += [
+    (JOBS % "{database: admin}", r"jobs\.m\.database: not a legal value, found 'admin'; legal: true, false, owner"),
+    (
+        JOBS % "{databases: {log: true}}",
+        r"jobs\.m\.databases\.log: no database of this service.*legal: audit, database",
+    ),
+    (JOBS % "{databases: {audit: all}}", r"jobs\.m\.databases\.audit: not a legal value, found 'all'"),
+    (JOBS % "{database: true, databases: {database: owner}}", "it stands under database too: keep one"),
+    (JOBS % "{database: owner, timeout: 25h}", r"jobs\.m\.timeout: longer than 24h"),
+    (
+        f"database: {{connection: shop, {TWO}}}\njobs: {{m: {{database: owner}}}}",
+        r"6: jobs\.m\.database: which schemas it owns is not said.*legal: stock, orders",
+    ),
+    (f"database: {{connection: shop, owns: [orders], {GRANT}}}", r"database\.owns: no job owns anything there"),
+    (f"database: {{connection: shop, owns: [a, a], {GRANT}}}", r"database\.owns: it stands there twice"),
+    (f"database: {{connection: shop, owns: [pg_temp], {GRANT}}}", "a schema of the server itself"),
+    (f"databases: {{Audit: {{connection: shop, {GRANT}}}}}", "not a DNS label"),
+    (
+        f"database: {{connection: shop, {GRANT}}}\ndatabases: {{database: {{connection: shop, {GRANT}}}}}",
+        r"databases\.database: the name of what stands under database",
+    ),
+    (
+        f"databases: {{a: {{connection: x, {GRANT}}}, b: {{connection: x, file: a, {GRANT}}}}}",
+        "two of them write the file a",
+    ),
+    (JOBS % "{}" + "\nsidecars: {s: {port: 1, databases: [log]}}", r"sidecars\.s\.databases\[0\]: no database of this"),
+    (
+        f"secrets: {{a: {{generate: [x]}}}}\ndatabases: {{a: {{connection: x, {GRANT}}}}}",
+        r"secrets\.a: the name of the credentials of a database: rename the secret",
+    ),
+]
+
+
 @pytest.mark.parametrize(("text", "error"), WRONG)
 def test_a_wrong_database_is_refused(text: str, error: str) -> None:
     with pytest.raises(ConfigError, match=error):
@@ -90,7 +125,8 @@ def parsed(text: str) -> ServiceSpec:
 
 def args_of(text: str) -> DatabaseArgs:
     (made,) = services_args([parsed(text)], platform(databases=[SHOP]), 1)
-    return made.database
+    (database,) = made.databases
+    return database
 
 
 def test_the_defaults_are_an_hour_a_day_and_a_file_that_says_where() -> None:
@@ -100,7 +136,8 @@ def test_the_defaults_are_an_hour_a_day_and_a_file_that_says_where() -> None:
         "DB_HOST=postgres.shop.svc\nDB_PORT=5432\nDB_NAME=shop\n"
         "DB_USER={{ .Data.username }}\nDB_PASS={{ .Data.password }}\n"
     )
-    assert args_of("") == DatabaseArgs()
+    (without,) = services_args([parsed("")], platform(databases=[SHOP]), 1)
+    assert without.databases == []
 
 
 def test_everything_can_be_set() -> None:
@@ -167,7 +204,7 @@ def test_the_builder_trusts_no_caller(changes: dict[str, Any]) -> None:
 
 
 def test_a_removal_is_one_block_that_ends_sessions_takes_rights_and_drops() -> None:
-    (block,) = revocation_statements()
+    (block,) = revocation_statements(CONNECTED)
     places = [block.index(word) for word in ("pg_terminate_backend", "REVOKE", "DROP OWNED BY", "DROP ROLE")]
     assert places == sorted(places)
     assert block.startswith("DO $$")
@@ -180,13 +217,13 @@ def test_times_are_seconds(text: str, number: int) -> None:
 
 
 def test_the_role_and_the_policy_are_the_service_s_own() -> None:
-    args = service(database=CONNECTED)
+    args = service(databases=[CONNECTED])
     made = run(args)
     role = made.one("SecretBackendRole").inputs
     assert (role["backend"], role["name"], role["dbName"]) == ("database", "shop.api", "shop")
     assert (role["defaultTtl"], role["maxTtl"]) == (3600, 86400)
     assert role["creationStatements"] == creation_statements(CONNECTED)
-    assert role["revocationStatements"] == revocation_statements()
+    assert role["revocationStatements"] == revocation_statements(CONNECTED)
     assert re.findall(r'path "([^"]+)"', vault_policy(args)) == [
         "database/creds/shop.api",
         "secret/data/shop/api/database",
@@ -197,7 +234,7 @@ def test_the_role_and_the_policy_are_the_service_s_own() -> None:
 
 
 def test_a_service_with_a_database_alone_logs_in_to_vault() -> None:
-    args = service(secrets=[], database=CONNECTED)
+    args = service(secrets=[], databases=[CONNECTED])
     made = run(args)
     assert made.one("AuthBackendRole").inputs["tokenPolicies"] == ["shop.api"]
     assert vault_policy(args) == 'path "database/creds/shop.api" {\n  capabilities = ["read"]\n}\n'
@@ -207,7 +244,7 @@ def test_a_service_with_a_database_alone_logs_in_to_vault() -> None:
 
 
 def test_the_annotations_bring_the_credentials_as_one_more_file() -> None:
-    notes = injector_annotations(service(secrets=[], database=CONNECTED))
+    notes = injector_annotations(service(secrets=[], databases=[CONNECTED]))
     prefix = "vault.hashicorp.com/agent-inject"
     assert notes[f"{prefix}-secret-database"] == "database/creds/shop.api"
     assert notes[f"{prefix}-file-database"] == "database"
@@ -218,7 +255,7 @@ def test_the_annotations_bring_the_credentials_as_one_more_file() -> None:
 
 
 def test_a_stack_without_vault_makes_nothing_of_it() -> None:
-    made = run(service(secrets=[], database=CONNECTED, platform=platform(vault=False, injection=False)))
+    made = run(service(secrets=[], databases=[CONNECTED], platform=platform(vault=False, injection=False)))
     assert not made.of("SecretBackendRole")
     assert not made.of("kubernetes:core/v1:Secret")
 
@@ -273,7 +310,7 @@ def test_an_unknown_database_is_no_argument() -> None:
         services_args([parsed(f"database: {{connection: shop, {GRANT}}}")], platform(), 1)
 
 
-@pytest.mark.parametrize("role", ["*", "shop.*", "shop", "a.b.c"])
+@pytest.mark.parametrize("role", ["*", "shop.*", "shop", "shop.api.*", "a.b.c.d", "shop.api.x.owner.y", ""])
 def test_a_connection_lets_in_services_alone(role: str) -> None:
     with pytest.raises(ValueError, match=r"^roles: .* more than one service"):
         DatabaseConnectionArgs("shop", "h", 5432, "shop", "vault", [role])

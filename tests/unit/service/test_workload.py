@@ -215,13 +215,18 @@ class TestConfigurationAndEnvironment:
 LAYERS = list(product((False, True), (False, True), (False, True)))
 NIGHT = JobArgs("night", schedule="0 3 * * *", command=["bin/night"], secrets=["smtp"])
 MIGRATE = JobArgs(
-    "migrate", arguments=["migrate"], database=True, calls=[ServiceRef("shop", "postgres")], timeout=600, retries=2
+    "migrate",
+    arguments=["migrate"],
+    databases=["database"],
+    calls=[ServiceRef("shop", "postgres")],
+    timeout=600,
+    retries=2,
 )
 
 
 def with_jobs(**changes: Any) -> SecureServiceArgs:
     calls = [Peer(ServiceRef("shop", "postgres"), 5432), Peer(ServiceRef("shop", "redis"), 6379)]
-    full = {"secrets": SECRETS, "database": DATABASE, "calls": calls, "jobs": [MIGRATE, NIGHT]}
+    full = {"secrets": SECRETS, "databases": [DATABASE], "calls": calls, "jobs": [MIGRATE, NIGHT]}
     return service(**{**full, **changes})
 
 
@@ -229,7 +234,7 @@ class TestJobs:
     @pytest.mark.parametrize(("vault", "mesh", "network"), LAYERS)
     def test_each_layer_brings_its_own_objects(self, vault: bool, mesh: bool, network: bool) -> None:
         facts = platform(vault=vault, injection=vault, mesh=mesh, network_policies=network)
-        made = run(with_jobs(platform=facts, database=DATABASE if vault else DatabaseArgs()))
+        made = run(with_jobs(platform=facts, databases=[DATABASE] if vault else []))
         assert len(made.of("kubernetes:batch/v1:Job")) == len(made.of("CronJob")) == 1
         assert len(made.of("ServiceAccount")) == 3
         assert len(made.of("AuthBackendRole")) == (3 if vault else 0)
@@ -271,7 +276,7 @@ class TestJobs:
         assert notes["vault.hashicorp.com/agent-pre-populate-only"] == "true"
         assert notes["sidecar.istio.io/nativeSidecar"] == "true"
         assert notes["vault.hashicorp.com/role"] == "shop.api-night"
-        plain = with_jobs(platform=platform(mesh=False, vault=False, injection=False), database=DatabaseArgs())
+        plain = with_jobs(platform=platform(mesh=False, vault=False, injection=False), databases=[])
         assert "annotations" not in job_spec(plain, NIGHT)["template"]["metadata"]
 
     def test_it_reaches_what_it_calls_and_nobody_reaches_it(self) -> None:
@@ -332,7 +337,7 @@ class TestJobs:
         assert found["jobTemplate"]["spec"] == job_spec(with_jobs(), NIGHT)
 
     def test_without_vault_it_sees_the_files_it_asks_for_alone(self) -> None:
-        local = with_jobs(platform=platform(vault=False, injection=False), database=DatabaseArgs())
+        local = with_jobs(platform=platform(vault=False, injection=False), databases=[])
         volumes = job_spec(local, NIGHT)["template"]["spec"]["volumes"]
         (secret,) = (volume["secret"] for volume in volumes if "secret" in volume)
         assert secret["secretName"] == run(local).one("kubernetes:core/v1:Secret").inputs["metadata"]["name"]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.service.args.database import DatabaseArgs
 from components.service.args.service import SecretArgs, SecureServiceArgs
 from components.service.manifests.vault import vault_policy
 from components.vault.deployer import deployer_policy
@@ -47,9 +48,8 @@ def _matches(rule: str, path: str) -> bool:
 
 
 def own_paths(args: SecureServiceArgs) -> set[str]:
-    return {f"secret/data/{args.secret_path(secret)}" for secret in args.secrets} | (
-        {args.database_path} if args.database.connection else set()
-    )
+    secrets = {f"secret/data/{args.secret_path(secret)}" for secret in args.secrets}
+    return secrets | {args.database_path(database) for database in args.databases}
 
 
 # Few letters, so that many names begin like another one or are another one's namespace.
@@ -67,7 +67,9 @@ def service(draw: st.DrawFn, namespace: str, name: str) -> SecureServiceArgs:
     secrets = [SecretArgs(secret, secret, {}, ["x"], "") for secret in draw(st.lists(names, max_size=3, unique=True))]
     bare: dict[str, Any] = {"team": "t", "image": "r.example.org/x:v1", "port": 8000, "secrets": secrets}
     args = SecureServiceArgs(name=name, namespace=namespace, platform=PLATFORM, **bare)
-    return replace(args, database=replace(args.database, connection="orders" if draw(st.booleans()) else ""))
+    names_of_databases = draw(st.lists(st.one_of(st.just("database"), names), max_size=3, unique=True))
+    databases = [DatabaseArgs("orders", name=name, as_owner=draw(st.booleans())) for name in names_of_databases]
+    return replace(args, databases=databases)
 
 
 @settings(max_examples=30, deadline=None)

@@ -9,18 +9,21 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
+from typer.testing import Result as Finished
 
 from components.config.overlay import Overlay
+from components.service.file.directory import parse_service
 from embedded.paths import STATE_VARIABLE, State
 from embedded.supervisor.overlay import write_overlay
 from tests.support.stacks import ROOT, settings
 from tests.unit.zt.attack.stack import PORTS, SECRET, Stack, authorization, network_policy, pod
 from zt.attack.command import Connections, Options, session
-from zt.attack.evidence import StackError, short
+from zt.attack.evidence import Evidence, Result, StackError, short
 from zt.attack.kubernetes_api import Answer
 from zt.attack.replay import ATTEMPTS
-from zt.attack.vault_api import VaultAnswer, VaultCall
+from zt.attack.session import Declared, Session
+from zt.attack.vault_api import Place, VaultAnswer, VaultCall
 from zt.cli import app
 from zt.cluster.access import Access
 
@@ -44,7 +47,7 @@ clusters: [{name: test, cluster: {server: "https://127.0.0.1:1"}}]
 users: [{name: test, user: {token: t}}]
 """
 
-Run = Callable[..., Result]
+Run = Callable[..., Finished]
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def run(stack: Stack, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     beats = itertools.count()
     connections = Connections(stack.cluster, stack.vault, lambda: next(beats) / 10)
 
-    def run(*arguments: str) -> Result:
+    def run(*arguments: str) -> Finished:
         where = ["--stack", "production", "--vault-addr", "https://vault.example.org:8200", *logs]
         command = ["attack", *where, "--project", str(project), *arguments]
         return CliRunner().invoke(app, command, obj=connections, catch_exceptions=False)
@@ -83,7 +86,7 @@ def run(stack: Stack, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return run
 
 
-def results(done: Result) -> dict[str, str]:
+def results(done: Finished) -> dict[str, str]:
     return {row["name"]: row["result"] for attack in json.loads(done.stdout)["attacks"] for row in attack["attempts"]}
 
 
@@ -240,6 +243,32 @@ class TestWhatGetsThrough:
         stack.mtls = "PERMISSIVE"
         done = run("--only", "plaintext")
         assert done.stdout.endswith("production: 1 attempts as shop/api: 0 blocked, 1 succeeded, 0 not measured\n")
+
+
+class TestAnOwner:
+    """The pod of a service with a migration that owns its tables."""
+
+    TEXT = (
+        "namespace: shop\nteam: commerce\nimage: registry.example.org/shop/api:v1\nport: 8080\n"
+        "database: {connection: main, grants: [{schema: a, privileges: [SELECT], tables: all}]}\n"
+        "jobs: {migrate: {database: owner}}\n"
+    )
+    OWNERS = "database/creds/shop.api.database.owner"
+
+    def tried(self, stack: Stack, name: str) -> Evidence:
+        spec = parse_service(self.TEXT, "services/api.yaml").spec
+        declared = Declared("production", settings("production").decisions(), "cluster.local", (spec,), spec)
+        (attempt,) = (attempt for attempt in ATTEMPTS if attempt.name == name)
+        with Session(declared, stack.cluster(None), stack.vault(Place("https://v", ""))) as attacker:
+            return attempt.run(attacker)
+
+    def test_neither_its_role_nor_its_user_is_for_the_pod(self, stack: Stack) -> None:
+        assert self.tried(stack, "vault-owner").result is Result.BLOCKED
+
+    @pytest.mark.parametrize("name", ["vault-owner", "vault-other-secrets", "least-privilege"])
+    def test_a_policy_that_lets_the_pod_in_is_found(self, stack: Stack, name: str) -> None:
+        stack.vault_paths |= {"database/creds/shop.api": ["read"], self.OWNERS: ["read"]}
+        assert self.tried(stack, name).result is Result.SUCCEEDED
 
 
 class TestWhatIsNotMeasured:

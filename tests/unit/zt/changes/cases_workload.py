@@ -28,6 +28,13 @@ def _with_job(**keys: Any) -> Files:
     return Files({"api": {"database": wanted, "jobs": {"m": keys}}}, {"databases": {"orders": _DATABASE}})
 
 
+def _with_databases(of_job: dict[str, Any], **databases: Any) -> Files:
+    wanted = {"connection": "orders", "grants": [_GRANT]}
+    known = {"orders": _DATABASE, "audit": {**_DATABASE, "host": "10.0.9.8"}}
+    jobs = {"m": {"databases": of_job}}
+    return Files({"api": {"database": wanted, "databases": databases, "jobs": jobs}}, {"databases": known})
+
+
 WORKLOAD_CASES = [
     Case(
         "more pods by their load",
@@ -180,5 +187,37 @@ WORKLOAD_CASES = [
         ],
         _with_job(database=True),
         _with_job(),
+    ),
+    Case(
+        "a job that owns the schema",
+        [
+            "weaker: api-m may now create, change and drop what is in schema public of database orders, as its owner",
+            "weaker: api-m can now read database/creds/shop.api.database.owner",
+            "stronger: api-m may no longer SELECT on table public.orders of database orders",
+            "stronger: api-m can no longer read database/creds/shop.api",
+        ],
+        _with_job(database="owner"),
+        _with_job(database=True),
+    ),
+    Case(
+        "a second database, and a job with users there alone",
+        [
+            "weaker: api may now INSERT on table public.orders of database audit",
+            "weaker: api-m may now INSERT on table public.orders of database audit",
+            "weaker: api may now reach 10.0.9.8/32:5432",
+            "weaker: the proxy of api now lets it reach audit.invalid:5432 (TCP) outside the cluster",
+            "weaker: api-m may now reach 10.0.9.8/32:5432",
+            "weaker: the proxy of api-m now lets it reach audit.invalid:5432 (TCP) outside the cluster",
+            "weaker: api can now read database/creds/shop.api.log",
+            "weaker: api-m can now read database/creds/shop.api.log",
+        ],
+        _with_databases({"log": True}, log={"connection": "audit", "grants": [{**_GRANT, "privileges": ["INSERT"]}]}),
+        _with_databases({}),
+    ),
+    Case(
+        "users of a second database that live longer",
+        ["weaker: the life in seconds without renewal of a database user log of api goes from 1800 to 3600"],
+        _with_databases({}, log={"connection": "audit", "grants": [_GRANT]}),
+        _with_databases({}, log={"connection": "audit", "grants": [_GRANT], "ttl": "30m"}),
     ),
 ]

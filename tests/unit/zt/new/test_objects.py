@@ -58,15 +58,21 @@ SHAPES: dict[str, dict[str, Any]] = {
         "jobs": [JobArgs("migrate"), JobArgs("night", schedule="0 3 * * *", secrets=["database"])],
     },
     "database": {
-        "database": DatabaseArgs(
-            connection="main",
-            database="shop",
-            grants=[GrantArgs("public", ["SELECT"], all_tables=True)],
-            ttl=3600,
-            max_ttl=86400,
-            file="db",
-            template="{{ .Data.username }}",
-        )
+        "databases": [
+            DatabaseArgs(
+                connection="main",
+                database="shop",
+                grants=[GrantArgs("public", ["SELECT"], all_tables=True)],
+                owner="owner.shop.shop.api",
+                schemas=["public"],
+                file="db",
+                template="{{ .Data.username }}",
+            ),
+            DatabaseArgs(
+                "audit", "shop", grants=[GrantArgs("log", ["INSERT"], tables=["lines"])], name="audit", file="audit"
+            ),
+        ],
+        "jobs": [JobArgs("migrate", owns=["database"]), JobArgs("night", "0 3 * * *", databases=["audit"])],
     },
 }
 

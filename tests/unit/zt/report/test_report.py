@@ -83,6 +83,15 @@ class TestWithoutACluster:
         assert ("*", "istio-system/istiod", 15012) in {(o["source"], o["target"], o["port"]) for o in found["outside"]}
         assert (found["summary"]["openPairs"], found["summary"]["possiblePairs"]) == (2, 6)
 
+    def test_what_a_job_reads_in_vault_is_its_own(self, read: Any, tmp_path: Path) -> None:
+        session = {"session": {"generate": ["key"]}}
+        own = stacks.service("shop", "api", secrets=session, jobs={"night": {"secrets": ["session"]}})
+        found = read(project=stacks.project(tmp_path, {"api": own}))["vault"]
+        assert [(each["service"], each["role"], each["file"]) for each in found] == [
+            ("shop/api", "shop.api", "/vault/secrets/session"),
+            ("shop/api-night", "shop.api-night", "/vault/secrets/session"),
+        ]
+
     def test_a_stack_that_holds_nobody_back_says_so(self, read: Any) -> None:
         found = read("--stack", "dev")
         assert [c["target"] for c in found["connections"] if c["source"] == "*"] == [

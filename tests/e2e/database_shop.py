@@ -1,0 +1,107 @@
+"""The production stack with a database, whose users a service and its migration have."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hvac
+import yaml
+
+from tests.e2e.plane import Plane
+from tests.e2e.postgres import Postgres
+
+STACK = "production"
+ADMIN, FIRST, DATABASE = "vault", "bootstrap-password", "shop"
+CREDS = "database/creds/shop.api"
+# Those of its second database, and those of the job that owns what is there.
+OWN, OWNERS = f"{CREDS}.stock", f"{CREDS}.stock.owner"
+OWNER = "owner.shop.shop.api"
+PREPARED = (
+    f"CREATE ROLE {ADMIN} WITH LOGIN CREATEROLE PASSWORD '{FIRST}'",
+    f"CREATE DATABASE {DATABASE}",
+)
+SCHEMA = (
+    "CREATE SCHEMA orders",
+    "CREATE TABLE orders.items (id serial, name text)",
+    "CREATE TABLE orders.prices (cents int)",
+    "CREATE SCHEMA billing",
+    "CREATE TABLE billing.cards (number text)",
+    f"GRANT CREATE ON DATABASE {DATABASE} TO {ADMIN}",
+    f"GRANT USAGE ON SCHEMA orders TO {ADMIN} WITH GRANT OPTION",
+    f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA orders TO {ADMIN} WITH GRANT OPTION",
+    f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA orders TO {ADMIN} WITH GRANT OPTION",
+)
+WANTED = {
+    "connection": "shop",
+    "grants": [
+        {"schema": "orders", "privileges": ["SELECT", "INSERT"], "tables": "all", "sequences": "all"},
+    ],
+}
+
+# The schema is not there yet.
+STOCK = {
+    "connection": "shop",
+    "grants": [{"schema": "stock", "privileges": ["SELECT", "INSERT"], "tables": "all", "sequences": "all"}],
+}
+MIGRATE = {"databases": {"stock": "owner"}, "timeout": "10m"}
+
+
+@dataclass(frozen=True)
+class User:
+    """What Vault hands out."""
+
+    name: str
+    password: str
+    lease: str
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The stack, its services and its database."""
+
+    plane: Plane
+    postgres: Postgres
+
+    def api(self) -> hvac.Client:
+        return self.plane.vault_as_service("shop", "api", "shop.api")
+
+    def migration(self) -> hvac.Client:
+        return self.plane.vault_as_service("shop", "api-migrate", "shop.api-migrate")
+
+    def user(self, vault: hvac.Client | None = None, path: str = CREDS) -> User:
+        found: Any = (vault or self.api()).read(path)
+        data = found["data"]
+        return User(data["username"], data["password"], found["lease_id"], found["lease_duration"])
+
+    def psql(self, user: User, *statements: str) -> str:
+        return self.postgres.psql(*statements, user=user.name, password=user.password, database=DATABASE)
+
+
+def write_stack(checkout: Path, port: int, password_file: Path, database: dict[str, Any]) -> None:
+    """The production stack with a database, and the service `api` with users in it in place of a fixed password."""
+    path = checkout / f"Pulumi.{STACK}.yaml"
+    stack = yaml.safe_load(path.read_text())
+    stack["config"]["zero-trust:databases"] = {
+        "shop": {
+            "host": "127.0.0.1",
+            "port": port,
+            "database": DATABASE,
+            "adminUser": ADMIN,
+            "adminPasswordFile": str(password_file),
+            "tls": False,
+        }
+    }
+    stack["config"]["zero-trust:vault"]["secrets"] = {"refresh": "1s"}
+    path.write_text(yaml.safe_dump(stack))
+    # Its database makes its users, so that it shares no password with it, nor reads one of redis.
+    for name, secret, key in (("postgres", "api", None), ("redis", "auth", "readers")):
+        other = checkout / "services" / f"{name}.yaml"
+        kept = yaml.safe_load(other.read_text())
+        (kept["secrets"][secret] if key else kept["secrets"]).pop(key or secret, None)
+        other.write_text(yaml.safe_dump(kept))
+    service = checkout / "services" / "api.yaml"
+    api = yaml.safe_load(service.read_text())
+    api.pop("secrets", None)
+    api |= {"database": database, "databases": {"stock": STOCK}, "jobs": {"migrate": MIGRATE}}
+    service.write_text(yaml.safe_dump(api))
