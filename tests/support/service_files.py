@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
+from components.config.database import DatabaseSettings
 from components.config.settings import Settings
 from components.program.plan import plan
 from components.program.stack import read_stack
@@ -30,6 +31,9 @@ BESIDE = {
 }
 """The services that a file may call, and that agree to it."""
 
+DATABASES_OF_THE_STACK = {
+    "main": DatabaseSettings.model_validate({"host": "10.0.0.9", "database": "shop", "adminUser": "vault"})
+}
 LOWER = string.ascii_lowercase + string.digits
 File = dict[str, Any]
 Values = st.SearchStrategy[Any]
@@ -158,12 +162,26 @@ SECRETS = st.fixed_dictionaries(
     {"generate": st.lists(FIELDS, min_size=1, max_size=3, unique=True)},
     optional={"values": st.dictionaries(st.sampled_from(["host", "username"]), TEXT, max_size=2), "file": FILES},
 )
+SCHEMAS = _mostly(st.sampled_from(["orders", "public"]), seldom=st.one_of(st.just("pg_catalog"), TEXT))
+GRANTS = st.fixed_dictionaries(
+    {
+        "schema": SCHEMAS,
+        "privileges": st.lists(st.sampled_from(["SELECT", "INSERT", "UPDATE", "DELETE"]), min_size=1, max_size=3),
+        "tables": _mostly(st.just("all"), st.just(["items"]), seldom=st.lists(TEXT, max_size=2)),
+    },
+    optional={"sequences": st.just("all")},
+)
+DATABASES = st.fixed_dictionaries(
+    {"connection": _mostly(st.just("main"), seldom=labels()), "grants": st.lists(GRANTS, min_size=1, max_size=2)},
+    optional={"owns": st.lists(SCHEMAS, max_size=2), "ttl": DURATIONS, "maxTtl": DURATIONS, "file": FILES},
+)
 JOBS = st.fixed_dictionaries(
     {"command": st.just(["bin/migrate"])},
     optional={
         "schedule": SCHEDULES,
         "args": WORDS,
         "calls": st.just(["backend"]),
+        "database": st.sampled_from([True, False, "owner", "admin"]),
         "resources": RESOURCES,
         "retries": st.integers(-1, 11),
         "timeout": DURATIONS,
@@ -256,6 +274,8 @@ OPTIONAL: dict[str, Values] = {
     "jwt": JWT,
     "metrics": st.fixed_dictionaries({"port": PORTS}, optional={"path": PATHS}),
     "secrets": st.dictionaries(_mostly(st.just("work"), labels(), seldom=st.just("file-x")), SECRETS, max_size=2),
+    "database": DATABASES,
+    "databases": st.dictionaries(labels(), DATABASES, max_size=2),
     "replicas": st.one_of(st.integers(-1, 11), st.integers(90, 110)),
     "autoscaling": st.fixed_dictionaries(
         {"max": st.integers(0, 10)}, optional={"min": st.integers(0, 10), "cpu": st.integers(0, 101)}
@@ -311,5 +331,6 @@ def planned(root: Path, name: str, file: File, settings: Settings) -> SecureServ
     beside = {each: {**content, "callers": [name]} for each, content in BESIDE.items()}
     for each, content in {**beside, "file": {"name": name, **file}}.items():
         (folder / f"{each}.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-    services = plan(read_stack(root, "Pulumi.production.yaml", settings)).services
+    known = settings.model_copy(update={"databases": DATABASES_OF_THE_STACK})
+    services = plan(read_stack(root, "Pulumi.production.yaml", known)).services
     return next(args for args in services if args.name == name)
