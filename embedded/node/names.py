@@ -10,6 +10,8 @@ WORLD_ADDRESS = "198.18.0.1"
 VAULT_ADDRESS = "198.18.0.2"
 # Documentation addresses (RFC 5737) play the world outside of the cluster.
 OUTSIDE_ADDRESS = "203.0.113.10"
+# What a cloud's load balancer would have: the addresses of Services that the world reaches.
+BALANCED_NETWORK = "203.0.113.128/25"
 # Where clouds have their metadata service. Here it is a host that a test can listen on.
 METADATA_ADDRESS = "169.254.169.254"
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from embedded.node import cgroups, programs
 from embedded.node.configuration import SANDBOX_IMAGE
 from embedded.node.images.store import ImageStore
+from embedded.node.injector import Injector
+from embedded.node.load_balancer import give_addresses
 from embedded.node.names import NODE, NODE_ADDRESS
 from embedded.node.objects import DNS_IMAGE, ensure_objects
 from embedded.node.programs import Node
@@ -17,7 +19,8 @@ from embedded.supervisor.controllers import CONTROLLERS
 from embedded.supervisor.https_api import ApiError
 from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
 from embedded.supervisor.layout import Layout
-from embedded.supervisor.ports import load_ports
+from embedded.supervisor.pki import INJECTOR
+from embedded.supervisor.ports import LOOPBACK, load_ports
 from embedded.supervisor.process import Process, Program
 
 _LOG = logging.getLogger(__name__)
@@ -35,6 +38,7 @@ class RealNode:
         self._on_change = on_change
         self._directory = layout.state.root / "node"
         self._name = cgroups.group_name(layout.state.root)
+        self._injector = Injector(layout, api)
         self._reaper: cgroups.Reaper | None = None
         self._world: World | None = None
         self._init: Process | None = None
@@ -49,16 +53,25 @@ class RealNode:
 
     @property
     def status(self) -> dict[str, object]:
-        """Each pod of the cluster with where it runs, and the images that pods wait for in vain."""
-        missing = sorted(self._images.missing.values()) if self._images else []
-        return {"name": NODE, "pods": self._pods, "missing_images": missing}
+        """Each pod of the cluster with where it runs, and the images that pods wait for in vain.
 
-    def reaches(self, host: str) -> bool:
-        """Whether the API server reaches an address through the node's network: the kubelet's."""
-        return self._world is not None and host == NODE_ADDRESS
+        ``outside`` is the network namespace that plays the world: what ``nsenter --net=`` takes.
+        """
+        missing = sorted(self._images.missing.values()) if self._images else []
+        outside = self._world.outside.path if self._world else ""
+        return {"name": NODE, "pods": self._pods, "missing_images": missing, "outside": outside}
+
+    def reaches(self, host: str, port: int) -> bool:
+        """Whether the API server reaches an address here: the kubelet's, and that of the injector."""
+        return self._world is not None and (host == NODE_ADDRESS or self._is_injector(host, port))
+
+    def _is_injector(self, host: str, port: int) -> bool:
+        return (host, port) == (LOOPBACK, self._layout.ports[INJECTOR])
 
     async def connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to an address of the node's network. Raises ``OSError``."""
+        if self._is_injector(host, port):
+            return await asyncio.open_connection(host, port)
         if self._world is None:
             raise ConnectionRefusedError(f"{host}:{port}: the node does not run")
         return await asyncio.open_connection(sock=await asyncio.to_thread(self._world.connect, host, port))
@@ -66,16 +79,21 @@ class RealNode:
     async def run(self) -> None:
         """Start the node and follow its pods until cancelled. Raises ``NodeError``, ``ApiError``, ``TimeoutError``."""
         await asyncio.to_thread(ensure_objects, self._api)
+        await self._injector.start()
         while True:
             images = await self._start()
             while self._init and self._init.restarts == 0:
                 await self._follow(images)
                 await asyncio.sleep(_INTERVAL_SECONDS)
             _LOG.warning("node: its first process ended, and everything with it: starting it anew")
-            await self.stop()
+            await self._end()
 
     async def stop(self) -> None:
         """End everything of the node at once, and wait until its control groups are gone."""
+        await self._injector.stop()
+        await self._end()
+
+    async def _end(self) -> None:
         if self._init:
             # The kernel kills the others with it.
             await self._init.stop()
@@ -135,6 +153,7 @@ class RealNode:
             if self._world:
                 await self._world.follow(self._ways(pods))
             await asyncio.to_thread(images.let_go, self._api, pods)
+            await asyncio.to_thread(give_addresses, self._api)
         except ApiError as error:
             _LOG.warning("node: %s", error)
             return

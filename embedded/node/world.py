@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.node.names import (
     API_PORT,
+    BALANCED_NETWORK,
     METADATA_ADDRESS,
     NODE_ADDRESS,
     NODE_PREFIX,
@@ -47,6 +48,7 @@ class World:
             f"address add {METADATA_ADDRESS}/32 dev lo",
             f"link set {_LINK} up",
             f"route add {POD_NETWORK} via {NODE_ADDRESS}",
+            f"route add {BALANCED_NETWORK} via {NODE_ADDRESS} src {OUTSIDE_ADDRESS}",
         )
         self.node.ip(
             f"address add {NODE_ADDRESS}/{NODE_PREFIX} dev {_LINK}",

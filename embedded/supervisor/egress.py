@@ -27,7 +27,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Network(Protocol):
     """A network beside the cluster's own, in which the API server reaches kubelets."""
 
-    def reaches(self, host: str) -> bool:
+    def reaches(self, host: str, port: int) -> bool:
         """Whether an address is in it."""
         ...
 
@@ -69,7 +69,7 @@ class EgressProxy:
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = parse_connect(await reader.readuntil(b"\r\n\r\n"))
-        if self._network and self._network.reaches(host):
+        if self._network and self._network.reaches(host, port):
             upstream = await self._network.connect(host, port)
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await join((reader, writer), upstream)

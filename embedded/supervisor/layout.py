@@ -10,7 +10,7 @@ import yaml
 
 from embedded.paths import State
 from embedded.supervisor.kubeconfig import write_certificate_kubeconfig
-from embedded.supervisor.pki import CLUSTER, Pki
+from embedded.supervisor.pki import CLUSTER, INJECTOR, Pki
 from embedded.supervisor.ports import address
 from embedded.supervisor.private_files import write_private
 
@@ -33,6 +33,7 @@ CORE_PORTS = (
     "pebble-dns-management",
     "challenges",
     STATE_SERVICE,
+    INJECTOR,
 )
 _COMPONENT_USERS = ("kube-controller-manager", "kube-scheduler", "kwok")
 _SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"

