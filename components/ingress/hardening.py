@@ -75,7 +75,7 @@ def limits_filter(gateway: tuple[str, str], limits: Sequence[HostLimits], enforc
     # Each is inserted first, so the last one runs first: a request over the rate is never buffered.
     filters = [
         http_filter(BUFFER_FILTER, {"@type": _BUFFER_TYPE, "max_request_bytes": 1}),
-        http_filter(RATE_LIMIT_FILTER, {"@type": _RATE_LIMIT_TYPE, "stat_prefix": "door"}),
+        http_filter(RATE_LIMIT_FILTER, {"@type": _RATE_LIMIT_TYPE, "stat_prefix": "gateway"}),
     ]
     return _envoy_filter("limits", gateway, [*(_insert(filter_config) for filter_config in filters), *hosts])
 
@@ -114,14 +114,14 @@ def host_config(limits: HostLimits, enforce: bool) -> Manifest:
     if limits.requests:
         filter_configs[RATE_LIMIT_FILTER] = {
             "@type": _RATE_LIMIT_TYPE,
-            "stat_prefix": "door",
+            "stat_prefix": "gateway",
             "token_bucket": {
                 "max_tokens": limits.requests,
                 "tokens_per_fill": limits.requests,
                 "fill_interval": f"{limits.seconds}s",
             },
-            "filter_enabled": _runtime_percent("door.rate_limit.enabled", 100),
-            "filter_enforced": _runtime_percent("door.rate_limit.enforced", 100 if enforce else 0),
+            "filter_enabled": _runtime_percent("gateway.rate_limit.enabled", 100),
+            "filter_enforced": _runtime_percent("gateway.rate_limit.enforced", 100 if enforce else 0),
         }
     if limits.max_request_bytes:
         filter_configs[BUFFER_FILTER] = {

@@ -35,7 +35,7 @@ from components.service.manifests.peers import peers_service
 from components.service.manifests.scaling import autoscaler_spec
 from components.service.manifests.storage import claim_spec, config_name, own_config_name
 from components.service.mesh_resources import mesh_resources
-from components.service.service_job import ServiceJob
+from components.service.service_job import ServiceJob, run_resource
 from components.service.vault_role import vault_role
 
 GENERATED_LENGTH = 32
@@ -52,7 +52,7 @@ def _exception_annotations(exceptions: Sequence[pulumi.Resource]) -> dict[str, A
     if not exceptions:
         return {}
     ids = pulumi.Output.all(*(cast("pulumi.CustomResource", exception).id for exception in exceptions))
-    return {"annotations": {f"{ANNOTATION}/exceptions": ids.apply(", ".join)}}
+    return {f"{ANNOTATION}/exceptions": ids.apply(", ".join)}
 
 
 async def settle(_: pulumi.ResourceHookArgs) -> None:
@@ -70,8 +70,9 @@ class SecureService(pulumi.ComponentResource):
 
     It creates:
 
-    - a ServiceAccount without a mounted token, a Service, and a Deployment, or a StatefulSet if each replica has a
-      volume; an autoscaler, a ConfigMap and shared claims if declared
+    - a ServiceAccount without a mounted token, a Service if it listens, and a Deployment, or a StatefulSet if each
+      replica has a volume, or a Job or CronJob if its program ends; an autoscaler, a ConfigMap and shared claims if
+      declared
     - for secrets a Vault policy and role, the first values, and the injector's annotations; with External Secrets a
       SecretStore and ExternalSecrets instead of the annotations; without Vault an annotated Kubernetes Secret
     - for each database the Vault role that creates its users, and that of the owner if a job is one
@@ -112,24 +113,25 @@ class SecureService(pulumi.ComponentResource):
         exceptions = self._exceptions()
         controls = [*self._identity(), *self._secrets(), *self._network(), *self._storage(), *exceptions]
         jobs = self._jobs(opts, controls)
-        kind = StatefulSet if args.stateful else Deployment
-        pods = kind(
-            name,
-            metadata=as_inputs({**workload.metadata(args), **_exception_annotations(exceptions)}),
-            spec=as_inputs(workload.workload_spec(args)),
-            opts=self._after([*controls, *jobs]),
-        )
-        service = Service(
-            name,
-            metadata=as_inputs(workload.service_metadata(args)),
-            spec=as_inputs(workload.service_spec(args)),
-            opts=self._child,
-        )
-        self.ready = [pods, service, *self._peers(), *self._availability(), *self._route()]
+        pods = self._pods(_exception_annotations(exceptions), self._after([*controls, *jobs]))
+        self.ready = [pods, *self._services(), *self._availability(), *self._route()]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
 
     def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(resources)))
+
+    def _pods(self, annotations: Mapping[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Resource:
+        """What runs the pods: for a program that ends a Job or a CronJob."""
+        args = self._args
+        if args.ends:
+            return run_resource(self._name, args, annotations, opts)
+        kind = StatefulSet if args.stateful else Deployment
+        return kind(
+            self._name,
+            metadata=as_inputs({**workload.metadata(args), **({"annotations": annotations} if annotations else {})}),
+            spec=as_inputs(workload.workload_spec(args)),
+            opts=opts,
+        )
 
     def _identity(self) -> list[pulumi.Resource]:
         args, metadata = self._args, as_inputs(workload.metadata(self._args))
@@ -270,12 +272,15 @@ class SecureService(pulumi.ComponentResource):
             )
         return resources
 
-    def _peers(self) -> list[pulumi.Resource]:
-        manifest = peers_service(self._args)
-        if manifest is None:
-            return []
-        # The pods wait for each other, and Pulumi for no endpoint of a headless Service.
-        return [Service(f"{self._name}.peers", opts=self._child, **as_inputs(manifest))]
+    def _services(self) -> list[pulumi.Resource]:
+        args, services = self._args, list[pulumi.Resource]()
+        if args.listens:
+            metadata, spec = as_inputs(workload.service_metadata(args)), as_inputs(workload.service_spec(args))
+            services.append(Service(self._name, metadata=metadata, spec=spec, opts=self._child))
+        if manifest := peers_service(args):
+            # The pods wait for each other, and Pulumi for no endpoint of a headless Service.
+            services.append(Service(f"{self._name}.peers", opts=self._child, **as_inputs(manifest)))
+        return services
 
     def _availability(self) -> list[pulumi.Resource]:
         args, resources = self._args, list[pulumi.Resource]()

@@ -1,5 +1,8 @@
 """`ServiceJob`: one job of a service, with its own identity and only the rights that its file declares."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pulumi
 from pulumi_kubernetes.batch.v1 import CronJob, Job
 from pulumi_kubernetes.core.v1 import ServiceAccount
@@ -20,13 +23,17 @@ from components.service.vault_role import vault_role
 _GRACE_SECONDS = 60
 
 
-def _job(name: str, args: SecureServiceArgs, job: JobArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-    meta = metadata(workload_of(args, job))
-    if job.schedule:
-        return CronJob(name, metadata=as_inputs(meta), spec=as_inputs(cron_job_spec(args, job)), opts=opts)
-    annotations = {"pulumi.com/timeoutSeconds": str(job.timeout + _GRACE_SECONDS)}
-    job_metadata = as_inputs({**meta, "annotations": annotations})
-    return Job(name, metadata=job_metadata, spec=as_inputs(job_spec(args, job)), opts=opts)
+def run_resource(
+    name: str, workload: SecureServiceArgs, annotations: Mapping[str, Any], opts: pulumi.ResourceOptions
+) -> pulumi.Resource:
+    """The CronJob of a program that ends, or its Job if it has no schedule; `opts` name what has to be there first."""
+    meta = metadata(workload)
+    if workload.run.schedule:
+        meta = {**meta, **({"annotations": annotations} if annotations else {})}
+        return CronJob(name, metadata=as_inputs(meta), spec=as_inputs(cron_job_spec(workload)), opts=opts)
+    awaited = {**annotations, "pulumi.com/timeoutSeconds": str(workload.run.timeout + _GRACE_SECONDS)}
+    meta = as_inputs({**meta, "annotations": awaited})
+    return Job(name, metadata=meta, spec=as_inputs(job_spec(workload)), opts=opts)
 
 
 class ServiceJob(pulumi.ComponentResource):
@@ -66,5 +73,5 @@ class ServiceJob(pulumi.ComponentResource):
             controls.append(NetworkPolicy(name, metadata=meta, spec=as_inputs(spec), opts=child))
         controls += mesh_resources(name, workload, child)
         after = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=controls))
-        self.ready = [_job(name, args, job, after)]
+        self.ready = [run_resource(name, workload, {}, after)]
         self.register_outputs({"name": workload.name, "namespace": workload.namespace})

@@ -26,6 +26,7 @@ BESIDE = {
         "image": "registry.example.org/shop/beside:v1",
         "port": 8080,
         "protocol": protocol,
+        "ports": {"admin": 9001},
     }
     for name, protocol in (("backend", "http"), ("cache", "tcp"))
 }
@@ -214,9 +215,11 @@ RPC = st.sampled_from(["shop.Cart/AddItem", "shop.Cart/*", "Cart/Add"])
 CALLS = st.one_of(
     st.just("backend"),
     st.just("cache"),
+    st.sampled_from(["backend:admin", "cache:admin"]),
     st.fixed_dictionaries(
         {"service": st.just("backend")},
         optional={
+            "port": _mostly(st.just("admin"), seldom=st.sampled_from(["http", "", "x" * 16])),
             "methods": st.lists(st.sampled_from(["GET", "POST", "PUT"]), max_size=3),
             "paths": st.lists(PATHS, max_size=2),
         },
@@ -252,6 +255,21 @@ RIGHTS = st.fixed_dictionaries(
         "verbs": st.lists(st.sampled_from(["get", "list", "watch", "create", "*"]), min_size=1, max_size=2),
     }
 )
+RUN = st.fixed_dictionaries({}, optional={"schedule": SCHEDULES, "retries": st.integers(-1, 11), "timeout": DURATIONS})
+FURTHER_PORTS = st.dictionaries(
+    _mostly(
+        st.sampled_from(["admin", "grpc", "tcp", "a", "0a"]),
+        st.text(LOWER + "-", min_size=1, max_size=15),
+        seldom=st.sampled_from(["http-metrics", "a--b", "8080", "Admin", "a" * 16, "-a", "a_b"]),
+    ),
+    st.one_of(
+        PORTS,
+        st.fixed_dictionaries(
+            {"port": PORTS}, optional={"protocol": st.sampled_from(["http", "http2", "grpc", "tcp", "udp"])}
+        ),
+    ),
+    max_size=3,
+)
 HEADERS = st.one_of(
     st.just("none"),
     st.dictionaries(
@@ -262,6 +280,7 @@ HEADERS = st.one_of(
 )
 OPTIONAL: dict[str, Values] = {
     "protocol": st.sampled_from(["http", "http2", "grpc", "tcp"]),
+    "ports": FURTHER_PORTS,
     "host": HOSTS,
     "aliases": st.lists(HOSTS, max_size=2),
     "paths": st.lists(PATHS, min_size=1, max_size=3),
@@ -312,13 +331,26 @@ OPTIONAL: dict[str, Values] = {
 
 @st.composite
 def service_files(draw: st.DrawFn) -> tuple[str, File]:
-    """The name of a service and its file: the keys that it must have, and up to five of the others."""
+    """The name of a service and its file: the keys that it must have, and up to five of the others.
+
+    Most are services with a port, some are workers, and some are programs that end.
+    """
     keys = draw(st.lists(st.sampled_from(sorted(OPTIONAL)), max_size=5, unique=True))
+    probe = {"command": ["bin/well"]}
+    kind = draw(
+        _mostly(
+            st.fixed_dictionaries({"port": PORTS}),
+            st.fixed_dictionaries({"port": PORTS}),
+            st.just({"probes": {"readiness": probe, "liveness": probe}}),
+            st.fixed_dictionaries({"run": RUN}),
+            seldom=st.just({}),
+        )
+    )
     file = {
         "namespace": NAMESPACE,
         "team": "commerce",
         "image": draw(IMAGES),
-        "port": draw(PORTS),
+        **kind,
         **{key: draw(OPTIONAL[key]) for key in keys},
     }
     return draw(labels()), file
@@ -328,7 +360,7 @@ def planned(root: Path, name: str, file: File, settings: Settings) -> SecureServ
     """The arguments of the service, as `pulumi up` plans them from its file below `root`. Raises `ConfigError`."""
     folder = root / "services"
     folder.mkdir(exist_ok=True)
-    beside = {each: {**content, "callers": [name]} for each, content in BESIDE.items()}
+    beside = {each: {**content, "callers": [name, f"{name}:admin"]} for each, content in BESIDE.items()}
     for each, content in {**beside, "file": {"name": name, **file}}.items():
         (folder / f"{each}.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     known = settings.model_copy(update={"databases": DATABASES_OF_THE_STACK})

@@ -33,10 +33,12 @@ def _undeclared(session: Session) -> Iterator[tuple[Pod, Pod, int]]:
     """Each connection that no service file declares: between services, and from a pod that is in no file."""
     live = [(spec, pod) for spec in session.declared.services if (pod := _live(session, spec))]
     for spec, target in live:
-        yield session.imagined(_INTRUDER), target, spec.port
-        for other, source in live:
-            if other != spec and spec.ref not in other.callees():
-                yield source, target, spec.port
+        for name, (port, _) in spec.called_ports.items():
+            yield session.imagined(_INTRUDER), target, port
+            for other, source in live:
+                calls = zip(other.callees(), other.calls, strict=True)
+                if other != spec and (spec.ref, name) not in {(ref, call.port) for ref, call in calls}:
+                    yield source, target, port
 
 
 def _judge(decision: Decision, what: str, rule: str) -> Evidence:
@@ -75,11 +77,12 @@ def _connect_out(session: Session) -> Evidence:
 
 
 def _other_services(session: Session) -> Iterator[tuple[Pod, int]]:
-    """The services that this one does not call, at their port, and those that it calls, at another port."""
-    callees = session.service.callees()
+    """The ports of services that this one does not call, and another port of those that it calls."""
+    calls = {(ref, call.port) for ref, call in zip(session.service.callees(), session.service.calls, strict=True)}
     for spec in session.declared.others:
         if target := _live(session, spec):
-            yield target, _OTHER_PORT if spec.ref in callees else spec.port
+            closed = [port for name, (port, _) in spec.called_ports.items() if (spec.ref, name) not in calls]
+            yield from ((target, port) for port in closed or [_OTHER_PORT])
 
 
 def _platform_pods(session: Session) -> Iterator[tuple[Pod, int]]:
@@ -121,9 +124,10 @@ def _identity(session: Session) -> Evidence:
 
 
 def _called(session: Session) -> list[tuple[Pod, int]]:
-    callees = session.service.callees()
-    called = [spec for spec in session.declared.others if spec.ref in callees]
-    return [(target, spec.port) for spec in called if (target := _live(session, spec))]
+    own = session.service
+    specs = {spec.ref: spec for spec in session.declared.others}
+    calls = [(specs[ref], call.port) for ref, call in zip(own.callees(), own.calls, strict=True) if ref in specs]
+    return [(target, spec.called_ports[name][0]) for spec, name in calls if (target := _live(session, spec))]
 
 
 def _forged_label(session: Session) -> Evidence:
@@ -147,9 +151,10 @@ def _without_certificate(session: Session) -> Evidence:
     for spec in session.declared.services:
         if (target := _live(session, spec)) is None:
             continue
-        mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, target, spec.port)
-        what = f"plaintext to {target}:{spec.port}: PeerAuthentication {by or 'none'} says {mode}"
-        tries.append(blocked(what) if mode == "STRICT" else succeeded(what))
+        for port in spec.open_ports:
+            mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, target, port)
+            what = f"plaintext to {target}:{port}: PeerAuthentication {by or 'none'} says {mode}"
+            tries.append(blocked(what) if mode == "STRICT" else succeeded(what))
     return together(tries, _NO_PODS)
 
 
@@ -159,7 +164,7 @@ def _unlisted(session: Session) -> Evidence:
     caller = Peer(session.declared.trust_domain, session.service.namespace, session.service.name)
     tries = [
         _judge(
-            authorized(session.authorization_policies, MESH_ROOT, target, peer, session.service.port),
+            authorized(session.authorization_policies, MESH_ROOT, target, peer, _PLATFORM_PORT),
             f"{peer.principal or 'nobody'} to a workload without a policy",
             "AuthorizationPolicy",
         )

@@ -10,6 +10,7 @@ from zt.cluster.manifest import Manifest
 CRYPTOMINER = "attacker/cryptominer"
 """The image in the zero-trust model: `kubectl run evil-pod --image=attacker/cryptominer`."""
 
+_PORT = 8080
 Change = Callable[[Manifest], None]
 
 
@@ -25,8 +26,8 @@ def good_pod(session: Session) -> Manifest:
             "capabilities": {"drop": ["ALL"]},
         },
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
-        "livenessProbe": {"tcpSocket": {"port": spec.port}},
-        "readinessProbe": {"tcpSocket": {"port": spec.port}},
+        "livenessProbe": {"tcpSocket": {"port": _PORT}},
+        "readinessProbe": {"tcpSocket": {"port": _PORT}},
     }
     # Outside the mesh: its webhook would add containers that the attacker did not write.
     labels = {"app": NAME, "sidecar.istio.io/inject": "false"}

@@ -168,7 +168,7 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
         "issuer": Direction(
             "the TLS issuer", scale(*SCALE["issuer"]), "a client can tell a trusted certificate from a forged one"
         ),
-        "door": Direction(
+        "gateway-kind": Direction(
             "the kind of gateway",
             scale("ingress", "gateway-api"),
             "an ingress controller is admitted by its whole namespace, a Gateway by its own pods",
@@ -182,7 +182,7 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
             "the ciphers of TLS 1.2", neutral, "each one that is legal has forward secrecy and authenticates its data"
         ),
         "firewall": Direction("the firewall at the gateway", switched, "what its rules let through is not in a plan"),
-        "door-identity": Direction("the identity of the gateway", unknown, _TRUST),
+        "gateway-identity": Direction("the identity of the gateway", unknown, _TRUST),
         "kyverno-replicas": Direction("the number of Kyverno replicas", more_is_stronger, _FALLS),
         "mesh-replicas": Direction("the number of istiod replicas", more_is_stronger, _FALLS),
         "mesh-replicas-maximum": Direction("the most istiods under load", more_is_stronger, _FALLS, "1"),
@@ -253,19 +253,19 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
         "team": Direction("the team", neutral, "who answers for it changes, and not what it may do"),
         "protocol": Direction("the protocol", neutral, "policies hold by identity and port, whatever is spoken there"),
         "public-scheme": Direction("the public address", scale("http", "https"), "plaintext can be read", "https"),
-        "door-requests": Direction(
+        "gateway-requests": Direction(
             "the number of requests in an hour", limit, "what answers without a limit can be exhausted, or guessed at"
         ),
-        "door-bytes": Direction("the largest request in bytes", limit, "a request without an end fills the memory"),
-        "door-hsts": Direction(
+        "gateway-bytes": Direction("the largest request in bytes", limit, "a request without an end fills the memory"),
+        "gateway-hsts": Direction(
             "the time in seconds that a browser keeps to TLS",
             more_is_stronger,
             "until it has seen the header, and after that time, it can be led to plaintext",
         ),
-        "door-headers": Direction(
+        "gateway-headers": Direction(
             "the headers at the gateway", unknown, "what a browser makes of each header is in no plan: read them"
         ),
-        "door-annotations": Direction(
+        "gateway-annotations": Direction(
             "the annotations at the gateway",
             unknown,
             "what an ingress controller makes of them is in no plan: read them",

@@ -84,11 +84,11 @@ _SETTING_LAYERS: Mapping[str, str] = MappingProxyType(
     {
         "image": "images",
         "public-scheme": "gateway",
-        "door-requests": "door",
-        "door-bytes": "door",
-        "door-headers": "door",
-        "door-hsts": "door",
-        "door-annotations": "door",
+        "gateway-requests": "gateway",
+        "gateway-bytes": "gateway",
+        "gateway-headers": "gateway",
+        "gateway-hsts": "gateway",
+        "gateway-annotations": "gateway",
         "token": "gateway",
         "token-claims": "gateway",
         "secrets": "vault",
@@ -144,7 +144,8 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
         case Reach() | Egress() | OutsideHost():
             return _network_sentence(grant, now, say)
         case Consent():
-            what = f"read its secret {grant.secret}" if grant.secret else "call it"
+            call = f"call its port {grant.port}" if grant.port else "call it"
+            what = f"read its secret {grant.secret}" if grant.secret else call
             return f"{say(grant.service)} {now} agrees that {say(grant.other)} may {what}"
         case Public():
             path = "" if grant.path == "/" else grant.path

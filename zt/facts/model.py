@@ -37,6 +37,8 @@ class Consent:
     service: str
     other: str
     secret: str = ""
+    port: str = ""
+    """The name of the port, if it is not the service's first."""
     kind: Literal["consent"] = "consent"
 
 

@@ -73,7 +73,7 @@ def facts_of(stack: Stack, planned: Plan, library: Library) -> Iterator[Fact]:
     yield from _rules(planned.policies, library)
     for args in planned.services:
         yield from service_facts(args, library)
-    yield from (Consent(str(service), str(caller)) for service, caller in consents(stack.services))
+    yield from (Consent(str(service), str(caller), port=port) for service, caller, port in consents(stack.services))
     for spec in stack.services:
         for name, secret in spec.secrets.items():
             yield from (Consent(str(spec.ref), str(reader), name) for reader in readers_of(spec, secret))
@@ -91,9 +91,9 @@ def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:
     yield "service-identities", planned.identities.action.value if planned.identities else "off"
     yield from _ingress(planned.ingress)
     if controller:
-        yield "door-identity", f"{controller.namespace}/{controller.service_account}"
+        yield "gateway-identity", f"{controller.namespace}/{controller.service_account}"
     else:
-        yield "door-identity", planned.ingress.gateway_namespace
+        yield "gateway-identity", planned.ingress.gateway_namespace
     if planned.certificates:
         yield "cert-manager-replicas", str(planned.certificates.replicas)
     yield "exception-day", settings.as_of.isoformat() if settings.as_of else COMMIT_DAY
@@ -118,7 +118,7 @@ def _ingress(args: SecureIngressArgs) -> Iterator[tuple[str, str]]:
         yield "acme-server", args.issuer.directory or "its own"
     if isinstance(args.issuer, VaultIssuer):
         yield "vault-issuer", f"{args.issuer.mount}/sign/{args.issuer.role} of {args.issuer.server}"
-    yield "door", args.kind
+    yield "gateway-kind", args.kind
     yield "tls-version", args.tls_version
     yield "tls-ciphers", ", ".join(sorted(args.cipher_suites))
     yield "firewall", f"{args.firewall.image}: {'; '.join(args.firewall.directives)}" if args.firewall else "off"

@@ -45,19 +45,19 @@ _POLICY = re.compile(r'path "([^"]+)" \{\s*capabilities = \[([^\]]*)\]')
 def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     """Every fact of one service."""
     name = f"{args.namespace}/{args.name}"
-    deployment = workload_spec(args)
+    workload = job_spec(args) if args.ends else workload_spec(args)
     yield Service(name, args.team)
     yield from network_facts(name, args)
     yield from _public(name, args)
     yield from _vault(name, args)
     yield from _databases(name, args)
-    yield from _api(name, args, deployment)
+    yield from _api(name, args, workload)
     shared = [scratch.path for scratch in args.scratch]
     yield from (Writable(name, path) for path in dict.fromkeys([*args.writable, *shared]))
     yield from (Kept(name, volume.path, SCOPES[volume.shared]) for volume in args.volumes)
-    settings = (*_settings(args, deployment), *workload_settings(args, deployment))
+    settings = (*_settings(args, workload), *workload_settings(args, workload))
     yield from (ServiceSetting(name, key, value) for key, value in settings)
-    yield from container_facts(name, args, deployment["template"]["spec"])
+    yield from container_facts(name, args, workload["template"]["spec"])
     for job in args.jobs:
         yield from _job(name, args, job)
     for exception in args.exceptions:
@@ -68,11 +68,11 @@ def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
     """What a job may do. It has its own identity, so its facts stand under the name of its workload."""
     workload = workload_of(args, job)
     name = f"{workload.namespace}/{workload.name}"
-    yield ServiceJob(service, name, job.schedule)
+    yield ServiceJob(service, name, job.run.schedule)
     yield from outward_facts(name, workload)
     yield from _vault(name, workload)
     yield from _databases(name, workload)
-    pod = job_spec(args, job)["template"]["spec"]
+    pod = job_spec(workload)["template"]["spec"]
     for container in pod["containers"]:
         context = container.get("securityContext", {})
         yield from (ServiceSetting(name, key, value) for key, value in hardening(context))
@@ -163,11 +163,11 @@ def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[s
 
 def _limits(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
     limits = args.limits
-    yield "door-requests", f"{3600 * limits.requests / limits.seconds:.0f}" if limits.requests else "unlimited"
-    yield "door-bytes", str(limits.max_request_bytes or "unlimited")
+    yield "gateway-requests", f"{3600 * limits.requests / limits.seconds:.0f}" if limits.requests else "unlimited"
+    yield "gateway-bytes", str(limits.max_request_bytes or "unlimited")
     if args.platform.ingress.route == "ingress":
-        yield "door-annotations", ", ".join(f"{name}: {text}" for name, text in sorted(limits.annotations.items()))
+        yield "gateway-annotations", ", ".join(f"{name}: {text}" for name, text in sorted(limits.annotations.items()))
     else:
         headers = dict(limits.headers)
-        yield "door-hsts", headers.pop(HSTS, "").partition(";")[0].removeprefix("max-age=") or "0"
-        yield "door-headers", ", ".join(f"{name}: {text}" for name, text in sorted(headers.items())) or "none"
+        yield "gateway-hsts", headers.pop(HSTS, "").partition(";")[0].removeprefix("max-age=") or "0"
+        yield "gateway-headers", ", ".join(f"{name}: {text}" for name, text in sorted(headers.items())) or "none"

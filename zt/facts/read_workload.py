@@ -19,7 +19,7 @@ def workload_settings(args: SecureServiceArgs, workload: Manifest) -> Iterator[t
     yield "pods", str(args.smallest)
     by_load = f"{scaling.minimum} to {scaling.maximum} pods at {scaling.cpu} % of the CPU request"
     yield "scaling", by_load if scaling.maximum else "off"
-    yield "probes", probes(container, args.port)
+    yield "probes", probes(container, args.probed_port) or "none"
     yield "end", f"SIGTERM after {args.stop.delay} s, SIGKILL after {args.stop.within} s"
     yield "resources", resources(container)
     yield "storage", _listed(f"{v.name} {v.size} of class {v.storage_class or 'default'}" for v in args.volumes)
@@ -28,7 +28,8 @@ def workload_settings(args: SecureServiceArgs, workload: Manifest) -> Iterator[t
     yield from given(args)
     bundle = args.ca_bundle
     yield "authorities", f"ConfigMap {bundle.config_map} ({bundle.key})" if bundle.config_map else "the image"
-    yield "schedule", _listed(f"{job.name} at {job.schedule or 'each release'}" for job in args.jobs)
+    runs = [("itself", args.run), *((job.name, job.run) for job in args.jobs)]
+    yield "schedule", _listed(f"{name} at {run.schedule or 'each release'}" for name, run in runs if run.timeout)
 
 
 def given(args: SecureServiceArgs | ContainerArgs) -> Iterator[tuple[str, str]]:

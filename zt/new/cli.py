@@ -17,6 +17,12 @@ def service(
     image: Annotated[str | None, typer.Option(help="With its registry and a fixed tag or a digest.")] = None,
     port: Annotated[int | None, typer.Option(help="The port that it listens on.")] = None,
     protocol: Annotated[Literal["http", "http2", "grpc", "tcp"] | None, typer.Option(help="http without it.")] = None,
+    extra_port: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:PORT[:PROTOCOL]", help="A further port, which a call names.")
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="CRON", help="When it runs, in UTC, if it is a program that ends.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="The public name; without it nothing outside reaches it.")] = None,
     path: Annotated[list[str] | None, typer.Option(help="A path prefix that is public; all without it.")] = None,
     calls: Annotated[list[str] | None, typer.Option(metavar="A,B", help="The services it talks to.")] = None,
@@ -49,6 +55,9 @@ def service(
         list[str] | None, typer.Option(metavar="NAME:PATH:SIZE[:CLASS]", help="A volume that stays, one for each pod.")
     ] = None,
     health: Annotated[str | None, typer.Option(metavar="PATH", help="The path that answers a probe.")] = None,
+    probe: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="The program that answers a probe, in place of a port.")
+    ] = None,
     run_as_user: Annotated[int | None, typer.Option(help="The user id in the container.")] = None,
     writable: Annotated[list[str] | None, typer.Option(help="A directory that it may write to.")] = None,
     component: Annotated[str | None, typer.Option(help="What part it plays, such as cache.")] = None,
@@ -73,6 +82,7 @@ def service(
 
     lists = {"paths": path, "calls": calls, "callers": callers, "secrets": secret, "writable": writable, "env": env}
     lists |= {"volumes": volume, "kubernetesApi": kubernetes_api, "exceptions": exception, "grants": grant}
+    lists |= {"ports": extra_port, "run": schedule, "probes": probe}
     values = {"namespace": namespace, "team": team, "image": image, "port": port, "protocol": protocol, "host": host}
     values |= {"replicas": replicas, "health": health, "runAsUser": run_as_user, "component": component}
     values |= {"database": database, "autoscaling": autoscaling, "requests": requests, "limits": limits}

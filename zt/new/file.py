@@ -35,14 +35,15 @@ class Request:
 
 
 def required() -> tuple[str, ...]:
-    """The keys that every file must have, besides the name, which the file's name gives."""
+    """The keys that every file must have, besides the name, which the file's name gives, and the port."""
     fields = zip(legal_keys(ServiceSpec, ()), ServiceSpec.model_fields.values(), strict=True)
-    return tuple(key for key, field in fields if field.is_required() and key != "name")
+    return (*(key for key, field in fields if field.is_required() and key != "name"), "port")
 
 
 def missing(values: Values) -> tuple[str, ...]:
-    """The required keys that have no value."""
-    return tuple(key for key in required() if key not in values)
+    """The required keys that have no value. What ends needs no port, and neither does what has probes of its own."""
+    portless = {"port"} if values.keys() & {"run", "probes"} else set[str]()
+    return tuple(key for key in required() if key not in {*values, *portless})
 
 
 def flag(key: str) -> str:

@@ -73,6 +73,23 @@ def _env(texts: Sequence[str]) -> Section:
     return variables
 
 
+def _schedule(texts: Sequence[str]) -> Section:
+    return {"schedule": texts[0]}
+
+
+def _probes(texts: Sequence[str]) -> Section:
+    probe = {"command": texts[0].split()}
+    return {"readiness": probe, "liveness": probe}
+
+
+def _ports(texts: Sequence[str]) -> Section:
+    ports: Section = {}
+    for text in texts:
+        name, port, *protocol = _parts("--extra-port", "NAME:PORT or NAME:PORT:PROTOCOL, as admin:9001", text, (2, 3))
+        ports[name] = {"port": _number(port), "protocol": protocol[0]} if protocol else _number(port)
+    return ports
+
+
 def _volumes(texts: Sequence[str]) -> Section:
     volumes: Section = {}
     for text in texts:
@@ -134,6 +151,9 @@ _READERS: Mapping[str, Callable[[Sequence[str]], object]] = MappingProxyType(
         "limits": _amounts("--limits"),
         "env": _env,
         "volumes": _volumes,
+        "run": _schedule,
+        "probes": _probes,
+        "ports": _ports,
         "grants": _grants,
         "kubernetesApi": _api,
         "exceptions": _exceptions,

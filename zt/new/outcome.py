@@ -11,7 +11,7 @@ from components.kube.names import KYVERNO_NAMESPACE
 from components.kyverno.library import load_library
 from components.program.plan import plan
 from components.program.stack import Stack
-from components.service.args.jobs import JobArgs
+from components.service.args.jobs import JobArgs, RunArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.directory import parse_service
 from components.service.file.jobs import job_name
@@ -25,7 +25,7 @@ from components.service.manifests.peers import peers_service
 from components.service.manifests.route import route_kind
 from components.service.manifests.storage import config_name, own_config_name
 from components.service.manifests.vault import copied, uses_vault
-from components.service.manifests.workload import workload_kind
+from components.service.manifests.workload import service_spec, workload_kind
 from zt.changes.compare import Change, changes
 from zt.facts.model import Reach, Side
 from zt.facts.read import facts_of, stack_of
@@ -124,11 +124,9 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
     yield from _exceptions(args)
     for job in args.jobs:
         yield from _job(args, job)
-    scaling = args.autoscaling
-    count = f"{scaling.minimum} to {scaling.maximum}" if scaling.maximum else str(args.replicas)
-    kept = "; ".join(f"{v.path}: {v.size} that each keeps" for v in args.volumes if not v.shared)
-    yield Item(workload_kind(args), name, f"{count} x {args.image}" + (f"; {kept}" if kept else ""))
+    yield _run(name, args.run) if args.ends else _pods(args, name)
     yield from _services(args)
+    scaling = args.autoscaling
     if args.smallest > 1:
         yield Item("PodDisruptionBudget", name)
     if scaling.maximum:
@@ -137,8 +135,17 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
         yield Item("Ingress" if platform.ingress.route == "ingress" else route_kind(args), name, args.host)
 
 
+def _pods(args: SecureServiceArgs, name: str) -> Item:
+    scaling = args.autoscaling
+    count = f"{scaling.minimum} to {scaling.maximum}" if scaling.maximum else str(args.replicas)
+    kept = "; ".join(f"{v.path}: {v.size} that each keeps" for v in args.volumes if not v.shared)
+    return Item(workload_kind(args), name, f"{count} x {args.image}" + (f"; {kept}" if kept else ""))
+
+
 def _services(args: SecureServiceArgs) -> Iterator[Item]:
-    yield Item("Service", f"{args.namespace}/{args.name}", f"port {args.port}, {args.protocol}")
+    if args.listens:
+        ports = ", ".join(f"{port['port']}, {port['appProtocol']}" for port in service_spec(args)["ports"])
+        yield Item("Service", f"{args.namespace}/{args.name}", f"port {ports}")
     if peers := peers_service(args):
         yield Item("Service", _named(peers), f"each replica by its own name, ports {', '.join(map(str, args.peers))}")
 
@@ -195,9 +202,13 @@ def _job(args: SecureServiceArgs, job: JobArgs) -> Iterator[Item]:
     if args.platform.network_policies:
         yield Item("NetworkPolicy", name, "everything else is closed")
     yield from (Item(manifest["kind"], _named(manifest)) for manifest in mesh_objects(workload_of(args, job)))
-    yield (
-        Item("CronJob", name, f"at {job.schedule}, UTC") if job.schedule else Item("Job", name, "once for each change")
-    )
+    yield _run(name, job.run)
+
+
+def _run(name: str, run: RunArgs) -> Item:
+    if run.schedule:
+        return Item("CronJob", name, f"at {run.schedule}, UTC")
+    return Item("Job", name, "once for each change")
 
 
 def vault_items(args: SecureServiceArgs) -> Iterator[Item]:

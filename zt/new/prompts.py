@@ -51,8 +51,8 @@ def confirm(path: Path) -> bool:
 
 
 def _optional(values: Values) -> tuple[str, ...]:
-    protocol = values.get("protocol", "http")
-    public = ["host"] if protocol != "tcp" else []
+    protocol = values.get("protocol", "" if values.keys() & {"run", "probes"} else "http")
+    public = ["host"] if protocol not in ("tcp", "") else []
     probed = ["health"] if protocol in ("http", "http2") else []
     return (*public, *probed, "calls", "secrets", "costCenter")
 

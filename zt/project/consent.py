@@ -27,7 +27,7 @@ def missing_in(files: Sequence[ServiceFile]) -> tuple[Missing, ...]:
     found: list[Missing] = []
     for one in missing_consents([file.spec for file in files]):
         caller, callee = by_ref[one.caller.ref], by_ref[one.callee.ref]
-        line = caller.line_of(("calls", one.caller.callees().index(one.callee.ref)))
+        line = caller.line_of(("calls", one.number))
         found.append(Missing(callee.file, str(one.callee.ref), one.written, f"{caller.file}:{line}"))
     return tuple(sorted(found, key=lambda row: (row.service, row.caller)))
 

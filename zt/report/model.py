@@ -123,6 +123,14 @@ class VaultPath(Part):
     """Where the pod finds it."""
 
 
+class OpenPort(Part):
+    """A port that other services may call; the first one has the name of its protocol."""
+
+    name: str
+    number: int
+    protocol: str
+
+
 class Service(Part):
     """A service and what it may do."""
 
@@ -130,7 +138,10 @@ class Service(Part):
     team: str
     image: str
     port: int
+    """The first port; 0 for one that listens on none."""
     protocol: str
+    ports: tuple[OpenPort, ...]
+    """All ports."""
     url: str
     """The public address; empty if nothing outside the cluster reaches it."""
     calls: tuple[str, ...]

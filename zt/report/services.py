@@ -11,7 +11,7 @@ from components.service.manifests.route import public_url
 from components.service.manifests.vault import SECRETS_DIRECTORY, copied, injected
 from zt.facts import model as facts
 from zt.facts.cover import covers
-from zt.report.model import Connection, Outside, PublicPath, Service, VaultPath
+from zt.report.model import Connection, OpenPort, Outside, PublicPath, Service, VaultPath
 
 _Fact = TypeVar("_Fact")
 
@@ -39,8 +39,9 @@ def _service(args: SecureServiceArgs, service_facts: Sequence[facts.Fact]) -> Se
         image=args.image,
         port=args.port,
         protocol=args.protocol,
+        ports=tuple(OpenPort(name=one.name, number=one.port, protocol=one.protocol) for one in args.open_ports),
         url=public_url(args),
-        calls=tuple(str(peer.service) for peer in args.calls),
+        calls=tuple(dict.fromkeys(str(peer.service) for peer in args.calls)),
         called_by=tuple(sorted({fact.source for fact in _all(service_facts, facts.Reach)})),
         secrets=settings.get("secrets", ""),
         database=tuple(sorted(map(_right, _all(service_facts, facts.DatabaseRight)))),

@@ -7,9 +7,18 @@ from types import MappingProxyType
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import seconds
 from components.service.file.database import OWNER
-from components.service.file.jobs import JobSpec, job_callees
+from components.service.file.jobs import JobSpec, RunSpec, job_callees
 
 _NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class RunArgs:
+    """How a program that ends runs: once without a `schedule`; `timeout` is seconds, and 0 for one that stays."""
+
+    schedule: str = ""
+    retries: int = 0
+    timeout: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,16 @@ class JobArgs:
     memory_limit: str = "256Mi"
     retries: int = 6
     timeout: int = 3600
+
+    @property
+    def run(self) -> RunArgs:
+        """How it runs."""
+        return RunArgs(self.schedule, self.retries, self.timeout)
+
+
+def run_args(spec: RunSpec) -> RunArgs:
+    """How a program of a service file runs."""
+    return RunArgs(spec.schedule or "", spec.retries, seconds(spec.timeout))
 
 
 def job_args(

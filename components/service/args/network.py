@@ -22,6 +22,15 @@ class Peer:
 
 
 @dataclass(frozen=True)
+class PortArgs:
+    """A port that a service listens on, by its name in the Service."""
+
+    name: str
+    port: int
+    protocol: str = "http"
+
+
+@dataclass(frozen=True)
 class EgressArgs:
     """A host outside the cluster. Without `networks` it may be anywhere on the internet."""
 
@@ -95,13 +104,13 @@ def metrics_args(spec: MetricsSpec | None) -> MetricsArgs:
 
 
 def beyond_ambient(
-    port: int, peers: Sequence[Peer], egress: Sequence[EgressArgs], jwt: JwtArgs, metrics: MetricsArgs
+    ports: Sequence[int], peers: Sequence[Peer], egress: Sequence[EgressArgs], jwt: JwtArgs, metrics: MetricsArgs
 ) -> list[str]:
     """The features among these that need a proxy in the pod; `components/service/file/ambient.py` says why."""
     features = {
         "requests by method or path": any(peer.methods or peer.paths for peer in peers),
         "egress by host name": any(host.protocol != "tcp" for host in egress),
         "a token": bool(jwt.issuer),
-        "the path of metrics on the service's own port": metrics.port == port,
+        "the path of metrics on the service's own port": metrics.port in ports,
     }
     return [feature for feature, used in features.items() if used]

@@ -9,9 +9,17 @@ from components.schema.problem import FieldError
 from components.service.args.containers import init_args, scratch_args, sidecar_args
 from components.service.args.database import DatabaseArgs, GrantArgs, default_template, owner_role
 from components.service.args.exceptions import exception_args
-from components.service.args.jobs import job_args
+from components.service.args.jobs import RunArgs, job_args, run_args
 from components.service.args.lifecycle import stop_args
-from components.service.args.network import EgressArgs, Peer, egress_args, jwt_args, metrics_args, plaintext_args
+from components.service.args.network import (
+    EgressArgs,
+    Peer,
+    PortArgs,
+    egress_args,
+    jwt_args,
+    metrics_args,
+    plaintext_args,
+)
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import probes_args
 from components.service.args.public import public_limits
@@ -27,12 +35,12 @@ from components.service.file.sharing import SharedSecret, fields_of, shared_by
 
 def services_args(specs: Sequence[ServiceSpec], platform: PlatformTerms, replicas: int) -> list[SecureServiceArgs]:
     """The arguments of every service. A call in a caller's file makes both its `calls` and the callee's `called_by`."""
-    ports = {spec.ref: spec.port for spec in specs}
+    ports = {spec.ref: {name: port for name, (port, _) in spec.called_ports.items()} for spec in specs}
     fields = fields_of(specs)
     callers: dict[ServiceRef, list[Peer]] = {ref: [] for ref in ports}
     for spec in specs:
         for callee, call in zip(spec.callees(), spec.calls, strict=True):
-            caller = Peer(spec.ref, ports[callee], call.sent_methods, call.sent_paths)
+            caller = Peer(spec.ref, ports[callee][call.port], call.sent_methods, call.sent_paths)
             jobs = [name for name, job in spec.jobs.items() if callee in job_callees(spec.namespace, job.calls)]
             job_refs = (ServiceRef(spec.namespace, job_name(spec.name, job)) for job in jobs)
             callers[callee] += [caller, *(replace(caller, service=job_ref) for job_ref in job_refs)]
@@ -42,7 +50,7 @@ def services_args(specs: Sequence[ServiceSpec], platform: PlatformTerms, replica
             platform,
             replicas,
             [
-                Peer(callee, ports[callee], call.sent_methods, call.sent_paths)
+                Peer(callee, ports[callee][call.port], call.sent_methods, call.sent_paths)
                 for callee, call in zip(spec.callees(), spec.calls, strict=True)
             ],
             callers[spec.ref],
@@ -67,9 +75,10 @@ def _service_args(
         namespace=spec.namespace,
         team=spec.team,
         image=spec.image,
-        port=spec.port,
+        port=spec.port or 0,
         platform=platform,
         protocol=spec.protocol,
+        ports=[PortArgs(name, port.port, port.protocol) for name, port in spec.ports.items()],
         host=spec.host or "",
         aliases=spec.aliases,
         paths=spec.paths,
@@ -84,7 +93,7 @@ def _service_args(
         secrets=_secrets(spec, fields),
         databases=[_database(spec, name, platform) for name in spec.all_databases],
         kubernetes_api=[_api_rule(rule) for rule in spec.api_rules],
-        replicas=spec.replicas or replicas,
+        replicas=1 if spec.run else spec.replicas or replicas,
         autoscaling=autoscaling_args(spec.autoscaling),
         cpu_request=spec.resources.requests.cpu,
         memory_request=spec.resources.requests.memory,
@@ -99,6 +108,7 @@ def _service_args(
         env=spec.env,
         pod_env=spec.pod_env,
         stop=stop_args(spec.stop),
+        run=run_args(spec.run) if spec.run else RunArgs(),
         config=config_args(spec.config),
         scratch=scratch_args(spec.scratch),
         volumes=volume_args(spec.volumes),

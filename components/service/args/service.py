@@ -5,7 +5,7 @@ They have no optional types and no unions: an empty string or list stands for "n
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from components.ingress.terms import PublicLimits
 from components.kube.service_ref import ServiceRef
@@ -14,9 +14,17 @@ from components.schema.problem import FieldError
 from components.service.args.containers import ContainerArgs, ScratchArgs
 from components.service.args.database import DatabaseArgs
 from components.service.args.exceptions import ExceptionArgs
-from components.service.args.jobs import JobArgs
+from components.service.args.jobs import JobArgs, RunArgs
 from components.service.args.lifecycle import StopArgs
-from components.service.args.network import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs, beyond_ambient
+from components.service.args.network import (
+    EgressArgs,
+    JwtArgs,
+    MetricsArgs,
+    Peer,
+    PlaintextPortArgs,
+    PortArgs,
+    beyond_ambient,
+)
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
 from components.service.args.scaling import AutoscalingArgs
@@ -24,9 +32,9 @@ from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
 from components.service.file.containers import application_user, container_name
 from components.service.file.lifecycle import POD_FIELDS
 from components.service.file.network import application_port
-from components.service.file.service import Protocol, not_a_service_namespace
+from components.service.file.ports import PROTOCOLS, port_name
+from components.service.file.service import not_a_service_namespace
 
-PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 _LABEL_LENGTH = 63
 _Value = TypeVar("_Value", str, int)
 
@@ -76,8 +84,11 @@ class SecureServiceArgs:
     team: str
     image: str
     port: int
+    """The port that other services call; 0 for a worker, which listens on none."""
     platform: PlatformTerms
     protocol: str = "http"
+    ports: Sequence[PortArgs] = ()
+    """Further ports that other services call."""
     host: str = ""
     aliases: Sequence[str] = ()
     paths: Sequence[str] = ("/",)
@@ -109,6 +120,8 @@ class SecureServiceArgs:
     pod_env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Environment variables with fields of the pod, such as `name`."""
     stop: StopArgs = field(default_factory=StopArgs)
+    run: RunArgs = field(default_factory=RunArgs)
+    """How its program runs, if it ends."""
     config: ConfigArgs = field(default_factory=ConfigArgs)
     scratch: Sequence[ScratchArgs] = ()
     volumes: Sequence[VolumeArgs] = ()
@@ -137,9 +150,9 @@ class SecureServiceArgs:
         for rule in self.kubernetes_api:
             if any("*" in name for name in (*rule.api_groups, *rule.resources, *rule.verbs)):
                 raise FieldError(f"{self.key}.kubernetes_api", "it has a wildcard: name each right")
-        if self.platform.mesh.ambient and (
-            features := beyond_ambient(self.port, peers, self.egress, self.jwt, self.metrics)
-        ):
+        ports = [each.port for each in self.open_ports]
+        features = beyond_ambient(ports, peers, self.egress, self.jwt, self.metrics)
+        if self.platform.mesh.ambient and features:
             raise FieldError(self.key, f"ambient cannot hold {', '.join(features)}")
         object.__setattr__(self, "labels", _labels(self))
 
@@ -147,10 +160,8 @@ class SecureServiceArgs:
         """Refuse what no service file may say, for a service that is built in code."""
         if reason := not_a_service_namespace(self.namespace):
             raise FieldError(f"{self.key}.namespace", reason, self.namespace)
-        if self.protocol not in PROTOCOLS:
-            raise FieldError(f"{self.key}.protocol", "no protocol of a service", self.protocol, PROTOCOLS)
+        self._ports_are_checked()
         _checked(f"{self.key}.image", image_reference, self.image)
-        _checked(f"{self.key}.port", application_port, self.port)
         _checked(f"{self.key}.run_as_user", application_user, self.run_as_user)
         _checked(f"{self.key}.name", container_name, self.name)
         for each in self.containers:
@@ -166,10 +177,46 @@ class SecureServiceArgs:
         if self.replicas < 1:
             raise FieldError(f"{self.key}.replicas", "less than 1", self.replicas)
 
+    def _ports_are_checked(self) -> None:
+        for each in (PortArgs("http", 0, self.protocol), *self.ports):
+            if each.protocol not in PROTOCOLS:
+                raise FieldError(f"{self.key}.protocol", "no protocol of a service", each.protocol, PROTOCOLS)
+        for each in self.open_ports:
+            _checked(f"{self.key}.ports", port_name, each.name)
+            _checked(f"{self.key}.port", application_port, each.port)
+        numbers = sorted(each.port for each in self.open_ports)
+        if foreign := [peer.port for peer in self.called_by if peer.port not in numbers]:
+            raise FieldError(f"{self.key}.called_by", "the service does not listen on it", foreign[0], numbers)
+        probes = (self.probes.readiness, self.probes.liveness, self.probes.startup)
+        unreachable = any(probe.period and not (probe.command or probe.port) for probe in probes)
+        probed = not self.ends and unreachable and not self.metrics.port
+        if not self.port and (self.ports or self.host or probed):
+            raise FieldError(f"{self.key}.port", "further ports, a host or a probe need it", self.port)
+
     @property
     def key(self) -> str:
         """The service's unique name; neither part can contain a dot, so no two services have the same."""
         return f"{self.namespace}.{self.name}"
+
+    @property
+    def open_ports(self) -> list[PortArgs]:
+        """The ports that other services may call. The first has the name of its protocol."""
+        return [PortArgs(self.protocol, self.port, self.protocol), *self.ports] if self.port else []
+
+    @property
+    def probed_port(self) -> int:
+        """The port of a probe that names none: the service's, or that of a worker's metrics."""
+        return self.port or self.metrics.port
+
+    @property
+    def listens(self) -> bool:
+        """Whether it has a Service: for its ports, or for its metrics."""
+        return bool(self.port or self.metrics.port)
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is a Job or a CronJob, whose program ends."""
+        return bool(self.run.timeout)
 
     @property
     def selector(self) -> dict[str, str]:

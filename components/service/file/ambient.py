@@ -20,7 +20,7 @@ def ambient_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
         if spec.jwt is not None:
             message = f"ambient reads no token: leave it out, {_OTHERWISE}"
             yield spec, ("jwt",), message, repr(spec.jwt.issuer), ()
-        if spec.metrics is not None and spec.metrics.port == spec.port:
+        if spec.metrics is not None and spec.metrics.port in spec.open_ports:
             message = (
                 "ambient would let the scraper send every request to the service: "
                 f"give the metrics a port of their own, {_OTHERWISE}"

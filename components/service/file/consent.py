@@ -22,21 +22,27 @@ class MissingConsent:
 
     caller: ServiceSpec
     callee: ServiceSpec
+    number: int
+    """That of the call among the caller's `calls`."""
 
     @property
     def written(self) -> str:
         """The caller, as the callee's file writes it under `callers`."""
-        return self.caller.ref.seen_from(self.callee.namespace)
+        port = self.caller.calls[self.number].port
+        name = self.caller.ref.seen_from(self.callee.namespace)
+        return f"{name}:{port}" if port else name
 
 
 def missing_consents(specs: Sequence[ServiceSpec]) -> Iterator[MissingConsent]:
     """The calls between these services that lack the callee's consent."""
     by_ref = {spec.ref: spec for spec in specs}
     for caller in specs:
-        for ref in caller.callees():
+        for number, (ref, call) in enumerate(zip(caller.callees(), caller.calls, strict=True)):
             callee = by_ref.get(ref)
-            if callee is not None and callee is not caller and caller.ref not in callee.allowed_callers():
-                yield MissingConsent(caller, callee)
+            if callee is None or callee is caller or call.port not in callee.called_ports:
+                continue
+            if (caller.ref, call.port) not in callee.allowed_callers():
+                yield MissingConsent(caller, callee, number)
 
 
 def consent_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
@@ -51,13 +57,16 @@ def consent_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
     known = {spec.ref for spec in specs}
     for spec in specs:
         legal = tuple(sorted(ref.seen_from(spec.namespace) for ref in known - {spec.ref}))
-        for number, ref in enumerate(spec.allowed_callers()):
+        for number, (ref, port) in enumerate(spec.allowed_callers()):
             if ref == spec.ref or ref not in known:
                 message = SELF_CALL if ref == spec.ref else _NOBODY
                 yield spec, ("callers", number), message, repr(spec.callers[number]), legal
+            elif port and port not in spec.ports:
+                message = "no port of this service has that name: write one of ports, or leave it out for port"
+                yield spec, ("callers", number), message, repr(port), tuple(spec.ports)
 
 
-def consents(specs: Sequence[ServiceSpec]) -> Iterator[tuple[ServiceRef, ServiceRef]]:
-    """Each service, and each one that it lets call it."""
+def consents(specs: Sequence[ServiceSpec]) -> Iterator[tuple[ServiceRef, ServiceRef, str]]:
+    """Each service, and each one that it lets call it, with the name of a port if that is not its `port`."""
     for spec in specs:
-        yield from ((spec.ref, caller) for caller in spec.allowed_callers())
+        yield from ((spec.ref, caller, port or "") for caller, port in spec.allowed_callers())

@@ -1,6 +1,6 @@
 """Reads the service files, and checks them against each other and against the stack."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -198,31 +198,41 @@ def _same_name(files: Sequence[ServiceFile]) -> list[Problem]:
 
 
 def _unknown_calls(files: Sequence[ServiceFile]) -> list[Problem]:
-    known = {file.spec.ref for file in files}
+    known = {file.spec.ref: file.spec.called_ports for file in files}
     problems: list[Problem] = []
     for file in files:
         spec = file.spec
-        legal = sorted(ref.seen_from(spec.namespace) for ref in known - {spec.ref})
-        for call, callee in zip(spec.calls, spec.callees(), strict=True):
+        legal = sorted(ref.seen_from(spec.namespace) for ref in known.keys() - {spec.ref})
+        for number, (call, callee) in enumerate(zip(spec.calls, spec.callees(), strict=True)):
             if callee == spec.ref:
                 problems.append(file.problem("calls", SELF_CALL, repr(call.service), legal))
             elif callee not in known:
                 problems.append(file.problem("calls", "no such service", repr(call.service), legal))
+            elif call.port not in known[callee]:
+                problems.append(_unknown_port(file, number, known[callee]))
     return problems
 
 
+def _unknown_port(file: ServiceFile, number: int, ports: Collection[str | None]) -> Problem:
+    call = file.spec.calls[number]
+    if not ports:
+        return file.problem(("calls", number), "it listens on no port, so nobody can call it", repr(call.written))
+    legal = [f"{call.service}:{name}" if name else call.service for name in ports]
+    return file.problem(("calls", number), "no such port of this service", repr(call.written), legal)
+
+
 def _requests_by_protocol(files: Sequence[ServiceFile]) -> list[Problem]:
-    protocols = {file.spec.ref: file.spec.protocol for file in files}
+    ports = {file.spec.ref: file.spec.called_ports for file in files}
     problems: list[Problem] = []
     for file in files:
         for number, (call, callee) in enumerate(zip(file.spec.calls, file.spec.callees(), strict=True)):
             key = next((key for key in ("rpc", "methods", "paths") if getattr(call, key)), "")
-            protocol = protocols.get(callee, "")
+            _, protocol = ports.get(callee, {}).get(call.port, (0, ""))
             message = ""
             if key and protocol == "tcp":
-                message = f"{call.service} speaks tcp, which has neither methods nor paths: leave them out"
+                message = f"{call.written} speaks tcp, which has neither methods nor paths: leave them out"
             elif key == "rpc" and protocol in ("http", "http2"):
-                message = f"{call.service} speaks {protocol}, not grpc: write methods and paths"
+                message = f"{call.written} speaks {protocol}, not grpc: write methods and paths"
             if message:
                 problems.append(file.problem(("calls", number, key), message))
     return problems
@@ -230,16 +240,16 @@ def _requests_by_protocol(files: Sequence[ServiceFile]) -> list[Problem]:
 
 def _past_the_proxy(files: Sequence[ServiceFile], port: int) -> list[Problem]:
     """Connections to another than Vault at Vault's port, from pods that reach Vault there without their proxy."""
-    ports = {file.spec.ref: file.spec.port for file in files}
+    ports = {file.spec.ref: file.spec.called_ports for file in files}
     message = f"at port {port}, the pods of a service with secrets pass by the mesh for Vault: give it another port"
     problems: list[Problem] = []
     for file in files:
         spec = file.spec
         if not (port and (spec.secrets or spec.all_databases)):
             continue
-        for number, callee in enumerate(spec.callees()):
-            if ports.get(callee) == port:
-                problems.append(file.problem(("calls", number), message, repr(spec.calls[number].service)))
+        for number, (callee, call) in enumerate(zip(spec.callees(), spec.calls, strict=True)):
+            if ports.get(callee, {}).get(call.port, (0, ""))[0] == port:
+                problems.append(file.problem(("calls", number), message, repr(call.written)))
         for number, outside in enumerate(spec.egress):
             if outside.port == port:
                 problems.append(file.problem(("egress", number, "port"), message, repr(port)))
@@ -344,7 +354,7 @@ def _unreachable_database(
     call = owner.seen_from(spec.namespace)
     if owner in services - {*spec.callees(), spec.ref}:
         message = f"the database {connection} is the service {call}, which only its callers reach"
-        calls = [call.service for call in spec.calls]
+        calls = [call.written for call in spec.calls]
         found = file.problem("calls", message, repr(calls), (*calls, call))
         # Without calls the line of what asks for one.
         place = found if spec.calls else file.problem((*key, "connection"), message)

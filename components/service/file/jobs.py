@@ -19,15 +19,27 @@ from components.service.file.scaling import ResourcesSpec
 NAME_LIMIT = 52
 
 
-class JobSpec(TypedFile):
+class RunSpec(TypedFile):
+    """When a program that ends runs, how often it is retried, and how long it may take.
+
+    Without a schedule it runs once after each change, such as a new image.
+    """
+
+    schedule: Schedule | None = None
+    """When it runs, in cron format and UTC. Runs never overlap."""
+    retries: Annotated[StrictInt, Field(ge=0, le=10)] = 6
+    """How often it is retried after a failure."""
+    timeout: Duration = "1h"
+    """How long it may take, retries included."""
+
+
+class JobSpec(RunSpec):
     """A program that ends, with its own identity: it may do only what is listed here.
 
     Without a schedule it runs once after each change, such as a new image, and the service's new pods wait until it has
     succeeded. It has the service's environment, configuration and trusted authorities, but not its volumes.
     """
 
-    schedule: Schedule | None = None
-    """When it runs, in cron format and UTC. Runs never overlap."""
     command: Words = ()
     """The program; by default the image's own."""
     args: Words = ()
@@ -46,10 +58,6 @@ class JobSpec(TypedFile):
     """The hosts among the service's `egress` that it reaches; by default none."""
     resources: ResourcesSpec = ResourcesSpec()
     """CPU and memory of its pod."""
-    retries: Annotated[StrictInt, Field(ge=0, le=10)] = 6
-    """How often it is retried after a failure."""
-    timeout: Duration = "1h"
-    """How long it may take, retries included."""
 
     @property
     def accesses(self) -> dict[str, bool | str]:
@@ -66,7 +74,7 @@ def check_jobs(
     databases: Mapping[str, DatabaseSpec],
 ) -> None:
     """Raise `PydanticCustomError`, with the key, for a job that uses what its service does not have."""
-    calls = sorted(callee.seen_from(service.namespace) for callee in callees)
+    calls = sorted({callee.seen_from(service.namespace) for callee in callees})
     for name, job in jobs.items():
         full_name = job_name(service.name, name)
         if len(full_name) > NAME_LIMIT:

@@ -102,4 +102,6 @@ def _passing(spec: ServiceSpec, takes: _Takes | None) -> Iterator[Decimal]:
 
 
 def _pods(spec: ServiceSpec, replicas: int) -> int:
+    if spec.run is not None:
+        return 0
     return spec.autoscaling.max if spec.autoscaling else spec.replicas or replicas

@@ -59,6 +59,15 @@ def service_name(value: str) -> str:
     return value
 
 
+def called_port(value: str) -> str:
+    """A valid reference to a service or to one of its ports, such as `minio:admin`. Raises `ValueError`."""
+    service, colon, port = value.partition(":")
+    if colon and not re.fullmatch(r"[a-z0-9-]{1,15}", port):
+        raise ValueError("not a port's name behind the colon: write one of the called service's ports")
+    service_name(service)
+    return value
+
+
 def application_port(value: int) -> int:
     """A port that an application may listen on. Raises `ValueError`."""
     if not 0 < value < _PORTS:
@@ -96,7 +105,10 @@ def _rpc(value: str) -> str:
 
 
 def _call(value: object) -> object:
-    return {"service": service_name(value)} if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    service, _, port = called_port(value).partition(":")
+    return {"service": service, **({"port": port} if port else {})}
 
 
 def _outside_host(value: str) -> str:
@@ -155,6 +167,7 @@ def _public_keys(value: dict[str, object]) -> dict[str, object]:
 
 
 ServiceName = Annotated[StrictStr, AfterValidator(service_name)]
+CallerName = Annotated[StrictStr, AfterValidator(called_port)]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 AppPort = Annotated[Port, AfterValidator(application_port)]
 
@@ -163,10 +176,12 @@ ExactText = Annotated[StrictStr, AfterValidator(_exact)]
 
 
 class CallSpec(TypedFile):
-    """A service that is called; its name alone allows every request."""
+    """A service that is called; its name alone allows every request, and `name:port` every one at that port."""
 
     service: ServiceName
     """The name of the service, or `namespace/name`."""
+    port: Annotated[StrictStr, Field(min_length=1, max_length=15)] | None = None
+    """The name of the port, if it is one of the service's `ports`."""
     methods: tuple[Method, ...] = ()
     """The HTTP methods of the requests; by default all."""
     paths: tuple[Annotated[StrictStr, AfterValidator(_called_path)], ...] = ()
@@ -175,6 +190,11 @@ class CallSpec(TypedFile):
     rpc: tuple[Annotated[StrictStr, AfterValidator(_rpc)], ...] = ()
     """The gRPC methods that are called, such as `shop.Cart/AddItem`; `shop.Cart/*` stands for all of a service. By
     default all."""
+
+    @property
+    def written(self) -> str:
+        """The service and the port, as the short form writes them."""
+        return f"{self.service}:{self.port}" if self.port else self.service
 
     @property
     def http(self) -> bool:

@@ -1,6 +1,7 @@
 """The service file: what a team declares about one application. Everything else is derived from it."""
 
-from typing import Literal, Self, get_args
+from collections.abc import Mapping
+from typing import Self
 
 from pydantic import Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
@@ -24,20 +25,21 @@ from components.service.file.containers import (
 from components.service.file.database import OWNER, SECRET_NAME, DatabaseSpec
 from components.service.file.environment import Environment
 from components.service.file.exceptions import ExceptionSpec
-from components.service.file.jobs import NAME_LIMIT, JobSpec, check_jobs
+from components.service.file.jobs import NAME_LIMIT, JobSpec, RunSpec, check_jobs
 from components.service.file.kubernetes_api import LEADER_ELECTION, ApiRule
 from components.service.file.lifecycle import PodEnvironment, StopSpec
 from components.service.file.network import (
     GRPC_PATH,
     AppPort,
     Call,
+    CallerName,
     EgressSpec,
     JwtSpec,
     MetricsSpec,
     PlaintextPortSpec,
-    ServiceName,
     peers_name,
 )
+from components.service.file.ports import PROTOCOLS, Ports, Protocol, check_ports, check_probes
 from components.service.file.probes import ProbesSpec
 from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
 from components.service.file.secrets import SecretName, SecretSpec
@@ -47,8 +49,9 @@ _LABEL_LENGTH = 63
 # What one HTTPRoute can hold: https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
 _ROUTE_HOSTS, _ROUTE_PATHS = 16, 64
 
-
-Protocol = Literal["http", "http2", "grpc", "tcp"]
+# What only a service has that listens, and only one whose pods stay.
+_LISTENS = ("protocol", "ports", "host", "paths", "callers", "health")
+_STAYS = ("replicas", "autoscaling", "probes", "stop", "peers", "metrics", "leader_election", "sidecars", "jobs")
 
 
 def not_a_service_namespace(namespace: str) -> str:
@@ -70,11 +73,13 @@ class ServiceSpec(TypedFile):
     """The team that is responsible for it."""
     image: Image
     """The image, from a registry of the stack file, with a fixed tag or a digest."""
-    port: AppPort
-    """The port that it listens on and that other services call."""
+    port: AppPort | None = None
+    """The port that it listens on and that other services call. Without one it is a worker, which nobody calls."""
     protocol: Protocol = "http"
     """The protocol of that port, without TLS of its own. The mesh parses `http`, `http2` (with prior knowledge) and
     `grpc`, and forwards `tcp` as it is."""
+    ports: Ports = Field(default_factory=dict)
+    """Further ports, by name, such as `admin: 9001`; a call names them, as in `calls: [minio:admin]`."""
     host: HostName | None = None
     """The public host name; without it the service is not reachable from outside the cluster."""
     aliases: tuple[HostName, ...] = Field(default=(), max_length=_ROUTE_HOSTS - 1)
@@ -91,9 +96,9 @@ class ServiceSpec(TypedFile):
     (WebSocket, gRPC)."""
     calls: tuple[Call, ...] = ()
     """The services that it calls, each by name or with the requests that it sends; it can call no others."""
-    callers: tuple[ServiceName, ...] = ()
-    """The services that may call it, by name or `namespace/name`. A call needs both ends: `calls` in the caller's file
-    and `callers` here."""
+    callers: tuple[CallerName, ...] = ()
+    """The services that may call it, by name or `namespace/name`; `name:admin` may call the port `admin`. A call needs
+    both ends: `calls` in the caller's file and `callers` here."""
     peers: tuple[AppPort, ...] = ()
     """Ports at which its replicas reach each other, as `<pod>.<name>-peers.<namespace>.svc`; no other service may."""
     egress: tuple[EgressSpec, ...] = ()
@@ -146,6 +151,8 @@ class ServiceSpec(TypedFile):
     """Programs that end before it starts, by name, one after the other as they stand here."""
     sidecars: dict[ContainerName, SidecarSpec] = Field(default_factory=dict)
     """Programs that run beside it in the same pod, by name."""
+    run: RunSpec | None = None
+    """When it runs, if it is a program that ends: a Job or a CronJob, in place of pods that stay."""
     jobs: dict[Label, JobSpec] = Field(default_factory=dict)
     """Programs of its image that end, by name: they run once per release, or on a schedule."""
     kubernetes_api: tuple[ApiRule, ...] = ()
@@ -171,6 +178,7 @@ class ServiceSpec(TypedFile):
         if self.peers and len(self.name) > (longest := _LABEL_LENGTH - len(peers_name(""))):
             message = f"longer than {longest} characters, which the name of the Service of its peers leaves"
             raise misplaced(["name"], message, self.name)
+        self._kind()
         self._consistent_network()
         self._check_public()
         files = [secret.file or name for name, secret in self.secrets.items()]
@@ -233,6 +241,26 @@ class ServiceSpec(TypedFile):
         )
         return self
 
+    def _kind(self) -> None:
+        """Refuse what a worker, or a program that ends, cannot have."""
+        written = self.model_fields_set
+        if self.run is not None:
+            if unused := next((key for key in ("port", *_STAYS) if key in written), ""):
+                raise misplaced([to_camel(unused)], "run says that its program ends: keep one of the two", UNREPEATED)
+            if len(self.name) > NAME_LIMIT:
+                message = f"longer than {NAME_LIMIT} characters, which the name of a CronJob may have at most"
+                raise misplaced(["name"], message, self.name)
+            if own := next((name for name, volume in self.volumes.items() if volume.access_mode != SHARED), ""):
+                message = "run says that its program ends: only pods that stay have volumes of their own"
+                raise misplaced(["volumes", own, "accessMode"], message, self.volumes[own].access_mode, [SHARED])
+        if self.port is not None:
+            check_ports(self.port, self.protocol, self.ports, self.metrics)
+            return
+        if unused := next((key for key in _LISTENS if key in written), ""):
+            raise misplaced([to_camel(unused)], "it needs port: without one nobody can call it", UNREPEATED)
+        if self.run is None and self.metrics is None:
+            check_probes(self.probes)
+
     def _check_public(self) -> None:
         if self.host is None:
             public_fields = ("aliases", "security_headers", "rate_limit", "max_request_bytes")
@@ -249,27 +277,27 @@ class ServiceSpec(TypedFile):
 
     def _consistent_network(self) -> None:
         if self.host is not None and self.protocol == "tcp":
-            legal = [protocol for protocol in get_args(Protocol) if protocol != "tcp"]
+            legal = [protocol for protocol in PROTOCOLS if protocol != "tcp"]
             raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)
         if self.protocol == "grpc":
             self._consistent_grpc()
         if self.jwt is not None and self.host is None:
             raise misplaced(["jwt"], "it needs host: it holds for the requests that come from there", UNREPEATED)
         repeated = (
-            ("calls", [str(callee) for callee in self.callees()]),
-            ("callers", [str(caller) for caller in self.allowed_callers()]),
+            ("calls", [f"{ref}:{call.port}" for ref, call in zip(self.callees(), self.calls, strict=True)]),
+            ("callers", [f"{ref}:{port}" for ref, port in self.allowed_callers()]),
             ("peers", [str(port) for port in self.peers]),
             ("egress", [f"{outside.host}:{outside.port}" for outside in self.egress]),
             ("plaintextPorts", [str(plaintext.port) for plaintext in self.plaintext_ports]),
         )
         for key, names in repeated:
             if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise misplaced([key], "it stands there twice: keep one", ", ".join(twice))
+                raise misplaced([key], "it stands there twice: keep one", ", ".join(twice).replace(":None", ""))
         kinds = {(outside.host, outside.protocol == "tcp") for outside in self.egress}
         if mixed := sorted(host for host, tcp in kinds if tcp and (host, False) in kinds):
             message = "it stands there with tcp and without: the mesh holds a host to one of the two"
             raise misplaced(["egress"], message, mixed[0])
-        listening = {self.port, self.metrics.port if self.metrics else self.port}
+        listening = {*self.open_ports, *([self.metrics.port] if self.metrics else [])}
         if foreign := sorted({plaintext.port for plaintext in self.plaintext_ports} - listening):
             legal = [str(port) for port in sorted(listening)]
             raise misplaced(["plaintextPorts"], "the service does not listen on it", foreign[0], legal)
@@ -324,10 +352,22 @@ class ServiceSpec(TypedFile):
         """Whether a job is the owner of the service's schemas in one of its databases."""
         return any(job.accesses.get(database) == OWNER for job in self.jobs.values())
 
+    @property
+    def open_ports(self) -> tuple[int, ...]:
+        """The numbers of the ports that other services may call."""
+        return (*([self.port] if self.port else []), *(port.port for port in self.ports.values()))
+
+    @property
+    def called_ports(self) -> Mapping[str | None, tuple[int, str]]:
+        """Number and protocol of each port by the name in a call; that of `port` has none."""
+        ports: dict[str | None, tuple[int, str]] = {None: (self.port, self.protocol)} if self.port else {}
+        return ports | {name: (port.port, port.protocol) for name, port in self.ports.items()}
+
     def callees(self) -> tuple[ServiceRef, ...]:
         """The services that it calls."""
         return tuple(ServiceRef.parse(call.service, self.namespace) for call in self.calls)
 
-    def allowed_callers(self) -> tuple[ServiceRef, ...]:
-        """The services that may call it."""
-        return tuple(ServiceRef.parse(caller, self.namespace) for caller in self.callers)
+    def allowed_callers(self) -> tuple[tuple[ServiceRef, str | None], ...]:
+        """The services that may call it, each with the name of a port; that of `port` has none."""
+        parts = (caller.partition(":") for caller in self.callers)
+        return tuple((ServiceRef.parse(service, self.namespace), port or None) for service, _, port in parts)

@@ -67,7 +67,7 @@ def peer_authentication(args: SecureServiceArgs) -> Manifest | None:
 
 
 def destination_rule(args: SecureServiceArgs) -> Manifest | None:
-    """The DestinationRule by which callers accept the service's identity alone; `None` without sidecars, and for a job.
+    """The DestinationRule by which callers accept the service's identity alone; `None` without sidecars or a Service.
 
     A proxy would otherwise accept every identity among the endpoints, and send plaintext to one without a proxy. In the
     PERMISSIVE mode it still does, since services move into the mesh there. In the ambient mode the nodes' proxies read
@@ -75,7 +75,7 @@ def destination_rule(args: SecureServiceArgs) -> Manifest | None:
     https://istio.io/latest/docs/reference/config/networking/destination-rule/
     """
     mesh = args.platform.mesh
-    if args.job_of or not (mesh.sidecars and mesh.strict):
+    if not args.listens or not (mesh.sidecars and mesh.strict):
         return None
     service = ServiceRef(args.namespace, args.name)
     tls = {"mode": "ISTIO_MUTUAL", "subjectAltNames": [service.identity(mesh.trust_domain)]}
@@ -84,8 +84,8 @@ def destination_rule(args: SecureServiceArgs) -> Manifest | None:
 
 
 def _callers(args: SecureServiceArgs) -> list[Manifest]:
-    peers = sorted(args.called_by, key=lambda peer: peer.service)
-    return [_edge(args, peer.service, _requests(args.port, peer.methods, peer.paths)) for peer in peers]
+    peers = sorted(args.called_by, key=lambda peer: (peer.service, peer.port))
+    return [_edge(args, peer.service, _requests(peer.port, peer.methods, peer.paths)) for peer in peers]
 
 
 def _peers(args: SecureServiceArgs) -> list[Manifest]:

@@ -1,4 +1,4 @@
-"""The Job or CronJob of a service: a workload that ends, with its own identity.
+"""A program that ends, as a Job or a CronJob: one of a service's jobs, or a service that is such a program itself.
 
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
@@ -26,7 +26,7 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
         namespace=args.namespace,
         team=args.team,
         image=args.image,
-        port=args.port,
+        port=0,
         platform=args.platform,
         protocol="tcp",
         calls=[peer for peer in args.calls if peer.service in job.calls],
@@ -46,6 +46,7 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
         pod_env=args.pod_env,
         config=args.config,
         ca_bundle=args.ca_bundle,
+        run=job.run,
         job_of=args.name,
         component=_COMPONENT,
         cost_center=args.cost_center,
@@ -60,13 +61,12 @@ def _databases(args: SecureServiceArgs, job: JobArgs) -> list[DatabaseArgs]:
     ]
 
 
-def job_spec(args: SecureServiceArgs, job: JobArgs) -> Manifest:
-    """The spec of a Job, or of the jobs that a CronJob creates."""
-    workload = workload_of(args, job)
+def job_spec(workload: SecureServiceArgs) -> Manifest:
+    """The spec of a Job, or of the jobs that a CronJob creates, for a program that ends."""
     spec = {**pod(workload), "restartPolicy": "Never", "containers": [container(workload)]}
     return {
-        "backoffLimit": job.retries,
-        "activeDeadlineSeconds": job.timeout,
+        "backoffLimit": workload.run.retries,
+        "activeDeadlineSeconds": workload.run.timeout,
         "template": {"metadata": _job_pod_metadata(workload), "spec": spec},
     }
 
@@ -82,13 +82,13 @@ def _job_pod_metadata(workload: SecureServiceArgs) -> Manifest:
     return {**meta, "annotations": annotations} if annotations else meta
 
 
-def cron_job_spec(args: SecureServiceArgs, job: JobArgs) -> Manifest:
+def cron_job_spec(workload: SecureServiceArgs) -> Manifest:
     """The spec of a CronJob, whose runs never overlap."""
     return {
-        "schedule": job.schedule,
+        "schedule": workload.run.schedule,
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
         "successfulJobsHistoryLimit": 3,
         "failedJobsHistoryLimit": 3,
-        "jobTemplate": {"metadata": {"labels": dict(workload_of(args, job).labels)}, "spec": job_spec(args, job)},
+        "jobTemplate": {"metadata": {"labels": dict(workload.labels)}, "spec": job_spec(workload)},
     }

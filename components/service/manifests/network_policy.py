@@ -27,7 +27,7 @@ def network_policy_spec(args: SecureServiceArgs) -> Manifest:
     who may connect, and the mesh to which port.
     """
     ingress = [
-        tcp_rule("from", [pods(peer.service.namespace, {"app": peer.service.name})], [_arrival(args, args.port)])
+        tcp_rule("from", [pods(peer.service.namespace, {"app": peer.service.name})], [_arrival(args, peer.port)])
         for peer in args.called_by
     ]
     if args.public:
@@ -66,8 +66,9 @@ def _probes(args: SecureServiceArgs) -> list[Manifest]:
 
     https://istio.io/latest/docs/ambient/usage/networkpolicy/
     """
-    # A job has no probes.
-    probed = [] if args.job_of else [(args.probes, args.port), *((each.probes, each.port) for each in args.sidecars)]
+    # What ends has no probes.
+    own = [] if args.ends else [(args.probes, args.probed_port)]
+    probed = [*own, *((each.probes, each.port) for each in args.sidecars)]
     ports = sorted({number for probes, port in probed for number in probed_ports(probes, port)})
     return [tcp_rule("from", ip_blocks(KUBELET_PROBES), ports)] if args.platform.mesh.ambient and ports else []
 

@@ -8,8 +8,10 @@ from components.kube.manifest import Manifest
 from components.kube.mesh_labels import pod_label
 from components.kube.names import ANNOTATION, TOKEN_AUDIENCE
 from components.service.args.lifecycle import StopArgs
+from components.service.args.network import PortArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import peers_name
+from components.service.file.ports import METRICS_PORT
 from components.service.manifests import containers
 from components.service.manifests.environment import environment
 from components.service.manifests.metadata import metadata
@@ -26,7 +28,6 @@ from components.service.manifests.vault import (
     reaches_vault,
 )
 
-_METRICS = "http-metrics"
 # https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
 _APP_PROTOCOLS = {"http2": "kubernetes.io/h2c"}
 _OWNER_AND_GROUP_READ = 0o440
@@ -92,8 +93,8 @@ def metrics_annotations(args: SecureServiceArgs) -> dict[str, str]:
 
 
 def _extra_ports(args: SecureServiceArgs) -> list[int]:
-    """The port of the metrics, if it is not the service's port."""
-    return [args.metrics.port] if args.metrics.port not in (0, args.port) else []
+    """The port of the metrics, if it is none of the service's ports."""
+    return [args.metrics.port] if args.metrics.port not in (0, *(each.port for each in args.open_ports)) else []
 
 
 def _replicated(args: SecureServiceArgs) -> Manifest:
@@ -119,26 +120,27 @@ def pod_metadata(args: SecureServiceArgs) -> Manifest:
 
 
 def _pod_spec(args: SecureServiceArgs) -> Manifest:
-    named = [(args.protocol, args.port), *((_METRICS, port) for port in _extra_ports(args))]
-    ports = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in named]
-    probes = probe_manifests(args.probes, args.health, args.port)
+    named = [(each.name, each.port) for each in args.open_ports]
+    named += [(METRICS_PORT, port) for port in _extra_ports(args)]
+    ports = {"ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in named]}
+    probes = probe_manifests(args.probes, args.health, args.probed_port)
     spread = [_spread(args, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")]
     delay = {"lifecycle": {"preStop": {"sleep": {"seconds": args.stop.delay}}}} if args.stop.delay else {}
     grace = {"terminationGracePeriodSeconds": args.stop.within} if args.stop != StopArgs() else {}
-    serving = {**container(args), "ports": ports, **probes, **delay}
-    init = {"initContainers": containers.init_containers(args)} if args.init else {}
+    serving = {**container(args), **(ports if named else {}), **probes, **delay}
     return {
         **pod(args),
         **grace,
         "topologySpreadConstraints": spread,
-        **init,
         "containers": [serving, *containers.sidecar_containers(args, delay)],
     }
 
 
 def pod(args: SecureServiceArgs) -> Manifest:
-    """The spec of a pod with the service's identity, without containers."""
+    """The spec of a pod with the service's identity, without the containers that follow those of `init`."""
+    init = {"initContainers": containers.init_containers(args)} if args.init else {}
     return {
+        **init,
         "serviceAccountName": args.name,
         "automountServiceAccountToken": False,
         # Service links would add every Service of the namespace to the environment.
@@ -232,12 +234,17 @@ def service_metadata(args: SecureServiceArgs) -> Manifest:
 
 def service_spec(args: SecureServiceArgs) -> Manifest:
     """The spec of a service's Service."""
-    port = {"name": args.protocol, "port": args.port, "targetPort": args.port, "protocol": "TCP"}
-    extra = (
-        {"name": _METRICS, "port": number, "targetPort": number, "protocol": "TCP", "appProtocol": "http"}
-        for number in _extra_ports(args)
-    )
-    ports = [{**port, "appProtocol": _APP_PROTOCOLS.get(args.protocol, args.protocol)}, *extra]
+    named = [*args.open_ports, *(PortArgs(METRICS_PORT, number) for number in _extra_ports(args))]
+    ports = [
+        {
+            "name": each.name,
+            "port": each.port,
+            "targetPort": each.port,
+            "protocol": "TCP",
+            "appProtocol": _APP_PROTOCOLS.get(each.protocol, each.protocol),
+        }
+        for each in named
+    ]
     return {"type": "ClusterIP", "selector": args.selector, "ports": ports}
 
 

@@ -171,7 +171,7 @@ class TestArguments:
         ("changes", "lost"),
         [
             ({"calls": [Peer(ServiceRef("shop", "web"), 80, ("GET",))]}, "requests by method or path"),
-            ({"called_by": [Peer(ServiceRef("shop", "web"), 80, (), ("/x",))]}, "requests by method or path"),
+            ({"called_by": [Peer(ServiceRef("shop", "web"), 8080, (), ("/x",))]}, "requests by method or path"),
             ({"egress": [EgressArgs("x.example.org", 443)]}, "egress by host name"),
             ({"jwt": JwtArgs("https://l.example.org", jwks="{}", audiences=["a"])}, "a token"),
             ({"metrics": MetricsArgs(8080, "/m")}, "the path of metrics"),
@@ -264,7 +264,7 @@ class TestMesh:
         args = everything(platform=platform(ambient=True, revision="1-31-0", **SCRAPER))
         for made in (
             deployment_spec(args)["template"]["metadata"],
-            job_spec(args, args.jobs[0])["template"]["metadata"],
+            job_spec(workload_of(args, args.jobs[0]))["template"]["metadata"],
         ):
             text = json.dumps(made)
             assert made["labels"]["istio.io/dataplane-mode"] == "ambient"

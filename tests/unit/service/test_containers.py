@@ -17,7 +17,7 @@ from components.service.args.jobs import JobArgs
 from components.service.args.service import SecretArgs, SecureServiceArgs
 from components.service.file.directory import parse_service
 from components.service.manifests.held import held_names
-from components.service.manifests.job import job_spec
+from components.service.manifests.job import job_spec, workload_of
 from components.service.manifests.network_policy import network_policy_spec
 from components.service.manifests.workload import pod_metadata, workload_spec
 from components.vault.terms import StoreTerms
@@ -86,7 +86,7 @@ class TestHardening:
 
     def test_a_job_has_none_of_them(self) -> None:
         args = service(init=[exporter(name="fetch")], sidecars=[exporter(secrets=["database"])], secrets=SECRETS)
-        pod = job_spec(args, JobArgs("migrate"))["template"]
+        pod = job_spec(workload_of(args, JobArgs("migrate")))["template"]
         assert "initContainers" not in pod["spec"]
         assert len(pod["spec"]["containers"]) == 1
 

@@ -14,7 +14,7 @@ from components.service.args.service import SecureServiceArgs
 from components.service.file.directory import parse_service
 from components.service.file.kubernetes_api import LEADER_ELECTION
 from components.service.file.lifecycle import POD_FIELDS
-from components.service.manifests.job import job_spec
+from components.service.manifests.job import job_spec, workload_of
 from components.service.manifests.workload import role_rules, workload_spec
 from tests.support.stacks import service, settings
 from tests.unit.service.test_directory import SMALL
@@ -46,7 +46,7 @@ class TestStop:
 
     def test_a_job_ends_as_every_job(self) -> None:
         args = service(stop=StopArgs(10, 120))
-        spec = job_spec(args, JobArgs("migrate"))["template"]["spec"]
+        spec = job_spec(workload_of(args, JobArgs("migrate")))["template"]["spec"]
         assert "terminationGracePeriodSeconds" not in spec
         assert "lifecycle" not in spec["containers"][0]
 
@@ -79,7 +79,7 @@ class TestPodEnv:
 
     def test_a_limit_in_a_job_is_that_of_the_job_s_container(self) -> None:
         args = service(pod_env={"LIMIT": "cpuLimit"})
-        (container,) = job_spec(args, JobArgs("migrate"))["template"]["spec"]["containers"]
+        (container,) = job_spec(workload_of(args, JobArgs("migrate")))["template"]["spec"]["containers"]
         assert container["env"][0]["valueFrom"]["resourceFieldRef"]["containerName"] == container["name"]
 
     def test_a_variable_has_one_value(self) -> None:

@@ -27,7 +27,7 @@ CLEAR = (
 WRONG = [
     ("calls: [{service: '*'}]", r"x\.yaml:5: calls\[0\]\.service: .*wildcards are over-broad"),
     ("calls: [{methods: [GET]}]", r"calls\[0\]\.service: missing"),
-    ("calls: [{service: a, verbs: [GET]}]", r"calls\[0\]\.verbs: unknown key.*legal: service, methods, paths"),
+    ("calls: [{service: a, verbs: [GET]}]", r"calls\[0\]\.verbs: unknown key.*legal: service, port, methods, paths"),
     ("calls: [{service: a, methods: [get]}]", r"calls\[0\]\.methods\[0\]: not a legal value, found 'get'; legal: GET"),
     ("calls: [{service: a, methods: ['*']}]", r"methods\[0\]: not a legal value"),
     ("calls: [{service: a, paths: [orders]}]", r"calls\[0\]\.paths\[0\]: not a path such as /orders"),

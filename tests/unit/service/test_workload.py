@@ -242,7 +242,7 @@ class TestJobs:
 
     @pytest.mark.parametrize("job", [NIGHT, MIGRATE, JobArgs("bare")], ids=lambda job: job.name)
     def test_the_pod_is_as_hard_as_the_services(self, job: JobArgs) -> None:
-        pod = job_spec(with_jobs(), job)["template"]["spec"]
+        pod = job_spec(workload_of(with_jobs(), job))["template"]["spec"]
         own = workload_spec(with_jobs())["template"]["spec"]
         assert pod["securityContext"] == own["securityContext"]
         (runs,), (serves,) = pod["containers"], own["containers"]
@@ -267,17 +267,17 @@ class TestJobs:
     def test_a_job_that_asks_for_nothing_has_no_role(self) -> None:
         made = run(with_jobs(jobs=[JobArgs("bare")]))
         assert [role.inputs["roleName"] for role in made.of("AuthBackendRole")] == ["shop.api"]
-        template = job_spec(with_jobs(), JobArgs("bare"))["template"]
+        template = job_spec(workload_of(with_jobs(), JobArgs("bare")))["template"]
         assert not any("vault" in key for key in template["metadata"]["annotations"])
         assert [volume["name"] for volume in template["spec"]["volumes"]] == ["scratch-0"]
 
     def test_agent_and_proxy_end_with_the_program(self) -> None:
-        notes = job_spec(with_jobs(), NIGHT)["template"]["metadata"]["annotations"]
+        notes = job_spec(workload_of(with_jobs(), NIGHT))["template"]["metadata"]["annotations"]
         assert notes["vault.hashicorp.com/agent-pre-populate-only"] == "true"
         assert notes["sidecar.istio.io/nativeSidecar"] == "true"
         assert notes["vault.hashicorp.com/role"] == "shop.api-night"
         plain = with_jobs(platform=platform(mesh=False, vault=False, injection=False), databases=[])
-        assert "annotations" not in job_spec(plain, NIGHT)["template"]["metadata"]
+        assert "annotations" not in job_spec(workload_of(plain, NIGHT))["template"]["metadata"]
 
     def test_it_reaches_what_it_calls_and_nobody_reaches_it(self) -> None:
         args = workload_of(with_jobs(called_by=[Peer(ServiceRef("shop", "web"), 8080)], host="a.example.org"), MIGRATE)
@@ -318,7 +318,7 @@ class TestJobs:
     def test_the_service_does_not_select_the_pods_of_its_jobs(self) -> None:
         made = run(with_jobs())
         selector = made.one("kubernetes:core/v1:Service").inputs["spec"]["selector"]
-        labels = job_spec(with_jobs(), MIGRATE)["template"]["metadata"]["labels"]
+        labels = job_spec(workload_of(with_jobs(), MIGRATE))["template"]["metadata"]["labels"]
         assert not selector.items() <= labels.items()
 
     def test_what_runs_once_is_over_before_the_new_pods_start(self) -> None:
@@ -331,14 +331,14 @@ class TestJobs:
         assert int(job.inputs["metadata"]["annotations"]["pulumi.com/timeoutSeconds"]) > 600
 
     def test_runs_by_the_clock_never_overlap(self) -> None:
-        found = cron_job_spec(with_jobs(), NIGHT)
+        found = cron_job_spec(workload_of(with_jobs(), NIGHT))
         assert (found["schedule"], found["timeZone"]) == ("0 3 * * *", "Etc/UTC")
         assert found["concurrencyPolicy"] == "Forbid"
-        assert found["jobTemplate"]["spec"] == job_spec(with_jobs(), NIGHT)
+        assert found["jobTemplate"]["spec"] == job_spec(workload_of(with_jobs(), NIGHT))
 
     def test_without_vault_it_sees_the_files_it_asks_for_alone(self) -> None:
         local = with_jobs(platform=platform(vault=False, injection=False), databases=[])
-        volumes = job_spec(local, NIGHT)["template"]["spec"]["volumes"]
+        volumes = job_spec(workload_of(local, NIGHT))["template"]["spec"]["volumes"]
         (secret,) = (volume["secret"] for volume in volumes if "secret" in volume)
         assert secret["secretName"] == run(local).one("kubernetes:core/v1:Secret").inputs["metadata"]["name"]
         assert [item["key"] for item in secret["items"]] == ["smtp"]

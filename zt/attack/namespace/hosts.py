@@ -50,8 +50,8 @@ def _ingress_of_service(session: Session) -> list[Request]:
 def _ingress_to_service(session: Session) -> list[Request]:
     """A way from outside to each service, public or not."""
     requests: list[Request] = []
-    for spec in targets(session):
-        backend = {"service": {"name": spec.name, "port": {"number": spec.port}}}
+    for spec, port in ((each, port) for each in targets(session) for port in each.open_ports):
+        backend = {"service": {"name": spec.name, "port": {"number": port}}}
         path = {"path": "/", "pathType": "Prefix", "backend": backend}
         for host in _service_hosts(session) or [_NOBODYS]:
             content: Manifest = {"spec": {"rules": [{"host": host, "http": {"paths": [path]}}]}}

@@ -112,7 +112,7 @@ def _past_the_mesh(session: Session) -> Evidence:
         requests.append(Request("GET", f"{path_of('v1', 'services', spec.namespace, spec.name)}:{NAME}/proxy/"))
         for pod in session.pods_of(spec)[:1]:
             path = f"{pods_path(session)}/{pod['metadata']['name']}"
-            requests.append(Request("POST", f"{path}/portforward?ports={spec.port}"))
+            requests += [Request("POST", f"{path}/portforward?ports={port}") for port in spec.open_ports]
     tried = [past_authorization(session.member.call(one.method, one.path), one.what) for one in requests]
     return together(tried, _NO_POD)
 

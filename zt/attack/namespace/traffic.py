@@ -245,14 +245,14 @@ def _authorities(session: Session) -> list[Request]:
 def _endpoints(session: Session) -> list[Request]:
     namespace = session.service.namespace
     requests: list[Request] = []
-    for spec in targets(session):
+    for spec in filter(lambda spec: spec.port, targets(session)):
         slice_: Manifest = {
             "addressType": "IPv4",
             "endpoints": [{"addresses": [ADDRESS]}],
-            "ports": [{"name": spec.protocol, "port": spec.port}],
+            "ports": [{"name": name or spec.protocol, "port": port} for name, (port, _) in spec.called_ports.items()],
         }
         labels = {"kubernetes.io/service-name": spec.name}
-        subsets = [{"addresses": [{"ip": ADDRESS}], "ports": [{"port": spec.port}]}]
+        subsets = [{"addresses": [{"ip": ADDRESS}], "ports": [{"port": port} for port in spec.open_ports]}]
         requests += [
             create("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", namespace, slice_, {"labels": labels}),
             Request("PATCH", path_of("v1", "endpoints", namespace, spec.name), {"subsets": subsets}),

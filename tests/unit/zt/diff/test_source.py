@@ -201,7 +201,7 @@ class TestBothPlans:
         )
 
     def test_a_refusal_of_the_base(self, tmp_path: Path) -> None:
-        bad = project(tmp_path / "a", api=API.replace("port", "prot"))
+        bad = project(tmp_path / "a", api=API.replace("port", "prot").replace("team", "tame"))
         with pytest.raises(ConfigRefusedError) as caught:
             read_sides(Base(bad, "a"), project(tmp_path / "b", api=API), "staging")
         lines = str(caught.value).splitlines()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from components.kyverno.library import load_library
 from components.schema.problem import ConfigError
 from tests.support import stacks
-from tests.support.service_files import NAMESPACE, OPTIONAL, planned
+from tests.support.service_files import NAMESPACE, OPTIONAL, RUN, planned
+from zt.facts.model import ServiceSetting
 from zt.facts.read_service import service_facts
 from zt.new.outcome import objects
 
@@ -45,3 +46,19 @@ def test_each_key_is_read(key: str) -> None:
 
     read()
     assert accepted
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(run=RUN)
+def test_a_program_that_ends_is_read(run: object) -> None:
+    file = {**SMALL, "run": run}
+    del file["port"]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            args = planned(Path(folder), "orders", file, PRODUCTION)
+        except ConfigError:
+            return
+    assert ServiceSetting("files/orders", "schedule", f"itself at {args.run.schedule or 'each release'}") in set(
+        service_facts(args, LIBRARY)
+    )
+    assert {item.kind for item in objects(args, new_namespace=False)} >= {"CronJob" if args.run.schedule else "Job"}

@@ -70,6 +70,24 @@ class TestTheFile:
         assert (spec.replicas, spec.health, spec.run_as_user, spec.writable) == (3, "/healthz", 1500, ("/data",))
         assert (spec.component, spec.cost_center) == ("backend", "retail")
 
+    def test_what_listens_on_no_port_is_asked_for_none(self, project: Path, run: Run) -> None:
+        portless = FLAGS[1:-2]
+        done = run("night", *portless, "--schedule", "0 3 * * *")
+        assert done.exit_code == 0, done.stderr
+        assert written(project, "night").endswith(f"image: {IMAGE}\nrun: {{schedule: 0 3 * * *}}\n")
+        done = run("worker", *portless, "--probe", "bin/well --now", "--calls", "redis")
+        assert done.exit_code == 0, done.stderr
+        spec = parse_service(written(project, "worker"), "services/worker.yaml").spec
+        assert spec.port is None
+        assert spec.probes is not None
+        assert {one.command for one in (spec.probes.readiness, spec.probes.liveness) if one} == {("bin/well", "--now")}
+
+    def test_further_ports_have_a_flag(self, project: Path, run: Run) -> None:
+        done = run(*FLAGS, "--extra-port", "admin:9001", "--extra-port", "sync:9002:tcp")
+        assert done.exit_code == 0, done.stderr
+        assert "ports:\n  admin: 9001\n  sync: {port: 9002, protocol: tcp}\n" in written(project)
+        assert "write NAME:PORT" in run("other", *FLAGS[1:], "--extra-port", "9001").stderr
+
     def test_it_has_what_was_given_in_the_order_of_the_model(self, project: Path, run: Run) -> None:
         run("orders", "--cost-center", "retail", "--calls", "redis", *FLAGS[1:])
         assert written(project) == (

@@ -13,9 +13,10 @@ from components.kube.service_ref import ServiceRef
 from components.service.args.containers import ContainerArgs, ScratchArgs
 from components.service.args.database import DatabaseArgs, GrantArgs
 from components.service.args.exceptions import ExceptionArgs
-from components.service.args.jobs import JobArgs
+from components.service.args.jobs import JobArgs, RunArgs
 from components.service.args.lifecycle import StopArgs
-from components.service.args.network import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs
+from components.service.args.network import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs, PortArgs
+from components.service.args.probes import ProbeArgs, ProbesArgs
 from components.service.args.scaling import AutoscalingArgs
 from components.service.args.service import ApiRuleArgs, SecureServiceArgs
 from components.service.args.storage import ConfigArgs, VolumeArgs
@@ -33,6 +34,7 @@ FULL: dict[str, Any] = {
     "host": "api.example.org",
     "exceptions": [ExceptionArgs("require-probes", "no time yet for them", "ann", "2026-02-01")],
 }
+COMMANDS = ProbesArgs(ProbeArgs(5, 3, command=["bin/well"]), ProbeArgs(5, 3, command=["bin/well"]))
 SHAPES: dict[str, dict[str, Any]] = {
     "full": FULL,
     "network": {
@@ -51,6 +53,11 @@ SHAPES: dict[str, dict[str, Any]] = {
         "scratch": [ScratchArgs("work", "/work")],
     },
     "peers": {"peers": [6222], "pod_env": {"POD_NAME": "name"}, "stop": StopArgs(5, 60)},
+    "ports": {"ports": [PortArgs("admin", 9001), PortArgs("sync", 9002, "tcp")]},
+    "worker": {"port": 0, "health": "", "probes": COMMANDS},
+    "worker with metrics": {"port": 0, "health": "", "metrics": MetricsArgs(9100, "/metrics")},
+    "once": {"port": 0, "health": "", "replicas": 1, "run": RunArgs(timeout=60)},
+    "night": {"port": 0, "health": "", "replicas": 1, "run": RunArgs("0 3 * * *", 2, 60)},
     "stateful": {
         "volumes": [VolumeArgs("data", "/data", "1Gi"), VolumeArgs("media", "/media", "1Gi", "", "ReadWriteMany")],
         "autoscaling": AutoscalingArgs(2, 5),

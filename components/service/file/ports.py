@@ -1,0 +1,96 @@
+"""The ports of a service file: where it listens, and how other files name these ports.
+
+https://kubernetes.io/docs/concepts/services-networking/service/#multi-port-services
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, cast, get_args
+
+from pydantic import AfterValidator, BeforeValidator, StrictInt, StrictStr
+
+from components.schema.problem import UNREPEATED
+from components.schema.typed_file import TypedFile, misplaced
+from components.service.file.network import AppPort, MetricsSpec
+from components.service.file.probes import ProbeSpec, ProbesSpec
+
+Protocol = Literal["http", "http2", "grpc", "tcp"]
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+
+METRICS_PORT = "http-metrics"
+"""The name of the port with the metrics, where that is a port of its own."""
+# IANA's grammar of a name, which ports of containers have too: https://www.rfc-editor.org/rfc/rfc6335#section-5.1
+_PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def port_name(value: str) -> str:
+    """A name that a port of a pod may have. Raises `ValueError`."""
+    if not _PORT_NAME.fullmatch(value):
+        raise ValueError("not a port's name: at most 15 of a-z, 0-9 and single hyphens inside, with a letter")
+    if value == METRICS_PORT:
+        raise ValueError("the name of the port under metrics")
+    return value
+
+
+PortName = Annotated[StrictStr, AfterValidator(port_name)]
+
+
+def _protocol(value: object) -> object:
+    if isinstance(value, str) and value.lower() == "udp":
+        raise ValueError("the mesh carries no UDP, so nobody would be known by its identity: only TCP is open")
+    return value
+
+
+class PortSpec(TypedFile):
+    """A further port that a service listens on; its number alone is enough."""
+
+    port: AppPort
+    """The number."""
+    protocol: Annotated[Protocol, BeforeValidator(_protocol)] = "http"
+    """The protocol, without TLS of its own; by default the one that is the name of the port, else `http`."""
+
+
+def _by_name(value: object) -> object:
+    """Numbers as ports, and a port with the name of a protocol with that."""
+    if not isinstance(value, dict):
+        return value
+    ports: dict[object, object] = {}
+    for name, port in cast("dict[object, object]", value).items():
+        spec = {"port": port} if isinstance(port, int) else port
+        named = isinstance(spec, dict) and "protocol" not in spec and name in PROTOCOLS
+        ports[name] = {**cast("dict[str, object]", spec), "protocol": name} if named else spec
+    return ports
+
+
+Ports = Annotated[
+    dict[PortName, PortSpec],
+    BeforeValidator(_by_name, json_schema_input_type=dict[PortName, StrictInt | PortSpec]),
+]
+
+
+def check_ports(port: int, protocol: str, ports: Mapping[str, PortSpec], metrics: MetricsSpec | None) -> None:
+    """Raise `PydanticCustomError`, with the key, for ports that are in each other's way."""
+    protocols = {port: protocol}
+    for name, spec in ports.items():
+        if name == protocol:
+            message = "the name that port has, by its protocol: choose another"
+            raise misplaced(["ports", name], message, name)
+        if spec.port in protocols:
+            raise misplaced(["ports", name], "another port of the service has this number: keep one", spec.port)
+        protocols[spec.port] = spec.protocol
+    if metrics is not None and (spoken := protocols.get(metrics.port, "http")) != "http":
+        message = f"metrics are read over http, and this port speaks {spoken}: give them a port of their own"
+        raise misplaced(["metrics", "port"], message, metrics.port)
+
+
+def check_probes(probes: ProbesSpec | None) -> None:
+    """Raise `PydanticCustomError`, with the key, for a probe that lacks a port to connect to, in a file without one."""
+    if probes is None:
+        message = "required without port: write the port that it listens on, or a command for each of its probes"
+        raise misplaced(["probes"], message, UNREPEATED)
+    message = "required without port: write its command, or the port that it connects to"
+    for kind in ("readiness", "liveness", "startup"):
+        probe: ProbeSpec | None = getattr(probes, kind)
+        needed = probe is not None or kind != "startup"
+        if needed and not (probe and (probe.command or probe.port)):
+            raise misplaced(["probes", kind], message, UNREPEATED, ["command", "port"])
