@@ -37,6 +37,7 @@ class World:
         self.outside = NetworkNamespace.new()
         self._ways: dict[Place, tuple[int, asyncio.Server]] = {}
         self._addresses: set[str] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self._join()
 
     def _join(self) -> None:
@@ -84,6 +85,10 @@ class World:
         listening = await asyncio.to_thread(self.outside.call, lambda: socket.create_server(place))
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if task := asyncio.current_task():
+                # The event loop itself holds a task weakly, and this one waits for two others that only it knows.
+                self._connections.add(task)
+                task.add_done_callback(self._connections.discard)
             with contextlib.suppress(OSError):
                 await join((reader, writer), await asyncio.open_connection(LOOPBACK, port))
             await close(writer)
