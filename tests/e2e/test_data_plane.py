@@ -4,6 +4,7 @@ import base64
 import http
 import json
 import ssl
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ PEER_PORT = 7946
 GATEWAY_NAMESPACE = "istio-ingress"
 HOST = "api.example.org"
 REQUESTS_A_MINUTE = 100
+ADMIN_PORT, API_PORT = 9001, 8080
 REVISION = "1-31-0"
 ISTIODS = {"istiod", f"istiod-{REVISION}"}
 DENIED = r"rbac\.denied$"
@@ -49,6 +51,9 @@ def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
     configure(own, "posture", {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}})
     with (own.checkout / "services" / "api.yaml").open("a") as service:
         service.write(f"rateLimit: {{requests: {REQUESTS_A_MINUTE}, per: minute}}\npeers: [{PEER_PORT}]\n")
+        service.write(f"ports: {{admin: {{port: {ADMIN_PORT}, protocol: tcp}}}}\ncallers: ['redis:admin']\n")
+    with (own.checkout / "services" / "redis.yaml").open("a") as service:
+        service.write("calls: ['api:admin']\n")
     own.run("up", "--stack", "production", "--data-plane", timeout=3600)
     own.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
     running = Mesh(own)
@@ -142,6 +147,20 @@ def test_replicas_reach_each_other_and_nobody_else_reaches_them(mesh: Mesh) -> N
         assert listening.counter(JUDGED) == before + 1
         for stranger in (f"{SHOP}.{INTRUDER}", f"{SHOP}.redis", OUTSIDE):
             assert mesh.workload(stranger).hears(address, PEER_PORT) == b"", stranger
+
+
+def test_a_further_port_is_reached_by_whom_it_agrees_to_and_no_other_port_is(mesh: Mesh) -> None:
+    service = mesh.address_of_service("api")
+    with ExitStack() as answering:
+        for replica in mesh.replicas("app=api").values():
+            answering.enter_context(replica.answering(ADMIN_PORT, b"hello"))
+        assert mesh.workload(f"{SHOP}.redis").hears(service, ADMIN_PORT) == b"hello"
+        for stranger in (f"{SHOP}.{INTRUDER}", f"{SHOP}.postgres"):
+            assert mesh.workload(stranger).hears(service, ADMIN_PORT) == b"", stranger
+        for address in mesh.replicas("app=api"):
+            assert mesh.workload(OUTSIDE).hears(address, ADMIN_PORT) == b""
+    refused = mesh.workload(f"{SHOP}.redis").get(service, API_PORT, "/", host="api")
+    assert (refused.status, refused.body) == (403, "RBAC: access denied")
 
 
 def test_a_replica_is_found_by_the_headless_service(mesh: Mesh) -> None:

@@ -45,6 +45,15 @@ KNOWS_ITSELF: File = {
     "stop": {"delay": "5s", "within": "1h"},
 }
 """A service with all that a pod may know of itself."""
+_PORTLESS: File = {key: KNOWS_ITSELF[key] for key in ("namespace", "team", "image")}
+_WELL: File = {"command": ["bin/well"]}
+KINDS: tuple[File, ...] = (
+    {**_PORTLESS, "port": 9000, "ports": {"admin": 9001, "grpc": 9002, "sync": {"port": 9003, "protocol": "tcp"}}},
+    {**_PORTLESS, "probes": {"readiness": _WELL, "liveness": _WELL}},
+    {**_PORTLESS, "run": {"schedule": "0 3 * * *"}, "secrets": {"key": {"generate": ["value"]}}},
+    {**_PORTLESS, "run": {}, "calls": ["cache:admin"]},
+)
+"""A service with further ports, a worker, and programs that end."""
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +151,10 @@ def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 @example(made=("orders", KNOWS_ITSELF))
+@example(made=("orders", KINDS[0]))
+@example(made=("orders", KINDS[1]))
+@example(made=("orders", KINDS[2]))
+@example(made=("orders", KINDS[3]))
 @given(made=service_files().filter(accepted))
 def test_what_is_made_of_an_accepted_file_is_admitted(admission: Admission, made: tuple[str, File]) -> None:
     assert refused(admission, plan_of(*made)) == []
