@@ -184,6 +184,19 @@ def http_path(value: str) -> str:
 
 HttpPath = Annotated[StrictStr, AfterValidator(http_path)]
 
+
+def _probed_path(value: str) -> str:
+    """A path that a probe requests, with a query or without. Raises `ValueError`."""
+    path, _, query = value.partition("?")
+    http_path(path)
+    if not re.fullmatch(r"[-A-Za-z0-9/._~!$&'()*+,;=:@%?]*", query):
+        raise ValueError("not a query such as ready=1 behind the path")
+    return value
+
+
+ProbePath = Annotated[StrictStr, AfterValidator(_probed_path)]
+"""What the kubelet requests: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Probe."""
+
 # The definition of an HTTPRoute, `spec.rules.matches.path`: https://gateway-api.sigs.k8s.io/reference/spec/#httppathmatch
 _PUBLIC_PATH = re.compile(r"/(?:[-A-Za-z0-9/._~!$&'()+,;=:@]|%[0-9A-Fa-f]{2})*")
 _PUBLIC_PATH_LENGTH = 1024

@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, example, given, settings
 from pulumi_kubernetes import Provider
 
 from components.kyverno.library import VALIDATING_TIERS, load_library
+from components.program.plan import plan
 from components.schema.problem import ConfigError
 from components.service.args.service import SecureServiceArgs
+from components.service.file.directory import parse_service
 from components.service.file.lifecycle import POD_FIELDS
 from components.service.secure_service import SecureService
 from tests.e2e.admission import Admission, RefusedError
@@ -22,6 +24,7 @@ from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
 from tests.policy.cases import merge
 from tests.support import stacks
+from tests.support.examples import example_stack
 from tests.support.monitor import record
 from tests.support.service_files import NAMESPACE, File, planned, service_files
 
@@ -56,6 +59,12 @@ KINDS: tuple[File, ...] = (
 """A service with further ports, a worker, and programs that end."""
 
 
+EXAMPLES = stacks.ROOT / "examples"
+BROUGHT_UP = ("online-boutique", "nats")
+PLANNED = {"keycloak": "identity", "airflow": "airflow"}
+"""Examples whose database only a test of databases has, and their namespaces."""
+
+
 @pytest.fixture(scope="module")
 def admission(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admission]:
     """Admission in a namespace of the mesh, with what the stack's rules make in each, where every rule denies."""
@@ -64,13 +73,17 @@ def admission(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     stack = yaml.safe_load(path.read_text())
     stack["config"] |= {f"zero-trust:{key}": value for key, value in ENFORCED.items()}
     path.write_text(yaml.safe_dump(stack, sort_keys=False))
+    for service in (service for name in BROUGHT_UP for service in (EXAMPLES / name / "services").glob("*.yaml")):
+        (own.checkout / "services" / service.name).write_bytes(service.read_bytes())
     own.run("up", "--stack", STACK)
-    own.core.create_namespace({"metadata": {"name": NAMESPACE, "labels": {"istio-injection": "enabled"}}})
-    eventually(lambda: own.core.list_namespaced_limit_range(NAMESPACE).items, "the namespace's LimitRange")
-    eventually(lambda: own.core.list_namespaced_resource_quota(NAMESPACE).items, "the namespace's ResourceQuota")
+    for name in (NAMESPACE, *PLANNED.values()):
+        own.core.create_namespace({"metadata": {"name": name, "labels": {"istio-injection": "enabled"}}})
+        eventually(lambda name=name: own.core.list_namespaced_limit_range(name).items, f"the LimitRange of {name}")
+        eventually(lambda name=name: own.core.list_namespaced_resource_quota(name).items, f"the quota of {name}")
     asked = Admission(own, (rule.name for rule in VALIDATING))
     yield asked
-    own.core.delete_namespace(NAMESPACE)
+    for name in (NAMESPACE, *PLANNED.values()):
+        own.core.delete_namespace(name)
 
 
 def accepted(made: tuple[str, File]) -> bool:
@@ -100,10 +113,10 @@ def made_of(args: SecureServiceArgs) -> list[dict[str, Any]]:
 
 def followers(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What a controller makes of an object: the job of a schedule, and the pods of everything that has some."""
-    name, kind = made["metadata"]["name"], made["kind"]
+    name, namespace, kind = made["metadata"]["name"], made["metadata"]["namespace"], made["kind"]
     if kind == "CronJob":
         job = {"apiVersion": "batch/v1", "kind": "Job", **made["spec"]["jobTemplate"]}
-        job = merge(job, {"metadata": {"name": f"{name}-{MINUTES}", "namespace": NAMESPACE}})
+        job = merge(job, {"metadata": {"name": f"{name}-{MINUTES}", "namespace": namespace}})
         yield job
         yield from followers(job)
     if kind in ("Deployment", "StatefulSet", "Job"):
@@ -121,7 +134,7 @@ def followers(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
             source = {"name": volume, "persistentVolumeClaim": {"claimName": f"{volume}-{name}-0"}}
             pod["spec"]["volumes"] = [*pod["spec"].get("volumes", ()), source]
         own = f"{name}-0" if kind == "StatefulSet" else f"{name[:57]}-abcde"
-        yield merge(pod, {"metadata": {"name": own, "namespace": NAMESPACE, "labels": labels[kind]}})
+        yield merge(pod, {"metadata": {"name": own, "namespace": namespace, "labels": labels[kind]}})
 
 
 def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
@@ -158,3 +171,20 @@ def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
 @given(made=service_files().filter(accepted))
 def test_what_is_made_of_an_accepted_file_is_admitted(admission: Admission, made: tuple[str, File]) -> None:
     assert refused(admission, plan_of(*made)) == []
+
+
+@pytest.mark.parametrize("name", BROUGHT_UP)
+def test_an_example_comes_up(admission: Admission, name: str) -> None:
+    for file in (EXAMPLES / name / "services").glob("*.yaml"):
+        spec = parse_service(file.read_text(encoding="utf-8"), file.name).spec
+        if spec.run is None:
+            apps = admission.plane.apps
+            read = apps.read_namespaced_stateful_set if spec.volumes else apps.read_namespaced_deployment
+            status = read(spec.name, spec.namespace).status
+            assert status.ready_replicas == status.replicas > 0, spec.name
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_an_example_with_a_database_is_admitted(admission: Admission, name: str) -> None:
+    for args in plan(example_stack(EXAMPLES / name, STACK, **ENFORCED)).services:
+        assert refused(admission, args) == []

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from components.kube.names import PLATFORM_CONTAINERS
-from components.schema.fields import LABEL, HttpPath, Image, Label, Size, Words
+from components.schema.fields import LABEL, Image, Label, ProbePath, Size, Words
 from components.schema.problem import Key
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.database import SECRET_NAME
@@ -117,7 +117,7 @@ class SidecarSpec(ContainerSpec):
 
     port: AppPort | None = None
     """The port that it listens on, which its probes connect to."""
-    health: HttpPath | None = None
+    health: ProbePath | None = None
     """The path that its probes request; by default they connect to the port."""
     probes: ProbesSpec | None = None
     """Probes that differ from each other, or in their times. A sidecar without a port has those of a command."""

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, StrictStr, model_validator
 
-from components.schema.fields import HttpPath, Port
+from components.schema.fields import Port, ProbePath
 from components.schema.typed_file import TypedFile, misplaced
 
 
@@ -15,7 +15,7 @@ class ProbeSpec(TypedFile):
     """One probe. Without `path`, `command` and `grpc` it requests `health`, or else connects to the port. A key that is
     left out has the default of this probe."""
 
-    path: HttpPath | None = None
+    path: ProbePath | None = None
     """The HTTP path to request."""
     command: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
     """A program of the image with its arguments, which must exit with 0."""

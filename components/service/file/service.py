@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, PLATFORM_CONTAINERS, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import AbsolutePath, HostName, HttpPath, Image, Label, PublicPath, Words
+from components.schema.fields import AbsolutePath, HostName, Image, Label, ProbePath, PublicPath, Words
 from components.schema.problem import UNREPEATED, Key
 from components.schema.public import Headers, RateLimit, RequestBytes
 from components.schema.typed_file import TypedFile, misplaced
@@ -131,7 +131,7 @@ class ServiceSpec(TypedFile):
     """Environment variables with what only the cluster knows of the pod, such as `POD_NAME: name`."""
     config: ConfigSpec | None = None
     """Configuration files, read-only."""
-    health: HttpPath | None = None
+    health: ProbePath | None = None
     """The path that probes request; by default they connect to the port."""
     probes: ProbesSpec | None = None
     """Probes that differ from each other, or in their times."""
