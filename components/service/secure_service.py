@@ -172,7 +172,9 @@ class SecureService(pulumi.ComponentResource):
             if not secret.external
         ]
         of_others = [resource for owner in self._owners for resource in owner.kept]
-        in_vault = [*vault_role(self._name, args, self._in_vault), *self.kept, *of_others]
+        # What ends has no agent beside it that renews its login.
+        lasting = args.run.timeout if args.databases else 0
+        in_vault = [*vault_role(self._name, args, self._in_vault, lasting), *self.kept, *of_others]
         return [*in_vault, *copied_secrets(self._name, args, self._child, in_vault), *self._databases()]
 
     def _databases(self) -> list[pulumi.Resource]:

@@ -72,6 +72,9 @@ class TestTheOwner:
         long = resolved(OWNED.replace("owner, timeout: 2h", "true, timeout: 99h"))
         times = {role.inputs["roleName"]: role.inputs["tokenTtl"] for role in run(long).of("AuthBackendRole")}
         assert times["shop.x-migrate"] == 86400
+        itself = SMALL.replace("port: 8080\n", "") + f"run: {{timeout: 2h}}\ndatabase: {{connection: shop, {GRANT}}}\n"
+        (role,) = run(resolved(itself)).of("AuthBackendRole")
+        assert role.inputs["tokenTtl"] == 7200
 
     def test_its_users_are_members_and_begin_as_the_owner(self) -> None:
         _, owner = database_roles(resolved(OWNED))
