@@ -40,6 +40,10 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
         _snapshot_problems(settings, problem)
         _pki_problems(settings, problem)
     _delivery_problems(settings, posture, problem)
+    for registry in settings.pull_secrets:
+        if not any(registry == each or registry.startswith(f"{each}/") for each in settings.registries):
+            message = "no image may come from there: registries does not have it"
+            problem(f"pullSecrets.{registry}", message, registry, settings.registries)
     return problems
 
 

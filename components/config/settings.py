@@ -15,6 +15,7 @@ from components.config.database import DatabaseSettings
 from components.config.ingress import IngressSettings
 from components.config.kyverno import KyvernoSettings
 from components.config.mesh import MeshSettings
+from components.config.placement import PlacementClass
 from components.config.posture import LAYERS, Override, Posture, posture_for
 from components.config.vault import VaultSettings
 from components.kube.names import API_SERVER_PORTS
@@ -96,6 +97,12 @@ class Settings(TypedFile):
     mesh: MeshSettings = MeshSettings()
     ingress: IngressSettings = IngressSettings()
     services: ServiceDefaults = ServiceDefaults()
+    placement: dict[Label, PlacementClass] = Field(default_factory=dict)
+    """The classes of nodes that services may choose from, by name."""
+    pull_secrets: dict[ImageReference, Label] = Field(default_factory=dict)
+    """For a registry, or a path in one, that asks who pulls: the Secret with the credentials. The program does not
+    create it: somebody, such as External Secrets, keeps it in each namespace of services. Only pods with an image of
+    that registry name it."""
     api_server_cidrs: tuple[Cidr, ...] = ()
     """The networks of the Kubernetes API. Services that declare `kubernetesApi` need them. The platform's own pods
     reach only these if they are here, or else any network but those of metadata services."""

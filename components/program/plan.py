@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from components.config.placement import PlacementClass
 from components.external_secrets.operator import ExternalSecretsArgs
 from components.ingress.cert_manager import CertManagerArgs
 from components.ingress.public_hosts import PublicHostsArgs
@@ -14,6 +15,7 @@ from components.program.plans.mesh import mesh_args, mesh_terms
 from components.program.plans.vault import external_secrets_args, vault_args, vault_terms
 from components.program.stack import Stack
 from components.program.stack_keys import stack_keys
+from components.service.args.placement import PlacementArgs, TolerationArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.resolve import services_args
 from components.service.args.service import SecureServiceArgs
@@ -68,5 +70,19 @@ def platform_terms(stack: Stack, rules: tuple[str, ...]) -> PlatformTerms:
         network_policies=stack.posture.network_policies,
         api_server_networks=stack.settings.api_server_cidrs,
         api_server_ports=stack.settings.api_server_ports,
+        placements={name: _placement(name, made) for name, made in stack.settings.placement.items()},
+        pull_secrets=stack.settings.pull_secrets,
         rules=rules,
+    )
+
+
+def _placement(name: str, made: PlacementClass) -> PlacementArgs:
+    return PlacementArgs(
+        name=name,
+        node_selector=made.node_selector,
+        tolerations=[TolerationArgs(each.key, each.value or "", each.effect or "") for each in made.tolerations],
+        priority_class=made.priority_class or "",
+        runtime_class=made.runtime_class or "",
+        resources=made.resources,
+        spread=made.spread,
     )

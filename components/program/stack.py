@@ -135,6 +135,7 @@ def read_stack(
         domain=settings.ingress.domain or "",
         bypassed_port=_bypassed_port(settings, posture),
         delivery=delivery(settings, posture),
+        placements={name: made.namespaces for name, made in settings.placement.items()},
     )
     services = read_services(root / "services", admission)
     if problems := exception_problems(settings, services, as_of, StackSource(file, line_of)):

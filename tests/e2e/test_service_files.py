@@ -26,13 +26,31 @@ from tests.policy.cases import merge
 from tests.support import stacks
 from tests.support.examples import example_stack
 from tests.support.monitor import record
-from tests.support.service_files import NAMESPACE, File, planned, service_files
+from tests.support.service_files import NAMESPACE, PLACEMENT, File, planned, service_files
 
 pytestmark = pytest.mark.e2e
 
 STACK = "production"
 VALIDATING = [rule for rule in load_library().rules.values() if rule.tier in VALIDATING_TIERS]
-ENFORCED: dict[str, Any] = {"phases": {rule.name: "enforce" for rule in VALIDATING if rule.tier == "important"}}
+ENFORCED: dict[str, Any] = {
+    "phases": {rule.name: "enforce" for rule in VALIDATING if rule.tier == "important"},
+    "placement": PLACEMENT,
+}
+CLASSES: list[dict[str, Any]] = [
+    {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": PLACEMENT["gpu"]["priorityClass"]},
+        "value": 1000,
+    },
+    {
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": PLACEMENT["gpu"]["runtimeClass"]},
+        "handler": "gpu",
+    },
+]
+"""What the stack's classes of nodes name, and the API server wants to see before a pod."""
 # Which hosts a namespace may name is written by the same `up` that makes the service.
 BY_STACK = "public-hosts"
 # What the controllers of Kubernetes add to the names of what they make.
@@ -63,6 +81,40 @@ EXAMPLES = stacks.ROOT / "examples"
 BROUGHT_UP = ("online-boutique", "nats")
 PLANNED = {"keycloak": "identity", "airflow": "airflow"}
 """Examples whose database only a test of databases has, and their namespaces."""
+SEVERAL: File = {
+    "namespace": NAMESPACE,
+    "team": "commerce",
+    "image": "registry.example.org/shop/orders:v1",
+    "port": 8080,
+    "secrets": {"smtp": {"generate": ["key"]}, "admin": {"generate": ["key"]}},
+    "scratch": {"work": {"path": "/work", "size": "1Gi"}},
+    "volumes": {"data": {"path": "/data", "size": "1Gi"}},
+    "init": {
+        "fetch": {
+            "image": "registry.example.org/shop/fetch:v1",
+            "secrets": ["smtp", "admin"],
+            "scratch": ["work"],
+            "volumes": ["data"],
+            "writable": ["/var/cache"],
+            "podEnv": {"LIMIT": "memoryLimit"},
+        }
+    },
+    "sidecars": {
+        "exporter": {
+            "image": "registry.example.org/shop/exporter:v1",
+            "port": 9187,
+            "health": "/up",
+            "secrets": ["admin"],
+            "config": {"files": {"exporter.yaml": "a: b"}},
+            "scratch": ["work"],
+        },
+        "mirror": {"runAsUser": 1500, "probes": {"readiness": {"command": ["a"]}, "liveness": {"command": ["a"]}}},
+    },
+    "stop": {"delay": "5s"},
+    "placement": {"class": "gpu"},
+    "resources": {"limits": {"memory": "1Gi", "ephemeralStorage": "2Gi"}},
+}
+"""A service whose pods have every sort of container, and all that those may have."""
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +133,14 @@ def admission(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         eventually(lambda name=name: own.core.list_namespaced_limit_range(name).items, f"the LimitRange of {name}")
         eventually(lambda name=name: own.core.list_namespaced_resource_quota(name).items, f"the quota of {name}")
     asked = Admission(own, (rule.name for rule in VALIDATING))
+    for each in CLASSES:
+        asked.request("POST", each)
     yield asked
     for name in (NAMESPACE, *PLANNED.values()):
         own.core.delete_namespace(name)
+    for each in CLASSES:
+        asked.request("DELETE", each)
+    own.core.delete_namespace(NAMESPACE)
 
 
 def accepted(made: tuple[str, File]) -> bool:
@@ -168,6 +225,7 @@ def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
 @example(made=("orders", KINDS[1]))
 @example(made=("orders", KINDS[2]))
 @example(made=("orders", KINDS[3]))
+@example(made=("orders", SEVERAL))
 @given(made=service_files().filter(accepted))
 def test_what_is_made_of_an_accepted_file_is_admitted(admission: Admission, made: tuple[str, File]) -> None:
     assert refused(admission, plan_of(*made)) == []
@@ -188,3 +246,23 @@ def test_an_example_comes_up(admission: Admission, name: str) -> None:
 def test_an_example_with_a_database_is_admitted(admission: Admission, name: str) -> None:
     for args in plan(example_stack(EXAMPLES / name, STACK, **ENFORCED)).services:
         assert refused(admission, args) == []
+
+
+def test_the_mesh_is_there_before_the_first_container_of_a_service(admission: Admission) -> None:
+    args = plan_of("orders", SEVERAL)
+    objects = made_of(args)
+    (account,) = (each for each in objects if each["kind"] == "ServiceAccount")
+    (pod,) = (pod for each in objects if each["kind"] == "StatefulSet" for pod in followers(each))
+    admission.request("POST", account)
+    try:
+        admitted = admission.request("POST", pod, dry_run=True)
+    finally:
+        admission.request("DELETE", account)
+    names = [each["name"] for each in admitted["spec"]["initContainers"]]
+    assert names.index("istio-proxy") < names.index("fetch")
+    (proxy,) = (each for each in admitted["spec"]["initContainers"] if each["name"] == "istio-proxy")
+    # The next one waits until it is ready, and so may call what the service may.
+    assert (proxy["restartPolicy"], "startupProbe" in proxy) == ("Always", True)
+    # The kubelet asks the proxy, which asks the sidecar: nothing else gets in without a certificate.
+    (exporter,) = (each for each in admitted["spec"]["containers"] if each["name"] == "exporter")
+    assert exporter["readinessProbe"]["httpGet"]["port"] == 15020

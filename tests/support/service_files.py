@@ -35,6 +35,19 @@ BESIDE = {
 DATABASES_OF_THE_STACK = {
     "main": DatabaseSettings.model_validate({"host": "10.0.0.9", "database": "shop", "adminUser": "vault"})
 }
+PLACEMENT = {
+    "gpu": {
+        "nodeSelector": {"node-pool": "gpu"},
+        "tolerations": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}, {"key": "pool", "value": "gpu"}],
+        "priorityClass": "files-high",
+        "runtimeClass": "files-gpu",
+        "resources": {"nvidia.com/gpu": 2},
+        "spread": "DoNotSchedule",
+    },
+    "closed": {"nodeSelector": {"node-pool": "closed"}, "namespaces": ["elsewhere"]},
+}
+"""The classes of nodes of a stack that these files are read for."""
+
 LOWER = string.ascii_lowercase + string.digits
 File = dict[str, Any]
 Values = st.SearchStrategy[Any]
@@ -110,8 +123,6 @@ MEMORY = _mostly(
     st.sampled_from(["64Mi", "256Mi", "1Gi", "128974848", "1e8", "512M", "0.5Gi"]),
     seldom=st.sampled_from(["32Gi", "1", "64m", "0", "1.5", "1Ti"]),
 )
-AMOUNTS = st.fixed_dictionaries({"cpu": CPU, "memory": MEMORY})
-RESOURCES = st.fixed_dictionaries({}, optional={"requests": AMOUNTS, "limits": AMOUNTS})
 SCHEDULES = _mostly(
     st.sampled_from(["0 3 * * *", "*/5 * * * *", "@daily", "0 0 1 1 *", "15 */6 * * 1-5", "0 3 * * SUN"]),
     seldom=st.sampled_from(
@@ -135,6 +146,8 @@ PLACES = _mostly(
     ),
 )
 SIZES = _mostly(st.sampled_from(["1Gi", "500M", "10Ti", "1073741824"]), seldom=st.sampled_from(["0", "1m", "1", "1.5"]))
+AMOUNTS = st.fixed_dictionaries({}, optional={"cpu": CPU, "memory": MEMORY, "ephemeralStorage": SIZES})
+RESOURCES = st.fixed_dictionaries({}, optional={"requests": AMOUNTS, "limits": AMOUNTS})
 VOLUMES = st.fixed_dictionaries(
     {"path": PLACES, "size": SIZES},
     optional={
@@ -297,9 +310,11 @@ OPTIONAL: dict[str, Values] = {
     "databases": st.dictionaries(labels(), DATABASES, max_size=2),
     "replicas": st.one_of(st.integers(-1, 11), st.integers(90, 110)),
     "autoscaling": st.fixed_dictionaries(
-        {"max": st.integers(0, 10)}, optional={"min": st.integers(0, 10), "cpu": st.integers(0, 101)}
+        {"max": st.integers(0, 10)},
+        optional={"min": st.integers(0, 10), "cpu": st.integers(0, 101), "memory": st.integers(0, 101)},
     ),
     "resources": RESOURCES,
+    "placement": st.fixed_dictionaries({"class": _mostly(st.just("gpu"), seldom=st.sampled_from(["closed", "x", ""]))}),
     "command": WORDS,
     "args": WORDS,
     "env": st.dictionaries(_mostly(st.sampled_from(["LOG_LEVEL", "_x", "a1"]), seldom=TEXT), LINES, max_size=2),

@@ -245,6 +245,12 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
         "end": Direction(
             "the end of the pods", neutral, "how long a pod is there decides nothing about what it may do", _AT_ONCE
         ),
+        "placement": Direction(
+            "the placement", unknown, "which other pods those nodes run is not in a plan", "any node"
+        ),
+        "pull-secrets": Direction(
+            "the Secret that images are pulled with", neutral, "it opens a registry, and is in no container", "none"
+        ),
         "pods": Direction("the least number of pods", more_is_stronger, _FALLS_DOWN),
         "authorities": Direction("the source of the authorities that count", unknown, _TRUST),
         "user": Direction(

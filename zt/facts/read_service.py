@@ -13,6 +13,7 @@ from components.service.args.service import SecureServiceArgs
 from components.service.file.database import SECRET_NAME
 from components.service.file.kubernetes_api import leading_on, right_text
 from components.service.manifests.job import job_spec, workload_of
+from components.service.manifests.placement import placement_text
 from components.service.manifests.route import ingress_manifest, public_url, route_spec
 from components.service.manifests.vault import reaches_vault, uses_vault, vault_policy
 from components.service.manifests.workload import role_rules, workload_spec
@@ -72,6 +73,7 @@ def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
     yield from outward_facts(name, workload)
     yield from _vault(name, workload)
     yield from _databases(name, workload)
+    yield ServiceSetting(name, "placement", placement_text(workload.place))
     pod = job_spec(workload)["template"]["spec"]
     for container in pod["containers"]:
         context = container.get("securityContext", {})

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from components.service.args.containers import ContainerArgs
 from components.service.args.service import SecureServiceArgs
+from components.service.manifests.placement import placement_text
 
 Manifest = dict[str, Any]
 
@@ -17,11 +18,13 @@ def workload_settings(args: SecureServiceArgs, workload: Manifest) -> Iterator[t
     container: Manifest = workload["template"]["spec"]["containers"][0]
     scaling = args.autoscaling
     yield "pods", str(args.smallest)
-    by_load = f"{scaling.minimum} to {scaling.maximum} pods at {scaling.cpu} % of the CPU request"
+    by_load = f"{scaling.minimum} to {scaling.maximum} pods at {scaling.aim}"
     yield "scaling", by_load if scaling.maximum else "off"
     yield "probes", probes(container, args.probed_port) or "none"
     yield "end", f"SIGTERM after {args.stop.delay} s, SIGKILL after {args.stop.within} s"
     yield "resources", resources(container)
+    yield "placement", placement_text(args.place)
+    yield "pull-secrets", _listed(args.pull_secrets)
     yield "storage", _listed(f"{v.name} {v.size} of class {v.storage_class or 'default'}" for v in args.volumes)
     if args.scratch:
         yield "scratch", _listed(f"{each.path} of {each.size}" for each in args.scratch)

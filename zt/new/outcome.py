@@ -130,7 +130,7 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
     if args.smallest > 1:
         yield Item("PodDisruptionBudget", name)
     if scaling.maximum:
-        yield Item("HorizontalPodAutoscaler", name, f"at {scaling.cpu} % of the CPU request")
+        yield Item("HorizontalPodAutoscaler", name, f"at {scaling.aim}")
     if args.public:
         yield Item("Ingress" if platform.ingress.route == "ingress" else route_kind(args), name, args.host)
 

@@ -40,6 +40,8 @@ class ContainerArgs:
     memory_request: str = "128Mi"
     cpu_limit: str = "500m"
     memory_limit: str = "256Mi"
+    disk_request: str = ""
+    disk_limit: str = ""
     writable: Sequence[str] = ()
     scratch: Sequence[str] = ()
     volumes: Sequence[str] = ()
@@ -85,6 +87,8 @@ def _container_args(name: str, each: ContainerSpec, spec: ServiceSpec) -> Contai
         memory_request=each.resources.requests.memory,
         cpu_limit=each.resources.limits.cpu,
         memory_limit=each.resources.limits.memory,
+        disk_request=each.resources.requests.ephemeral_storage or "",
+        disk_limit=each.resources.limits.ephemeral_storage or "",
         writable=each.writable,
         scratch=each.scratch,
         volumes=each.volumes,

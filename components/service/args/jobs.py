@@ -42,6 +42,10 @@ class JobArgs:
     memory_request: str = "128Mi"
     cpu_limit: str = "500m"
     memory_limit: str = "256Mi"
+    disk_request: str = ""
+    disk_limit: str = ""
+    placement: str = ""
+    """The class of nodes, by its name on the platform."""
     retries: int = 6
     timeout: int = 3600
 
@@ -75,6 +79,9 @@ def job_args(
             memory_request=spec.resources.requests.memory,
             cpu_limit=spec.resources.limits.cpu,
             memory_limit=spec.resources.limits.memory,
+            disk_request=spec.resources.requests.ephemeral_storage or "",
+            disk_limit=spec.resources.limits.ephemeral_storage or "",
+            placement=spec.placement.class_ if spec.placement else "",
             retries=spec.retries,
             timeout=seconds(spec.timeout),
         )

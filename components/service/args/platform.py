@@ -1,12 +1,13 @@
 """The platform's decisions, the same for every service of a stack."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.config.posture import is_closed
 from components.ingress.terms import IngressTerms
 from components.kube.names import API_SERVER_PORTS
 from components.mesh.terms import MeshTerms
+from components.service.args.placement import PlacementArgs
 from components.vault.terms import VaultTerms
 
 
@@ -20,6 +21,10 @@ class PlatformTerms:
     network_policies: bool = False
     api_server_networks: Sequence[str] = ()
     api_server_ports: Sequence[int] = API_SERVER_PORTS
+    placements: Mapping[str, PlacementArgs] = field(default_factory=dict[str, PlacementArgs])
+    """The classes of nodes, by name."""
+    pull_secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The Secret with the credentials of a registry, by the registry or a path in it."""
     rules: Sequence[str] = ()
     """The names of the rules that are on; an exception from any other is not created."""
 

@@ -25,6 +25,7 @@ from components.service.args.network import (
     PortArgs,
     beyond_ambient,
 )
+from components.service.args.placement import PlacementArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
 from components.service.args.scaling import AutoscalingArgs
@@ -110,6 +111,10 @@ class SecureServiceArgs:
     memory_request: str = "128Mi"
     cpu_limit: str = "500m"
     memory_limit: str = "256Mi"
+    disk_request: str = ""
+    disk_limit: str = ""
+    placement: str = ""
+    """The class of nodes, by its name on the platform."""
     health: str = ""
     probes: ProbesArgs = field(default_factory=ProbesArgs)
     run_as_user: int = 1000
@@ -164,6 +169,8 @@ class SecureServiceArgs:
         _checked(f"{self.key}.image", image_reference, self.image)
         _checked(f"{self.key}.run_as_user", application_user, self.run_as_user)
         _checked(f"{self.key}.name", container_name, self.name)
+        if self.placement and self.placement not in self.platform.placements:
+            raise FieldError(f"{self.key}.placement", "no class", self.placement, sorted(self.platform.placements))
         for each in self.containers:
             _checked(f"{self.key}.{each.name}", container_name, each.name)
             _checked(f"{self.key}.{each.name}.image", image_reference, each.image)
@@ -242,6 +249,22 @@ class SecureServiceArgs:
     def containers(self) -> list[ContainerArgs]:
         """The containers of its pods beside its own, in the order in which they start."""
         return [*self.init, *self.sidecars]
+
+    @property
+    def place(self) -> PlacementArgs:
+        """What the class of nodes says."""
+        return self.platform.placements.get(self.placement, PlacementArgs())
+
+    @property
+    def pull_secrets(self) -> list[str]:
+        """The Secrets with the credentials of its images' registries."""
+        images = [self.image, *(each.image for each in self.containers)]
+        needed = (
+            secret
+            for registry, secret in self.platform.pull_secrets.items()
+            if any(image.startswith(f"{registry}/") for image in images)
+        )
+        return sorted({*needed})
 
     @property
     def own_secrets(self) -> list[SecretArgs]:

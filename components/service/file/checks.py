@@ -4,13 +4,14 @@ A path in Vault consists of namespace, service and secret, none of which can con
 workloads are enough to keep the paths of secrets and database users apart.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import Key
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
 from components.service.file.network import peers_name
+from components.service.file.placement import PlacementSpec
 from components.service.file.service import ServiceSpec
 from components.service.file.storage import SHARED, claim_name
 from components.vault.terms import Delivery
@@ -129,3 +130,18 @@ def delivery_findings(specs: Sequence[ServiceSpec], delivery: Delivery) -> Itera
             for name, each in spec.init.items():
                 if set(every) - set(each.reads):
                     yield spec, ("init", name, "secrets"), _READ_BY_ALL, repr(list(each.reads)), every
+
+
+def placement_findings(specs: Sequence[ServiceSpec], classes: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """The classes of nodes that the stack has not, or not for this namespace."""
+    for spec in specs:
+        legal = tuple(sorted(name for name, spaces in classes.items() if not spaces or spec.namespace in spaces))
+        chosen: list[tuple[Key, PlacementSpec | None]] = [(("placement",), spec.placement)]
+        chosen += [(("jobs", name, "placement"), job.placement) for name, job in spec.jobs.items()]
+        for key, placement in chosen:
+            if placement is not None and placement.class_ not in legal:
+                known = placement.class_ in classes
+                message = (
+                    f"the stack keeps it from {spec.namespace}" if known else "no class under the stack's placement"
+                )
+                yield spec, (*key, "class"), message, repr(placement.class_), legal

@@ -1,7 +1,7 @@
 """Reads the service files, and checks them against each other and against the stack."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from components.schema.public import ROUTE_SETTINGS
 from components.schema.typed_file import dotted, problems_of
 from components.schema.yaml_text import read_text, read_yaml
 from components.service.file.ambient import ambient_findings
-from components.service.file.checks import Finding, delivery_findings, findings, job_calls
+from components.service.file.checks import Finding, delivery_findings, findings, job_calls, placement_findings
 from components.service.file.consent import SELF_CALL, consent_findings
 from components.service.file.exceptions import problem_with
 from components.service.file.layers import (
@@ -71,7 +71,8 @@ class Admission:
     `http2_routes` is whether what routes public hosts speaks HTTP/2 to services. `consent` is whether a call without
     its callee's consent is a problem. `stack` is the stack's name, whose own files lie over those of the services, and
     `stacks` are all of them; `domain` is what `{domain}` stands for (empty: the stack has none). `delivery` is how the
-    secrets come to the pods.
+    secrets come to the pods. `placements` are the classes of nodes, each with the namespaces that may choose it (empty:
+    all).
     """
 
     registries: Sequence[str]
@@ -91,6 +92,7 @@ class Admission:
     stacks: Sequence[str] = ()
     domain: str = NO_STACK
     delivery: Delivery = Delivery.AGENT
+    placements: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -172,6 +174,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *_problems(files, delivery_findings([file.spec for file in files], admission.delivery)),
         *_problems(files, limit_findings([file.spec for file in files], admission.limits)),
         *(_problems(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
+        *_problems(files, placement_findings([file.spec for file in files], admission.placements)),
         *(problem for file in files for problem in _not_admitted(file, admission)),
         *(problem for file in files for problem in _not_signed(file, admission.pki_domains)),
         *_unreachable_databases(files, admission),
@@ -289,10 +292,10 @@ def _claimed_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
 def _unsupported(file: ServiceFile, unsupported: Sequence[str]) -> list[Problem]:
     """The settings of the service's route that the stack's class of Ingress has no annotation for."""
     problems: list[Problem] = []
-    for setting, field in ROUTE_SETTINGS.items():
-        if setting in unsupported and getattr(file.spec, field) not in (None, "none"):
+    for setting, attribute in ROUTE_SETTINGS.items():
+        if setting in unsupported and getattr(file.spec, attribute) not in (None, "none"):
             message = "the stack's class of Ingress has no words for it: leave it out, or write none"
-            problems.append(file.problem(to_camel(field), message))
+            problems.append(file.problem(to_camel(attribute), message))
     return problems
 
 

@@ -12,6 +12,7 @@ from components.schema.problem import UNREPEATED
 from components.schema.schedule import Schedule
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.database import OWNER, SECRET_NAME, Access, DatabaseSpec
+from components.service.file.placement import PlacementSpec
 from components.service.file.scaling import ResourcesSpec
 
 # A CronJob's name is the start of its jobs' names (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/),
@@ -58,6 +59,8 @@ class JobSpec(RunSpec):
     """The hosts among the service's `egress` that it reaches; by default none."""
     resources: ResourcesSpec = ResourcesSpec()
     """CPU and memory of its pod."""
+    placement: PlacementSpec | None = None
+    """The class of nodes that its pod runs on, which is not that of the service."""
 
     @property
     def accesses(self) -> dict[str, bool | str]:

@@ -3,13 +3,12 @@
 The autoscaler: https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/
 """
 
-from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Self, cast
 
 from pydantic import Field, StrictInt, model_validator
 
-from components.schema.fields import Cores, Memory
+from components.schema.fields import Cores, Memory, Size
 from components.schema.quantity import amount
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -18,20 +17,27 @@ Pods = Annotated[StrictInt, Field(ge=1, le=100)]
 
 
 class Amounts(TypedFile):
-    """CPU and memory."""
+    """CPU, memory and space on the node's disk. One that is left out has its default, or the other's beside it."""
 
-    cpu: Cores
+    cpu: Cores = "100m"
     """Cores, such as `250m` or `2`."""
-    memory: Memory
+    memory: Memory = "128Mi"
+    """Bytes, such as `256Mi`."""
+    ephemeral_storage: Size | None = None
+    """Bytes on the node's disk, such as `2Gi`, for its logs and the directories that are gone with the pod."""
+
+
+class Limits(Amounts):
+    """The most CPU, memory and space on the node's disk."""
+
+    cpu: Cores = "500m"
+    """Cores, such as `250m` or `2`. There is always a limit, since a rule asks for one."""
+    memory: Memory = "256Mi"
     """Bytes, such as `256Mi`."""
 
 
-def _picked(default: Amounts, given: Mapping[str, object], picks: Callable[..., str]) -> dict[str, str]:
-    """Each default amount, or the given one beside it, as `min` or `max` picks them."""
-    return {
-        resource: picks(usual, str(given.get(resource, usual)), key=_amount_or_none)
-        for resource, usual in (("cpu", default.cpu), ("memory", default.memory))
-    }
+_AMOUNTS = (("cpu", "cpu"), ("memory", "memory"), ("ephemeral_storage", "ephemeralStorage"))
+"""The name of each amount, and its key."""
 
 
 def _amount_or_none(quantity: str) -> Decimal:
@@ -45,10 +51,10 @@ class ResourcesSpec(TypedFile):
     """The requests and limits of a container. One that is left out has its default, or the other's where that is in
     the way."""
 
-    requests: Amounts = Amounts(cpu="100m", memory="128Mi")
+    requests: Amounts = Amounts()
     """What its node reserves for it."""
-    limits: Amounts = Amounts(cpu="500m", memory="256Mi")
-    """What it may use at most: CPU above it is throttled, memory above it ends the container."""
+    limits: Limits = Limits()
+    """What it may use at most: CPU above it is throttled, memory or disk space above it ends the container."""
 
     @model_validator(mode="before")
     @classmethod
@@ -56,20 +62,28 @@ class ResourcesSpec(TypedFile):
         if not isinstance(values, dict):
             return values
         written = cast("dict[str, object]", values)
-        for missing, other, picks in (("requests", "limits", min), ("limits", "requests", max)):
-            given = written.get(other)
-            if missing not in written and isinstance(given, dict):
-                default = cast("Amounts", cls.model_fields[missing].default)
-                return {**written, missing: _picked(default, cast("dict[str, object]", given), picks)}
-        return written
+        requests, limits = (_mapping(written.get(key, {})) for key in ("requests", "limits"))
+        if requests is None or limits is None:
+            return written
+        for name, key in _AMOUNTS:
+            kept, most = requests.get(key), limits.get(key)
+            if isinstance(most, str) and key not in requests:
+                requests[key] = min(Amounts.model_fields[name].default or most, most, key=_amount_or_none)
+            elif isinstance(kept, str) and key not in limits:
+                limits[key] = max(Limits.model_fields[name].default or kept, kept, key=_amount_or_none)
+        return {**written, "requests": requests, "limits": limits}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        for resource in ("cpu", "memory"):
-            kept, most = (getattr(amounts, resource) for amounts in (self.requests, self.limits))
-            if amount(kept) > amount(most):
-                raise misplaced(["requests", resource], f"more than limits.{resource}, which is {most}", kept)
+        for name, key in _AMOUNTS:
+            kept, most = (getattr(amounts, name) for amounts in (self.requests, self.limits))
+            if kept is not None and most is not None and amount(kept) > amount(most):
+                raise misplaced(["requests", key], f"more than limits.{key}, which is {most}", kept)
         return self
+
+
+def _mapping(value: object) -> dict[str, object] | None:
+    return dict(cast("dict[str, object]", value)) if isinstance(value, dict) else None
 
 
 class AutoscalingSpec(TypedFile):
@@ -81,6 +95,8 @@ class AutoscalingSpec(TypedFile):
     """The largest number of pods."""
     cpu: Annotated[StrictInt, Field(ge=1, le=100)] = 80
     """The average CPU use of the application's container to aim at, in percent of its request."""
+    memory: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
+    """Its average memory use to aim at, in percent of its request; by default any. The larger number of pods counts."""
 
     @model_validator(mode="after")
     def _grows(self) -> Self:

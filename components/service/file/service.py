@@ -39,6 +39,7 @@ from components.service.file.network import (
     PlaintextPortSpec,
     peers_name,
 )
+from components.service.file.placement import PlacementSpec
 from components.service.file.ports import PROTOCOLS, Ports, Protocol, check_ports, check_probes
 from components.service.file.probes import ProbesSpec
 from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
@@ -121,6 +122,8 @@ class ServiceSpec(TypedFile):
     """A number of pods that follows the load, in place of `replicas`."""
     resources: ResourcesSpec = ResourcesSpec()
     """CPU and memory of a pod."""
+    placement: PlacementSpec | None = None
+    """The class of nodes that its pods run on; by default any node without a taint."""
     command: Words = ()
     """The program that the container runs; by default the image's own."""
     args: Words = ()

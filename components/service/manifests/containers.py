@@ -68,12 +68,19 @@ def _shared_name(name: str) -> str:
     return f"shared-{name}"
 
 
+def resources(args: SecureServiceArgs | ContainerArgs) -> Manifest:
+    """The requests and limits of a container; without an amount of disk space there is none of either."""
+    requests = {"cpu": args.cpu_request, "memory": args.memory_request, "ephemeral-storage": args.disk_request}
+    limits = {"cpu": args.cpu_limit, "memory": args.memory_limit, "ephemeral-storage": args.disk_limit}
+    named = (("requests", requests), ("limits", limits))
+    return {kind: {name: amount for name, amount in amounts.items() if amount} for kind, amounts in named}
+
+
 def container(
     name: str,
     image: str,
     user: int,
-    requests: dict[str, str],
-    limits: dict[str, str],
+    resources: Manifest,
     mounts: Sequence[Manifest],
     **optional: list[str] | list[Manifest],
 ) -> Manifest:
@@ -82,7 +89,7 @@ def container(
         "name": name,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "resources": {"requests": requests, "limits": limits},
+        "resources": resources,
         "securityContext": container_security_context(user),
         "volumeMounts": list(mounts),
     }
@@ -103,8 +110,7 @@ def _container(args: SecureServiceArgs, each: ContainerArgs) -> Manifest:
         each.name,
         each.image,
         each.run_as_user,
-        {"cpu": each.cpu_request, "memory": each.memory_request},
-        {"cpu": each.cpu_limit, "memory": each.memory_limit},
+        resources(each),
         [*(mount for _, mount in _own_mounts(args, each)), *shared],
         command=list(each.command),
         args=list(each.arguments),

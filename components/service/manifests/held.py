@@ -46,6 +46,8 @@ def _names(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
             yield f"configmaps/{own_config_name(args.name, each.name)}", args.owner
     if args.ca_bundle.config_map:
         yield f"configmaps/{args.ca_bundle.config_map}", args.owner
+    # Whoever replaces these credentials decides nothing about what an image is, but can keep every pod from its own.
+    yield from ((f"secrets/{name}", args.name) for name in args.pull_secrets)
     if copied(args):
         # External Secrets writes them, and may use this account alone.
         yield from ((f"secrets/{copy_name(args.name, secret.name)}", args.name) for secret in args.secrets)

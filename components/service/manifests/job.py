@@ -10,6 +10,7 @@ from components.service.args.database import DatabaseArgs
 from components.service.args.jobs import JobArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.jobs import job_name
+from components.service.manifests.containers import init_containers
 from components.service.manifests.vault import injected
 from components.service.manifests.workload import container, pod, pod_metadata
 
@@ -38,6 +39,9 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
         memory_request=job.memory_request,
         cpu_limit=job.cpu_limit,
         memory_limit=job.memory_limit,
+        disk_request=job.disk_request,
+        disk_limit=job.disk_limit,
+        placement=job.placement,
         run_as_user=args.run_as_user,
         writable=args.writable,
         command=job.command,
@@ -63,7 +67,8 @@ def _databases(args: SecureServiceArgs, job: JobArgs) -> list[DatabaseArgs]:
 
 def job_spec(workload: SecureServiceArgs) -> Manifest:
     """The spec of a Job, or of the jobs that a CronJob creates, for a program that ends."""
-    spec = {**pod(workload), "restartPolicy": "Never", "containers": [container(workload)]}
+    init = {"initContainers": init_containers(workload)} if workload.init else {}
+    spec = {**pod(workload), "restartPolicy": "Never", **init, "containers": [container(workload)]}
     return {
         "backoffLimit": workload.run.retries,
         "activeDeadlineSeconds": workload.run.timeout,

@@ -10,11 +10,15 @@ def autoscaler_spec(kind: str, name: str, args: AutoscalingArgs) -> dict[str, An
 
     It measures the application's container only, without the load of the mesh's proxy.
     """
-    target = {"type": "Utilization", "averageUtilization": args.cpu}
-    metric = {"name": "cpu", "container": name, "target": target}
+    aims = {"cpu": args.cpu, "memory": args.memory}
+    metrics = [
+        {"name": resource, "container": name, "target": {"type": "Utilization", "averageUtilization": aim}}
+        for resource, aim in aims.items()
+        if aim
+    ]
     return {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": name},
         "minReplicas": args.minimum,
         "maxReplicas": args.maximum,
-        "metrics": [{"type": "ContainerResource", "containerResource": metric}],
+        "metrics": [{"type": "ContainerResource", "containerResource": metric} for metric in metrics],
     }

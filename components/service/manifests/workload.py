@@ -15,6 +15,7 @@ from components.service.file.ports import METRICS_PORT
 from components.service.manifests import containers
 from components.service.manifests.environment import environment
 from components.service.manifests.metadata import metadata
+from components.service.manifests.placement import placement_fields, with_devices
 from components.service.manifests.probes import probe_manifests
 from components.service.manifests.secret_files import own_secret_files
 from components.service.manifests.security_context import pod_security_context
@@ -146,6 +147,8 @@ def pod(args: SecureServiceArgs) -> Manifest:
         # Service links would add every Service of the namespace to the environment.
         "enableServiceLinks": False,
         "securityContext": pod_security_context(args),
+        **placement_fields(args.place),
+        **({"imagePullSecrets": [{"name": name} for name in args.pull_secrets]} if args.pull_secrets else {}),
         "volumes": [*(volume for volume, _ in _mounts(args) if volume), *containers.container_volumes(args)],
     }
 
@@ -156,8 +159,7 @@ def container(args: SecureServiceArgs) -> Manifest:
         args.name,
         args.image,
         args.run_as_user,
-        {"cpu": args.cpu_request, "memory": args.memory_request},
-        {"cpu": args.cpu_limit, "memory": args.memory_limit},
+        with_devices(containers.resources(args), args.place),
         [mount for _, mount in _mounts(args) if mount],
         command=list(args.command),
         args=list(args.arguments),
@@ -169,7 +171,7 @@ def _spread(args: SecureServiceArgs, key: str) -> Manifest:
     return {
         "maxSkew": 1,
         "topologyKey": key,
-        "whenUnsatisfiable": "ScheduleAnyway",
+        "whenUnsatisfiable": args.place.spread,
         "labelSelector": {"matchLabels": args.selector},
     }
 

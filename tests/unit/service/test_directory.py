@@ -78,7 +78,7 @@ WRONG = [
     (SMALL + "jobs: {b: {schedule: mon 3 * * *}}", r"jobs\.b\.schedule: not a schedule"),
     (SMALL + "jobs: {b: {schedule: 0 3 * * jan}}", r"jobs\.b\.schedule: not a schedule"),
     (SMALL + "config: {files: {..data: x}}", r"config\.files\.\.\.data: not a file name"),
-    (SMALL + "resources: {limits: {cpu: 1m}}", r"resources\.limits\.memory: missing"),
+    (SMALL + "resources: {limits: {cpus: 1m}}", r"resources\.limits\.cpus: unknown key"),
     (SMALL + "secrets: {db: {}}", r"x\.yaml:5: secrets\.db: no field"),
     (SMALL + "secrets: {db: {values: {password: hunter2}}}", "looks like a secret in plaintext"),
     (SMALL + "secrets: {db: {values: {a: b}, generate: [a]}}", "under values and generate"),

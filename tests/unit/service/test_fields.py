@@ -23,7 +23,7 @@ WRONG = [
     ("autoscaling: {max: 3, cpu: 101}", "5: autoscaling.cpu: more than 100, found 101"),
     (
         "autoscaling: {max: 3, cpus: 50}",
-        "5: autoscaling.cpus: unknown key, found 50; legal: min, max, cpu (did you mean cpu?)",
+        "5: autoscaling.cpus: unknown key, found 50; legal: min, max, cpu, memory (did you mean cpu?)",
     ),
     (
         "autoscaling: {max: 3}\nreplicas: 2",

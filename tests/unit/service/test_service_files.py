@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 
 from components.schema.problem import ConfigError
 from tests.support import stacks
-from tests.support.service_files import File, planned, service_files
+from tests.support.service_files import PLACEMENT, File, planned, service_files
 
 pytestmark = pytest.mark.unit
 
-PRODUCTION = stacks.settings("production")
+PRODUCTION = stacks.settings("production", placement=PLACEMENT)
 
 
 @settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,6 +8,7 @@ from zt.preflight.checks import (
     network_plugin,
     nodes,
     operators,
+    placement,
     public,
     rights,
     storage,
@@ -27,6 +28,7 @@ THEMES = (
     vault_servers.THEME,
     charts.THEME,
     images.THEME,
+    placement.THEME,
     public.THEME,
 )
 """All themes, in the order in which they are shown."""

@@ -16,6 +16,25 @@ _IMAGE = "registry.example.org/shop/web:v1"
 _SECRETS = {"a": {"generate": ["x"]}, "b": {"generate": ["x"]}}
 _WORK = {"work": {"path": "/work"}}
 _EXPORTER = {"port": 9187, "secrets": ["a"], "scratch": ["work"]}
+_WITH_DEVICE = f"requests {_USUAL}, nvidia.com/gpu 1; {_LIMITS}, nvidia.com/gpu 1"
+_SCALED = "2 to 6 pods at 80 % of the CPU request"
+_GPU = (
+    "gpu (nodes with pool=gpu; tolerates pool=gpu:NoSchedule; priority high; runtime nvidia; devices 1 nvidia.com/gpu; "
+    "spread DoNotSchedule)"
+)
+_CLASSES: dict[str, Any] = {
+    "placement": {
+        "gpu": {
+            "nodeSelector": {"pool": "gpu"},
+            "tolerations": [{"key": "pool", "value": "gpu", "effect": "NoSchedule"}],
+            "priorityClass": "high",
+            "runtimeClass": "nvidia",
+            "resources": {"nvidia.com/gpu": 1},
+            "spread": "DoNotSchedule",
+        },
+        "small": {"nodeSelector": {"pool": "small"}},
+    }
+}
 _DATA = {"data": {"path": "/data", "size": "1Gi"}}
 
 
@@ -43,6 +62,14 @@ WORKLOAD_CASES = [
             "neutral: the autoscaling of web goes from off to 3 to 6 pods at 80 % of the CPU request",
         ],
         _service("web", autoscaling={"min": 3, "max": 6}),
+    ),
+    Case(
+        "more pods by their memory",
+        [
+            f"neutral: the autoscaling of web goes from {_SCALED} to {_SCALED} and 70 % of the memory request",
+        ],
+        _service("web", autoscaling={"max": 6, "memory": 70}),
+        _service("web", autoscaling={"max": 6}),
     ),
     Case(
         "one pod alone",
@@ -84,6 +111,29 @@ WORKLOAD_CASES = [
             f"neutral: the resources of web goes from requests {_USUAL}; {_LIMITS} to requests {_MORE}; {_LIMITS}",
         ],
         _service("web", resources={"requests": {"cpu": "500m", "memory": "0.2Gi"}}),
+    ),
+    Case(
+        "a class of nodes",
+        [
+            f"weaker: the placement of web goes from any node to {_GPU}",
+            f"neutral: the resources of web goes from requests {_USUAL}; {_LIMITS} to {_WITH_DEVICE}",
+        ],
+        Files({"web": {"placement": {"class": "gpu"}}}, _CLASSES),
+        Files({}, _CLASSES),
+    ),
+    Case(
+        "a class of nodes for a job",
+        ["weaker: the placement of api-m goes from any node to small (nodes with pool=small)"],
+        Files({"api": {"jobs": {"m": {"placement": {"class": "small"}}}}}, _CLASSES),
+        Files({"api": {"jobs": {"m": {}}}}, _CLASSES),
+    ),
+    Case(
+        "credentials of a registry",
+        [
+            f"neutral: the Secret that images are pulled with of {name} goes from none to pull"
+            for name in ("api", "redis", "web")
+        ],
+        Files({}, {"pullSecrets": {"registry.example.org": "pull"}}),
     ),
     Case(
         "volumes",

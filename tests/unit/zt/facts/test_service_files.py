@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from components.kyverno.library import load_library
 from components.schema.problem import ConfigError
 from tests.support import stacks
-from tests.support.service_files import NAMESPACE, OPTIONAL, RUN, planned
+from tests.support.service_files import NAMESPACE, OPTIONAL, PLACEMENT, RUN, planned
 from zt.facts.model import ServiceSetting
 from zt.facts.read_service import service_facts
 from zt.new.outcome import objects
@@ -18,7 +18,9 @@ from zt.new.outcome import objects
 pytestmark = pytest.mark.unit
 
 SCRAPER = {"namespace": "monitoring", "serviceAccount": "prometheus"}
-PRODUCTION = stacks.settings("production", apiServerCidrs=["10.0.0.1/32"], mesh={"scraper": SCRAPER})
+PRODUCTION = stacks.settings(
+    "production", apiServerCidrs=["10.0.0.1/32"], mesh={"scraper": SCRAPER}, placement=PLACEMENT
+)
 LIBRARY = load_library()
 SMALL = {"namespace": NAMESPACE, "team": "commerce", "image": "registry.example.org/shop/orders:v1", "port": 8080}
 # What a key needs beside it.

@@ -1,11 +1,14 @@
 """The checks of the API server, the nodes, the network plugin and the storage: each in each result."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from components.service.args.placement import PlacementArgs
 from embedded.access import EmbeddedPlane
+from tests.support.stacks import platform, service
 from tests.unit.zt.preflight.stack import (
     ADMISSION,
     CREATED,
@@ -21,9 +24,10 @@ from tests.unit.zt.preflight.stack import (
     results,
     session,
 )
-from zt.preflight.checks import api_server, network_plugin, nodes, storage
+from zt.preflight.checks import api_server, network_plugin, nodes, placement, storage
 from zt.preflight.created import Created
 from zt.preflight.line import Result
+from zt.preflight.session import Session
 
 DAEMON_SETS = "/apis/apps/v1/daemonsets"
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
@@ -187,3 +191,40 @@ def test_the_storage_classes(present: list[Any], expected: dict[str, str]) -> No
 
 def test_a_stack_without_volumes_needs_no_class() -> None:
     assert not lines(storage.THEME, session("local"))
+
+
+PRIORITY, RUNTIME = "/apis/scheduling.k8s.io/v1/priorityclasses/high", "/apis/node.k8s.io/v1/runtimeclasses/nvidia"
+PLACE = PlacementArgs("gpu", {"pool": "gpu"}, (), "high", "nvidia", {"nvidia.com/gpu": 2})
+
+
+def placed(cluster: FakeCluster) -> Session:
+    of = session(cluster=cluster)
+    args = service(placement="gpu", platform=platform(placements={"gpu": PLACE}))
+    return replace(of, planned=replace(of.planned, services=[args]))
+
+
+def test_what_a_class_of_nodes_names() -> None:
+    found = lines(placement.THEME, placed(FakeCluster()))
+    expected = {"PriorityClass high": "fails", "RuntimeClass nvidia": "fails", "nodes of the class gpu": "warns"}
+    assert results(found) == expected
+    there = metadata("n", labels={"pool": "gpu"}) | {"status": {"allocatable": {"nvidia.com/gpu": "2"}}}
+    cluster = FakeCluster({PRIORITY: {}, RUNTIME: {}, "/api/v1/nodes": [there]})
+    assert {*results(lines(placement.THEME, placed(cluster))).values()} == {"ok"}
+    too_few = there | {"status": {"allocatable": {"nvidia.com/gpu": "1"}}}
+    found = lines(placement.THEME, placed(FakeCluster({"/api/v1/nodes": [too_few]})))
+    assert results(found)["nodes of the class gpu"] == "warns"
+
+
+@pytest.mark.parametrize(
+    ("secret", "result"),
+    [(None, "warns"), ({"type": "Opaque"}, "warns"), ({"type": "kubernetes.io/dockerconfigjson"}, "ok")],
+)
+def test_what_images_are_pulled_with(secret: dict[str, Any] | None, result: str) -> None:
+    of = session(cluster=FakeCluster({"/api/v1/namespaces/shop/secrets/pull": secret} if secret else {}))
+    args = service(platform=platform(pull_secrets={"registry.example.org": "pull"}))
+    line = one(placement.THEME, "pull-secrets", replace(of, planned=replace(of.planned, services=[args])))
+    assert line.result.value == result
+
+
+def test_a_stack_without_classes_and_credentials_is_not_asked_for_them() -> None:
+    assert not lines(placement.THEME, session())

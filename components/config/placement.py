@@ -1,0 +1,95 @@
+"""The section `placement` of the stack config: the classes of nodes that services may choose from.
+
+Teams choose a class by its name, and the platform owns what it means.
+https://kubernetes.io/docs/concepts/scheduling-eviction/
+"""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
+
+from components.schema.fields import Label
+from components.schema.typed_file import TypedFile, misplaced
+
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_DOMAIN = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*"
+# Priorities that the cluster's own pods have.
+_SYSTEM = "system-"
+
+
+def _key(value: str) -> str:
+    if not re.fullmatch(rf"({_DOMAIN}/)?{_PART}", value) or len(value.rpartition("/")[0]) > 253:
+        raise ValueError("not the key of a label such as node-pool or example.org/pool")
+    return value
+
+
+def _value(value: str) -> str:
+    if value and not re.fullmatch(_PART, value):
+        raise ValueError("not the value of a label: letters, digits, dots, hyphens and underscores, 63 at most")
+    return value
+
+
+def _resource(value: str) -> str:
+    domain, slash, name = value.rpartition("/")
+    native = domain == "kubernetes.io" or domain.endswith(".kubernetes.io") or domain.startswith("requests.")
+    if not slash or native or not re.fullmatch(_DOMAIN, domain) or not re.fullmatch(_PART, name):
+        raise ValueError("not an extended resource such as nvidia.com/gpu")
+    return value
+
+
+def _object_name(value: str) -> str:
+    if not re.fullmatch(_DOMAIN, value) or len(value) > 253:
+        raise ValueError("not a name: lower-case letters, digits, hyphens and dots")
+    return value
+
+
+def _priority(value: str) -> str:
+    if value.startswith(_SYSTEM):
+        raise ValueError("the cluster's own pods have it: choose a class that tenants may have")
+    return _object_name(value)
+
+
+LabelKey = Annotated[StrictStr, AfterValidator(_key)]
+LabelValue = Annotated[StrictStr, AfterValidator(_value)]
+ExtendedResource = Annotated[StrictStr, AfterValidator(_resource)]
+ObjectName = Annotated[StrictStr, AfterValidator(_object_name)]
+PriorityName = Annotated[StrictStr, AfterValidator(_priority)]
+Spread = Literal["ScheduleAnyway", "DoNotSchedule"]
+
+
+class Toleration(TypedFile):
+    """A taint of nodes that pods of the class may run on all the same."""
+
+    key: LabelKey
+    """The key of the taint; one toleration for every taint is not offered."""
+    value: LabelValue | None = None
+    """The value of the taint; by default any."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The effect of the taint; by default any."""
+
+
+class PlacementClass(TypedFile):
+    """What a class means for the pods of a service that chooses it."""
+
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    """The labels that a node must have."""
+    tolerations: tuple[Toleration, ...] = ()
+    """The taints that it tolerates."""
+    priority_class: PriorityName | None = None
+    """The PriorityClass: pods with a lower one may be ended for it."""
+    runtime_class: ObjectName | None = None
+    """The RuntimeClass, such as one with a kernel of its own for each pod."""
+    resources: dict[ExtendedResource, Annotated[StrictInt, Field(ge=1)]] = Field(default_factory=dict)
+    """Devices that each pod has, such as `nvidia.com/gpu: 1`; its own container gets them."""
+    spread: Spread = "ScheduleAnyway"
+    """Whether replicas that cannot be spread over zones and nodes wait (`DoNotSchedule`), or run beside each other."""
+    namespaces: tuple[Label, ...] = ()
+    """The namespaces whose services may choose it; by default all."""
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if not self.model_fields_set - {"namespaces"}:
+            raise misplaced([], "it says nothing of the pods: write nodeSelector, or another of its keys", "nothing")
+        return self
