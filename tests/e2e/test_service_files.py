@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,18 @@ SEVERAL: File = {
         "mirror": {"runAsUser": 1500, "probes": {"readiness": {"command": ["a"]}, "liveness": {"command": ["a"]}}},
     },
     "stop": {"delay": "5s"},
+    "patch": {
+        "reason": "nothing else says it",
+        "owner": "commerce",
+        "granted": date(2026, 11, 1),
+        "expires": date(2026, 12, 1),
+        "pod": {"hostAliases": [{"ip": "10.0.0.9", "hostnames": ["old"]}], "dnsConfig": {"searches": ["example.org"]}},
+        "containers": {
+            "orders": {"workingDir": "/srv", "lifecycle": {"postStart": {"exec": {"command": ["warm"]}}}},
+            "exporter": {"terminationMessagePolicy": "FallbackToLogsOnError", "tty": True, "stdin": True},
+        },
+        "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+    },
     "placement": {"class": "gpu"},
     "resources": {"limits": {"memory": "1Gi", "ephemeralStorage": "2Gi"}},
 }

@@ -5,6 +5,7 @@ program makes of a file is its own business: it refuses it, or what it makes mus
 """
 
 import string
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,38 @@ SCRATCH = st.dictionaries(
     st.fixed_dictionaries({"path": _mostly(st.just("/work"), seldom=PLACES)}, optional={"size": SIZES}),
     max_size=2,
 )
+PATCH = st.fixed_dictionaries(
+    {"reason": st.just("nothing else says it"), "owner": st.just("commerce"), "granted": st.just(date(2026, 11, 1))},
+    optional={
+        "pod": st.fixed_dictionaries(
+            {},
+            optional={
+                "hostAliases": st.lists(
+                    st.fixed_dictionaries({"ip": st.just("10.0.0.9"), "hostnames": st.lists(HOSTS, max_size=2)}),
+                    max_size=1,
+                ),
+                "dnsConfig": st.just({"options": [{"name": "ndots", "value": "2"}]}),
+                "setHostnameAsFQDN": st.booleans(),
+            },
+        ),
+        "containers": st.dictionaries(
+            st.sampled_from(["orders", "setup"]),
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "workingDir": PLACES,
+                    "tty": st.booleans(),
+                    "terminationMessagePolicy": st.just("FallbackToLogsOnError"),
+                    "lifecycle": st.just({"postStart": {"exec": {"command": ["warm"]}}}),
+                },
+            ),
+            max_size=1,
+        ),
+        "annotations": st.dictionaries(
+            _mostly(st.just("example.org/parser"), seldom=st.just("istio.io/rev")), LINES, max_size=1
+        ),
+    },
+).map(lambda patch: {**patch, "expires": date(2026, 12, 1)})
 RPC = st.sampled_from(["shop.Cart/AddItem", "shop.Cart/*", "Cart/Add"])
 CALLS = st.one_of(
     st.just("backend"),
@@ -339,6 +372,7 @@ OPTIONAL: dict[str, Values] = {
     "scratch": SCRATCH,
     "jobs": st.dictionaries(labels(), JOBS, max_size=2),
     "kubernetesApi": st.lists(RIGHTS, max_size=1),
+    "patch": PATCH,
     "component": labels(),
     "costCenter": labels(),
 }

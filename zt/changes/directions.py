@@ -66,6 +66,7 @@ MOVED = Direction("", neutral, "what the rule does is what holds, and that is th
 EXEMPTION = Direction("", later_is_weaker, "the rule does not hold for the service until that day", "")
 EXCLUSION = Direction("", later_is_weaker, "what is created there is neither refused nor reported until that day", "")
 API_EXCEPTION = Direction("", later_is_weaker, "whoever takes over the service has it, and what it leads to", "")
+POD_PATCH = Direction("", later_is_weaker, "what it makes of the pods is beside what the platform knows of them", "")
 CLEAR_TEXT = Direction("", later_is_weaker, "without a certificate a caller is known by its address alone", "")
 _BY_KIND: Mapping[str, Direction] = MappingProxyType(
     {
@@ -75,6 +76,7 @@ _BY_KIND: Mapping[str, Direction] = MappingProxyType(
         "exclusion": EXCLUSION,
         "api-exception": API_EXCEPTION,
         "clear-text": CLEAR_TEXT,
+        "pod-patch": POD_PATCH,
     }
 )
 UNLISTED = Direction("", unknown, "zt/diff/directions.py has no direction for it")

@@ -22,6 +22,7 @@ from zt.facts.model import (
     Kept,
     OutsideHost,
     PlatformSetting,
+    PodPatch,
     Public,
     Reach,
     Registry,
@@ -36,6 +37,7 @@ from zt.facts.model import (
     Setting,
     Side,
     Signer,
+    Timed,
     Unjudged,
     VaultAccess,
     Writable,
@@ -54,6 +56,7 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
         "outside-host": "network",
         "clear-text": "exceptions",
         "api-exception": "exceptions",
+        "pod-patch": "exceptions",
         "exclusion": "exceptions",
         "public": "gateway",
         "vault-access": "vault",
@@ -267,20 +270,28 @@ def setting_sentence(before: Setting | None, after: Setting | None, label: str, 
             return f"the text of {setting.tier} rule {setting.rule} changed"
         case RuleParameter():
             return _from_to(f"{setting.parameter} of {setting.tier} rule {setting.rule}", old, new)
-        case ClearText():
-            return _plaintext_sentence(f"port {setting.port} of {say(setting.service)}", old, new)
-        case ApiException():
-            return _right_sentence(f"the right of {say(setting.service)} to {setting.right}", old, new)
-        case Exclusion():
-            return _exclusion_sentence(f"namespace {setting.namespace}", old, new)
-        case Exemption():
-            return _exemption_sentence(f"{setting.tier} rule {setting.rule}", say(setting.service), old, new)
+        case ApiException() | ClearText() | Exclusion() | Exemption() | PodPatch():
+            return _timed_sentence(setting, old, new, say)
         case ServiceSetting():
             return _from_to(f"{label} of {say(setting.service)}", old, new)
         case DatabaseSetting():
             return _from_to(f"{label} of database {setting.database}", old, new)
         case _:
             return _from_to(label, old, new)
+
+
+def _timed_sentence(setting: Timed, old: str | None, new: str | None, say: Say) -> str:
+    match setting:
+        case ClearText():
+            return _plaintext_sentence(f"port {setting.port} of {say(setting.service)}", old, new)
+        case ApiException():
+            return _right_sentence(f"the right of {say(setting.service)} to {setting.right}", old, new)
+        case PodPatch():
+            return _patch_sentence(f"the patch of the pods of {say(setting.service)}, {setting.patch},", old, new)
+        case Exclusion():
+            return _exclusion_sentence(f"namespace {setting.namespace}", old, new)
+        case Exemption():
+            return _exemption_sentence(f"{setting.tier} rule {setting.rule}", say(setting.service), old, new)
 
 
 def _from_to(label: str, old: str | None, new: str | None) -> str:
@@ -314,6 +325,12 @@ def _right_sentence(right: str, old: str | None, new: str | None) -> str:
     if old is None:
         return f"{right}, which may lead to more, lasts until {new}"
     return f"{right}, which may lead to more, lasts until {new}, and not {old}"
+
+
+def _patch_sentence(patch: str, old: str | None, new: str | None) -> str:
+    if new is None:
+        return f"{patch} has ended"
+    return f"{patch} lasts until {new}" if old is None else f"{patch} lasts until {new}, and not {old}"
 
 
 def _exclusion_sentence(namespace: str, old: str | None, new: str | None) -> str:

@@ -317,6 +317,16 @@ class ApiException:
 
 
 @dataclass(frozen=True)
+class PodPatch:
+    """A patch of a service's pods, as JSON text; `value` is the first day without it."""
+
+    service: str
+    patch: str
+    value: str
+    kind: Literal["pod-patch"] = "pod-patch"
+
+
+@dataclass(frozen=True)
 class Exclusion:
     """A namespace of others that no rule applies to; `value` is the first day on which the rules hold there."""
 
@@ -325,7 +335,7 @@ class Exclusion:
     kind: Literal["exclusion"] = "exclusion"
 
 
-Timed = ApiException | ClearText | Exclusion | Exemption
+Timed = ApiException | ClearText | Exclusion | Exemption | PodPatch
 Setting = Timed | PlatformSetting | ServiceSetting | DatabaseSetting | RuleAction | RuleText | RuleParameter
 Grant = (
     Reach

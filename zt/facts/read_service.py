@@ -27,6 +27,7 @@ from zt.facts.model import (
     Exemption,
     Fact,
     Kept,
+    PodPatch,
     Public,
     Service,
     ServiceJob,
@@ -61,6 +62,8 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     yield from container_facts(name, args, workload["template"]["spec"])
     for job in args.jobs:
         yield from _job(name, args, job)
+    if args.patch.expires:
+        yield PodPatch(name, args.patch.text, args.patch.expires)
     for exception in args.exceptions:
         yield Exemption(name, exception.rule, library.rule(exception.rule).tier, exception.expires)
 

@@ -19,13 +19,15 @@ MESH = "mesh"
 """The tier of an exception from the mesh's mTLS, which is no rule of the library."""
 KUBERNETES_API = "kubernetes-api"
 """The tier of a right on the Kubernetes API that may lead to more than it says."""
+PATCH = "patch"
+"""The tier and the rule of a patch of a service's pods."""
 NAMESPACE, EVERY_RULE = "namespace", "*"
 """The tier and the rule of a namespace that no rule looks at."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One exception on a day: from a rule, from the mesh's mTLS at a port (`mtls:<port>`), or a right (`api:<right>`).
+    """One exception on a day: from a rule, from mTLS at a port (`mtls:<port>`), a `patch`, or a right (`api:<right>`).
 
     `service` is a service or, in an exception of a stack file, a service account or all of a namespace
     (`namespace/*`). `action` is what its rule does on the chosen stack.
@@ -67,6 +69,8 @@ def exceptions(project: Path, as_of: date, stack: str | None = None) -> tuple[Ro
         rows += (
             _row(name, f"mtls:{clear.port}", MESH, clear, as_of, action(None)) for clear in service.plaintext_ports
         )
+        if service.patch:
+            rows.append(_row(name, PATCH, PATCH, service.patch, as_of, ""))
         for granted in service.kubernetes_api:
             if exception := granted.exception:
                 rights = (f"api:{right_text(right)}" for right in granted.leading_on())

@@ -20,6 +20,7 @@ from components.service.args.network import (
     metrics_args,
     plaintext_args,
 )
+from components.service.args.patch import patch_args
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import probes_args
 from components.service.args.public import public_limits
@@ -119,6 +120,7 @@ def _service_args(
         init=init_args(spec),
         sidecars=sidecar_args(spec),
         jobs=job_args(spec.namespace, spec.jobs, hosts),
+        patch=patch_args(spec.patch),
         component=spec.component,
         cost_center=spec.cost_center or "",
         exceptions=[exception_args(exception) for exception in spec.exceptions if exception.rule in platform.rules],

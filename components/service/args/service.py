@@ -25,6 +25,7 @@ from components.service.args.network import (
     PortArgs,
     beyond_ambient,
 )
+from components.service.args.patch import PatchArgs
 from components.service.args.placement import PlacementArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
@@ -138,6 +139,7 @@ class SecureServiceArgs:
     jobs: Sequence[JobArgs] = ()
     job_of: str = ""
     """For a job: the service of the same namespace that it belongs to, and whose secrets it reads."""
+    patch: PatchArgs = field(default_factory=PatchArgs)
     component: str = "service"
     cost_center: str = ""
     exceptions: Sequence[ExceptionArgs] = ()

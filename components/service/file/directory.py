@@ -366,8 +366,10 @@ def _unreachable_database(
 
 
 def _timed(file: ServiceFile, as_of: date | None) -> list[Problem]:
-    """The problems of what has a last day: exceptions from rules, plaintext ports, and rights that may lead to more."""
+    """The problems of what has a last day: exceptions from rules, plaintext ports, a patch, rights that lead on."""
     problems: list[Problem] = []
+    if file.spec.patch and (problem := file.spec.patch.problem(as_of)):
+        problems.append(file.problem(("patch", problem[0]), problem[1]))
     for number, exception in enumerate(file.spec.exceptions):
         if problem := problem_with(exception, load_library(), as_of):
             key, message, legal = problem

@@ -39,6 +39,7 @@ from components.service.file.network import (
     PlaintextPortSpec,
     peers_name,
 )
+from components.service.file.patch import PatchSpec
 from components.service.file.placement import PlacementSpec
 from components.service.file.ports import PROTOCOLS, Ports, Protocol, check_ports, check_probes
 from components.service.file.probes import ProbesSpec
@@ -163,6 +164,8 @@ class ServiceSpec(TypedFile):
     has a reason and a last day."""
     leader_election: StrictBool = False
     """Whether its replicas agree on one of them by a lease of Kubernetes, which gives it the rights for that."""
+    patch: PatchSpec | None = None
+    """What no other key says of its pods, with a reason and a last day."""
     component: Label = "service"
     """Its role in the application, such as `cache`; a label."""
     cost_center: Label | None = None
@@ -242,6 +245,11 @@ class ServiceSpec(TypedFile):
         check_containers(
             *(self.containers, self.name, self.run_as_user, secrets, databases, self.scratch, self.volumes)
         )
+        names = [self.name, *(name for (_, name), _ in self.containers)]
+        if unknown := next(
+            (name for name in self.patch.containers if name not in names) if self.patch else iter(()), ""
+        ):
+            raise misplaced(["patch", "containers", unknown], "no container of the pod", unknown, names)
         return self
 
     def _kind(self) -> None:
@@ -334,8 +342,9 @@ class ServiceSpec(TypedFile):
 
     @property
     def timed(self) -> bool:
-        """Whether it has an exception, a plaintext port or a right on the Kubernetes API that has a last day."""
-        return bool(self.exceptions or self.plaintext_ports or any(rule.exception for rule in self.kubernetes_api))
+        """Whether it has an exception, a plaintext port, a patch or a right on the Kubernetes API with a last day."""
+        rights = any(rule.exception for rule in self.kubernetes_api)
+        return bool(self.exceptions or self.plaintext_ports or self.patch or rights)
 
     @property
     def api_rules(self) -> tuple[ApiRule, ...]:

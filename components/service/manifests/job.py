@@ -11,6 +11,7 @@ from components.service.args.jobs import JobArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.jobs import job_name
 from components.service.manifests.containers import init_containers
+from components.service.manifests.patch import patched
 from components.service.manifests.vault import injected
 from components.service.manifests.workload import container, pod, pod_metadata
 
@@ -72,7 +73,7 @@ def job_spec(workload: SecureServiceArgs) -> Manifest:
     return {
         "backoffLimit": workload.run.retries,
         "activeDeadlineSeconds": workload.run.timeout,
-        "template": {"metadata": _job_pod_metadata(workload), "spec": spec},
+        "template": patched({"metadata": _job_pod_metadata(workload), "spec": spec}, workload.patch),
     }
 
 

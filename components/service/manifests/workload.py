@@ -15,6 +15,7 @@ from components.service.file.ports import METRICS_PORT
 from components.service.manifests import containers
 from components.service.manifests.environment import environment
 from components.service.manifests.metadata import metadata
+from components.service.manifests.patch import patched
 from components.service.manifests.placement import placement_fields, with_devices
 from components.service.manifests.probes import probe_manifests
 from components.service.manifests.secret_files import own_secret_files
@@ -105,7 +106,7 @@ def _replicated(args: SecureServiceArgs) -> Manifest:
         **replicas,
         "revisionHistoryLimit": 3,
         "selector": {"matchLabels": args.selector},
-        "template": {"metadata": pod_metadata(args), "spec": _pod_spec(args)},
+        "template": patched({"metadata": pod_metadata(args), "spec": _pod_spec(args)}, args.patch),
     }
 
 

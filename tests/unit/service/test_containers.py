@@ -95,6 +95,18 @@ class TestHardening:
 
 
 class TestOrder:
+    def test_a_program_that_ends_may_have_others_before_it(self, tmp_path: Path) -> None:
+        text = "run: {}\ninit: {fetch: {command: [a]}}\n"
+        (tmp_path / "services").mkdir()
+        small = SMALL.replace("r.example.org", "registry.example.org").replace("port: 8080\n", "")
+        (tmp_path / "services" / "orders.yaml").write_text(small + text)
+        (args,) = plan(read_stack(tmp_path, "Pulumi.production.yaml", settings("production"))).services
+        pod = job_spec(args)["template"]["spec"]
+        assert [each["name"] for each in pod["initContainers"]] == ["fetch"]
+        assert {mount["name"] for mount in pod["initContainers"][0]["volumeMounts"]} <= {
+            v["name"] for v in pod["volumes"]
+        }
+
     def test_the_ones_before_it_start_as_they_stand_in_the_file(self, tmp_path: Path) -> None:
         args = read(tmp_path, "init:\n  second: {command: [b]}\n  first: {command: [a]}\n")
         assert [each["name"] for each in pod_of(args)["initContainers"]] == ["second", "first"]

@@ -17,6 +17,14 @@ _SECRETS = {"a": {"generate": ["x"]}, "b": {"generate": ["x"]}}
 _WORK = {"work": {"path": "/work"}}
 _EXPORTER = {"port": 9187, "secrets": ["a"], "scratch": ["work"]}
 _WITH_DEVICE = f"requests {_USUAL}, nvidia.com/gpu 1; {_LIMITS}, nvidia.com/gpu 1"
+_PATCH = {
+    "reason": "nothing else says it",
+    "owner": "ann",
+    "granted": "2026-11-01",
+    "expires": "2026-12-01",
+    "containers": {"web": {"tty": True}},
+}
+_PATCHED = 'the patch of the pods of web, {"containers": {"web": {"tty": true}}},'
 _SCALED = "2 to 6 pods at 80 % of the CPU request"
 _GPU = (
     "gpu (nodes with pool=gpu; tolerates pool=gpu:NoSchedule; priority high; runtime nvidia; devices 1 nvidia.com/gpu; "
@@ -134,6 +142,23 @@ WORKLOAD_CASES = [
             for name in ("api", "redis", "web")
         ],
         Files({}, {"pullSecrets": {"registry.example.org": "pull"}}),
+    ),
+    Case(
+        "a patch of the pods",
+        [f"weaker: {_PATCHED} lasts until 2026-12-01"],
+        _service("web", patch=_PATCH),
+    ),
+    Case(
+        "a patch that lasts longer",
+        [f"weaker: {_PATCHED} lasts until 2026-12-24, and not 2026-12-01"],
+        _service("web", patch={**_PATCH, "expires": "2026-12-24"}),
+        _service("web", patch=_PATCH),
+    ),
+    Case(
+        "a patch less",
+        [f"stronger: {_PATCHED} has ended"],
+        SMALL,
+        _service("web", patch=_PATCH),
     ),
     Case(
         "volumes",
