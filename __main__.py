@@ -17,6 +17,7 @@ from components.program import summary
 from components.program.core_dns import corefile
 from components.program.plan import Plan, plan
 from components.program.stack import Stack, load_stack
+from components.program.stack_databases import servers
 from components.schema.problem import ConfigError
 from components.service.file.sharing import owners_first
 from components.service.identities import ServiceIdentities
@@ -86,16 +87,26 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
         for name in stack.namespaces
     }
     made: dict[ServiceRef, SecureService] = {}
+    connected: dict[str, list[pulumi.Resource]] = {}
+    later = [database for database in planned.vault.databases if database.service] if planned.vault else []
     planned_services = {ServiceRef(args.namespace, args.name): args for args in planned.services}
-    for ref in owners_first(stack.services):
+    for ref in owners_first(stack.services, servers(stack.settings)):
         args = planned_services[ref]
         in_namespace = pulumi.ResourceOptions(
             providers=[cluster, vault.provider] if vault else [cluster],
-            depends_on=[namespaces[args.namespace]],
+            # Users are only made in a database that Vault is connected to.
+            depends_on=[
+                namespaces[args.namespace],
+                *(resource for database in args.databases for resource in connected.get(database.connection, [])),
+            ],
             deleted_with=vault.release if vault else None,
         )
         owners = [made[owner] for owner in sorted({secret.owner for secret in args.secrets if secret.owner})]
         made[ref] = SecureService(args.key, args, in_namespace, owners)
+        for database in later:
+            if vault and database.service == ref:
+                password = made[ref].value(database.password_path, database.password_field)
+                connected[database.name] = vault.connect(database, password, made[ref].ready)
     return vault
 
 

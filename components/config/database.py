@@ -1,12 +1,19 @@
 """The section `databases` of the stack config."""
 
 import ipaddress
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, TypeAdapter, model_validator
 
+from components.kube.service_ref import ServiceRef
 from components.schema.fields import AbsolutePath, Cidr, HostName, Identifier, Label, Port
+from components.schema.problem import UNREPEATED
 from components.schema.typed_file import TypedFile, misplaced
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_SERVICE = re.compile(rf"{_LABEL}/{_LABEL}")
+_FIELD = re.compile(rf"{_LABEL}/[a-z][a-z0-9_]*")
 
 
 def _database_host(value: str) -> str:
@@ -14,6 +21,18 @@ def _database_host(value: str) -> str:
         return str(ipaddress.ip_address(value))
     except ValueError:
         return TypeAdapter[str](HostName).validate_python(value)
+
+
+def _of_a_stack(value: str) -> str:
+    if not _SERVICE.fullmatch(value):
+        raise ValueError("not a service of the stack: write namespace/name")
+    return value
+
+
+def _generated(value: str) -> str:
+    if not _FIELD.fullmatch(value):
+        raise ValueError("not a field of a secret: write secret/field")
+    return value
 
 
 class DatabaseSettings(TypedFile):
@@ -24,8 +43,11 @@ class DatabaseSettings(TypedFile):
     """
 
     plugin: Literal["postgresql"] = "postgresql"
-    host: Annotated[StrictStr, AfterValidator(_database_host)]
-    """The host that Vault and the services connect to; for a service of this stack `<name>.<namespace>.svc`."""
+    service: Annotated[StrictStr, AfterValidator(_of_a_stack)] | None = None
+    """The service of this stack that is its server, as `namespace/name`, in place of `host` and `port`. Its file lets
+    Vault in: `callers: [vault/vault]`. Vault speaks TLS with the server itself, past the mesh."""
+    host: Annotated[StrictStr, AfterValidator(_database_host)] | None = None
+    """The host that Vault and the services connect to, if it is no service of this stack."""
     port: Port = 5432
     cidrs: tuple[Cidr, ...] = ()
     """Its networks, if it is outside the cluster and its host is a name: network policies accept no names."""
@@ -36,6 +58,9 @@ class DatabaseSettings(TypedFile):
     """File with the administrator's first password. Vault needs it once; then the file and this key may be removed."""
     admin_secret: Label | None = None
     """The first password as a secret of the Pulumi config: `pulumi config set --secret zero-trust-secrets:<this>`."""
+    admin_from: Annotated[StrictStr, AfterValidator(_generated)] | None = None
+    """The first password as a field that `service` generates, as `secret/field`: its image makes the administrator with
+    it."""
     admin_password_version: Annotated[StrictInt, Field(ge=1)] = 1
     """Increase it by one with each new first password, after the password was reset in the database."""
     tls: StrictBool = True
@@ -47,13 +72,37 @@ class DatabaseSettings(TypedFile):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        self._one_place()
         if self.admin_password_file is not None and self.admin_secret is not None:
             raise misplaced(["adminSecret"], "adminPasswordFile is there, too: keep one", self.admin_secret)
+        if self.admin_from is not None and (self.admin_password_file or self.admin_secret):
+            raise misplaced(["adminFrom"], "the first password is there twice: keep one", self.admin_from)
         if not self.tls and not self._loopback:
             raise misplaced(["tls"], "it would send credentials over a network in plaintext: leave it out", self.tls)
         if not self.tls and self.ca_cert_file is not None:
             raise misplaced(["caCertFile"], "it needs tls: leave it out", self.ca_cert_file)
         return self
+
+    def _one_place(self) -> None:
+        if (self.service is None) == (self.host is None):
+            message = "service is there, too: keep one" if self.host else "required, or service"
+            raise misplaced(["host"], message, UNREPEATED)
+        if self.service is None:
+            if self.admin_from is not None:
+                raise misplaced(["adminFrom"], "it needs service, which generates it", self.admin_from)
+            return
+        if twice := next((key for key in ("port", "cidrs") if key in self.model_fields_set), ""):
+            raise misplaced([twice], "service says it: leave it out", UNREPEATED)
+
+    @property
+    def server(self) -> ServiceRef:
+        """The service of the stack that it is; none for a server elsewhere."""
+        return ServiceRef.parse(self.service, "") if self.service else ServiceRef()
+
+    @property
+    def address(self) -> str:
+        """The host that Vault and the services connect to."""
+        return f"{self.server.name}.{self.server.namespace}.svc" if self.server else self.host or ""
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -70,6 +119,6 @@ class DatabaseSettings(TypedFile):
     @property
     def _address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         try:
-            return ipaddress.ip_address(self.host)
+            return ipaddress.ip_address(self.host or "")
         except ValueError:
             return None

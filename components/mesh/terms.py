@@ -25,6 +25,11 @@ class MeshTerms:
     collector_port: int = 0
 
     @property
+    def closed_to_vault(self) -> bool:
+        """Whether a pod refuses Vault, which has no identity in the mesh, unless it opens a port of its own for it."""
+        return self.sidecars and self.strict
+
+    @property
     def sidecars(self) -> bool:
         """Whether a proxy runs in each pod."""
         return self.on and not self.ambient

@@ -68,7 +68,7 @@ def _of_services(stack: Stack) -> Iterator[str]:
 
 def _of_platform(stack: Stack) -> Iterator[str]:
     settings, issuer = stack.settings, stack.posture.issuer
-    yield from (database.host for database in settings.databases.values())
+    yield from (database.address for database in settings.databases.values())
     if settings.vault.mode == "external":
         yield _host(settings.vault.address or "")
     if settings.vault.seal and settings.vault.seal.transit:

@@ -21,6 +21,7 @@ from components.kube.mesh_labels import namespace_label
 from components.kube.names import VAULT_PORT
 from components.kyverno.library import load_library
 from components.program.commit_date import commit_date
+from components.program.stack_databases import database_problems
 from components.program.stack_exceptions import exception_problems
 from components.schema.problem import ConfigError, LineOf, Problem, no_line
 from components.service.file.directory import Admission, read_services
@@ -123,7 +124,7 @@ def read_stack(
         api_server_reachable=bool(settings.api_server_cidrs) or not posture.network_policies,
         as_of=as_of,
         vault=posture.vault,
-        databases={name: database.host for name, database in settings.databases.items()},
+        databases={name: database.address for name, database in settings.databases.items()},
         unsupported=settings.ingress.unsaid_of_a_service,
         pki_domains=settings.vault.pki.domains if settings.vault.pki and posture.issuer == "vault" else None,
         scraper=settings.mesh.scraper is not None or not posture.closed,
@@ -138,7 +139,9 @@ def read_stack(
         placements={name: made.namespaces for name, made in settings.placement.items()},
     )
     services = read_services(root / "services", admission)
-    if problems := exception_problems(settings, services, as_of, StackSource(file, line_of)):
+    source = StackSource(file, line_of)
+    problems = [*exception_problems(settings, services, as_of, source), *database_problems(settings, services, source)]
+    if problems:
         raise ConfigError(problems)
     return Stack(file, settings, posture, services, line_of)
 

@@ -117,6 +117,10 @@ class SecureService(pulumi.ComponentResource):
         self.ready = [pods, *self._services(), *self._availability(), *self._route()]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
 
+    def value(self, path: str, field: str) -> pulumi.Output[str] | None:
+        """The first value of a field that it generates, a secret; `None` without a path."""
+        return self.values[path].apply(lambda fields: fields[field]) if path else None
+
     def _after(self, resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(resources)))
 

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from pulumi_vault import Mount
 from pulumi_vault.database import SecretBackendConnection, SecretBackendConnectionPostgresqlArgs
 from pulumi_vault.generic import Endpoint
 
+from components.kube.service_ref import ServiceRef
 from components.schema.problem import FieldError
 
 _PLUGIN = "postgresql-database-plugin"
@@ -47,6 +48,11 @@ class DatabaseConnectionArgs:
     password_file: str = ""
     password_secret: str = ""
     password_version: int = 1
+    service: ServiceRef = field(default_factory=ServiceRef)
+    """The service of the stack that is the server, which is there after Vault; none for a server elsewhere."""
+    password_path: str = ""
+    """The path of that service's secret with the first password."""
+    password_field: str = ""
 
     def __post_init__(self) -> None:
         if broad := sorted(role for role in self.roles if not _OF_ONE_SERVICE.fullmatch(role)):
@@ -84,7 +90,7 @@ def database_engine(
     options: Callable[[Sequence[pulumi.Resource]], pulumi.ResourceOptions],
     keep: bool | None,
 ) -> list[pulumi.Resource]:
-    """Mount the engine and create its connections, and rotate each administrator's password at once.
+    """Mount the engine and create its connections to what is there already.
 
     Creates nothing without a connection. `options` returns the options of a resource in Vault that depends on others;
     `keep` protects the engine and the connections, which hold the passwords. Vault tests each connection, and an error
@@ -100,42 +106,57 @@ def database_engine(
         max_lease_ttl_seconds=_DAY_SECONDS,
         opts=pulumi.ResourceOptions.merge(options([]), pulumi.ResourceOptions(protect=keep, retain_on_delete=keep)),
     )
-    # Before Vault removes the mount, it removes every user that it resources, and needs the connections for that.
-    within = pulumi.ResourceOptions(deleted_with=engine)
     resources: list[pulumi.Resource] = [engine]
     for args in connections:
-        connection = SecretBackendConnection(
-            f"{mount}.{args.name}",
-            backend=mount,
-            name=args.name,
-            plugin_name=_PLUGIN,
-            allowed_roles=sorted(args.roles),
-            verify_connection=True,
-            postgresql=_postgresql(args),
-            opts=pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions.merge(options([engine]), within),
-                pulumi.ResourceOptions(protect=keep, retain_on_delete=keep),
-            ),
-        )
-        rotation = Endpoint(
-            f"{mount}.{args.name}.rotation",
-            path=f"{mount}/rotate-root/{args.name}",
-            # Vault ignores these fields; a change of one makes Pulumi rotate again.
-            data_json=json.dumps({"password_version": args.password_version, "username": args.username}),
-            disable_read=True,
-            disable_delete=True,
-            opts=pulumi.ResourceOptions.merge(options([connection]), within),
-        )
-        resources += [connection, rotation]
+        if not args.service:
+            resources += database_connection(mount, args, first_password(args), engine, options, keep)
     return resources
 
 
-def _postgresql(args: DatabaseConnectionArgs) -> SecretBackendConnectionPostgresqlArgs:
+def database_connection(
+    mount: str,
+    args: DatabaseConnectionArgs,
+    password: pulumi.Output[str] | None,
+    engine: pulumi.Resource,
+    options: Callable[[Sequence[pulumi.Resource]], pulumi.ResourceOptions],
+    keep: bool | None,
+) -> list[pulumi.Resource]:
+    """Create one connection, and rotate the administrator's `password` at once."""
+    # Before Vault removes the mount, it removes every user that it resources, and needs the connections for that.
+    within = pulumi.ResourceOptions(deleted_with=engine)
+    connection = SecretBackendConnection(
+        f"{mount}.{args.name}",
+        backend=mount,
+        name=args.name,
+        plugin_name=_PLUGIN,
+        allowed_roles=sorted(args.roles),
+        verify_connection=True,
+        postgresql=_postgresql(args, password),
+        opts=pulumi.ResourceOptions.merge(
+            pulumi.ResourceOptions.merge(options([engine]), within),
+            pulumi.ResourceOptions(protect=keep, retain_on_delete=keep),
+        ),
+    )
+    rotation = Endpoint(
+        f"{mount}.{args.name}.rotation",
+        path=f"{mount}/rotate-root/{args.name}",
+        # Vault ignores these fields; a change of one makes Pulumi rotate again.
+        data_json=json.dumps({"password_version": args.password_version, "username": args.username}),
+        disable_read=True,
+        disable_delete=True,
+        opts=pulumi.ResourceOptions.merge(options([connection]), within),
+    )
+    return [connection, rotation]
+
+
+def _postgresql(
+    args: DatabaseConnectionArgs, password: pulumi.Output[str] | None
+) -> SecretBackendConnectionPostgresqlArgs:
     return SecretBackendConnectionPostgresqlArgs(
         connection_url=connection_url(args),
         username=args.username,
         # Only sent when its version changes, since it is wrong after the rotation.
-        password_wo=first_password(args),
+        password_wo=password,
         password_wo_version=args.password_version,
         # Vault sends a hash, so that no user's password appears in the log of the database server.
         password_authentication="scram-sha-256",  # noqa: S106 - a method's name

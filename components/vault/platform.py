@@ -20,7 +20,7 @@ from components.kube.names import DEPLOYER, OPERATOR, TOKEN_AUDIENCE, VAULT_NAME
 from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 from components.vault.bootstrap_resources import BootstrapArgs, DeployerAccess, bootstrap
-from components.vault.database import DatabaseConnectionArgs, database_engine
+from components.vault.database import DatabaseConnectionArgs, database_connection, database_engine, first_password
 from components.vault.deployer import deployer_policy
 from components.vault.operator import OPERATOR_TOKEN_SECONDS, operator_policy
 from components.vault.pki import PkiArgs, pki_engine
@@ -172,17 +172,36 @@ class VaultPlatform(pulumi.ComponentResource):
         )
         audits = self._audits()
         engine = self._engine(audits, keep)
-        databases = database_engine(
-            args.database_mount, args.databases, lambda after: self._in_vault([*audits, *after]), keep
-        )
+        self._audited = audits
+        self._databases = database_engine(args.database_mount, args.databases, self._in_engine, keep)
         auth = self._authentication(name, namespace, audits)
         operator = self._operator(name, namespace, auth)
         self.pki_request, pki = self._pki(audits, auth, keep)
-        self.ready = [*audits, *engine, *databases, *auth, *operator, *pki]
+        self.ready = [*audits, *engine, *self._databases, *auth, *operator, *pki]
         if args.snapshots:
             in_cluster = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
             self.ready += snapshots(args.snapshots, self.auth_path, in_cluster, self._in_vault(auth), keep)
         self.register_outputs({"address": args.address, "kvMount": args.kv_mount, "authPath": args.auth_path})
+
+    def connect(
+        self, database: DatabaseConnectionArgs, password: pulumi.Output[str] | None, after: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        """Create the connection to a database that is a service of the stack, `after` it is ready.
+
+        `password` is the administrator's first, if it is one that the service generates.
+        """
+        first = password if database.password_path else first_password(database)
+        return database_connection(
+            self._args.database_mount,
+            database,
+            first,
+            self._databases[0],
+            lambda before: self._in_engine([*before, *after]),
+            self._args.retain_data or None,
+        )
+
+    def _in_engine(self, after: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        return self._in_vault([*self._audited, *after])
 
     def _in_vault(
         self,

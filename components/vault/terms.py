@@ -31,6 +31,8 @@ class DatabaseServer:
     database: str
     networks: Sequence[str] = ()
     """The networks of a server outside the cluster."""
+    service: ServiceRef = field(default_factory=ServiceRef)
+    """The service of the stack that it is, which Vault reaches; none for a server elsewhere."""
 
     @property
     def has_external_name(self) -> bool:

@@ -87,10 +87,10 @@ class Workload:
         stats = json.loads(self.admin(f"/stats?format=json&filter={pattern}"))["stats"]
         return sum(item.get("value", 0) for item in stats)
 
-    def psql(self, host: str, password: str) -> str:
+    def psql(self, host: str, password: str, port: int = 5432) -> str:
         """What PostgreSQL at this address answers to a query from here, or the client's error."""
         client = str(postgres_binaries() / "psql")
-        where = f"host={host} user={SUPERUSER} dbname=postgres sslmode=disable connect_timeout={_TIMEOUT}"
+        where = f"host={host} port={port} user={SUPERUSER} dbname=postgres sslmode=disable connect_timeout={_TIMEOUT}"
         command = (client, "--no-psqlrc", "-At", where, "-c", "SELECT 6 * 7")
         return self.network.output(command, {"PGPASSWORD": password}).strip()
 

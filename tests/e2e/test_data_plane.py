@@ -16,6 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.kube.names import VAULT_DOOR
+from components.kube.service_ref import ServiceRef
 from embedded.data_plane.network import OUTSIDE_ADDRESS
 from embedded.data_plane.pods import OUTSIDE, OUTSIDE_PORT
 from tests.e2e import mesh_objects, pods
@@ -24,6 +26,7 @@ from tests.e2e.mesh_pods import Mesh
 from tests.e2e.mesh_revisions import Watch, istiods, revision_of, watching
 from tests.e2e.mesh_revisions import pods as pods_of_services
 from tests.e2e.plane import Plane, copy_program
+from tests.e2e.vault_door import door
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -125,6 +128,20 @@ def test_plaintext_to_postgres_is_refused(mesh: Mesh) -> None:
     outside = mesh.workload(OUTSIDE)
     answer = outside.psql(mesh.address_of_pod("app=postgres"), mesh.database_password)
     assert "server closed the connection" in answer or "reset by peer" in answer
+
+
+def test_vault_comes_to_a_database_at_a_port_of_its_own(mesh: Mesh) -> None:
+    """From outside the mesh. What comes to the service's own port is held as before."""
+    outside, address = mesh.workload(OUTSIDE), mesh.address_of_pod("app=postgres")
+    api, intruder = mesh.workload(f"{SHOP}.api"), mesh.workload(f"{SHOP}.{INTRUDER}")
+    where, password = mesh.address_of_service("postgres"), mesh.database_password
+    with door(mesh.plane, ServiceRef(SHOP, "postgres")):
+        eventually(lambda: outside.psql(address, password, VAULT_DOOR) == ANSWER, "the proxy passes it on")
+        refused = outside.psql(address, password)
+        assert "server closed the connection" in refused or "reset by peer" in refused
+        assert api.psql(where, password) == ANSWER
+        assert "server closed the connection" in intruder.psql(where, password)
+    eventually(lambda: outside.psql(address, password, VAULT_DOOR) != ANSWER, "the port is closed again")
 
 
 def test_a_caller_accepts_of_a_service_its_own_identity_alone(mesh: Mesh) -> None:

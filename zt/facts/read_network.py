@@ -28,7 +28,9 @@ def network_facts(name: str, args: SecureServiceArgs) -> Iterator[Fact]:
     yield from outward_facts(name, args)
     if authentication := peer_authentication(args):
         days = {clear.port: clear.expires for clear in args.plaintext_ports}
-        yield from (ClearText(name, int(port), days[int(port)]) for port in authentication["spec"]["portLevelMtls"])
+        # At the port for Vault the database's own TLS takes the place of the mesh's.
+        ports = [int(port) for port in authentication["spec"]["portLevelMtls"] if int(port) in days]
+        yield from (ClearText(name, port, days[port]) for port in ports)
 
 
 def outward_facts(name: str, args: SecureServiceArgs) -> Iterator[Fact]:

@@ -2,8 +2,10 @@
 
 from urllib.parse import urlsplit
 
+from components.config.database import DatabaseSettings
 from components.config.vault import VaultSettings
-from components.kube.names import VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
+from components.kube.names import VAULT_DOOR, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
+from components.program.stack import Stack
 
 
 def cluster_address(settings: VaultSettings) -> str:
@@ -11,6 +13,20 @@ def cluster_address(settings: VaultSettings) -> str:
     if settings.mode == "helm":
         return f"https://{VAULT_RELEASE}.{VAULT_NAMESPACE}.svc:{VAULT_PORT}"
     return settings.address or ""
+
+
+def port_for_vault(stack: Stack, database: DatabaseSettings) -> int:
+    """The port at which Vault reaches a database: its own, or that which the proxy of a service has for Vault."""
+    if not database.server:
+        return database.port
+    closed = stack.posture.mtls == "STRICT" and not stack.ambient
+    return VAULT_DOOR if closed else port_of(stack, database)
+
+
+def port_of(stack: Stack, database: DatabaseSettings) -> int:
+    """The port at which services reach a database."""
+    ports = (spec.port for spec in stack.services if spec.ref == database.server)
+    return next(ports, None) or database.port
 
 
 def port(address: str | None) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from components.config.checks import vault_networks
+from components.config.database import DatabaseSettings
 from components.config.vault import VaultSeal
 from components.external_secrets.network import external_secrets_network
 from components.ingress.network import (
@@ -22,7 +23,7 @@ from components.kube.service_ref import ServiceRef
 from components.kyverno.image_signatures import PUBLIC_REKOR
 from components.kyverno.network import kyverno_network
 from components.mesh.network import istiod_rule, mesh_network
-from components.program.plans.addresses import cluster_address, port
+from components.program.plans.addresses import cluster_address, port, port_for_vault
 from components.program.stack import Stack
 from components.service.args.service import SecureServiceArgs
 from components.vault.network import SERVERS, vault_network
@@ -107,7 +108,7 @@ def vault_policies(stack: Stack) -> tuple[Manifest, ...]:
         return ()
     settings = stack.settings.vault
     databases = stack.settings.databases.values()
-    outside = [_place(database.host, database.port, database.networks) for database in databases]
+    outside = [_database(stack, database) for database in databases]
     outside += _seal(settings.seal) if settings.seal else []
     tokens = settings.bootstrap.login.jwt if settings.bootstrap else None
     if tokens:
@@ -171,6 +172,13 @@ def _registry_port(image: str) -> int:
 
 def _address(url: str) -> Manifest:
     return _place(urlsplit(url).hostname or "", port(url))
+
+
+def _database(stack: Stack, database: DatabaseSettings) -> Manifest:
+    if not database.server:
+        return _place(database.address, database.port, database.networks)
+    where = pods(database.server.namespace, {"app": database.server.name})
+    return tcp_rule("to", [where], [port_for_vault(stack, database)])
 
 
 def _place(host: str, number: int, networks: Sequence[str] = ()) -> Manifest:

@@ -9,7 +9,7 @@ from components.config.pem_file import read_pem
 from components.config.vault import BootstrapLogin, VaultBootstrap, VaultPki, VaultSettings
 from components.external_secrets.operator import ExternalSecretsArgs
 from components.kube.names import SECRETS, VAULT_PORT, VAULT_TLS_SECRET
-from components.program.plans.addresses import cluster_address, port
+from components.program.plans.addresses import cluster_address, port, port_for_vault, port_of
 from components.program.plans.network import external_secrets_policies, vault_policies
 from components.program.stack import Stack, delivery
 from components.program.stack_exceptions import platform_namespaces
@@ -122,10 +122,11 @@ def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> Database
     if password is not None and not Path(password).is_file():
         message = "no such file; leave the key out once it is used"
         raise FieldError(f"databases.{name}.adminPasswordFile", message, password)
+    secret, _, field = (settings.admin_from or "").partition("/")
     return DatabaseConnectionArgs(
         name=name,
-        host=settings.host,
-        port=settings.port,
+        host=settings.address,
+        port=port_for_vault(stack, settings),
         database=settings.database,
         username=settings.admin_user,
         roles=[role for spec in stack.services for role in role_names(spec, name)],
@@ -135,6 +136,9 @@ def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> Database
         password_file=password or "",
         password_secret=f"{SECRETS}:{settings.admin_secret}" if settings.admin_secret else "",
         password_version=settings.admin_password_version,
+        service=settings.server,
+        password_path=f"{settings.server}/{secret}" if secret else "",
+        password_field=field,
     )
 
 
@@ -184,7 +188,14 @@ def vault_terms(stack: Stack) -> VaultTerms:
     return VaultTerms(
         delivery=delivery(stack.settings, stack.posture),
         databases=[
-            DatabaseServer(name, database.host, database.port, database.database, database.networks)
+            DatabaseServer(
+                name,
+                database.address,
+                port_of(stack, database),
+                database.database,
+                database.networks,
+                database.server,
+            )
             for name, database in sorted(stack.settings.databases.items())
         ],
         refresh=settings.secrets.refresh,

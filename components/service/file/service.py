@@ -6,7 +6,13 @@ from typing import Self
 from pydantic import Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 
-from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, PLATFORM_CONTAINERS, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
+from components.kube.names import (
+    EXTERNAL_SECRETS_NAMESPACE,
+    PLATFORM_CONTAINERS,
+    PLATFORM_NAMESPACES,
+    SHARED_ACCOUNTS,
+    VAULT_CALLER,
+)
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import AbsolutePath, HostName, Image, Label, ProbePath, PublicPath, Words
 from components.schema.problem import UNREPEATED, Key
@@ -378,6 +384,11 @@ class ServiceSpec(TypedFile):
     def callees(self) -> tuple[ServiceRef, ...]:
         """The services that it calls."""
         return tuple(ServiceRef.parse(call.service, self.namespace) for call in self.calls)
+
+    @property
+    def lets_vault_in(self) -> bool:
+        """Whether it agrees that Vault makes users in it."""
+        return VAULT_CALLER in self.callers
 
     def allowed_callers(self) -> tuple[tuple[ServiceRef, str | None], ...]:
         """The services that may call it, each with the name of a port; that of `port` has none."""

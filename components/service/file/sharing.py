@@ -6,12 +6,15 @@ One secret has one path in Vault and one owner. Without the owner's consent any 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import Key
 from components.service.file.checks import Finding
 from components.service.file.secrets import SecretSpec
 from components.service.file.service import ServiceSpec
+
+_NONE: Mapping[str, ServiceRef] = MappingProxyType({})
 
 
 @dataclass(frozen=True, order=True)
@@ -125,8 +128,15 @@ def _circle(specs: Sequence[ServiceSpec], by_ref: Mapping[ServiceRef, ServiceSpe
         yield spec, ("secrets", name, "from"), message, repr(spec.secrets[name].from_), ()
 
 
-def owners_first(specs: Sequence[ServiceSpec]) -> list[ServiceRef]:
-    """The services, each behind those whose secrets it reads. Raises `CycleError` when there is no such order."""
+def owners_first(specs: Sequence[ServiceSpec], servers: Mapping[str, ServiceRef] = _NONE) -> list[ServiceRef]:
+    """The services, each behind those whose secrets it reads, and behind the databases that it has users in.
+
+    `servers` are the databases of the stack that are services. Raises `CycleError` when there is no such order.
+    """
     known = {spec.ref for spec in specs}
-    graph = {spec.ref: {secret.owner for secret in shared_by(spec).values()} & known - {spec.ref} for spec in specs}
+    graph: dict[ServiceRef, set[ServiceRef]] = {}
+    for spec in specs:
+        owners = {secret.owner for secret in shared_by(spec).values()} - {spec.ref}
+        databases = {servers[d.connection] for d in spec.all_databases.values() if d.connection in servers}
+        graph[spec.ref] = (owners | databases) & known
     return list(TopologicalSorter(graph).static_order())

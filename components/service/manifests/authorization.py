@@ -11,6 +11,7 @@ from components.kube.names import NETWORKING_API, SECURITY_API
 from components.kube.service_ref import ServiceRef
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.metadata import metadata
+from components.service.manifests.vault_door import door_authorization, door_mtls
 
 
 def authorization_policy(args: SecureServiceArgs) -> Manifest | None:
@@ -18,7 +19,14 @@ def authorization_policy(args: SecureServiceArgs) -> Manifest | None:
 
     Without one the mesh-wide default deny applies.
     """
-    rules = [*_callers(args), *_peers(args), *_gateway(args), *_scraper(args), *_plaintext(args)]
+    rules = [
+        *_callers(args),
+        *_peers(args),
+        *_gateway(args),
+        *_scraper(args),
+        *_plaintext(args),
+        *door_authorization(args),
+    ]
     if args.platform.mesh.authorization == "off" or not rules:
         return None
     spec: Manifest = {"selector": {"matchLabels": args.selector}, "action": "ALLOW", "rules": rules}
@@ -47,13 +55,13 @@ def uses_jwt(args: SecureServiceArgs) -> bool:
 
 
 def peer_authentication(args: SecureServiceArgs) -> Manifest | None:
-    """The PeerAuthentication for the plaintext ports, which leaves other ports in the mesh's mode; `None` without any.
+    """The PeerAuthentication for plaintext ports and Vault's, which leaves others in the mesh's mode; `None` without.
 
     https://istio.io/latest/docs/reference/config/security/peer_authentication/
     """
-    if not (args.platform.mesh.on and args.plaintext_ports):
+    if not (args.platform.mesh.on and (args.plaintext_ports or door_mtls(args))):
         return None
-    ports = {str(plaintext.port): {"mode": "PERMISSIVE"} for plaintext in args.plaintext_ports}
+    ports = {str(plaintext.port): {"mode": "PERMISSIVE"} for plaintext in args.plaintext_ports} | door_mtls(args)
     annotations = {
         f"zero-trust.dev/{plaintext.port}": f"until {plaintext.expires}, by {plaintext.owner}: {plaintext.reason}"
         for plaintext in args.plaintext_ports
@@ -61,7 +69,7 @@ def peer_authentication(args: SecureServiceArgs) -> Manifest | None:
     return {
         "apiVersion": SECURITY_API,
         "kind": "PeerAuthentication",
-        "metadata": {**metadata(args), "annotations": annotations},
+        "metadata": {**metadata(args), **({"annotations": annotations} if annotations else {})},
         "spec": {"selector": {"matchLabels": args.selector}, "portLevelMtls": ports},
     }
 

@@ -10,6 +10,7 @@ from components.service.args.network import EgressArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.metadata import metadata
 from components.service.manifests.peers import peers_ref
+from components.service.manifests.vault_door import door_listeners
 
 _CLUSTER_DNS = ServiceRef("kube-system", "kube-dns")
 _API_SERVER = ServiceRef("default", "kubernetes")
@@ -66,16 +67,26 @@ def sidecar(args: SecureServiceArgs) -> Manifest | None:
     undeclared calls must work. https://istio.io/latest/docs/reference/config/networking/sidecar/
     """
     platform = args.platform
-    if not platform.mesh.sidecars or not platform.closed:
+    listeners = door_listeners(args)
+    if not platform.mesh.sidecars or not (platform.closed or listeners):
         return None
+    selected: Manifest = {"workloadSelector": {"labels": args.selector}}
+    if listeners:
+        selected["ingress"] = listeners
+    if not platform.closed:
+        return _sidecar(args, selected)
     callees = sorted(peer.service.sidecar_host for peer in args.calls)
     callees += [peers_ref(args).sidecar_host] if args.peers else []
     outside = sorted({f"./{outside.host}" for outside in args.egress})
     spec: Manifest = {
-        "workloadSelector": {"labels": args.selector},
+        **selected,
         "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
         "egress": [{"hosts": [*_platform_hosts(args), *callees, *outside]}],
     }
+    return _sidecar(args, spec)
+
+
+def _sidecar(args: SecureServiceArgs, spec: Manifest) -> Manifest:
     return {"apiVersion": NETWORKING_API, "kind": "Sidecar", "metadata": metadata(args), "spec": spec}
 
 

@@ -29,6 +29,7 @@ from components.service.manifests.vault import (
     mesh_annotations,
     reaches_vault,
 )
+from components.service.manifests.vault_door import door_port
 
 # https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
 _APP_PROTOCOLS = {"http2": "kubernetes.io/h2c"}
@@ -248,6 +249,7 @@ def service_spec(args: SecureServiceArgs) -> Manifest:
         }
         for each in named
     ]
+    ports += door_port(args)
     return {"type": "ClusterIP", "selector": args.selector, "ports": ports}
 
 

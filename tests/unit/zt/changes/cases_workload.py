@@ -55,6 +55,12 @@ def _with_job(**keys: Any) -> Files:
     return Files({"api": {"database": wanted, "jobs": {"m": keys}}}, {"databases": {"orders": _DATABASE}})
 
 
+def _served(place: dict[str, Any], callers: list[str]) -> Files:
+    database = {"database": "shop", "adminUser": "vault", **place}
+    users = {"connection": "orders", "grants": [_GRANT]}
+    return Files({"api": {"database": users}, "redis": {"callers": callers}}, {"databases": {"orders": database}})
+
+
 def _with_databases(of_job: dict[str, Any], **databases: Any) -> Files:
     wanted = {"connection": "orders", "grants": [_GRANT]}
     known = {"orders": _DATABASE, "audit": {**_DATABASE, "host": "10.0.9.8"}}
@@ -288,6 +294,18 @@ WORKLOAD_CASES = [
         ],
         _with_databases({"log": True}, log={"connection": "audit", "grants": [{**_GRANT, "privileges": ["INSERT"]}]}),
         _with_databases({}),
+    ),
+    Case(
+        "a database that is a service of the stack",
+        [
+            "weaker: the place of database orders goes from 10.0.9.9:5432/shop to redis.shop.svc:18200/shop",
+            "weaker: redis now agrees that vault/vault may call it",
+            "weaker: vault/app.kubernetes.io/name=vault,component=server may now reach redis:18200",
+            "stronger: api may no longer reach 10.0.9.9/32:5432",
+            "stronger: the proxy of api no longer lets it reach orders.invalid:5432 (TCP) outside the cluster",
+        ],
+        _served({"service": "shop/redis"}, ["api", "vault/vault"]),
+        _served({"host": "10.0.9.9"}, ["api"]),
     ),
     Case(
         "users of a second database that live longer",

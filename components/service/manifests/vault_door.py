@@ -1,0 +1,73 @@
+"""How Vault reaches a service that is a database of the stack, to make users in it.
+
+Vault is outside the mesh, so that neither needs the other one to start. Where every connection to a pod has mutual TLS,
+the pod's proxy listens on one port more, for Vault alone, and passes its connections on as they are. Vault speaks the
+database's own TLS there, and verifies the server. The service's own port keeps to the mesh. The network policy lets
+nothing but Vault's pods to that port.
+https://istio.io/latest/docs/reference/config/networking/sidecar/#IstioIngressListener
+"""
+
+from components.kube.manifest import Manifest, pods, tcp_rule
+from components.kube.names import VAULT_DOOR, VAULT_NAMESPACE, VAULT_RELEASE
+from components.kube.service_ref import ServiceRef
+from components.service.args.service import SecureServiceArgs
+
+_SERVERS = {"app.kubernetes.io/name": VAULT_RELEASE, "component": "server"}
+_PROTOCOLS = {"http": "HTTP", "http2": "HTTP2", "grpc": "GRPC", "tcp": "TCP"}
+
+
+def serves_vault(args: SecureServiceArgs) -> bool:
+    """Whether Vault makes users in it."""
+    service = ServiceRef(args.namespace, args.name)
+    vault = args.platform.vault
+    return vault.on and not args.job_of and any(server.service == service for server in vault.databases)
+
+
+def has_door(args: SecureServiceArgs) -> bool:
+    """Whether Vault needs a port of its own."""
+    return serves_vault(args) and args.platform.mesh.closed_to_vault
+
+
+def door_rules(args: SecureServiceArgs) -> list[Manifest]:
+    """The NetworkPolicy's rule for Vault's servers; none for a service that is no database."""
+    if not serves_vault(args):
+        return []
+    return [tcp_rule("from", [pods(VAULT_NAMESPACE, _SERVERS)], [VAULT_DOOR if has_door(args) else args.port])]
+
+
+def door_port(args: SecureServiceArgs) -> list[Manifest]:
+    """The port of the Service for Vault."""
+    if not has_door(args):
+        return []
+    port = {"name": "tcp-vault", "port": VAULT_DOOR, "targetPort": VAULT_DOOR, "protocol": "TCP", "appProtocol": "tcp"}
+    return [port]
+
+
+def door_listeners(args: SecureServiceArgs) -> list[Manifest]:
+    """All listeners of the Sidecar, since it takes these in place of those that the Service would give it."""
+    if not has_door(args):
+        return []
+    listeners = [_listener(_PROTOCOLS[each.protocol], each.port, each.port) for each in args.open_ports]
+    if args.metrics.port not in (0, *(each.port for each in args.open_ports)):
+        listeners.append(_listener("HTTP", args.metrics.port, args.metrics.port))
+    listeners += [_listener("TCP", port, port) for port in args.peers]
+    return [*listeners, _listener("TCP", VAULT_DOOR, args.port)]
+
+
+def _listener(protocol: str, number: int, to: int) -> Manifest:
+    port = {"number": number, "protocol": protocol, "name": f"{protocol.lower()}-{number}"}
+    # The pod's own address, as without a Sidecar: the application need not listen on loopback.
+    return {"port": port, "defaultEndpoint": f"0.0.0.0:{to}"}
+
+
+def door_mtls(args: SecureServiceArgs) -> dict[str, Manifest]:
+    """The mode of the mesh at the port for Vault, by port: the server's own TLS, and none of the mesh's around it."""
+    return {str(VAULT_DOOR): {"mode": "DISABLE"}} if has_door(args) else {}
+
+
+def door_authorization(args: SecureServiceArgs) -> list[Manifest]:
+    """The AuthorizationPolicy's rule for Vault, who has no identity there."""
+    if not serves_vault(args):
+        return []
+    port = VAULT_DOOR if has_door(args) else args.port
+    return [{"from": [{"source": {"notPrincipals": ["*"]}}], "to": [{"operation": {"ports": [str(port)]}}]}]
