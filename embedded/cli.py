@@ -63,6 +63,7 @@ def up(
         if data_plane:
             plane.wait_data_plane()
         reporter.summary(program.summary())
+        reporter.where_pods_run(plane.status())
         reporter.next_steps(plane.state, stack=stack)
 
 

@@ -118,6 +118,17 @@ class Reporter:
             self.complain(reason)
         self.say("")
 
+    def where_pods_run(self, status: Status | None) -> None:
+        """How many pods run on the real node, and how many are simulated; nothing without that node."""
+        node = (status or {}).get("node")
+        if not node:
+            return
+        running = sum(1 for pod in node["pods"] if pod["runs"])
+        self.say("")
+        self.say(f"{running} pods run on {node['name']}, {len(node['pods']) - running} are simulated: make status")
+        for reason in node["missing_images"]:
+            self.complain(reason)
+
     def summary(self, summary: Status | None) -> None:
         """What stands and what is enforced, as the stack's own output says it."""
         if not summary:

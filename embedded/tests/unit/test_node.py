@@ -29,6 +29,7 @@ from embedded.supervisor.egress import EgressProxy
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.overlay import write_overlay
 from embedded.supervisor.pki import KeyPair, Pki
+from embedded.supervisor.presentation import Reporter
 from embedded.toolchain import ToolchainError
 
 pytestmark = pytest.mark.unit
@@ -257,6 +258,20 @@ class TestPrograms:
         assert made
         assert (made.name, made.suffix) == ("istiod-1-31-0", "-1-31-0")
         assert istiod.of_pod({"metadata": {**pod["metadata"], "namespace": "shop"}}) is None
+
+
+class TestPresentation:
+    def test_the_summary_says_how_many_pods_run(self, capsys: pytest.CaptureFixture[str]):
+        pods = [{"runs": True}, {"runs": False}, {"runs": False}]
+        Reporter().where_pods_run({"node": {"name": NODE, "pods": pods, "missing_images": ["no image x"]}})
+        said = capsys.readouterr()
+        assert "1 pods run on real-0, 2 are simulated: make status" in said.out
+        assert "error: no image x" in said.err
+
+    @pytest.mark.parametrize("status", [None, {"node": None}])
+    def test_without_the_node_it_says_nothing(self, status: Any, capsys: pytest.CaptureFixture[str]):
+        Reporter().where_pods_run(status)
+        assert capsys.readouterr() == ("", "")
 
 
 class TestLoadBalancer:
