@@ -12,7 +12,7 @@ from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount
 from pulumi_kubernetes.networking.v1 import Ingress, NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
-from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
+from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from pulumi_random import RandomPassword
 from pulumi_vault.database import SecretBackendRole
 from pulumi_vault.kv import SecretV2
@@ -78,7 +78,8 @@ class SecureService(pulumi.ComponentResource):
     - for each database the Vault role that creates its users, and that of the owner if a job is one
     - for calls a NetworkPolicy and an AuthorizationPolicy
     - for the mesh a Sidecar, and what outside hosts, users' tokens and plaintext ports need
-    - for a public host a route; for rights on the Kubernetes API a Role in its namespace
+    - for a public host a route; for rights on the Kubernetes API a Role in its namespace, and a ClusterRole to read
+      across the cluster
     - a `ServiceJob` for each job; those that run once must succeed before the new pods start
 
     Pass the providers of Kubernetes and Vault in `opts.providers`, and the namespace in `opts.depends_on`. `owners` are
@@ -140,22 +141,18 @@ class SecureService(pulumi.ComponentResource):
     def _identity(self) -> list[pulumi.Resource]:
         args, metadata = self._args, as_inputs(workload.metadata(self._args))
         account = ServiceAccount(self._name, metadata=metadata, automount_service_account_token=False, opts=self._child)
-        if not args.kubernetes_api:
-            return [account]
-        role = Role(
-            self._name,
-            metadata=metadata,
-            rules=[as_inputs(rule) for rule in workload.role_rules(args)],
-            opts=self._child,
-        )
-        binding = RoleBinding(
-            self._name,
-            metadata=metadata,
-            role_ref=role_ref("Role", args.name),
-            subjects=[account_subject(args.name, args.namespace)],
-            opts=self._after([role]),
-        )
-        return [account, role, binding]
+        subjects = [account_subject(args.name, args.namespace)]
+        rights = list[pulumi.Resource]()
+        if rules := workload.role_rules(args):
+            role = Role(self._name, metadata=metadata, rules=[as_inputs(rule) for rule in rules], opts=self._child)
+            after, ref = self._after([role]), role_ref("Role", args.name)
+            rights += [role, RoleBinding(self._name, metadata=metadata, role_ref=ref, subjects=subjects, opts=after)]
+        if rules := workload.role_rules(args, cluster_wide=True):
+            wide = as_inputs({"name": args.key, "labels": dict(args.labels)})
+            role = ClusterRole(self._name, metadata=wide, rules=[as_inputs(rule) for rule in rules], opts=self._child)
+            after, ref = self._after([role]), role_ref("ClusterRole", args.key)
+            rights += [role, ClusterRoleBinding(self._name, metadata=wide, role_ref=ref, subjects=subjects, opts=after)]
+        return [account, *rights]
 
     def _secrets(self) -> list[pulumi.Resource]:
         args = self._args

@@ -183,7 +183,7 @@ def made_of(args: SecureServiceArgs) -> list[dict[str, Any]]:
 
 def followers(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What a controller makes of an object: the job of a schedule, and the pods of everything that has some."""
-    name, namespace, kind = made["metadata"]["name"], made["metadata"]["namespace"], made["kind"]
+    name, namespace, kind = made["metadata"]["name"], made["metadata"].get("namespace", ""), made["kind"]
     if kind == "CronJob":
         job = {"apiVersion": "batch/v1", "kind": "Job", **made["spec"]["jobTemplate"]}
         job = merge(job, {"metadata": {"name": f"{name}-{MINUTES}", "namespace": namespace}})

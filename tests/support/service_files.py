@@ -299,7 +299,8 @@ RIGHTS = st.fixed_dictionaries(
             st.sampled_from(["configmaps", "pods", "services", "leases", "secrets"]), min_size=1, max_size=2
         ),
         "verbs": st.lists(st.sampled_from(["get", "list", "watch", "create", "*"]), min_size=1, max_size=2),
-    }
+    },
+    optional={"clusterWide": st.booleans()},
 )
 RUN = st.fixed_dictionaries({}, optional={"schedule": SCHEDULES, "retries": st.integers(-1, 11), "timeout": DURATIONS})
 FURTHER_PORTS = st.dictionaries(

@@ -32,19 +32,23 @@ def _reads(*paths: str) -> list[Request]:
     return [("GET", path, None) for path in paths]
 
 
+def _declared(session: Session, *, cluster_wide: bool) -> set[str]:
+    """The kinds that the service file lets it read. Reading them is no attack."""
+    rules = [rule for rule in session.service.kubernetes_api if rule.cluster_wide or not cluster_wide]
+    return {kind for rule in rules if {"get", "list"} & set(rule.verbs) for kind in rule.resources}
+
+
 def _other_namespaces(session: Session) -> Evidence:
     others = [name for name in sorted(session.namespaces) if name != session.service.namespace]
-    kinds = ("pods", "secrets", "configmaps", "services")
+    declared = _declared(session, cluster_wide=True)
+    kinds = [kind for kind in ("pods", "secrets", "configmaps", "services") if kind not in declared]
     paths = [f"/api/v1/namespaces/{namespace}/{kind}" for namespace in others for kind in kinds]
     return ask(session.attacker, _reads(*paths, *(f"/api/v1/{kind}" for kind in kinds)))
 
 
 def _own_namespace(session: Session) -> Evidence:
     namespace = session.service.namespace
-    # Reading what the service file declares is no attack.
-    declared = {
-        kind for rule in session.service.kubernetes_api if {"get", "list"} & set(rule.verbs) for kind in rule.resources
-    }
+    declared = _declared(session, cluster_wide=False)
     core = [kind for kind in ("pods", "services", "configmaps", "serviceaccounts", "events") if kind not in declared]
     paths = [f"/api/v1/namespaces/{namespace}/{kind}" for kind in core]
     apps = [] if "deployments" in declared else [f"/apis/apps/v1/namespaces/{namespace}/deployments"]
@@ -54,7 +58,9 @@ def _own_namespace(session: Session) -> Evidence:
 def _cluster(session: Session) -> Evidence:
     nodes = session.admin.listed("/api/v1/nodes")
     proxied = [f"/api/v1/nodes/{node['metadata']['name']}/proxy/pods" for node in nodes[:1]]
-    return ask(session.attacker, _reads("/api/v1/nodes", "/api/v1/namespaces", f"{_RBAC}/clusterroles", *proxied))
+    declared = _declared(session, cluster_wide=True)
+    paths = [f"/api/v1/{kind}" for kind in ("nodes", "namespaces") if kind not in declared]
+    return ask(session.attacker, _reads(*paths, f"{_RBAC}/clusterroles", *proxied))
 
 
 def _impersonate(session: Session) -> Evidence:

@@ -158,8 +158,8 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
         case DatabaseRight() | DatabaseOwner():
             return f"{say(grant.service)} may {now} {_in_database(grant)}"
         case ApiRight():
-            namespace = grant.service.partition("/")[0]
-            return f"{say(grant.service)} may {now} {grant.verb} {grant.resource} of the Kubernetes API in {namespace}"
+            where = "every namespace" if grant.cluster_wide else grant.service.partition("/")[0]
+            return f"{say(grant.service)} may {now} {grant.verb} {grant.resource} of the Kubernetes API in {where}"
         case ApiToken():
             return f"the pods of {say(grant.service)} {now} hold a token of the Kubernetes API"
         case Writable():

@@ -118,11 +118,12 @@ class AuditDevice:
 
 @dataclass(frozen=True)
 class ApiRight:
-    """A verb on a resource of the Kubernetes API, in the service's namespace."""
+    """A verb on a resource of the Kubernetes API, in the service's namespace or in every one."""
 
     service: str
     verb: str
     resource: str
+    cluster_wide: bool = False
     kind: Literal["api-right"] = "api-right"
 
 

@@ -132,12 +132,13 @@ def _rights(name: str, database: DatabaseArgs) -> Iterator[DatabaseRight]:
 
 
 def _api(name: str, args: SecureServiceArgs, deployment: Manifest) -> Iterator[Fact]:
-    for rule in role_rules(args):
-        for group in rule["apiGroups"]:
-            resources = [f"{resource}.{group}" if group else resource for resource in rule["resources"]]
-            yield from (ApiRight(name, verb, resource) for resource in resources for verb in rule["verbs"])
+    for wide in (False, True):
+        for rule in role_rules(args, cluster_wide=wide):
+            for group in rule["apiGroups"]:
+                resources = [f"{resource}.{group}" if group else resource for resource in rule["resources"]]
+                yield from (ApiRight(name, verb, resource, wide) for resource in resources for verb in rule["verbs"])
     for timed in (rule for rule in args.kubernetes_api if rule.expires):
-        beyond = leading_on(timed.api_groups, timed.resources, timed.verbs)
+        beyond = leading_on(timed.api_groups, timed.resources, timed.verbs, timed.cluster_wide)
         yield from (ApiException(name, right_text(right), timed.expires) for right in beyond)
     pod = deployment["template"]["spec"]
     sources: list[Manifest] = [s for v in pod.get("volumes", []) for s in v.get("projected", {}).get("sources", [])]

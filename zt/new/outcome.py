@@ -25,7 +25,7 @@ from components.service.manifests.peers import peers_service
 from components.service.manifests.route import route_kind
 from components.service.manifests.storage import config_name, own_config_name
 from components.service.manifests.vault import copied, uses_vault
-from components.service.manifests.workload import service_spec, workload_kind
+from components.service.manifests.workload import role_rules, service_spec, workload_kind
 from zt.changes.compare import Change, changes
 from zt.facts.model import Reach, Side
 from zt.facts.read import facts_of, stack_of
@@ -108,9 +108,7 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
     if new_namespace:
         yield Item("Namespace", args.namespace, "new")
     yield Item("ServiceAccount", name, "no token mounted")
-    if args.kubernetes_api:
-        yield Item("Role", name)
-        yield Item("RoleBinding", name)
+    yield from _rights(args, name)
     if args.secrets and not uses_vault(args):
         yield Item("Secret", name, "marked insecure: this stack has no Vault")
     yield from _copies(args)
@@ -133,6 +131,15 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
         yield Item("HorizontalPodAutoscaler", name, f"at {scaling.aim}")
     if args.public:
         yield Item("Ingress" if platform.ingress.route == "ingress" else route_kind(args), name, args.host)
+
+
+def _rights(args: SecureServiceArgs, name: str) -> Iterator[Item]:
+    if role_rules(args):
+        yield Item("Role", name)
+        yield Item("RoleBinding", name)
+    if role_rules(args, cluster_wide=True):
+        yield Item("ClusterRole", args.key, "it reads in every namespace")
+        yield Item("ClusterRoleBinding", args.key)
 
 
 def _pods(args: SecureServiceArgs, name: str) -> Item:

@@ -153,7 +153,7 @@ class Service(Part):
     database: tuple[str, ...]
     """The rights of its database users."""
     kubernetes_api: tuple[str, ...]
-    """Its rights on the Kubernetes API, in its namespace."""
+    """Its rights on the Kubernetes API, in its namespace unless they say otherwise."""
     writable: tuple[str, ...]
     """Directories that it may write to, besides /tmp."""
     token: str

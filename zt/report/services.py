@@ -45,7 +45,12 @@ def _service(args: SecureServiceArgs, service_facts: Sequence[facts.Fact]) -> Se
         called_by=tuple(sorted({fact.source for fact in _all(service_facts, facts.Reach)})),
         secrets=settings.get("secrets", ""),
         database=tuple(sorted(map(_right, _all(service_facts, facts.DatabaseRight)))),
-        kubernetes_api=tuple(sorted(f"{fact.verb} {fact.resource}" for fact in _all(service_facts, facts.ApiRight))),
+        kubernetes_api=tuple(
+            sorted(
+                f"{fact.verb} {fact.resource}{' in every namespace' if fact.cluster_wide else ''}"
+                for fact in _all(service_facts, facts.ApiRight)
+            )
+        ),
         writable=tuple(sorted(fact.path for fact in _all(service_facts, facts.Writable))),
         token="" if issuer == "off" else issuer,
         clear_text=tuple(sorted(f"{fact.port} until {fact.value}" for fact in _all(service_facts, facts.ClearText))),

@@ -151,7 +151,7 @@ def _lines(fields: Sequence[str]) -> str:
 
 def _api_rule(rule: ApiRule) -> ApiRuleArgs:
     expires = rule.expires.isoformat() if rule.expires else ""
-    return ApiRuleArgs(rule.api_groups, rule.resources, rule.verbs, expires)
+    return ApiRuleArgs(rule.api_groups, rule.resources, rule.verbs, expires, rule.cluster_wide)
 
 
 def _egress(spec: ServiceSpec, databases: Mapping[str, Sequence[EgressArgs]]) -> list[EgressArgs]:

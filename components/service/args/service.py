@@ -32,6 +32,7 @@ from components.service.args.probes import ProbesArgs
 from components.service.args.scaling import AutoscalingArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
 from components.service.file.containers import application_user, container_name
+from components.service.file.kubernetes_api import READING
 from components.service.file.lifecycle import POD_FIELDS
 from components.service.file.network import application_port
 from components.service.file.ports import PROTOCOLS, port_name
@@ -62,7 +63,7 @@ class SecretArgs:
 
 @dataclass(frozen=True)
 class ApiRuleArgs:
-    """Rights on the Kubernetes API, in the service's own namespace.
+    """Rights on the Kubernetes API, in the service's own namespace, or to read in every one and what is in none.
 
     `expires` is the first day without them as an ISO date, if one of them may lead to more than it says.
     """
@@ -71,6 +72,7 @@ class ApiRuleArgs:
     resources: Sequence[str]
     verbs: Sequence[str]
     expires: str = ""
+    cluster_wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ class SecureServiceArgs:
         for rule in self.kubernetes_api:
             if any("*" in name for name in (*rule.api_groups, *rule.resources, *rule.verbs)):
                 raise FieldError(f"{self.key}.kubernetes_api", "it has a wildcard: name each right")
+            if rule.cluster_wide and not {*rule.verbs} <= {*READING}:
+                raise FieldError(f"{self.key}.kubernetes_api", "cluster_wide is for reading alone", "", READING)
         ports = [each.port for each in self.open_ports]
         features = beyond_ambient(ports, peers, self.egress, self.jwt, self.metrics)
         if self.platform.mesh.ambient and features:

@@ -12,7 +12,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Self
 
-from pydantic import Field, StrictStr, model_validator
+from pydantic import Field, StrictBool, StrictStr, model_validator
 
 from components.schema.timed_exception import CRITICAL_DAYS, Owner, Reason, TimedException, check_days
 from components.schema.typed_file import TypedFile, misplaced
@@ -20,11 +20,12 @@ from components.schema.typed_file import TypedFile, misplaced
 Right = tuple[str, str, str]
 """An API group, a resource and a verb."""
 
-_READ = ("get", "list", "watch")
+READING = ("get", "list", "watch")
+"""The verbs that change nothing."""
 _WRITE = ("create", "update", "patch", "delete")
 # All that a request can be. Any other verb passes rights on: escalate, bind, use, impersonate, sign, approve.
-_VERBS = (*_READ, *_WRITE, "deletecollection")
-_EVENT = (*_READ, "create", "update", "patch")
+_VERBS = (*READING, *_WRITE, "deletecollection")
+_EVENT = (*READING, "create", "update", "patch")
 
 # The role `view`, without logs, which hold what other services were told, and without `bindings`, which nobody reads.
 _READABLE: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -71,9 +72,9 @@ _READABLE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 HARMLESS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
-        **{(group, resource): _READ for group, resources in _READABLE.items() for resource in resources},
+        **{(group, resource): READING for group, resources in _READABLE.items() for resource in resources},
         # Leader election, and what a program reports of itself.
-        ("coordination.k8s.io", "leases"): (*_READ, *_WRITE),
+        ("coordination.k8s.io", "leases"): (*READING, *_WRITE),
         ("", "events"): _EVENT,
         ("events.k8s.io", "events"): _EVENT,
     }
@@ -97,10 +98,12 @@ _NEVER = frozenset(
 _RBAC = "rbac.authorization.k8s.io"
 
 
-def leading_on(groups: Sequence[str], resources: Sequence[str], verbs: Sequence[str]) -> Iterator[Right]:
+def leading_on(
+    groups: Sequence[str], resources: Sequence[str], verbs: Sequence[str], cluster_wide: bool = False
+) -> Iterator[Right]:
     """The rights that may lead to more than they say: each verb on each resource of each group is a right."""
     rights = ((group, resource, verb) for group in groups for resource in resources for verb in verbs)
-    return (right for right in rights if right[2] not in HARMLESS.get(right[:2], ()))
+    return (right for right in rights if cluster_wide or right[2] not in HARMLESS.get(right[:2], ()))
 
 
 def right_text(right: Right) -> str:
@@ -110,7 +113,7 @@ def right_text(right: Right) -> str:
 
 
 class ApiRule(TypedFile):
-    """Rights on the Kubernetes API, in the service's namespace.
+    """Rights on the Kubernetes API, in the service's namespace unless they are `clusterWide`.
 
     To read what the built-in role `view` reads, and to write leases and events, leads nowhere. Any other right needs
     `reason`, `owner`, `granted` and `expires`.
@@ -122,6 +125,9 @@ class ApiRule(TypedFile):
     """Resources such as `configmaps`; those that give access to secrets or to another's rights are refused."""
     verbs: tuple[StrictStr, ...] = Field(min_length=1)
     """Verbs such as `get` and `list`; those that pass rights on are refused."""
+    cluster_wide: StrictBool = False
+    """Whether they hold in every namespace, and for what is in none, such as nodes. That is for reading alone, and
+    always needs the four keys below."""
     reason: Reason | None = None
     """Why the service needs a right that may lead to more than it says, for the person who reviews it."""
     owner: Owner | None = None
@@ -135,6 +141,7 @@ class ApiRule(TypedFile):
     def _narrow(self) -> Self:
         self._refuse_wildcards()
         self._refuse_others_rights()
+        self._refuse_beyond_reading()
         if beyond := next(self.leading_on(), None):
             self._need_exception(beyond)
         elif unneeded := next((key for key, value in self._exception_keys().items() if value is not None), None):
@@ -143,8 +150,8 @@ class ApiRule(TypedFile):
         return self
 
     def leading_on(self) -> Iterator[Right]:
-        """Its rights that may lead to more than they say."""
-        return leading_on(self.api_groups, self.resources, self.verbs)
+        """Its rights that may lead to more than they say. In every namespace each of them reaches other teams."""
+        return leading_on(self.api_groups, self.resources, self.verbs, self.cluster_wide)
 
     @property
     def exception(self) -> TimedException | None:
@@ -182,6 +189,20 @@ class ApiRule(TypedFile):
                 message = "it would give more than is written, whatever the reason: no service gets it"
                 raise misplaced(["resources", number], message, resource)
 
+    def _refuse_beyond_reading(self) -> None:
+        """Refuse a right in every namespace that is more than to read objects."""
+        if not self.cluster_wide:
+            return
+        for number, verb in enumerate(self.verbs):
+            if verb not in READING:
+                raise misplaced(["verbs", number], "clusterWide is for reading alone", verb, READING)
+        readable = {resource for _, resource in HARMLESS}
+        for number, resource in enumerate(self.resources):
+            # Such as `nodes/proxy`, with which whoever may read runs a program in any pod.
+            if "/" in resource and resource not in readable:
+                message = "clusterWide is for objects alone, and their status: no service gets it everywhere"
+                raise misplaced(["resources", number], message, resource)
+
     def _need_exception(self, right: Right) -> None:
         missing = [key for key, value in self._exception_keys().items() if value is None]
         if self.granted and self.expires:
@@ -189,9 +210,12 @@ class ApiRule(TypedFile):
         if not missing:
             return
         written = ", ".join(missing)
-        needed = f"{right_text(right)} may lead to more than it says: write {written} beside it, or leave it out"
+        leads = "reaches other teams' namespaces" if self.cluster_wide else "may lead to more than it says"
+        needed = f"{right_text(right)} {leads}: write {written} beside it, or leave it out"
         if len(missing) < len(self._exception_keys()):
             raise misplaced([missing[0]], f"missing: {needed}", None)
+        if self.cluster_wide:
+            raise misplaced(["clusterWide"], needed, True, ["false"])
         if verbs := HARMLESS.get(right[:2]):
             raise misplaced(["verbs"], needed, list(self.verbs), verbs)
         harmless = sorted(resource for group, resource in HARMLESS if group == right[0])

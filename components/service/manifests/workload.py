@@ -258,9 +258,10 @@ def disruption_budget_spec(args: SecureServiceArgs) -> Manifest:
     return {"maxUnavailable": 1, "selector": {"matchLabels": args.selector}}
 
 
-def role_rules(args: SecureServiceArgs) -> list[Manifest]:
-    """The rules of the service's Role."""
+def role_rules(args: SecureServiceArgs, *, cluster_wide: bool = False) -> list[Manifest]:
+    """The rules of the service's Role, or of its ClusterRole."""
     return [
         {"apiGroups": list(rule.api_groups), "resources": list(rule.resources), "verbs": list(rule.verbs)}
         for rule in args.kubernetes_api
+        if rule.cluster_wide == cluster_wide
     ]

@@ -213,3 +213,28 @@ def test_the_list_of_harmless_rights_holds_none_of_the_platforms_groups() -> Non
 def test_what_may_be_written_is_leases_and_events_alone() -> None:
     written = {resource for (_, resource), verbs in HARMLESS.items() if set(verbs) - {"get", "list", "watch"}}
     assert written == {"leases", "events"}
+
+
+class TestAcrossTheCluster:
+    def rule(self, resources: str, verbs: str, exception: str = TIMED) -> str:
+        wide = f"resources: [{resources}], verbs: [{verbs}], clusterWide: true"
+        return f"{SMALL}kubernetesApi:\n  - {{{wide}{', ' if exception else ''}{exception}}}\n"
+
+    def test_reading_needs_a_reason_and_a_last_day(self) -> None:
+        message = refusal(self.rule("pods", "list", exception=""))
+        assert "kubernetesApi[0].clusterWide: list pods reaches other teams' namespaces: write reason, owner" in message
+        (rule,) = parse_service(self.rule("pods, nodes", "get, list, watch"), "x.yaml").spec.kubernetes_api
+        assert rule.exception is not None
+        assert ("", "pods", "list") in set(rule.leading_on())
+
+    @pytest.mark.parametrize(
+        ("resources", "verbs", "said"),
+        [
+            ("pods", "list, delete", r"kubernetesApi[0].verbs[1]: clusterWide is for reading alone, found 'delete'"),
+            ("nodes/proxy", "get", "kubernetesApi[0].resources[0]: clusterWide is for objects alone"),
+            ("pods/log", "get", "kubernetesApi[0].resources[0]: clusterWide is for objects alone"),
+            ("secrets", "get", "kubernetesApi[0].resources[0]: it would give more than is written"),
+        ],
+    )
+    def test_more_than_reading_objects_is_refused(self, resources: str, verbs: str, said: str) -> None:
+        assert said in refusal(self.rule(resources, verbs))

@@ -43,6 +43,18 @@ def _patching_services(expires: str) -> Files:
     return Files({"api": {"kubernetesApi": [right]}}, {"apiServerCidrs": ["10.0.0.1/32"]})
 
 
+def _reading_services(kind: str, verbs: list[str]) -> Files:
+    days = {"owner": "commerce", "granted": "2026-01-01", "expires": "2026-02-01"}
+    right = {
+        "resources": [kind],
+        "verbs": verbs,
+        "clusterWide": True,
+        "reason": "it spreads its work over them",
+        **days,
+    }
+    return Files({"api": {"kubernetesApi": [right]}}, {"apiServerCidrs": ["10.0.0.1/32"]})
+
+
 SERVICE_CASES = [
     Case("a call", ["weaker: web may now reach redis:6379"], _service("web", calls=["redis"])),
     Case("a consent", ["weaker: redis now agrees that web may call it"], _service("redis", callers=["web"])),
@@ -161,6 +173,15 @@ SERVICE_CASES = [
             {"api": {"kubernetesApi": [{"resources": ["configmaps"], "verbs": ["get", "list"]}]}},
             {"apiServerCidrs": ["10.0.0.1/32"]},
         ),
+    ),
+    Case(
+        "a right in every namespace",
+        [
+            "weaker: the right of api to list nodes, which may lead to more, lasts until 2026-02-01",
+            "weaker: api may now list nodes of the Kubernetes API in every namespace",
+        ],
+        _reading_services("nodes", ["get", "list"]),
+        _reading_services("nodes", ["get"]),
     ),
     Case(
         "a right of a group",

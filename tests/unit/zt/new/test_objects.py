@@ -30,7 +30,10 @@ pytestmark = pytest.mark.unit
 LAYERS = list(product((False, True), ("off", "dry-run", "enforce"), (False, True), ("", "ingress", "gateway-api")))
 FULL: dict[str, Any] = {
     "called_by": [Peer(ServiceRef("shop", "web"), 8080)],
-    "kubernetes_api": [ApiRuleArgs([""], ["configmaps"], ["get"])],
+    "kubernetes_api": [
+        ApiRuleArgs([""], ["configmaps"], ["get"]),
+        ApiRuleArgs([""], ["nodes"], ["list"], "2026-02-01", cluster_wide=True),
+    ],
     "host": "api.example.org",
     "exceptions": [ExceptionArgs("require-probes", "no time yet for them", "ann", "2026-02-01")],
 }
