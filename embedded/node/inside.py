@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from embedded.node.names import VOLUMES
+
 _MOUNT = "mount"
 READY = Path("/run/node-ready")
 # The node's own, empty: nothing of this machine's sockets and locks.
@@ -24,7 +26,8 @@ _KEPT = {
     "containerd": "/var/lib/containerd",
     "kubelet": "/var/lib/kubelet",
     "log": "/var/log",
-    "volumes": "/var/lib/volumes",
+    # Beside it, since these outlive the node.
+    "../volumes": VOLUMES,
 }
 # The kubelet would set these for the whole machine: here it reads the values that it wants, and writes none.
 _KERNEL = {

@@ -26,6 +26,9 @@ KUBELET_HEALTH_PORT = 10248
 PROXY_HEALTH_PORT = 10256
 POLICY_HEALTH_PORT = 20244
 
+# Where the node has the directories of volumes.
+VOLUMES = "/var/lib/volumes"
+
 # The label and the taint of the node: what runs here is chosen by `placement`, not by accident.
 REAL = "embedded.zero-trust.dev/real"
 # What a pod waits for before it is scheduled: its images.

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from embedded.node import cgroups, programs
+from embedded.node import cgroups, programs, volumes
 from embedded.node.configuration import SANDBOX_IMAGE
 from embedded.node.images.store import ImageStore
 from embedded.node.injector import Injector
@@ -37,6 +37,7 @@ class RealNode:
         self._api = api
         self._on_change = on_change
         self._directory = layout.state.root / "node"
+        self._volumes = layout.state.root / "volumes"
         self._name = cgroups.group_name(layout.state.root)
         self._injector = Injector(layout, api)
         self._reaper: cgroups.Reaper | None = None
@@ -79,6 +80,7 @@ class RealNode:
     async def run(self) -> None:
         """Start the node and follow its pods until cancelled. Raises ``NodeError``, ``ApiError``, ``TimeoutError``."""
         await asyncio.to_thread(ensure_objects, self._api)
+        await asyncio.to_thread(volumes.ensure_class, self._api)
         await self._injector.start()
         while True:
             images = await self._start()
@@ -110,6 +112,7 @@ class RealNode:
     async def _start(self) -> ImageStore:
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(mode=0o711)
+        self._volumes.mkdir(mode=0o711, exist_ok=True)
         self._world = await asyncio.to_thread(World)
         ports = self._layout.ports
         await self._world.open_control_plane(ports["kube-apiserver"], ports["vault"])
@@ -154,6 +157,7 @@ class RealNode:
                 await self._world.follow(self._ways(pods))
             await asyncio.to_thread(images.let_go, self._api, pods)
             await asyncio.to_thread(give_addresses, self._api)
+            await asyncio.to_thread(volumes.provide, self._api, self._volumes)
         except ApiError as error:
             _LOG.warning("node: %s", error)
             return

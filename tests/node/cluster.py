@@ -2,11 +2,16 @@
 
 import json
 import os
+import socket
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.toolchain import ensure
 from tests.e2e.plane import Plane
 
@@ -51,24 +56,57 @@ class Cluster:
         """What the program `api` in a pod's container says of a place: `get` a URL, `dial` a port."""
         return self.kubectl("exec", f"--namespace={namespace}", pod, "--", "/api", what, where).stdout
 
+    @contextmanager
+    def world(self) -> Iterator[NetworkNamespace]:
+        """The network outside of the node."""
+        opened = NetworkNamespace(os.open(self.status()["node"]["outside"], os.O_RDONLY))
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    @contextmanager
+    def somebody_at(self, address: str, port: int) -> Iterator[None]:
+        """A server of HTTP at an address of the world."""
+        with self.world() as world:
+            listener = world.call(lambda: socket.create_server((address, port)))
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with listener.accept()[0] as connection:
+                        connection.recv(1024)
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhere\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        with listener:
+            yield
+            listener.shutdown(socket.SHUT_RDWR)
+
     def status(self) -> dict[str, Any]:
         return json.loads(self.plane.run("status", "--format", "json", check=False).stdout)
 
     def ready(self, name: str, namespace: str = "team") -> bool:
-        """Whether a pod is Ready, as its kubelet says."""
-        pod = self.plane.core.read_namespaced_pod(name, namespace)
-        conditions = {condition.type: condition.status for condition in pod.status.conditions or []}
+        """Whether a pod is there and Ready, as its kubelet says."""
+        pod = self.pod(name, namespace)
+        conditions = {condition.type: condition.status for condition in (pod and pod.status.conditions) or []}
         return conditions.get("Ready") == "True"
+
+    def pod(self, name: str, namespace: str = "team") -> Any:
+        """A pod; None while there is none of that name."""
+        found = self.plane.core.list_namespaced_pod(namespace, field_selector=f"metadata.name={name}").items
+        return found[0] if found else None
 
     def address(self, name: str, namespace: str = "team") -> str:
         return self.plane.core.read_namespaced_pod(name, namespace).status.pod_ip
 
 
-def server(name: str, image: str = "registry.example.org/team/api:v1") -> dict[str, Any]:
+def server(name: str, image: str = "registry.example.org/team/api:v1", words: tuple[str, ...] = ()) -> dict[str, Any]:
     """A pod that serves HTTP, as hardened as one of a service, with the kubelet's own probe."""
     container = {
         "name": name,
         "image": image,
+        "args": list(words),
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
         "securityContext": RESTRICTED,
     }
@@ -83,6 +121,40 @@ def server(name: str, image: str = "registry.example.org/team/api:v1") -> dict[s
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "team", "labels": {"app": name}},
         "spec": spec,
+    }
+
+
+def stateful(name: str) -> dict[str, Any]:
+    """A StatefulSet of two such servers, each with a claim; each start writes a file of its own on the volume."""
+    pod = server(name)
+    spec = pod["spec"] | {"securityContext": {**pod["spec"]["securityContext"], "fsGroup": 2000}}
+    [container] = spec["containers"]
+    mounts = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    write = {
+        "name": "write",
+        "image": "docker.io/hashicorp/vault:2.0.4",
+        "command": ["/bin/sh", "-ec", "echo begun > /data/$(cat /proc/sys/kernel/random/uuid)"],
+        "securityContext": RESTRICTED,
+        **mounts,
+    }
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name, "namespace": "team"},
+        "spec": {
+            "replicas": 2,
+            "serviceName": name,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": spec | {"initContainers": [write], "containers": [container | mounts]},
+            },
+            "volumeClaimTemplates": [claim],
+        },
     }
 
 

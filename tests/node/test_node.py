@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from kubernetes import client
 
-from embedded.node.names import NODE
+from embedded.node.names import METADATA_ADDRESS, NODE, OUTSIDE_ADDRESS
 from tests.e2e.plane import Plane
 from tests.e2e.waiting import eventually
-from tests.node.cluster import Cluster, default_deny, edge, server
+from tests.node.cluster import Cluster, default_deny, edge, server, stateful
 from tests.node.machine import Machine, processes_of
 
 pytestmark = pytest.mark.node
@@ -101,6 +103,46 @@ class TestNode:
         cluster.kubectl("delete", "pod", "--namespace=team", "unheard-of")
 
 
+class TestStorage:
+    def test_each_replica_of_a_stateful_set_keeps_its_own_volume(self, cluster: Cluster):
+        cluster.apply(stateful("store"))
+        eventually(lambda: cluster.ready("store-0") and cluster.ready("store-1"), "both replicas have their volume")
+        written = {name: files(cluster, name) for name in ("store-0", "store-1")}
+        assert all(len(found) == 1 for found in written.values())
+        assert written["store-0"] != written["store-1"]
+        former = cluster.pod("store-0").metadata.uid
+        cluster.kubectl("delete", "pod", "--namespace=team", "store-0")
+        eventually(
+            lambda: cluster.ready("store-0") and cluster.pod("store-0").metadata.uid != former,
+            "it comes again",
+        )
+        # The second start adds its own file to that of the first.
+        assert files(cluster, "store-0") > written["store-0"]
+
+
+def files(cluster: Cluster, pod: str) -> set[str]:
+    """The files on the volume of a replica, as they lie in the plane's directory."""
+    claim = cluster.plane.core.read_namespaced_persistent_volume_claim(f"data-{pod}", "team")
+    return {file.name for file in (cluster.plane.state / "volumes" / claim.spec.volume_name).iterdir()}
+
+
+class TestJobs:
+    def test_a_job_ends_and_its_pod_is_complete(self, cluster: Cluster):
+        job = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "once", "namespace": "team"},
+            "spec": {"template": {"spec": server("once", words=("get", "http://two.team/healthz"))["spec"]}},
+        }
+        job["spec"]["template"]["spec"]["restartPolicy"] = "Never"
+        del job["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]
+        cluster.apply(job)
+        batch: Any = client.BatchV1Api(cluster.plane.api)
+        eventually(lambda: batch.read_namespaced_job("once", "team").status.succeeded, "it ends")
+        [pod] = cluster.plane.core.list_namespaced_pod("team", label_selector="job-name=once").items
+        assert cluster.kubectl("logs", "--namespace=team", pod.metadata.name).stdout == "200\nok\n"
+
+
 class TestNetwork:
     def test_policies_decide_which_packets_arrive(self, cluster: Cluster):
         there, back = f"http://{cluster.address('two')}:8080/healthz", f"http://{cluster.address('one')}:8080/healthz"
@@ -114,6 +156,11 @@ class TestNetwork:
         assert cluster.ready("one")
         cluster.kubectl("delete", "networkpolicy", "--namespace=team", "--all")
         eventually(lambda: cluster.ask("two", "get", back).startswith("200"), "without policies everything is open")
+
+    @pytest.mark.parametrize("address", [METADATA_ADDRESS, OUTSIDE_ADDRESS])
+    def test_the_world_is_within_reach_of_whoever_is_not_kept_from_it(self, cluster: Cluster, address: str):
+        with cluster.somebody_at(address, 80):
+            assert cluster.ask("one", "get", f"http://{address}/") == "200\nhere\n"
 
     def test_no_way_leads_to_the_machines_own_networks(self, cluster: Cluster):
         with listening() as port:

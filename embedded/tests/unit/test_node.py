@@ -22,6 +22,7 @@ from embedded.node.images.table import image_of
 from embedded.node.load_balancer import addresses_of, give_addresses
 from embedded.node.names import IMAGES_GATE, NODE, NODE_ADDRESS, REAL, VAULT_ADDRESS
 from embedded.node.objects import SIMULATED_NAMESPACES, placement
+from embedded.node.volumes import provide
 from embedded.paths import State
 from embedded.supervisor.controllers import CONTROLLERS
 from embedded.supervisor.core_programs import kwok
@@ -287,6 +288,43 @@ class TestLoadBalancer:
             "/api/v1/namespaces/web/services/two/status": "203.0.113.130",
             "/api/v1/namespaces/web/services/three/status": "203.0.113.131",
         }
+
+
+class TestVolumes:
+    def test_each_claim_that_waits_gets_a_volume_that_is_only_its_own(self, tmp_path: Path):
+        api = _Claims(_claim("one", "Pending"), _claim("two", "Bound"), _claim("three", "Pending", "other"))
+        provide(api, tmp_path)  # pyright: ignore[reportArgumentType]
+        [volume] = api.made
+        assert volume["spec"]["claimRef"]["uid"] == "uid-one"
+        assert volume["spec"]["local"] == {"path": "/var/lib/volumes/local-uid-one"}
+        assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+        assert [place.name for place in tmp_path.iterdir()] == ["local-uid-one"]
+        provide(api, tmp_path)  # pyright: ignore[reportArgumentType]
+
+
+class _Claims:
+    def __init__(self, *claims: dict[str, Any]) -> None:
+        self._claims = claims
+        self.made: list[dict[str, Any]] = []
+
+    def list(self, _path: str) -> tuple[dict[str, Any], ...]:
+        return self._claims
+
+    def ensure(self, _collection: str, manifest: dict[str, Any]) -> None:
+        if manifest not in self.made:
+            self.made.append(manifest)
+
+
+def _claim(name: str, phase: str, kind: str = "local") -> dict[str, Any]:
+    return {
+        "metadata": {"namespace": "shop", "name": name, "uid": f"uid-{name}"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": kind,
+        },
+        "status": {"phase": phase},
+    }
 
 
 class _Services(_Api):
