@@ -15,6 +15,14 @@ _TYPES = "type.googleapis.com/envoy.extensions"
 _RATE_LIMIT_TYPE = f"{_TYPES}.filters.http.local_ratelimit.v3.LocalRateLimit"
 _BUFFER_TYPE = f"{_TYPES}.filters.http.buffer.v3.Buffer"
 _CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
+# More requests than anybody sends in a second.
+_ENDLESS = 2**32 - 1
+_METADATA, _SERVICE = "gateway", "service"
+_OF_SERVICE = {
+    "descriptor_key": _SERVICE,
+    "source": "ROUTE_ENTRY",
+    "metadata_key": {"key": _METADATA, "path": [{"key": _SERVICE}]},
+}
 _TLS_VERSIONS = {"1.2": "TLSv1_2", "1.3": "TLSv1_3"}
 
 
@@ -22,13 +30,16 @@ _TLS_VERSIONS = {"1.2": "TLSv1_2", "1.3": "TLSv1_3"}
 class HostLimits:
     """The limits of one public host: `requests` in `seconds` at each replica of the gateway, and the bytes of a body.
 
-    0 is no limit. Raises `FieldError` for a negative number.
+    0 is no limit. Where several services share the host they are those of one `service`, which has the `routes` with
+    these names in Envoy. Raises `FieldError` for a negative number.
     """
 
     host: str
     requests: int = 0
     seconds: int = 1
     max_request_bytes: int = 0
+    service: str = ""
+    routes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if min(self.requests, self.max_request_bytes) < 0 or self.seconds < 1:
@@ -59,7 +70,7 @@ def tls_filter(gateway: tuple[str, str], min_version: str) -> Manifest:
         "match": {"context": "GATEWAY", "listener": {"portNumber": HTTPS_PORT}},
         "patch": {"operation": "MERGE", "value": {"transport_socket": socket}},
     }
-    return _envoy_filter("tls", gateway, [patch])
+    return envoy_filter("tls", gateway, [patch])
 
 
 def limits_filter(gateway: tuple[str, str], limits: Sequence[HostLimits], enforce: bool) -> Manifest | None:
@@ -69,7 +80,12 @@ def limits_filter(gateway: tuple[str, str], limits: Sequence[HostLimits], enforc
     https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/local_rate_limit_filter and
     https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/buffer_filter
     """
-    hosts = [patch for host in limits if (patch := _host_patch(host, enforce))]
+    shared: dict[str, list[HostLimits]] = {}
+    for one in limits:
+        if one.service:
+            shared.setdefault(one.host, []).append(one)
+    hosts = [patch for one in limits if not one.service and (patch := _host_patch(one, enforce))]
+    hosts += [patch for host, services in shared.items() for patch in _shared_patches(host, services, enforce)]
     if not hosts:
         return None
     # Each is inserted first, so the last one runs first: a request over the rate is never buffered.
@@ -77,7 +93,7 @@ def limits_filter(gateway: tuple[str, str], limits: Sequence[HostLimits], enforc
         http_filter(BUFFER_FILTER, {"@type": _BUFFER_TYPE, "max_request_bytes": 1}),
         http_filter(RATE_LIMIT_FILTER, {"@type": _RATE_LIMIT_TYPE, "stat_prefix": "gateway"}),
     ]
-    return _envoy_filter("limits", gateway, [*(_insert(filter_config) for filter_config in filters), *hosts])
+    return envoy_filter("limits", gateway, [*(first_filter(filter_config) for filter_config in filters), *hosts])
 
 
 def http_filter(name: str, config: Manifest) -> Manifest:
@@ -85,7 +101,8 @@ def http_filter(name: str, config: Manifest) -> Manifest:
     return {"name": name, "disabled": True, "typed_config": config}
 
 
-def _insert(filter_config: Manifest) -> Manifest:
+def first_filter(filter_config: Manifest) -> Manifest:
+    """The patch that puts an HTTP filter before all others."""
     chain = {"filter": {"name": _CONNECTION_MANAGER}}
     return {
         "applyTo": "HTTP_FILTER",
@@ -96,15 +113,46 @@ def _insert(filter_config: Manifest) -> Manifest:
 
 def _host_patch(limits: HostLimits, enforce: bool) -> Manifest | None:
     filter_configs = host_config(limits, enforce)
-    if not filter_configs:
-        return None
+    return _merge("VIRTUAL_HOST", limits.host, {"typed_per_filter_config": filter_configs}) if filter_configs else None
+
+
+def _shared_patches(host: str, services: Sequence[HostLimits], enforce: bool) -> list[Manifest]:
+    """The limits of services that share a host, so that none of them uses up what another one may have.
+
+    The rates are buckets of the host, one for each service: one of a route would be another for each of its paths. A
+    route says in its metadata whose it is, and one without a limited rate takes of the bucket of all others, which
+    never ends.
+    """
+    limited = [service for service in services if service.requests]
+    patches: list[Manifest] = []
+    if limited:
+        rates = {
+            **_rate(HostLimits(host, _ENDLESS), enforce),
+            "always_consume_default_token_bucket": False,
+            "rate_limits": [{"actions": [{"metadata": _OF_SERVICE}]}],
+            "descriptors": [
+                {"entries": [{"key": _SERVICE, "value": service.service}], "token_bucket": _bucket(service)}
+                for service in limited
+            ],
+        }
+        patches.append(_merge("VIRTUAL_HOST", host, {"typed_per_filter_config": {RATE_LIMIT_FILTER: rates}}))
+    for service in services:
+        sizes = {BUFFER_FILTER: _size(service)} if service.max_request_bytes else {}
+        value: Manifest = {"typed_per_filter_config": sizes} if sizes else {}
+        if service.requests:
+            value["metadata"] = {"filter_metadata": {_METADATA: {_SERVICE: service.service}}}
+        if value:
+            patches += [_merge("HTTP_ROUTE", host, value, route) for route in service.routes]
+    return patches
+
+
+def _merge(apply_to: str, host: str, value: Manifest, route: str = "") -> Manifest:
+    """The patch of a host's configuration, or of one of its routes."""
+    matched: Manifest = {"domainName": host, **({"route": {"name": route}} if route else {})}
     return {
-        "applyTo": "VIRTUAL_HOST",
-        "match": {
-            "context": "GATEWAY",
-            "routeConfiguration": {"portNumber": HTTPS_PORT, "vhost": {"domainName": limits.host}},
-        },
-        "patch": {"operation": "MERGE", "value": {"typed_per_filter_config": filter_configs}},
+        "applyTo": apply_to,
+        "match": {"context": "GATEWAY", "routeConfiguration": {"portNumber": HTTPS_PORT, "vhost": matched}},
+        "patch": {"operation": "MERGE", "value": value},
     }
 
 
@@ -112,23 +160,35 @@ def host_config(limits: HostLimits, enforce: bool) -> Manifest:
     """The `typed_per_filter_config` of a host, by filter; empty without a limit."""
     filter_configs: Manifest = {}
     if limits.requests:
-        filter_configs[RATE_LIMIT_FILTER] = {
-            "@type": _RATE_LIMIT_TYPE,
-            "stat_prefix": "gateway",
-            "token_bucket": {
-                "max_tokens": limits.requests,
-                "tokens_per_fill": limits.requests,
-                "fill_interval": f"{limits.seconds}s",
-            },
-            "filter_enabled": _runtime_percent("gateway.rate_limit.enabled", 100),
-            "filter_enforced": _runtime_percent("gateway.rate_limit.enforced", 100 if enforce else 0),
-        }
+        filter_configs[RATE_LIMIT_FILTER] = _rate(limits, enforce)
     if limits.max_request_bytes:
-        filter_configs[BUFFER_FILTER] = {
-            "@type": f"{_TYPES}.filters.http.buffer.v3.BufferPerRoute",
-            "buffer": {"max_request_bytes": limits.max_request_bytes},
-        }
+        filter_configs[BUFFER_FILTER] = _size(limits)
     return filter_configs
+
+
+def _rate(limits: HostLimits, enforce: bool) -> Manifest:
+    return {
+        "@type": _RATE_LIMIT_TYPE,
+        "stat_prefix": "gateway",
+        "token_bucket": _bucket(limits),
+        "filter_enabled": _runtime_percent("gateway.rate_limit.enabled", 100),
+        "filter_enforced": _runtime_percent("gateway.rate_limit.enforced", 100 if enforce else 0),
+    }
+
+
+def _bucket(limits: HostLimits) -> Manifest:
+    return {
+        "max_tokens": limits.requests,
+        "tokens_per_fill": limits.requests,
+        "fill_interval": f"{limits.seconds}s",
+    }
+
+
+def _size(limits: HostLimits) -> Manifest:
+    return {
+        "@type": f"{_TYPES}.filters.http.buffer.v3.BufferPerRoute",
+        "buffer": {"max_request_bytes": limits.max_request_bytes},
+    }
 
 
 def _runtime_percent(runtime_key: str, percent: int) -> Manifest:
@@ -160,7 +220,8 @@ def firewall(gateway: tuple[str, str], args: FirewallArgs, enforce: bool) -> Man
     }
 
 
-def _envoy_filter(name: str, gateway: tuple[str, str], patches: list[Manifest]) -> Manifest:
+def envoy_filter(name: str, gateway: tuple[str, str], patches: list[Manifest]) -> Manifest:
+    """An EnvoyFilter for the Gateway."""
     return {
         "apiVersion": ENVOY_FILTER_API,
         "kind": "EnvoyFilter",

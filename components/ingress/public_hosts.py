@@ -10,8 +10,9 @@ ConfigMap go reads none for the next one until it is restarted: that policy woul
 https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pulumi
@@ -20,6 +21,7 @@ from pulumi_kubernetes.admissionregistration.v1 import ValidatingAdmissionPolicy
 from components.config.action import Action
 from components.kube.manifest import Manifest, as_inputs
 from components.kube.names import CERT_MANAGER_ACCOUNT, PUBLIC_HOSTS
+from components.kube.settle import settle
 from components.schema.problem import FieldError
 
 EVERY_HOST = "*"
@@ -59,13 +61,15 @@ _ISSUERS = (
 class PublicHostsArgs:
     """The action for a violation, the hosts of each namespace, and the namespaces where the policy does not hold.
 
-    A host is a full name, `*.` with a domain for all names below it, or `*` for all hosts. Raises `FieldError` for
-    `Action.OFF`, and for a pattern that covers the host of another namespace.
+    A host is a full name, `*.` with a domain for all names below it, or `*` for all hosts. `lent` has for each
+    namespace the hosts of others that its routes may name, each with the paths that they may have there. Raises
+    `FieldError` for `Action.OFF`, and for a pattern that covers the host of another namespace.
     """
 
     action: Action
     hosts: Mapping[str, Sequence[str]]
     platform_namespaces: Sequence[str]
+    lent: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict[str, Mapping[str, Sequence[str]]])
 
     def __post_init__(self) -> None:
         if self.action is Action.OFF:
@@ -129,6 +133,25 @@ _IS_NEW = (
     f"variables.hosts[other].{_COVERS}))"
 )
 
+# A match of an HTTPRoute has a path, that of a GRPCRoute a service and a method.
+_PATH = (
+    "(variables.resource == 'grpcroutes.gateway.networking.k8s.io' ? "
+    "(match.?method.?type.orValue('Exact') == 'Exact' && match.?method.?service.orValue('') != '' ? "
+    "'/' + match.method.service + '/' + match.method.?method.orValue('') : '') : "
+    "(match.?path.?type.orValue('PathPrefix') in ['PathPrefix', 'Exact'] ? match.?path.?value.orValue('') : ''))"
+)
+# A route at the host of another namespace, when each of its requests is for a path that it was lent.
+_LENT_HERE = (
+    "(host in variables.lent && variables.resource in "
+    "['httproutes.gateway.networking.k8s.io', 'grpcroutes.gateway.networking.k8s.io'] && "
+    "object.spec.?rules.orValue([]).size() > 0 && object.spec.rules.all(rule, rule.?matches.orValue([]).size() > 0 && "
+    f"rule.matches.all(match, variables.lent[host].exists(prefix, prefix == '/' || {_PATH} == prefix || "
+    f"{_PATH}.startsWith(prefix + '/')))))"
+)
+_LENT_TEXT = (
+    " + (variables.lent.size() > 0 ? '; of others, for routes: ' + "
+    "variables.lent.map(host, host + ' at ' + variables.lent[host].join(', ')).join('; ') : '')"
+)
 # Each expression is a list of lists of hosts; the empty name stands for all hosts.
 _ALIASES = (
     f"{_annotations('object')}.map(key, {_is_alias('key')}, "
@@ -206,6 +229,15 @@ def _host_map(args: PublicHostsArgs) -> str:
     return "{" + (", ".join(entries) or "'': ['']") + "}"
 
 
+def _lent(args: PublicHostsArgs) -> str:
+    """The paths of each host that the namespace of a request was lent, as CEL, which writes maps as JSON does."""
+    lent = {
+        namespace: {host: sorted({path.rstrip("/") or "/" for path in paths}) for host, paths in sorted(hosts.items())}
+        for namespace, hosts in sorted(args.lent.items())
+    }
+    return f"{json.dumps(lent)}[?request.namespace].orValue({{}})"
+
+
 def _named() -> str:
     by_expression: dict[str, list[str]] = {}
     for resource, expression in _BY_RESOURCE.items():
@@ -227,6 +259,7 @@ _UNREADABLE = (
 def policy_spec(args: PublicHostsArgs) -> Manifest:
     """The spec of the ValidatingAdmissionPolicy."""
     operations = ["CREATE", "UPDATE"]
+    lent = f" && !{_LENT_HERE}" if args.lent else ""
     rules = [
         {"apiGroups": [group], "apiVersions": ["*"], "operations": operations, "resources": list(resources)}
         for group, resources in JUDGED.items()
@@ -252,12 +285,13 @@ def policy_spec(args: PublicHostsArgs) -> Manifest:
             {"name": "mayChange", "expression": _MAY_CHANGE},
             {"name": "hosts", "expression": _host_map(args)},
             {"name": "own", "expression": "variables.hosts[?request.namespace].orValue([])"},
+            *([{"name": "lent", "expression": _lent(args)}] if args.lent else []),
             {"name": "clusterIssuer", "expression": _CLUSTER_ISSUER},
             {"name": "named", "expression": _named()},
             {
                 "name": "refused",
                 "expression": (
-                    f"variables.named.map(hosts, hosts.filter(host, !variables.own.{_COVERS} && !{_IS_NEW}))"
+                    f"variables.named.map(hosts, hosts.filter(host, !variables.own.{_COVERS} && !{_IS_NEW}{lent}))"
                     ".filter(hosts, hosts.size() > 0)"
                 ),
             },
@@ -266,6 +300,7 @@ def policy_spec(args: PublicHostsArgs) -> Manifest:
                 "expression": (
                     "request.namespace + ' has ' + (variables.own.size() > 0 ? variables.own.join(', ') : 'none') + "
                     "': the hosts of its public services, and those under ingress.hosts of the stack file'"
+                    + (_LENT_TEXT if args.lent else "")
                 ),
             },
         ],
@@ -318,11 +353,15 @@ class PublicHosts(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PublicHostsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:PublicHosts", name, None, opts)
+        # A host of another namespace is no new one, so that even the deployer's route waits for the policy.
+        settled = pulumi.ResourceOptions(
+            hooks=pulumi.ResourceHookBinding(after_update=[pulumi.ResourceHook(f"{name}.settle", settle)])
+        )
         policy = ValidatingAdmissionPolicy(
             name,
             metadata={"name": PUBLIC_HOSTS},
             spec=as_inputs(policy_spec(args)),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), settled if args.lent else None),
         )
         binding = ValidatingAdmissionPolicyBinding(
             name,

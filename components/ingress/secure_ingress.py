@@ -10,9 +10,10 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
 from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
 
-from components.ingress import hardening, issuers
+from components.ingress import hardening, issuers, routes
 from components.ingress.hardening import FirewallArgs, HostLimits
 from components.ingress.issuers import AcmeIssuer, Issuer, VaultIssuer
+from components.ingress.routes import RouteRetries
 from components.kube.custom_object import custom_object
 from components.kube.manifest import Manifest, account_subject, as_inputs, pod_security, role_ref
 from components.kube.mesh_labels import revision_label
@@ -28,6 +29,9 @@ from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 from components.schema.public import CIPHER_SUITES
 
+# https://gateway-api.sigs.k8s.io/reference/spec/#gatewayspec: 64 listeners, and one of them redirects.
+_MOST_HOSTS = 63
+_NAMESPACE = "kubernetes.io/metadata.name"
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -37,11 +41,11 @@ class SecureIngressArgs:
 
     `issuer` is one of the three kinds, or `None` (nothing is created). `kind` is `gateway-api` (one Gateway of Istio)
     or `ingress` (each service has its own Ingress, with its limits as annotations). `hosts` are the public host names,
-    and `owners` has the namespace of each: its listener takes routes from there alone. With `deny_by_default` the mesh
-    denies by default, and the Gateway gets an allow policy. `revision` names the istiod that creates the Gateway's
-    pods. With `enforce` the `limits` and the firewall refuse requests; otherwise they only count them.
-    `network_policies` are those of the Gateway's namespace, before its pods. Raises `FieldError` naming the field that
-    is missing or wrong.
+    and `owners` has the namespace of each: its listener takes routes from there, and from its `guests`, alone. With
+    `deny_by_default` the mesh denies by default, and the Gateway gets an allow policy. `revision` names the istiod that
+    creates the Gateway's pods. With `enforce` the `limits` and the firewall refuse requests; otherwise they only count
+    them. `retries` are those of single routes, and with `tokenless` some path needs no token. `network_policies` are
+    those of the Gateway's namespace, before its pods. Raises `FieldError` naming the field that is missing or wrong.
     """
 
     issuer: Issuer | None
@@ -50,10 +54,13 @@ class SecureIngressArgs:
     gateway_namespace: str = "istio-ingress"
     hosts: tuple[str, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict[str, str])
+    guests: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     deny_by_default: bool = True
     tls_version: str = "1.2"
     cipher_suites: tuple[str, ...] = CIPHER_SUITES
     limits: tuple[HostLimits, ...] = ()
+    retries: tuple[RouteRetries, ...] = ()
+    tokenless: bool = False
     firewall: FirewallArgs | None = None
     enforce: bool = True
     revision: str = ""
@@ -77,7 +84,10 @@ class SecureIngressArgs:
                 raise FieldError("hosts", "no host name; write it in lower case, without scheme or wildcard", host)
         twice = sorted({host for host in self.hosts if self.hosts.count(host) > 1})
         if twice:
-            raise FieldError("hosts", "claimed twice; a host belongs to one service", twice[0])
+            raise FieldError("hosts", "it stands there twice", twice[0])
+        if len(self.hosts) > _MOST_HOSTS and self.kind == "gateway-api":
+            message = f"a Gateway has {_MOST_HOSTS + 1} listeners, one of them for HTTP"
+            raise FieldError("hosts", message, f"{len(self.hosts)} hosts")
         ownerless = [host for host in self.hosts if host not in self.owners]
         if self.kind == "gateway-api" and ownerless:
             raise FieldError("owners", f"none may attach a route to {ownerless[0]}; name the namespace of its service")
@@ -142,22 +152,29 @@ def _https_listener(host: str, args: SecureIngressArgs) -> Manifest:
             "certificateRefs": [{"group": "", "kind": "Secret", "name": f"{host}-tls"}],
             "options": {"gateway.istio.io/tls-cipher-suites": ",".join(args.cipher_suites)},
         },
-        # The API server itself sets this label, so no other namespace can have it.
-        "allowedRoutes": {
-            "namespaces": {
-                "from": "Selector",
-                "selector": {"matchLabels": {"kubernetes.io/metadata.name": args.owners[host]}},
-            }
-        },
+        # The API server itself sets the label with a namespace's name, so no other namespace can have it.
+        "allowedRoutes": {"namespaces": {"from": "Selector", "selector": _namespaces(host, args)}},
     }
 
 
+def _namespaces(host: str, args: SecureIngressArgs) -> Manifest:
+    owner = args.owners[host]
+    guests = sorted({*args.guests.get(host, ())} - {owner})
+    if not guests:
+        return {"matchLabels": {_NAMESPACE: owner}}
+    return {"matchExpressions": [{"key": _NAMESPACE, "operator": "In", "values": [owner, *guests]}]}
+
+
 def gateway_filters(args: SecureIngressArgs) -> tuple[Manifest, ...]:
-    """The objects that configure the Gateway's Envoy beside its routes: TLS versions, limits, the firewall."""
+    """The objects that configure the Gateway's Envoy beside its routes: TLS, limits, the firewall, retries, paths."""
     name = (GATEWAY, args.gateway_namespace)
     limits = hardening.limits_filter(name, args.limits, args.enforce)
     firewall = hardening.firewall(name, args.firewall, args.enforce) if args.firewall else None
-    filters = (hardening.tls_filter(name, args.tls_version), limits, firewall)
+    paths = routes.hidden_segments_filter(name) if args.tokenless else None
+    filters = (
+        *(hardening.tls_filter(name, args.tls_version), limits, firewall),
+        *(routes.retries_filter(name, args.retries), paths),
+    )
     return tuple(manifest for manifest in filters if manifest is not None)
 
 

@@ -62,8 +62,7 @@ def _of_services(stack: Stack) -> Iterator[str]:
         # cert-manager looks at a public host as the ACME server does.
         yield from spec.hosts
         yield from (outside.host for outside in spec.egress)
-        if spec.jwt and spec.jwt.jwks_uri:
-            yield _host(spec.jwt.jwks_uri)
+        yield from (_host(token.jwks_uri) for token in spec.tokens if token.jwks_uri)
 
 
 def _of_platform(stack: Stack) -> Iterator[str]:

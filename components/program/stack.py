@@ -130,7 +130,7 @@ def read_stack(
         scraper=settings.mesh.scraper is not None or not posture.closed,
         ambient=settings.mesh.data_plane == "ambient",
         limits=_namespace_limits(settings, posture),
-        http2_routes=settings.ingress.kind == "gateway-api",
+        gateway_api=settings.ingress.kind == "gateway-api",
         stack=stack_name(file),
         stacks=sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml")),
         domain=settings.ingress.domain or "",

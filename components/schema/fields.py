@@ -199,7 +199,7 @@ ProbePath = Annotated[StrictStr, AfterValidator(_probed_path)]
 
 # The definition of an HTTPRoute, `spec.rules.matches.path`: https://gateway-api.sigs.k8s.io/reference/spec/#httppathmatch
 _PUBLIC_PATH = re.compile(r"/(?:[-A-Za-z0-9/._~!$&'()+,;=:@]|%[0-9A-Fa-f]{2})*")
-_PUBLIC_PATH_LENGTH = 1024
+PUBLIC_PATH_LENGTH = 1024
 _AMBIGUOUS = re.compile(r"//|/\.\.?(?:/|$)|%2[fF]")
 
 
@@ -214,7 +214,7 @@ def public_path(value: str) -> str:
     return value
 
 
-PublicPath = Annotated[StrictStr, Field(max_length=_PUBLIC_PATH_LENGTH), AfterValidator(public_path)]
+PublicPath = Annotated[StrictStr, Field(max_length=PUBLIC_PATH_LENGTH), AfterValidator(public_path)]
 
 Word = Annotated[StrictStr, Field(min_length=1)]
 Words = tuple[Word, ...]

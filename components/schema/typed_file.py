@@ -17,6 +17,12 @@ IS_VALUE = Tag(_SOMETHING)
 # Without it, an error would list the problems of both sides of the union.
 NONE_OR_VALUE = Discriminator(lambda value: _NOTHING if isinstance(value, str) else _SOMETHING)  # pyright: ignore[reportUnknownLambdaType] - any value of a file
 
+_ONE, _SEVERAL = "~one", "~several"
+IS_ONE = Tag(_ONE)
+IS_SEVERAL = Tag(_SEVERAL)
+ONE_OR_SEVERAL = Discriminator(lambda value: _SEVERAL if isinstance(value, list | tuple) else _ONE)  # pyright: ignore[reportUnknownLambdaType] - any value of a file
+_TAGS = (_NOTHING, _SOMETHING, _ONE, _SEVERAL)
+
 # A key with such a name has a secret: no error shows its value, and no file may have it in plaintext.
 SECRET_KEY = re.compile(r"pass|pwd|token|secret|credential|private|api_?key|jwks?$")
 
@@ -89,7 +95,7 @@ def problems_of(
         below = (other["loc"][: len(detail["loc"])] == detail["loc"] for other in details if other is not detail)
         if detail["type"] == "too_short" and any(below):
             continue
-        loc = tuple(part for part in detail["loc"] if part not in ("[key]", _NOTHING, _SOMETHING))
+        loc = tuple(part for part in detail["loc"] if part not in ("[key]", *_TAGS))
         context: dict[str, Any] = detail.get("ctx", {})
         value: object = detail["input"]
         if detail["type"] == _MISPLACED:

@@ -1,6 +1,5 @@
 """`SecureService`: an application on the platform, with nothing trusted that its file does not declare."""
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -20,6 +19,7 @@ from pulumi_vault.kv import SecretV2
 from components.kube.custom_object import custom_object
 from components.kube.manifest import account_subject, as_inputs, role_ref
 from components.kube.names import ANNOTATION, GATEWAY_API, SECURITY_API
+from components.kube.settle import settle
 from components.schema.problem import FieldError
 from components.service.args.service import SecretArgs, SecureServiceArgs
 from components.service.copied_secrets import copied_secrets
@@ -39,8 +39,6 @@ from components.service.service_job import ServiceJob, run_resource
 from components.service.vault_role import vault_role
 
 GENERATED_LENGTH = 32
-# Kyverno writes a new exception into the native policy, and the API server loads that: each takes a second or two.
-SETTLE_SECONDS = 5
 
 
 def _exception_annotations(exceptions: Sequence[pulumi.Resource]) -> dict[str, Any]:
@@ -53,11 +51,6 @@ def _exception_annotations(exceptions: Sequence[pulumi.Resource]) -> dict[str, A
         return {}
     ids = pulumi.Output.all(*(cast("pulumi.CustomResource", exception).id for exception in exceptions))
     return {f"{ANNOTATION}/exceptions": ids.apply(", ".join)}
-
-
-async def settle(_: pulumi.ResourceHookArgs) -> None:
-    """Wait until a new exception is in force, since no status in the cluster shows that."""
-    await asyncio.sleep(SETTLE_SECONDS)
 
 
 def _compact_json(values: Mapping[str, str]) -> str:

@@ -1,6 +1,8 @@
 """``python -m embedded.data_plane.servers``: what an application container would run, as small as it can be.
 
-``http`` answers every request with who asked, as the proxy told it; ``tcp`` sends back what it gets.
+``http`` answers every request with who asked, as the proxy told it, and with what it was asked for in a header. A
+query makes it wait (``?wait=2``), or answer with 503 before it serves that query (``?failures=2&of=a``). ``tcp`` sends
+back what it gets.
 """
 
 import argparse
@@ -8,8 +10,12 @@ import os
 import signal
 import socketserver
 import sys
+import time
+from collections import Counter
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 from embedded.supervisor.process import end_with_parent
 
@@ -18,14 +24,27 @@ _CHUNK = 65536
 
 class _Http(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    asked: ClassVar[Counter[str]] = Counter()
 
     def do_GET(self) -> None:
         """Answer with the client certificate's identity that the proxy passes on, if any."""
+        query = urlsplit(self.path).query
+        wanted = {key: values[-1] for key, values in parse_qs(query).items()}
+        time.sleep(float(wanted.get("wait", "0")))
+        self.asked[query] += 1
+        failed = self.asked[query] <= int(wanted.get("failures", "0"))
         content = f"{self.headers.get('x-forwarded-client-cert', 'no client certificate')}\n".encode()
-        self.send_response(HTTPStatus.OK)
+        self.send_response(HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK)
         self.send_header("Content-Length", str(len(content)))
+        self.send_header("X-Asked", f"{self.command} {self.path}")
         self.end_headers()
         self.wfile.write(content)
+
+    def __getattr__(self, name: str) -> object:
+        """The same for every other method."""
+        if name.startswith("do_"):
+            return self.do_GET
+        raise AttributeError(name)
 
 
 class _Echo(socketserver.BaseRequestHandler):

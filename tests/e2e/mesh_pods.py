@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Thread
@@ -24,6 +24,8 @@ class Answer:
     status: int
     location: str
     body: str
+    headers: Mapping[str, str]
+    """By their names in lower case."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,26 @@ class Workload:
 
     def get(self, address: str, port: int, path: str, host: str = "", tls: ssl.SSLContext | None = None) -> Answer:
         """The answer to a GET from here, over TLS with a context. Raises `OSError`, `ssl.SSLError` among them."""
+        return self.ask("GET", address, port, path, host, tls)
+
+    def ask(
+        self,
+        method: str,
+        address: str,
+        port: int,
+        path: str,
+        host: str = "",
+        tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """The answer to any request from here."""
         with self.connect(address, port) as plain:
             connection = http.client.HTTPConnection(host or address)
             connection.sock = tls.wrap_socket(plain, server_hostname=host) if tls else plain
-            connection.request("GET", path)
+            connection.request(method, path, headers=dict(headers or {}))
             found = connection.getresponse()
-            return Answer(found.status, found.getheader("location", ""), found.read().decode())
+            answered = {name.lower(): value for name, value in found.getheaders()}
+            return Answer(found.status, answered.get("location", ""), found.read().decode(), answered)
 
     def connect(self, address: str, port: int) -> socket.socket:
         """A TCP connection from here."""

@@ -19,7 +19,7 @@ from tests.e2e.plane import Plane
 
 # The longest first, so that no worker is left alone with one at the end.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "operated": ("vault_operations", "promotion", "attack", "namespace_attack", "data_plane"),
+    "operated": ("vault_operations", "promotion", "attack", "namespace_attack", "gateway_routes", "data_plane"),
     "documented": (
         *(
             "policy_metrics",

@@ -1,46 +1,48 @@
 """Connections between real proxies: the production stack's rules, held by Envoy and by certificates of istiod."""
 
-import base64
 import http
 import json
 import ssl
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.kube.names import VAULT_DOOR
 from components.kube.service_ref import ServiceRef
 from embedded.data_plane.network import OUTSIDE_ADDRESS
 from embedded.data_plane.pods import OUTSIDE, OUTSIDE_PORT
-from tests.e2e import mesh_objects, pods
+from tests.e2e import mesh_objects
 from tests.e2e.admission import Admission, RefusedError
+from tests.e2e.gateway_routes import HOST
 from tests.e2e.mesh_pods import Mesh
 from tests.e2e.mesh_revisions import Watch, istiods, revision_of, watching
 from tests.e2e.mesh_revisions import pods as pods_of_services
-from tests.e2e.plane import Plane, copy_program
+from tests.e2e.mesh_setup import (
+    ADMIN_PORT,
+    GATEWAY_NAMESPACE,
+    INTRUDER,
+    PEER_PORT,
+    REQUESTS_A_MINUTE,
+    SHOP,
+    configure,
+    gateway,
+    intrude,
+    mesh_on,
+    self_made,
+    trust_of,
+)
+from tests.e2e.plane import Plane
 from tests.e2e.vault_door import door
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
-SHOP = "shop"
-INTRUDER = "intruder"
-TTL = "20s"
 ANSWER = "42"
 POSTGRES_PORT = 5432
-PEER_PORT = 7946
-GATEWAY_NAMESPACE = "istio-ingress"
-HOST = "api.example.org"
-REQUESTS_A_MINUTE = 100
-ADMIN_PORT, API_PORT = 9001, 8080
+API_PORT = 8080
 REVISION = "1-31-0"
 ISTIODS = {"istiod", f"istiod-{REVISION}"}
 DENIED = r"rbac\.denied$"
@@ -49,49 +51,10 @@ JUDGED = r"rbac\.(allowed|denied)$"
 
 @pytest.fixture(scope="module")
 def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
-    """Production, with certificates of the platform's own CA: Let's Encrypt cannot be reached from here."""
-    own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
-    configure(own, "posture", {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}})
-    with (own.checkout / "services" / "api.yaml").open("a") as service:
-        service.write(f"rateLimit: {{requests: {REQUESTS_A_MINUTE}, per: minute}}\npeers: [{PEER_PORT}]\n")
-        service.write(f"ports: {{admin: {{port: {ADMIN_PORT}, protocol: tcp}}}}\ncallers: ['redis:admin']\n")
-    with (own.checkout / "services" / "redis.yaml").open("a") as service:
-        service.write("calls: ['api:admin']\n")
-    own.run("up", "--stack", "production", "--data-plane", timeout=3600)
-    own.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
-    running = Mesh(own)
+    running = mesh_on(plane, tmp_path_factory.mktemp("checkout"))
+    running.plane.core.create_namespaced_service_account(SHOP, {"metadata": {"name": INTRUDER}})
     intrude(running)
     return running
-
-
-def configure(plane: Plane, section: str, content: object) -> None:
-    """Write a section of the stack file."""
-    stack = plane.checkout / "Pulumi.production.yaml"
-    file = yaml.safe_load(stack.read_text())
-    file["config"][f"zero-trust:{section}"] = content
-    stack.write_text(yaml.safe_dump(file))
-
-
-def intrude(mesh: Mesh) -> None:
-    mesh.plane.core.create_namespaced_pod(SHOP, intruding_pod())
-    eventually(lambda: is_ready(mesh, f"{SHOP}.{INTRUDER}"), "the intruder's proxy is ready")
-
-
-def intruding_pod() -> dict[str, object]:
-    """A pod that every rule admits, in the mesh, with an identity of its own and certificates that end soon."""
-    made = pods.pod(INTRUDER)
-    made["metadata"]["labels"] |= {"app": INTRUDER, "sidecar.istio.io/inject": "true"}
-    made["metadata"]["annotations"] = {"proxy.istio.io/config": f'{{"proxyMetadata": {{"SECRET_TTL": "{TTL}"}}}}'}
-    made["spec"]["serviceAccountName"] = INTRUDER
-    return made
-
-
-def is_ready(mesh: Mesh, name: str) -> bool:
-    try:
-        mesh.workload(name)
-    except AssertionError:
-        return False
-    return True
 
 
 def test_each_service_has_a_certificate_for_its_own_account(mesh: Mesh) -> None:
@@ -218,18 +181,7 @@ def test_the_certificate_rotates(mesh: Mesh) -> None:
 
 @pytest.fixture(scope="module")
 def trust(mesh: Mesh) -> ssl.SSLContext:
-    """What a client trusts that knows the platform's root certificate, once the public host has its own."""
-
-    def issued() -> str:
-        found = mesh.plane.core.list_namespaced_secret(GATEWAY_NAMESPACE).items
-        secrets = {item.metadata.name: item.data for item in found}
-        return base64.b64decode(secrets.get(f"{HOST}-tls", {}).get("ca.crt", "")).decode()
-
-    return ssl.create_default_context(cadata=eventually(issued, f"cert-manager issues a certificate for {HOST}"))
-
-
-def gateway(mesh: Mesh) -> str:
-    return mesh.address_of_pod("gateway.networking.k8s.io/gateway-name=public", GATEWAY_NAMESPACE)
+    return trust_of(mesh, HOST)
 
 
 def test_a_request_from_outside_reaches_api_as_the_gateways_identity(mesh: Mesh, trust: ssl.SSLContext) -> None:
@@ -366,26 +318,3 @@ def alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def self_made(directory: Path, identity: str) -> ssl.SSLContext:
-    """A client with a certificate that names another's identity and that nobody but itself has signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = directory / "self-made.pem"
-    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(key.private_bytes(*plain) + certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["istio"])
-    context.load_cert_chain(file)
-    return context

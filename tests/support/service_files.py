@@ -32,6 +32,9 @@ BESIDE = {
     for name, protocol in (("backend", "http"), ("cache", "tcp"))
 }
 """The services that a file may call, and that agree to it."""
+OWNER = "front/site"
+SITE = {**BESIDE["backend"], "namespace": "front", "host": "site.example.org", "paths": ["/site"]}
+"""The service of another namespace whose host a file may share, and that agrees to it."""
 
 DATABASES_OF_THE_STACK = {
     "main": DatabaseSettings.model_validate({"host": "10.0.0.9", "database": "shop", "adminUser": "vault"})
@@ -109,7 +112,7 @@ IMAGES = st.one_of(
     DIGESTS.map(lambda digest: f"registry.example.org/shop/orders@sha256:{digest}"),
 )
 HOSTS = _mostly(
-    st.sampled_from(["orders.example.org", "a.b.c.example.org"]),
+    st.sampled_from(["orders.example.org", "a.b.c.example.org", str(SITE["host"])]),
     labels().map(lambda label: f"{label}.example.org"),
     seldom=st.one_of(
         st.lists(labels_of(50, 63), min_size=3, max_size=4).map(lambda names: ".".join([*names, "org"])),
@@ -282,7 +285,9 @@ EGRESS = st.fixed_dictionaries(
 )
 JWT = st.fixed_dictionaries(
     {
-        "issuer": st.sampled_from(["https://login.example.org", "https://login.example.org/a b"]),
+        "issuer": st.sampled_from(
+            ["https://login.example.org", "https://id.example.org", "https://login.example.org/a b"]
+        ),
         "audiences": st.lists(_mostly(st.just("shop"), seldom=TEXT), min_size=1, max_size=2),
         "jwksUri": st.sampled_from(["https://login.example.org/keys", "https://login.example.org:8443/keys"]),
     },
@@ -317,6 +322,37 @@ FURTHER_PORTS = st.dictionaries(
     ),
     max_size=3,
 )
+ORIGINS = _mostly(
+    st.sampled_from(["https://shop.example.org", "https://a.example.org:8443", "http://localhost:3000", "*"]),
+    seldom=st.one_of(
+        st.sampled_from(["https://shop.example.org/", "https://*.example.org", "http://shop.example.org", "null"]), TEXT
+    ),
+)
+HEADER_NAMES = _mostly(st.sampled_from(["Authorization", "X-Page", "*"]), seldom=TEXT)
+CORS = st.fixed_dictionaries(
+    {"origins": st.lists(ORIGINS, min_size=1, max_size=2)},
+    optional={
+        "methods": st.lists(st.sampled_from(["GET", "PUT", "DELETE", "PATCH"]), max_size=3),
+        "headers": st.lists(HEADER_NAMES, max_size=2),
+        "exposeHeaders": st.lists(HEADER_NAMES, max_size=2),
+        "credentials": st.booleans(),
+        "maxAge": DURATIONS,
+    },
+)
+RETRIES = st.fixed_dictionaries(
+    {"attempts": st.integers(0, 11)},
+    optional={"codes": st.lists(st.integers(499, 600), max_size=2), "each": DURATIONS, "backoff": DURATIONS},
+)
+ROUTES = st.fixed_dictionaries(
+    {"path": PATHS},
+    optional={
+        "rewrite": PATHS,
+        "timeout": DURATIONS,
+        "retries": RETRIES,
+        "cors": CORS,
+        "token": _mostly(st.just("none"), seldom=TEXT),
+    },
+)
 HEADERS = st.one_of(
     st.just("none"),
     st.dictionaries(
@@ -330,14 +366,18 @@ OPTIONAL: dict[str, Values] = {
     "ports": FURTHER_PORTS,
     "host": HOSTS,
     "aliases": st.lists(HOSTS, max_size=2),
-    "paths": st.lists(PATHS, min_size=1, max_size=3),
+    "paths": st.lists(st.one_of(PATHS, ROUTES), min_size=1, max_size=3),
+    "hostOwner": _mostly(st.just(OWNER), seldom=TEXT),
+    "hostUsers": st.dictionaries(
+        _mostly(st.just(OWNER), seldom=TEXT), st.lists(PATHS, min_size=1, max_size=2), max_size=1
+    ),
     "securityHeaders": HEADERS,
     "maxRequestBytes": _mostly(st.just("none"), st.integers(1, 2**31), seldom=st.integers(-1, 2**64)),
     "calls": st.lists(CALLS, max_size=2),
     "peers": st.lists(PORTS, max_size=2),
     "callers": st.lists(_mostly(st.sampled_from(["backend", "cache"]), seldom=TEXT), max_size=2),
     "egress": st.lists(EGRESS, max_size=2),
-    "jwt": JWT,
+    "jwt": st.one_of(JWT, st.lists(JWT, min_size=1, max_size=2)),
     "metrics": st.fixed_dictionaries({"port": PORTS}, optional={"path": PATHS}),
     "secrets": st.dictionaries(_mostly(st.just("work"), labels(), seldom=st.just("file-x")), SECRETS, max_size=2),
     "database": DATABASES,
@@ -411,7 +451,8 @@ def planned(root: Path, name: str, file: File, settings: Settings) -> SecureServ
     folder = root / "services"
     folder.mkdir(exist_ok=True)
     beside = {each: {**content, "callers": [name, f"{name}:admin"]} for each, content in BESIDE.items()}
-    for each, content in {**beside, "file": {"name": name, **file}}.items():
+    site = {"site": {**SITE, "hostUsers": {f"{NAMESPACE}/{name}": ["/"]}} if "hostOwner" in file else SITE}
+    for each, content in {**beside, **site, "file": {"name": name, **file}}.items():
         (folder / f"{each}.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     known = settings.model_copy(update={"databases": DATABASES_OF_THE_STACK})
     services = plan(read_stack(root, "Pulumi.production.yaml", known)).services

@@ -1,11 +1,12 @@
 """Comparisons of two values of a setting: which of them is the weaker one, where that is known."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
 
 from components.schema.quantity import amount
-from zt.facts.model import COMMIT_DAY
+from zt.facts.model import COMMIT_DAY, EITHER
 
 
 class Class(StrEnum):
@@ -135,13 +136,39 @@ def later_is_weaker(before: str, after: str) -> Class | None:
     return Class.WEAKER if after > before else Class.STRONGER
 
 
+def either(before: str, after: str) -> Class | None:
+    """Compare values any of which will do, `off` as the weakest: fewer of them are stronger."""
+    if "off" in (before, after):
+        return switched(before, after)
+    old, new = (frozenset(text.split(EITHER)) for text in (before, after))
+    if old < new:
+        return Class.WEAKER
+    return Class.STRONGER if new < old else None
+
+
 def token_claims(before: str, after: str) -> Class | None:
-    """Compare the claims that a token needs, `claim=value|value; ...`: more claims and fewer values are stronger."""
-    claims = [_claims(text) for text in (before, after)]
-    less, more = _within(*claims), _within(*reversed(claims))
+    """Compare the claims that a token needs, `claim=value|value; ...`: more claims and fewer values are stronger.
+
+    Of several issuers each has its own, as `issuer: claim=value; ... or issuer: ...`; those of one alone are unnamed.
+    """
+    old, new = (_alternatives(text) for text in (before, after))
+    less, more = _any_within(old, new), _any_within(new, old)
     if less == more:
         return Class.NEUTRAL if less else None
     return Class.STRONGER if more else Class.WEAKER
+
+
+def _alternatives(text: str) -> dict[str, dict[str, frozenset[str]]]:
+    parts = (re.fullmatch(r"(?:(https://\S+): )?(.*)", each, re.DOTALL) for each in text.split(EITHER))
+    return {part[1] or "": _claims(part[2]) for part in parts if part}
+
+
+def _any_within(narrow: dict[str, dict[str, frozenset[str]]], wide: dict[str, dict[str, frozenset[str]]]) -> bool:
+    """Whether every token that one of the alternatives lets in is let in by the others."""
+    return all(
+        any(_within(claims, others) for name, others in wide.items() if "" in (issuer, name) or issuer == name)
+        for issuer, claims in narrow.items()
+    )
 
 
 def _claims(text: str) -> dict[str, frozenset[str]]:

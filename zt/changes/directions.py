@@ -13,6 +13,7 @@ from zt.changes.comparisons import (
     Class,
     Comparison,
     day,
+    either,
     image,
     later_is_weaker,
     limit,
@@ -88,6 +89,8 @@ GRANTS: Mapping[str, Gain] = MappingProxyType(
         "egress": Gain(Class.WEAKER, "data can leave by every connection that is open"),
         "outside-host": Gain(Class.WEAKER, "data can leave by every connection that is open"),
         "public": Gain(Class.WEAKER, "everybody on the internet can send requests to it"),
+        "without-token": Gain(Class.WEAKER, "everybody on the internet can send requests there"),
+        "cross-origin": Gain(Class.WEAKER, "a page that its visitor has open there reads what the answers hold"),
         "vault-access": Gain(Class.WEAKER, "whoever takes over the service has what it can access"),
         "database-right": Gain(Class.WEAKER, "whoever takes over the service has its rights in the database"),
         "database-owner": Gain(Class.WEAKER, "whoever takes over the job can drop what the service keeps there"),
@@ -261,6 +264,9 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
         "team": Direction("the team", neutral, "who answers for it changes, and not what it may do"),
         "protocol": Direction("the protocol", neutral, "policies hold by identity and port, whatever is spoken there"),
         "public-scheme": Direction("the public address", scale("http", "https"), "plaintext can be read", "https"),
+        "routes": Direction(
+            "the patience of the gateway", neutral, "when it gives up or asks again decides nothing about who may ask"
+        ),
         "gateway-requests": Direction(
             "the number of requests in an hour", limit, "what answers without a limit can be exhausted, or guessed at"
         ),
@@ -280,7 +286,7 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
         ),
         "token": Direction(
             "the end user's token at the gateway",
-            switched,
+            either,
             f"without one the service alone tells who asks; otherwise {_TRUST}",
         ),
         "token-claims": Direction(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from zt.facts.gateway import CrossOrigin, Public, WithoutToken
 from zt.facts.model import (
     ANYTHING,
     ApiException,
@@ -23,7 +24,6 @@ from zt.facts.model import (
     OutsideHost,
     PlatformSetting,
     PodPatch,
-    Public,
     Reach,
     Registry,
     RuleAction,
@@ -59,6 +59,8 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
         "pod-patch": "exceptions",
         "exclusion": "exceptions",
         "public": "gateway",
+        "without-token": "gateway",
+        "cross-origin": "gateway",
         "vault-access": "vault",
         "database-right": "database",
         "database-owner": "database",
@@ -87,6 +89,7 @@ _SETTING_LAYERS: Mapping[str, str] = MappingProxyType(
     {
         "image": "images",
         "public-scheme": "gateway",
+        "routes": "gateway",
         "gateway-requests": "gateway",
         "gateway-bytes": "gateway",
         "gateway-headers": "gateway",
@@ -149,10 +152,10 @@ def grant_sentence(grant: Grant, gained: bool, say: Say) -> str:
         case Consent():
             call = f"call its port {grant.port}" if grant.port else "call it"
             what = f"read its secret {grant.secret}" if grant.secret else call
+            what = f"have {grant.path} of its public hosts" if grant.path else what
             return f"{say(grant.service)} {now} agrees that {say(grant.other)} may {what}"
-        case Public():
-            path = "" if grant.path == "/" else grant.path
-            return f"port {grant.port} of {say(grant.service)} is {now} public at {grant.host}{path}"
+        case Public() | WithoutToken() | CrossOrigin():
+            return _gateway_sentence(grant, now, say)
         case VaultAccess():
             return f"{say(grant.service)} can {now} {grant.capability} {grant.path}"
         case DatabaseRight() | DatabaseOwner():
@@ -179,6 +182,21 @@ def _network_sentence(grant: Reach | Egress | OutsideHost, now: str, say: Say) -
         case OutsideHost():
             where = f"{grant.host}:{grant.port} ({grant.protocol})"
             return f"the proxy of {say(grant.service)} {now} lets it reach {where} outside the cluster"
+
+
+def _gateway_sentence(grant: Public | WithoutToken | CrossOrigin, now: str, say: Say) -> str:
+    match grant:
+        case Public():
+            path = "" if grant.path == "/" else grant.path
+            seen = f", as {grant.rewrite} of its own" if grant.rewrite else ""
+            return f"port {grant.port} of {say(grant.service)} is {now} public at {grant.host}{path}{seen}"
+        case WithoutToken():
+            needed = "no" if now == "now" else "a"
+            return f"requests from outside for {grant.path} of {say(grant.service)} now need {needed} token"
+        case CrossOrigin():
+            pages = "pages of any origin" if grant.origin == ANYTHING else f"pages of {grant.origin}"
+            cookies = ", with its visitors' cookies" if grant.credentials else ""
+            return f"{pages} may {now} read answers of {say(grant.service)} at {grant.path}{cookies}"
 
 
 def _workload_sentence(grant: Kept | ServiceContainer | ServiceJob | Service, now: str, gained: bool, say: Say) -> str:
@@ -249,14 +267,22 @@ def part(grant: Grant, broader: Grant, say: Say) -> str:
             return _requests(grant)
         case Reach() if requests := _requests(grant):
             return f"{say(grant.source)} with {requests}"
-        case Public():
-            return grant.path
+        case Public() | Consent() | WithoutToken() | CrossOrigin():
+            return _gateway_part(grant, broader)
         case Registry():
             return grant.registry
         case DatabaseRight():
             return f"{grant.schema}.{grant.name}"
         case _:
             return say(subject_of(grant))
+
+
+def _gateway_part(grant: Public | Consent | WithoutToken | CrossOrigin, broader: Grant) -> str:
+    if isinstance(grant, CrossOrigin) and isinstance(broader, CrossOrigin) and grant.origin != broader.origin:
+        return f"those of {grant.origin}"
+    if isinstance(grant, CrossOrigin) and isinstance(broader, CrossOrigin) and grant.path == broader.path:
+        return "without cookies"
+    return grant.path
 
 
 def setting_sentence(before: Setting | None, after: Setting | None, label: str, say: Say) -> str:

@@ -2,7 +2,15 @@
 
 from dataclasses import replace
 
-from zt.facts.model import ANYTHING, DatabaseRight, Grant, Public, Reach, Registry
+from zt.facts.gateway import CrossOrigin, Public, WithoutToken
+from zt.facts.model import (
+    ANYTHING,
+    Consent,
+    DatabaseRight,
+    Grant,
+    Reach,
+    Registry,
+)
 
 
 def covers(grant: Grant, other: Grant) -> bool:
@@ -14,7 +22,15 @@ def covers(grant: Grant, other: Grant) -> bool:
         case Public(), Public():
             same = (grant.service, grant.port, grant.host) == (other.service, other.port, other.host)
             # A prefix ends at a slash: /v1 covers /v1/users and not /v10.
-            return same and _below(other.path, grant.path)
+            arrives = _below(other.rewrite or other.path, grant.rewrite or grant.path)
+            return same and arrives and _below(other.path, grant.path)
+        case WithoutToken(), WithoutToken():
+            return grant.service == other.service and _below(other.path, grant.path)
+        case CrossOrigin(), CrossOrigin():
+            same = grant.service == other.service and grant.origin in (ANYTHING, other.origin)
+            return same and grant.credentials in ("credentials", other.credentials) and _below(other.path, grant.path)
+        case Consent(), Consent() if grant.path and other.path:
+            return replace(grant, path="") == replace(other, path="") and _below(other.path, grant.path)
         case DatabaseRight(), DatabaseRight():
             return replace(grant, name="") == replace(other, name="") and grant.name in (ANYTHING, other.name)
         case Registry(), Registry():

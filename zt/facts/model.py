@@ -9,8 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from zt.facts.gateway import CrossOrigin, Public, WithoutToken
+
 ANYTHING = "*"
 NETWORK_POLICIES, ANY_RULE, STRICT, AUTHORIZATION = "network-policies", "rules", "mtls", "authorization"
+EITHER = " or "
+"""What stands between the values of a setting any of which will do."""
 COMMIT_DAY = "the day of the commit"
 
 
@@ -32,13 +36,14 @@ class Reach:
 
 @dataclass(frozen=True)
 class Consent:
-    """A service lets another one call it, or read one of its secrets, once that one's file says so too."""
+    """A service lets another one call it, read a secret or have a path of its hosts, once that one's file says so."""
 
     service: str
     other: str
     secret: str = ""
     port: str = ""
     """The name of the port, if it is not the service's first."""
+    path: str = ""
     kind: Literal["consent"] = "consent"
 
 
@@ -62,17 +67,6 @@ class OutsideHost:
     port: int
     protocol: str
     kind: Literal["outside-host"] = "outside-host"
-
-
-@dataclass(frozen=True)
-class Public:
-    """A path prefix of a public host, and the port of the service behind it."""
-
-    service: str
-    port: int
-    host: str
-    path: str
-    kind: Literal["public"] = "public"
 
 
 @dataclass(frozen=True)
@@ -344,6 +338,8 @@ Grant = (
     | Egress
     | OutsideHost
     | Public
+    | WithoutToken
+    | CrossOrigin
     | VaultAccess
     | DatabaseRight
     | DatabaseOwner
@@ -388,6 +384,8 @@ def needs(fact: Fact) -> str:
         case ClearText():
             return STRICT
         case ServiceSetting() if fact.name.startswith("token"):
+            return AUTHORIZATION
+        case WithoutToken():
             return AUTHORIZATION
         case _:
             return ""

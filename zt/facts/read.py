@@ -77,6 +77,8 @@ def facts_of(stack: Stack, planned: Plan, library: Library) -> Iterator[Fact]:
     for spec in stack.services:
         for name, secret in spec.secrets.items():
             yield from (Consent(str(spec.ref), str(reader), name) for reader in readers_of(spec, secret))
+        for user, paths in spec.lent_paths().items():
+            yield from (Consent(str(spec.ref), str(user), path=path) for path in paths)
 
 
 def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,8 @@ from components.service.manifests.authorization import authorization_policy, pee
 from components.service.manifests.egress import service_entries
 from components.service.manifests.network_policy import network_policy_spec
 from components.service.manifests.workload import service_spec
-from zt.facts.model import ANYTHING, ClearText, Egress, Fact, OutsideHost, Reach
+from zt.facts.gateway import WithoutToken
+from zt.facts.model import ANYTHING, EITHER, ClearText, Egress, Fact, OutsideHost, Reach
 
 Manifest = dict[str, Any]
 Connection = tuple[str, int, str]
@@ -42,15 +43,33 @@ def outward_facts(name: str, args: SecureServiceArgs) -> Iterator[Fact]:
 
 
 def token_settings(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
-    """The issuer of the token that a request from outside needs, and the claims that it must have."""
+    """The issuers of the token that a request from outside needs, and the claims that each one's must have."""
     authentication = request_authentication(args)
     if authentication is None:
         yield "token", "off"
         return
-    (rule,) = authentication["spec"]["jwtRules"]
-    yield "token", f"{rule['issuer']} ({rule.get('jwksUri', 'keys of the file')})"
-    claims = {"aud": rule["audiences"], **args.jwt.required_claims}
-    yield "token-claims", "; ".join(f"{claim}={'|'.join(sorted(values))}" for claim, values in sorted(claims.items()))
+    rules: list[Manifest] = authentication["spec"]["jwtRules"]
+    yield "token", EITHER.join(f"{rule['issuer']} ({rule.get('jwksUri', 'keys of the file')})" for rule in rules)
+    claims = [
+        {"aud": rule["audiences"], **token.required_claims} for rule, token in zip(rules, args.tokens, strict=True)
+    ]
+    texts = ["; ".join(f"{claim}={'|'.join(sorted(v))}" for claim, v in sorted(each.items())) for each in claims]
+    issuers = [f"{rule['issuer']}: " if len(rules) > 1 else "" for rule in rules]
+    yield "token-claims", EITHER.join(issuer + text for issuer, text in zip(issuers, texts, strict=True))
+
+
+def paths_without_token(name: str, args: SecureServiceArgs) -> Iterator[WithoutToken]:
+    """The paths of a service with a token for which the gateway needs none, as the service sees them."""
+    policy = authorization_policy(args) if request_authentication(args) else None
+    rules = cast("list[Manifest]", policy["spec"]["rules"]) if policy else []
+    for rule in rules:
+        source = cast("Manifest", rule["from"][0]["source"])
+        if "requestPrincipals" in source or not any(_from_gateway(peer, args) for peer in _sources(source)):
+            continue
+        # Each prefix has a pattern for itself, and one for what is below it.
+        [to] = cast("list[Manifest]", rule["to"])
+        patterns = cast("list[str]", to["operation"].get("paths", ["/"]))
+        yield WithoutToken(name, patterns[0])
 
 
 def _callers(name: str, args: SecureServiceArgs) -> Iterator[Reach]:

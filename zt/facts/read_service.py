@@ -9,6 +9,7 @@ from components.kube.names import TOKEN_AUDIENCE
 from components.kyverno.library import Library
 from components.service.args.database import DatabaseArgs
 from components.service.args.jobs import JobArgs
+from components.service.args.routes import RouteArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.database import SECRET_NAME
 from components.service.file.kubernetes_api import leading_on, right_text
@@ -17,6 +18,7 @@ from components.service.manifests.placement import placement_text
 from components.service.manifests.route import ingress_manifest, public_url, route_spec
 from components.service.manifests.vault import reaches_vault, uses_vault, vault_policy
 from components.service.manifests.workload import role_rules, workload_spec
+from zt.facts.gateway import CrossOrigin, Public
 from zt.facts.model import (
     ANYTHING,
     ApiException,
@@ -28,7 +30,6 @@ from zt.facts.model import (
     Fact,
     Kept,
     PodPatch,
-    Public,
     Service,
     ServiceJob,
     ServiceSetting,
@@ -36,7 +37,7 @@ from zt.facts.model import (
     Writable,
 )
 from zt.facts.read_containers import container_facts
-from zt.facts.read_network import network_facts, outward_facts, token_settings
+from zt.facts.read_network import network_facts, outward_facts, paths_without_token, token_settings
 from zt.facts.read_workload import SCOPES, hardening, workload_settings
 
 Manifest = dict[str, Any]
@@ -51,6 +52,7 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     yield Service(name, args.team)
     yield from network_facts(name, args)
     yield from _public(name, args)
+    yield from paths_without_token(name, args)
     yield from _vault(name, args)
     yield from _databases(name, args)
     yield from _api(name, args, workload)
@@ -83,7 +85,7 @@ def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
         yield from (ServiceSetting(name, key, value) for key, value in hardening(context))
 
 
-def _public(name: str, args: SecureServiceArgs) -> Iterator[Public]:
+def _public(name: str, args: SecureServiceArgs) -> Iterator[Public | CrossOrigin]:
     if not args.public:
         return
     if args.platform.ingress.route == "ingress":
@@ -95,7 +97,13 @@ def _public(name: str, args: SecureServiceArgs) -> Iterator[Public]:
     for rule in route["rules"]:
         paths = [_matched_path(match) for match in rule.get("matches", [])] or ["/"]
         ports = [backend["port"] for backend in rule["backendRefs"]]
-        yield from (Public(name, port, h, path) for h in route["hostnames"] for path in paths for port in ports)
+        filters = {made["type"]: made for made in rule.get("filters", [])}
+        rewrite = filters["URLRewrite"]["urlRewrite"]["path"]["replacePrefixMatch"] if "URLRewrite" in filters else ""
+        yield from (Public(name, port, h, p, rewrite) for h in route["hostnames"] for p in paths for port in ports)
+        if "CORS" in filters:
+            cors: Manifest = filters["CORS"]["cors"]
+            credentials = "credentials" if cors.get("allowCredentials") else ""
+            yield from (CrossOrigin(name, path, o, credentials) for path in paths for o in cors["allowOrigins"])
 
 
 def _matched_path(match: Manifest) -> str:
@@ -161,10 +169,23 @@ def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[s
     if args.public:
         yield "public-scheme", public_url(args).partition(":")[0]
         yield from _limits(args)
+        yield "routes", "; ".join(filter(None, map(_waited, args.public_routes))) or "plain"
         yield from token_settings(args)
     if args.secrets:
         yield "secrets", "Vault" if reaches_vault(args) else "a Kubernetes Secret"
     yield from hardening(deployment["template"]["spec"]["containers"][0].get("securityContext", {}))
+
+
+def _waited(route: RouteArgs) -> str:
+    """How long the gateway waits for an answer on a path, and how often it asks again."""
+    retries = route.retries
+    codes = f" after {', '.join(map(str, retries.codes))}" if retries.codes else ""
+    parts = (
+        f"{route.timeout} s at most" if route.timeout else "",
+        f"{retries.attempts} more times{codes}" if retries.attempts else "",
+        f"{retries.each} s each" if retries.each else "",
+    )
+    return f"{route.path}: {', '.join(filter(None, parts))}" if any(parts) else ""
 
 
 def _limits(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,8 @@
 """The arguments of `SecureIngress` and the terms of the gateway for public services, from a stack."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from components.config.action import Action
 from components.config.ingress import HstsSettings, IngressSettings
@@ -9,6 +11,7 @@ from components.ingress.cert_manager import CertManagerArgs
 from components.ingress.hardening import FirewallArgs, HostLimits
 from components.ingress.issuers import AcmeIssuer, CaIssuer, Issuer, VaultIssuer
 from components.ingress.public_hosts import PublicHostsArgs
+from components.ingress.routes import RouteRetries
 from components.ingress.secure_ingress import SecureIngressArgs
 from components.ingress.terms import HSTS, IngressTerms, PublicLimits, PublicTerms
 from components.kube.names import (
@@ -25,6 +28,9 @@ from components.program.stack import Stack
 from components.program.stack_exceptions import platform_namespaces
 from components.program.stack_keys import stack_keys
 from components.service.args.service import SecureServiceArgs
+from components.service.file.public_hosts import lent_hosts
+from components.service.manifests.authorization import uses_jwt
+from components.service.manifests.route import route_names, rule_name
 
 _YEAR = HstsSettings.model_validate({"maxAge": 31_536_000})
 _FIVE_MINUTES = HstsSettings.model_validate({"maxAge": 300})
@@ -55,21 +61,25 @@ def ingress_terms(stack: Stack) -> IngressTerms:
 def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureIngressArgs:
     """The arguments of `SecureIngress`. Raises `ConfigError` at the key of a file that cannot be read."""
     settings, posture = stack.settings.ingress, stack.posture
-    public = [args for args in services if args.hosts]
-    host_limits = sorted((host, args.limits) for args in public for host in args.hosts)
+    owners = {host: spec.namespace for spec in stack.public if spec.owner_of_host is None for host in spec.hosts}
+    guests: dict[str, list[str]] = {}
+    for namespace, hosts in sorted(lent_hosts(stack.services).items()):
+        for host in hosts:
+            guests.setdefault(host, []).append(namespace)
     return SecureIngressArgs(
         issuer=_issuer(stack),
         kind=settings.kind,
         ingress_class=settings.class_name,
         gateway_namespace=settings.gateway_namespace,
-        hosts=tuple(host for host, _ in host_limits),
-        owners={host: args.namespace for args in public for host in args.hosts},
+        hosts=tuple(sorted({host for args in services for host in args.hosts})),
+        owners=owners,
+        guests=guests,
         deny_by_default=posture.authorization != "off",
         tls_version=settings.tls.min_version,
         cipher_suites=settings.tls.ciphers,
-        limits=tuple(
-            HostLimits(host, limits.requests, limits.seconds, limits.max_request_bytes) for host, limits in host_limits
-        ),
+        limits=tuple(_limits(services)),
+        retries=tuple(_retries(services)),
+        tokenless=any(route.without_token for args in services if uses_jwt(args) for route in args.routes),
         firewall=FirewallArgs(settings.waf.image, settings.waf.directives)
         if settings.waf and posture.authorization != "off"
         else None,
@@ -77,6 +87,23 @@ def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureI
         revision=stack.settings.mesh.revision or "",
         network_policies=ingress_policies(stack, services),
     )
+
+
+def _limits(services: Sequence[SecureServiceArgs]) -> Iterator[HostLimits]:
+    """The limits of each host; for one that is shared those of each of its services."""
+    public = sorted(((host, args) for args in services for host in args.hosts), key=lambda one: (one[0], one[1].key))
+    times = Counter(host for host, _ in public)
+    for host, args in public:
+        limits = HostLimits(host, args.limits.requests, args.limits.seconds, args.limits.max_request_bytes)
+        yield replace(limits, service=args.key, routes=route_names(args)) if times[host] > 1 else limits
+
+
+def _retries(services: Sequence[SecureServiceArgs]) -> Iterator[RouteRetries]:
+    for args in services:
+        for route in args.routes if args.public else ():
+            if (retries := route.retries).attempts:
+                name = rule_name(args, route)
+                yield RouteRetries(name, retries.attempts, retries.codes, retries.each, retries.backoff)
 
 
 @stack_keys(replicas="ingress.replicas")
@@ -103,8 +130,10 @@ def hosts_args(stack: Stack) -> PublicHostsArgs | None:
         return None
     hosts = {namespace: list(patterns) for namespace, patterns in stack.settings.ingress.hosts.items()}
     for spec in stack.public:
-        hosts[spec.namespace] = [*hosts.get(spec.namespace, []), *spec.hosts]
-    return PublicHostsArgs(stack.posture.critical, hosts, platform_namespaces(stack.settings))
+        if spec.owner_of_host is None:
+            hosts[spec.namespace] = [*hosts.get(spec.namespace, []), *spec.hosts]
+    lent = lent_hosts(stack.services)
+    return PublicHostsArgs(stack.posture.critical, hosts, platform_namespaces(stack.settings), lent)
 
 
 def _issuer(stack: Stack) -> Issuer | None:

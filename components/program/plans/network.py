@@ -66,7 +66,7 @@ def mesh_policies(stack: Stack) -> tuple[Manifest, ...]:
     """The policies of the mesh's namespace; none where the posture has none."""
     if not stack.posture.network_policies:
         return ()
-    tokens = [spec.jwt for spec in stack.services if spec.jwt]
+    tokens = [token for spec in stack.services for token in spec.tokens]
     keys = sorted({port(token.jwks_uri) for token in tokens if token.jwks_uri})
     return mesh_network(cluster_network(stack), keys, stack.ambient)
 

@@ -79,10 +79,8 @@ def egress_args(spec: EgressSpec) -> EgressArgs:
     return EgressArgs(spec.host, spec.port, spec.protocol, spec.cidrs)
 
 
-def jwt_args(spec: JwtSpec | None) -> JwtArgs:
-    """The arguments of the token in a service file."""
-    if spec is None:
-        return JwtArgs()
+def jwt_args(spec: JwtSpec) -> JwtArgs:
+    """The arguments of a token in a service file."""
     return JwtArgs(
         issuer=spec.issuer,
         jwks_uri=spec.jwks_uri or "",

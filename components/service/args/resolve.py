@@ -13,6 +13,7 @@ from components.service.args.jobs import RunArgs, job_args, run_args
 from components.service.args.lifecycle import stop_args
 from components.service.args.network import (
     EgressArgs,
+    JwtArgs,
     Peer,
     PortArgs,
     egress_args,
@@ -24,6 +25,7 @@ from components.service.args.patch import patch_args
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import probes_args
 from components.service.args.public import public_limits
+from components.service.args.routes import RouteArgs, route_args
 from components.service.args.scaling import autoscaling_args
 from components.service.args.service import ApiRuleArgs, SecretArgs, SecureServiceArgs
 from components.service.args.storage import ca_bundle_args, config_args, volume_args
@@ -82,13 +84,15 @@ def _service_args(
         ports=[PortArgs(name, port.port, port.protocol) for name, port in spec.ports.items()],
         host=spec.host or "",
         aliases=spec.aliases,
-        paths=spec.paths,
+        paths=spec.public_paths,
+        routes=[route for route in map(route_args, spec.paths) if route != RouteArgs(route.path)],
         limits=public_limits(spec, platform.ingress.public),
         calls=calls,
         called_by=called_by,
         peers=spec.peers,
         egress=_egress(spec, database_egress),
-        jwt=jwt_args(spec.jwt),
+        jwt=jwt_args(spec.tokens[0]) if spec.tokens else JwtArgs(),
+        other_jwt=[jwt_args(token) for token in spec.tokens[1:]],
         plaintext_ports=[plaintext_args(plaintext) for plaintext in spec.plaintext_ports],
         metrics=metrics_args(spec.metrics),
         secrets=_secrets(spec, fields),

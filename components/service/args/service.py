@@ -29,6 +29,7 @@ from components.service.args.patch import PatchArgs
 from components.service.args.placement import PlacementArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
+from components.service.args.routes import RouteArgs
 from components.service.args.scaling import AutoscalingArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
 from components.service.file.containers import application_user, container_name
@@ -96,6 +97,8 @@ class SecureServiceArgs:
     host: str = ""
     aliases: Sequence[str] = ()
     paths: Sequence[str] = ("/",)
+    routes: Sequence[RouteArgs] = ()
+    """What holds for some of the paths."""
     limits: PublicLimits = field(default_factory=PublicLimits)
     calls: Sequence[Peer] = ()
     called_by: Sequence[Peer] = ()
@@ -103,6 +106,8 @@ class SecureServiceArgs:
     """The ports at which its replicas reach each other."""
     egress: Sequence[EgressArgs] = ()
     jwt: JwtArgs = field(default_factory=JwtArgs)
+    other_jwt: Sequence[JwtArgs] = ()
+    """Tokens of other issuers, any of which will do in its place."""
     plaintext_ports: Sequence[PlaintextPortArgs] = ()
     metrics: MetricsArgs = field(default_factory=MetricsArgs)
     secrets: Sequence[SecretArgs] = ()
@@ -185,6 +190,13 @@ class SecureServiceArgs:
             _checked(f"{self.key}.peers", application_port, number)
         if unknown := sorted(set(self.pod_env.values()) - POD_FIELDS.keys()):
             raise FieldError(f"{self.key}.pod_env", "no field of a pod", unknown[0], sorted(POD_FIELDS))
+        if unknown := sorted({route.path for route in self.routes} - {*self.paths}):
+            raise FieldError(f"{self.key}.routes", "not among paths", unknown[0], self.paths)
+        with_token = {route.arrives_at.rstrip("/") for route in self.public_routes if not route.without_token}
+        if same := [
+            each.path for each in self.routes if each.without_token and each.arrives_at.rstrip("/") in with_token
+        ]:
+            raise FieldError(f"{self.key}.routes", "it comes to the service as one that needs a token", same[0])
         if not 0 <= self.stop.delay < self.stop.within:
             raise FieldError(f"{self.key}.stop", "the delay is not less than within", self.stop.delay)
         if self.replicas < 1:
@@ -289,6 +301,17 @@ class SecureServiceArgs:
     def public(self) -> bool:
         """Whether it is reachable from outside the cluster on this stack."""
         return bool(self.host and self.platform.ingress.route)
+
+    @property
+    def tokens(self) -> tuple[JwtArgs, ...]:
+        """The tokens of which a request to the public host must have one."""
+        return (self.jwt, *self.other_jwt) if self.jwt.issuer else ()
+
+    @property
+    def public_routes(self) -> tuple[RouteArgs, ...]:
+        """Every public path, with what holds for it."""
+        known = {route.path: route for route in self.routes}
+        return tuple(known.get(path, RouteArgs(path)) for path in self.paths)
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ def ambient_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
     for spec in specs:
         yield from _requests(spec)
         yield from _outside(spec)
-        if spec.jwt is not None:
+        if spec.tokens:
             message = f"ambient reads no token: leave it out, {_OTHERWISE}"
-            yield spec, ("jwt",), message, repr(spec.jwt.issuer), ()
+            yield spec, ("jwt",), message, repr(spec.tokens[0].issuer), ()
         if spec.metrics is not None and spec.metrics.port in spec.open_ports:
             message = (
                 "ambient would let the scraper send every request to the service: "

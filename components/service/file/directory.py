@@ -29,6 +29,7 @@ from components.service.file.layers import (
 )
 from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_findings
 from components.service.file.network import EgressSpec
+from components.service.file.public_hosts import Claim, host_findings
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import sharing_findings
 from components.vault.terms import Delivery
@@ -68,11 +69,11 @@ class Admission:
     is whether the stack allows reading metrics. `pki_domains` are the names that the stack's PKI signs (`None`: another
     authority does). `ambient` is whether the mesh is in the ambient mode. `limits`: what the rules allow a namespace.
     `bypassed_port` is the port of Vault, where that alone says which connections of a pod leave out the mesh's proxy.
-    `http2_routes` is whether what routes public hosts speaks HTTP/2 to services. `consent` is whether a call without
-    its callee's consent is a problem. `stack` is the stack's name, whose own files lie over those of the services, and
-    `stacks` are all of them; `domain` is what `{domain}` stands for (empty: the stack has none). `delivery` is how the
-    secrets come to the pods. `placements` are the classes of nodes, each with the namespaces that may choose it (empty:
-    all).
+    `gateway_api` is whether routes of the Gateway API lead to public services, and no Ingress. `consent` is whether a
+    call without its callee's consent is a problem. `stack` is the stack's name, whose own files lie over those of the
+    services, and `stacks` are all of them; `domain` is what `{domain}` stands for (empty: the stack has none).
+    `delivery` is how the secrets come to the pods. `placements` are the classes of nodes, each with the namespaces that
+    may choose it (empty: all).
     """
 
     registries: Sequence[str]
@@ -86,7 +87,7 @@ class Admission:
     ambient: bool = False
     limits: NamespaceLimits = NO_LIMITS
     bypassed_port: int = 0
-    http2_routes: bool = True
+    gateway_api: bool = True
     consent: bool = True
     stack: str = ""
     stacks: Sequence[str] = ()
@@ -166,7 +167,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *_requests_by_protocol(files),
         *_outside_hosts(files),
         *_past_the_proxy(files, admission.bypassed_port),
-        *_claimed_hosts(files),
+        *_problems(files, host_findings([Claim(file.spec, file.file) for file in files])),
         *(problem for file in files for problem in _unsupported(file, admission.unsupported)),
         *_problems(files, findings([file.spec for file in files])),
         *(_problems(files, consent_findings([file.spec for file in files])) if admission.consent else []),
@@ -278,17 +279,6 @@ def _destination(outside: EgressSpec) -> tuple[bool, tuple[str, ...]]:
     return outside.protocol == "tcp", outside.cidrs
 
 
-def _claimed_hosts(files: Sequence[ServiceFile]) -> list[Problem]:
-    owners: dict[str, str] = {}
-    problems: list[Problem] = []
-    for file in files:
-        for host in file.spec.hosts:
-            if (owner := owners.setdefault(host, file.file)) != file.file:
-                key = "host" if host == file.spec.host else "aliases"
-                problems.append(file.problem(key, f"{owner} already claims this host", repr(host)))
-    return problems
-
-
 def _unsupported(file: ServiceFile, unsupported: Sequence[str]) -> list[Problem]:
     """The settings of the service's route that the stack's class of Ingress has no annotation for."""
     problems: list[Problem] = []
@@ -308,9 +298,16 @@ def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
     if file.spec.api_rules and not admission.api_server_reachable:
         message = "the stack's apiServerCidrs is empty, so no network policy can let the service reach the API server"
         problems.append(file.problem("kubernetesApi" if file.spec.kubernetes_api else "leaderElection", message))
-    if file.spec.host and file.spec.protocol in ("http2", "grpc") and not admission.http2_routes:
+    if file.spec.host and file.spec.protocol in ("http2", "grpc") and not admission.gateway_api:
         message = "an Ingress speaks HTTP/1.1 to its services: ingress.kind gateway-api of the stack file speaks HTTP/2"
         problems.append(file.problem("protocol", message, repr(file.spec.protocol), ("http",)))
+    for number, public in enumerate(file.spec.paths):
+        if public.settings and not admission.gateway_api:
+            message = "an Ingress has no words for it: leave it out, or set the stack's ingress.kind to gateway-api"
+            problems.append(file.problem(("paths", number, public.settings[0]), message))
+    if file.spec.host_owner and not admission.gateway_api:
+        message = "two Ingresses of two namespaces would each need the host's key: give the service a host of its own"
+        problems.append(file.problem("hostOwner", message, repr(file.spec.host_owner)))
     if file.spec.metrics and not admission.scraper:
         message = "the stack's mesh.scraper is not set, so nobody may read them"
         problems.append(file.problem("metrics", message))

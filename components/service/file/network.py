@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Literal, Self, cast
 
@@ -11,7 +12,7 @@ from components.kube.networks import METADATA_NETWORKS
 from components.schema.fields import Cidr, HostName, HttpPath, Port
 from components.schema.problem import UNREPEATED
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
-from components.schema.typed_file import TypedFile, misplaced
+from components.schema.typed_file import IS_ONE, IS_SEVERAL, ONE_OR_SEVERAL, TypedFile, misplaced
 
 _PORTS = 65536
 _MESH_PORTS = range(15000, 15100)
@@ -286,6 +287,18 @@ class JwtSpec(TypedFile):
         if empty := sorted(name for name, values in self.required_claims.items() if not values):
             raise ValueError(f"requiredClaims.{empty[0]} has no value")
         return self
+
+
+Tokens = Annotated[
+    Annotated[JwtSpec, IS_ONE] | Annotated[tuple[JwtSpec, ...], Field(min_length=1), IS_SEVERAL], ONE_OR_SEVERAL
+]
+
+
+def check_tokens(tokens: Sequence[JwtSpec]) -> None:
+    """Raise `PydanticCustomError` for two tokens of one issuer."""
+    issuers = [token.issuer for token in tokens]
+    if twice := sorted({issuer for issuer in issuers if issuers.count(issuer) > 1}):
+        raise misplaced(["jwt"], "two are of one issuer: keep one, with all its audiences", twice[0])
 
 
 class PlaintextPortSpec(TimedException):

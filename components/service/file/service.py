@@ -14,7 +14,7 @@ from components.kube.names import (
     VAULT_CALLER,
 )
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import AbsolutePath, HostName, Image, Label, ProbePath, PublicPath, Words
+from components.schema.fields import AbsolutePath, HostName, Image, Label, ProbePath, Words
 from components.schema.problem import UNREPEATED, Key
 from components.schema.public import Headers, RateLimit, RequestBytes
 from components.schema.typed_file import TypedFile, misplaced
@@ -35,7 +35,6 @@ from components.service.file.jobs import NAME_LIMIT, JobSpec, RunSpec, check_job
 from components.service.file.kubernetes_api import LEADER_ELECTION, ApiRule
 from components.service.file.lifecycle import PodEnvironment, StopSpec
 from components.service.file.network import (
-    GRPC_PATH,
     AppPort,
     Call,
     CallerName,
@@ -43,12 +42,16 @@ from components.service.file.network import (
     JwtSpec,
     MetricsSpec,
     PlaintextPortSpec,
+    ServiceName,
+    Tokens,
+    check_tokens,
     peers_name,
 )
 from components.service.file.patch import PatchSpec
 from components.service.file.placement import PlacementSpec
 from components.service.file.ports import PROTOCOLS, Ports, Protocol, check_ports, check_probes
 from components.service.file.probes import ProbesSpec
+from components.service.file.routes import LentPaths, PathSpec, PublicPathSpec, check_paths
 from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
 from components.service.file.secrets import SecretName, SecretSpec
 from components.service.file.storage import SHARED, CaBundleSpec, ConfigSpec, VolumeName, VolumeSpec, clash
@@ -92,8 +95,13 @@ class ServiceSpec(TypedFile):
     """The public host name; without it the service is not reachable from outside the cluster."""
     aliases: tuple[HostName, ...] = Field(default=(), max_length=_ROUTE_HOSTS - 1)
     """Further public host names, each with its own certificate."""
-    paths: tuple[PublicPath, ...] = Field(default=("/",), min_length=1, max_length=_ROUTE_PATHS)
-    """The path prefixes that are public at `host` and `aliases`."""
+    paths: tuple[PublicPathSpec, ...] = Field(default=(PathSpec(path="/"),), min_length=1, max_length=_ROUTE_PATHS)
+    """The path prefixes that are public at `host` and `aliases`, each by its text or with what holds there."""
+    host_owner: ServiceName | None = None
+    """The service of another namespace whose host `host` is, as `namespace/name`; its `hostUsers` name this one."""
+    host_users: dict[ServiceName, LentPaths] = Field(default_factory=dict)
+    """The services of other namespaces that may be public at its hosts, as `namespace/name`, each with the paths that
+    it may have there and below. A shared host needs both ends; services of its own namespace need only other paths."""
     security_headers: Headers | None = None
     """Response headers in addition to the stack's `ingress.headers` and `ingress.hsts`, or in place of one with the
     same name; `none` removes all."""
@@ -111,8 +119,9 @@ class ServiceSpec(TypedFile):
     """Ports at which its replicas reach each other, as `<pod>.<name>-peers.<namespace>.svc`; no other service may."""
     egress: tuple[EgressSpec, ...] = ()
     """The hosts outside the cluster that it connects to; it can reach no others."""
-    jwt: JwtSpec | None = None
-    """The end user's token that every request to `host` must have."""
+    jwt: Tokens | None = None
+    """The end user's token that every request to `host` must have. A list has several issuers, each of whose tokens
+    will do."""
     plaintext_ports: tuple[PlaintextPortSpec, ...] = ()
     """Ports that accept connections without a certificate, each with a reason and a last day."""
     metrics: MetricsSpec | None = None
@@ -280,12 +289,31 @@ class ServiceSpec(TypedFile):
 
     def _check_public(self) -> None:
         if self.host is None:
-            public_fields = ("aliases", "security_headers", "rate_limit", "max_request_bytes")
-            if unused := next((name for name in public_fields if getattr(self, name)), ""):
+            public = ("aliases", "host_owner", "host_users", "security_headers", "rate_limit", "max_request_bytes")
+            if unused := next((name for name in public if getattr(self, name)), ""):
                 raise misplaced([to_camel(unused)], "it needs host: nothing else is public", UNREPEATED)
         if twice := sorted({host for host in self.hosts if self.hosts.count(host) > 1}):
             message = "under host and aliases it stands twice: keep one"
             raise misplaced(["aliases"], message, ", ".join(twice))
+
+    @property
+    def public_paths(self) -> tuple[str, ...]:
+        """The path prefixes that are public."""
+        return tuple(public.path for public in self.paths)
+
+    @property
+    def tokens(self) -> tuple[JwtSpec, ...]:
+        """The tokens of which a request to `host` must have one."""
+        return self.jwt if isinstance(self.jwt, tuple) else (self.jwt,) if self.jwt else ()
+
+    @property
+    def owner_of_host(self) -> ServiceRef | None:
+        """The service whose host it is public at; `None` if that is its own."""
+        return ServiceRef.parse(self.host_owner, self.namespace) if self.host_owner else None
+
+    def lent_paths(self) -> dict[ServiceRef, tuple[str, ...]]:
+        """The paths of its hosts that other services may have."""
+        return {ServiceRef.parse(name, self.namespace): paths for name, paths in self.host_users.items()}
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -298,8 +326,10 @@ class ServiceSpec(TypedFile):
             raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)
         if self.protocol == "grpc":
             self._consistent_grpc()
+        check_paths(self.paths, grpc=self.protocol == "grpc", jwt=self.jwt is not None)
         if self.jwt is not None and self.host is None:
             raise misplaced(["jwt"], "it needs host: it holds for the requests that come from there", UNREPEATED)
+        check_tokens(self.tokens)
         repeated = (
             ("calls", [f"{ref}:{call.port}" for ref, call in zip(self.callees(), self.calls, strict=True)]),
             ("callers", [f"{ref}:{port}" for ref, port in self.allowed_callers()]),
@@ -325,10 +355,6 @@ class ServiceSpec(TypedFile):
                 "gRPC has no paths to probe: leave it out, or write grpc under probes.readiness and probes.liveness"
             )
             raise misplaced(["health"], message, self.health)
-        for number, path in enumerate(self.paths):
-            if path != "/" and not GRPC_PATH.fullmatch(path):
-                message = "no service of gRPC such as /shop.Cart, nor one of its methods such as /shop.Cart/AddItem"
-                raise misplaced(["paths", number], message, path)
 
     @property
     def containers(self) -> list[tuple[tuple[str, str], ContainerSpec]]:

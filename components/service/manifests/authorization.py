@@ -9,7 +9,9 @@ from components.kube.manifest import Manifest
 from components.kube.mesh_labels import dry_run_annotation
 from components.kube.names import NETWORKING_API, SECURITY_API
 from components.kube.service_ref import ServiceRef
+from components.service.args.network import JwtArgs
 from components.service.args.service import SecureServiceArgs
+from components.service.file.public_hosts import below
 from components.service.manifests.metadata import metadata
 from components.service.manifests.vault_door import door_authorization, door_mtls
 
@@ -40,18 +42,20 @@ def request_authentication(args: SecureServiceArgs) -> Manifest | None:
     """
     if not uses_jwt(args):
         return None
-    jwt = args.jwt
+    rules = [_jwt_rule(token) for token in args.tokens]
+    spec: Manifest = {"selector": {"matchLabels": args.selector}, "jwtRules": rules}
+    return {"apiVersion": SECURITY_API, "kind": "RequestAuthentication", "metadata": metadata(args), "spec": spec}
+
+
+def _jwt_rule(jwt: JwtArgs) -> Manifest:
     rule: Manifest = {"issuer": jwt.issuer, "audiences": list(jwt.audiences)}
     rule |= {"jwks": jwt.jwks} if jwt.jwks else {"jwksUri": jwt.jwks_uri}
-    if jwt.forward_token:
-        rule["forwardOriginalToken"] = True
-    spec: Manifest = {"selector": {"matchLabels": args.selector}, "jwtRules": [rule]}
-    return {"apiVersion": SECURITY_API, "kind": "RequestAuthentication", "metadata": metadata(args), "spec": spec}
+    return {**rule, "forwardOriginalToken": True} if jwt.forward_token else rule
 
 
 def uses_jwt(args: SecureServiceArgs) -> bool:
     """Whether requests from outside need a token on this stack."""
-    return bool(args.jwt.issuer) and args.public and args.platform.mesh.authorization != "off"
+    return bool(args.tokens) and args.public and args.platform.mesh.authorization != "off"
 
 
 def peer_authentication(args: SecureServiceArgs) -> Manifest | None:
@@ -116,21 +120,46 @@ def _edge(args: SecureServiceArgs, caller: ServiceRef, operation: Manifest) -> M
 
 
 def _gateway(args: SecureServiceArgs) -> list[Manifest]:
-    """The rule for the gateway: the public paths, and the end user's token if the service has `jwt`."""
+    """The rules for the gateway: the public paths as the service sees them, and the end user's token with `jwt`.
+
+    A token of any of the issuers will do. What needs none is open without one, but for what lies below and needs one.
+    """
     if not args.public:
         return []
+    prefixes = [route.arrives_at for route in args.public_routes]
     # In the ambient mode the proxy sees no path; only the route restricts paths there.
-    all_paths = "/" in args.paths or args.platform.mesh.ambient
-    paths: list[str] = [] if all_paths else [pattern for prefix in args.paths for pattern in _patterns(prefix)]
-    operation = _requests(args.port, (), paths)
+    all_paths = "/" in prefixes or args.platform.mesh.ambient
+    rule = _from_gateway(args, [] if all_paths else prefixes)
+    if not uses_jwt(args):
+        return [rule]
+    return [*(_with_token(rule, token) for token in args.tokens), *_without_token(args)]
+
+
+def _from_gateway(args: SecureServiceArgs, prefixes: Sequence[str]) -> Manifest:
+    paths = [pattern for prefix in prefixes for pattern in _patterns(prefix)]
     ingress = args.platform.ingress
-    rule = _edge(args, ServiceRef(ingress.gateway.namespace, ingress.account), operation)
-    if uses_jwt(args):
-        rule["from"][0]["source"]["requestPrincipals"] = [f"{args.jwt.issuer}/*"]
-        claims = sorted(args.jwt.required_claims.items())
-        if when := [{"key": f"request.auth.claims[{name}]", "values": list(values)} for name, values in claims]:
-            rule["when"] = when
-    return [rule]
+    return _edge(args, ServiceRef(ingress.gateway.namespace, ingress.account), _requests(args.port, (), paths))
+
+
+def _with_token(rule: Manifest, token: JwtArgs) -> Manifest:
+    [source] = rule["from"]
+    made = {**rule, "from": [{"source": {**source["source"], "requestPrincipals": [f"{token.issuer}/*"]}}]}
+    claims = sorted(token.required_claims.items())
+    when = [{"key": f"request.auth.claims[{name}]", "values": list(values)} for name, values in claims]
+    return {**made, "when": when} if when else made
+
+
+def _without_token(args: SecureServiceArgs) -> list[Manifest]:
+    with_token = [route.arrives_at for route in args.public_routes if not route.without_token]
+    rules: list[Manifest] = []
+    for prefix in (route.arrives_at for route in args.public_routes if route.without_token):
+        rule = _from_gateway(args, [prefix])
+        if prefix == "/":
+            del rule["to"][0]["operation"]["paths"]
+        if inner := [pattern for other in with_token if below(other, prefix) for pattern in _patterns(other)]:
+            rule["to"][0]["operation"]["notPaths"] = inner
+        rules.append(rule)
+    return rules
 
 
 def _patterns(path: str) -> tuple[str, str]:

@@ -1,12 +1,17 @@
 """The public route of a service: host and paths, as an HTTPRoute, a GRPCRoute or an Ingress."""
 
+import hashlib
 from collections.abc import Sequence
 
 from components.ingress.terms import PublicLimits
 from components.kube.manifest import Manifest
+from components.service.args.routes import CorsArgs, RouteArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import GRPC_PATH
 from components.service.manifests.metadata import metadata
+
+# Every page may use these (https://fetch.spec.whatwg.org/#cors-safelisted-method).
+_ALWAYS_ALLOWED = ("GET", "HEAD", "POST")
 
 
 def route_kind(args: SecureServiceArgs) -> str:
@@ -14,25 +19,71 @@ def route_kind(args: SecureServiceArgs) -> str:
     return "GRPCRoute" if args.protocol == "grpc" else "HTTPRoute"
 
 
+def route_names(args: SecureServiceArgs) -> list[str]:
+    """The names in Envoy of the rules of the route: their own, or the one that istiod gives them by their number."""
+    rules = enumerate(route_spec(args)["rules"])
+    return [rule.get("name", f"{args.namespace}.{args.name}.{number}") for number, rule in rules]
+
+
+def rule_name(args: SecureServiceArgs, route: RouteArgs) -> str:
+    """The name of the rule for one path, which stays when others come or go."""
+    return f"{args.namespace}.{args.name}.{hashlib.sha256(route.path.encode()).hexdigest()[:8]}"
+
+
 def route_spec(args: SecureServiceArgs) -> Manifest:
-    """The spec of the route from the public hosts to the service.
+    """The spec of the route from the public hosts to the service: a rule for all plain paths, and one for each other.
 
     https://gateway-api.sigs.k8s.io/api-types/httproute/ and https://gateway-api.sigs.k8s.io/api-types/grpcroute/
     """
-    paths = [{"path": {"type": "PathPrefix", "value": path}} for path in args.paths]
-    matches = _grpc_matches(args.paths) if args.protocol == "grpc" else paths
+    plain = [route.path for route in args.public_routes if route.plain]
+    matches = _grpc_matches(plain) if args.protocol == "grpc" else [_prefix(path) for path in plain]
+    rules = [{**({"matches": matches} if matches else {}), **_answered(args, [])}] if plain else []
     return {
         "parentRefs": [
             {"name": args.platform.ingress.gateway.name, "namespace": args.platform.ingress.gateway.namespace}
         ],
         "hostnames": list(args.hosts),
-        "rules": [
-            {
-                **({"matches": matches} if matches else {}),
-                **({"filters": [_headers(args.limits)]} if args.limits.headers else {}),
-                "backendRefs": [{"name": args.name, "port": args.port}],
-            }
-        ],
+        "rules": [*rules, *(_rule(args, route) for route in args.public_routes if not route.plain)],
+    }
+
+
+def _rule(args: SecureServiceArgs, route: RouteArgs) -> Manifest:
+    """The rule for a path with settings. How often a request is sent again is in an EnvoyFilter of the gateway."""
+    filters: list[Manifest] = []
+    if route.rewrite:
+        path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": route.rewrite}
+        filters.append({"type": "URLRewrite", "urlRewrite": {"path": path}})
+    if route.cors.origins:
+        filters.append({"type": "CORS", "cors": _cors(route.cors)})
+    return {
+        "name": rule_name(args, route),
+        "matches": [_prefix(route.path)],
+        **_answered(args, filters),
+        **({"timeouts": {"request": f"{route.timeout}s"}} if route.timeout else {}),
+    }
+
+
+def _prefix(path: str) -> Manifest:
+    return {"path": {"type": "PathPrefix", "value": path}}
+
+
+def _answered(args: SecureServiceArgs, filters: list[Manifest]) -> Manifest:
+    made = [*([_headers(args.limits)] if args.limits.headers else []), *filters]
+    return {**({"filters": made} if made else {}), "backendRefs": [{"name": args.name, "port": args.port}]}
+
+
+def _cors(cors: CorsArgs) -> Manifest:
+    """https://gateway-api.sigs.k8s.io/reference/spec/#httpcorsfilter."""
+    lists = {
+        "allowMethods": cors.methods and [*dict.fromkeys((*_ALWAYS_ALLOWED, *cors.methods))],
+        "allowHeaders": list(cors.headers),
+        "exposeHeaders": list(cors.expose_headers),
+    }
+    return {
+        "allowOrigins": list(cors.origins),
+        **{key: values for key, values in lists.items() if values},
+        **({"allowCredentials": True} if cors.credentials else {}),
+        "maxAge": cors.max_age,
     }
 
 

@@ -149,7 +149,7 @@ def write(folder: Path, **texts: str) -> Path:
         ({"a": SMALL, "b": SMALL + "name: a"}, r"services/b\.yaml:5: name: services/a\.yaml already holds"),
         (
             {"a": SMALL + "host: x.example.org", "b": SMALL + "host: x.example.org"},
-            r"services/b\.yaml:5: host: services/a\.yaml already claims this host, found 'x\.example\.org'",
+            r"services/b\.yaml:5: host: services/a\.yaml already claims / of the host x\.example\.org: write other",
         ),
     ],
 )

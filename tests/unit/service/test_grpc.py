@@ -17,7 +17,7 @@ from components.service.manifests.workload import deployment_spec, service_spec
 from tests.support.consents import agreeing
 from tests.support.stacks import settings
 from tests.unit.service.test_directory import SMALL
-from zt.facts.model import Public
+from zt.facts.gateway import Public
 from zt.facts.read import facts_of
 
 pytestmark = pytest.mark.unit

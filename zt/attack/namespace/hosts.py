@@ -14,8 +14,8 @@ _SERVICE = {"name": NAME, "port": {"number": 80}}
 
 
 def _service_hosts(session: Session) -> list[str]:
-    """The public hosts of the namespace's services."""
-    return list(dict.fromkeys(host for spec in targets(session) for host in spec.hosts))
+    """The public hosts of the namespace's services; one that another namespace shares with them is that one's."""
+    return list(dict.fromkeys(host for spec in targets(session) if not spec.owner_of_host for host in spec.hosts))
 
 
 def _other_hosts(session: Session) -> list[str]:

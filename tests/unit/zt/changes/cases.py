@@ -65,6 +65,17 @@ SERVICE_CASES = [
         _service("redis", callers=["web"]),
     ),
     Case(
+        "a path that another one may have",
+        ["weaker: api now agrees that bank/ledger may have /accounts of its public hosts"],
+        _service("api", hostUsers={"bank/ledger": ["/accounts"]}),
+    ),
+    Case(
+        "more paths that another one may have",
+        ["weaker: api now agrees that bank/ledger may have / of its public hosts, and not only /accounts"],
+        _service("api", hostUsers={"bank/ledger": ["/"]}),
+        _service("api", hostUsers={"bank/ledger": ["/accounts"]}),
+    ),
+    Case(
         "a secret that another one may read",
         [
             "weaker: api now agrees that web may read its secret smtp",

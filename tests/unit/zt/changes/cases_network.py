@@ -36,7 +36,111 @@ def _token(**keys: Any) -> Files:
     return Files({"api": {"jwt": {**_JWT, **keys}}})
 
 
+_PARTNER: dict[str, Any] = {
+    "issuer": "https://id.example.org",
+    "jwksUri": "https://id.example.org/keys",
+    "audiences": ["shop"],
+}
+_PARTNERS = "https://id.example.org (https://id.example.org/keys)"
+
+
+def _either(*tokens: dict[str, Any]) -> Files:
+    return Files({"api": {"jwt": list(tokens)}})
+
+
+def _paths(*paths: Any, **keys: Any) -> Files:
+    return Files({"api": {"paths": list(paths), **keys}})
+
+
+def _pages(*origins: str, path: str = "/", **keys: Any) -> Files:
+    return _paths({"path": path, "cors": {"origins": list(origins), **keys}})
+
+
+_PATIENCE = "the patience of the gateway of api"
+_CLAIMS = "the set of claims asked for at the gateway of api goes from"
+_BOTH = "https://login.example.org: aud=shop or https://id.example.org: aud=shop"
+_SHOP, _TILL = "https://shop.example.org", "https://till.example.org"
+
 NETWORK_CASES = [
+    Case(
+        "another prefix of its own behind a public one",
+        [
+            "weaker: port 8080 of api is now public at api.example.org/v1, as / of its own, and not only /v1",
+        ],
+        _paths({"path": "/v1", "rewrite": "/"}),
+        _paths("/v1"),
+    ),
+    Case(
+        "the gateway's patience",
+        [f"neutral: {_PATIENCE} goes from plain to /: 5 s at most, 2 more times after 503, 1 s each"],
+        _paths({"path": "/", "timeout": "5s", "retries": {"attempts": 2, "codes": [503], "each": "1s"}}),
+    ),
+    Case(
+        "pages of another origin",
+        [f"weaker: pages of {_SHOP} may now read answers of api at /"],
+        _pages(_SHOP),
+    ),
+    Case(
+        "pages of every origin",
+        [f"weaker: pages of any origin may now read answers of api at /, and not only those of {_SHOP}"],
+        _pages("*"),
+        _pages(_SHOP),
+    ),
+    Case(
+        "cookies for pages of another origin",
+        [
+            (
+                f"weaker: pages of {_SHOP} may now read answers of api at /, with its visitors' cookies, and not only "
+                "without cookies"
+            )
+        ],
+        _pages(_SHOP, credentials=True),
+        _pages(_SHOP),
+    ),
+    Case(
+        "pages of one origin less",
+        [f"stronger: pages of {_TILL} may no longer read answers of api at /"],
+        _pages(_SHOP),
+        _pages(_SHOP, _TILL),
+    ),
+    Case(
+        "a path without a token",
+        ["weaker: requests from outside for /docs of api now need no token"],
+        _paths("/", {"path": "/docs", "token": "none"}, jwt=_JWT),
+        _paths("/", "/docs", jwt=_JWT),
+    ),
+    Case(
+        "a path with a token",
+        ["stronger: requests from outside for /docs of api now need a token"],
+        _paths("/", "/docs", jwt=_JWT),
+        _paths("/", {"path": "/docs", "token": "none"}, jwt=_JWT),
+    ),
+    Case(
+        "tokens of another issuer too",
+        [
+            f"weaker: the end user's token at the gateway of api goes from {_LOGIN} to {_LOGIN} or {_PARTNERS}",
+            f"neutral: {_CLAIMS} aud=shop to {_BOTH}",
+        ],
+        _either(_JWT, _PARTNER),
+        _token(),
+    ),
+    Case(
+        "tokens of an issuer less",
+        [
+            f"stronger: the end user's token at the gateway of api goes from {_LOGIN} or {_PARTNERS} to {_LOGIN}",
+            f"neutral: {_CLAIMS} {_BOTH} to aud=shop",
+        ],
+        _token(),
+        _either(_JWT, _PARTNER),
+    ),
+    Case(
+        "a claim of one of two issuers",
+        [
+            f"stronger: {_CLAIMS} {_BOTH} to {_BOTH}; role=buyer",
+        ],
+        _either(_JWT, {**_PARTNER, "requiredClaims": {"role": ["buyer"]}}),
+        _either(_JWT, _PARTNER),
+    ),
     Case(
         "some requests", ["weaker: web may now send GET requests for /orders/* to api:8080"], _calls(_READS), _calls()
     ),

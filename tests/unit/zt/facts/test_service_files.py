@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from components.kyverno.library import load_library
 from components.schema.problem import ConfigError
 from tests.support import stacks
-from tests.support.service_files import NAMESPACE, OPTIONAL, PLACEMENT, RUN, planned
+from tests.support.service_files import NAMESPACE, OPTIONAL, PLACEMENT, RUN, SITE, planned
 from zt.facts.model import ServiceSetting
 from zt.facts.read_service import service_facts
 from zt.new.outcome import objects
@@ -25,7 +25,11 @@ LIBRARY = load_library()
 SMALL = {"namespace": NAMESPACE, "team": "commerce", "image": "registry.example.org/shop/orders:v1", "port": 8080}
 # What a key needs beside it.
 BESIDE = {
-    key: {"host": "orders.example.org"} for key in ("aliases", "paths", "securityHeaders", "maxRequestBytes", "jwt")
+    **{
+        key: {"host": "orders.example.org"}
+        for key in ("aliases", "paths", "hostUsers", "securityHeaders", "maxRequestBytes", "jwt")
+    },
+    "hostOwner": {"host": SITE["host"]},
 }
 
 

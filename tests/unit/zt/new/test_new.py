@@ -64,7 +64,7 @@ class TestTheFile:
         assert done.exit_code == 0, done.stderr
         spec = parse_service(written(project), "services/orders.yaml").spec
         assert (spec.name, spec.namespace, spec.team, spec.image) == ("orders", "shop", "commerce", IMAGE)
-        assert (spec.port, spec.host, spec.paths) == (8080, "orders.example.org", ("/v1", "/v2"))
+        assert (spec.port, spec.host, spec.public_paths) == (8080, "orders.example.org", ("/v1", "/v2"))
         assert [call.service for call in spec.calls] == ["postgres", "redis"]
         assert spec.secrets["session"].generate == ("key", "salt")
         assert (spec.replicas, spec.health, spec.run_as_user, spec.writable) == (3, "/healthz", 1500, ("/data",))
@@ -123,7 +123,7 @@ class TestRefused:
         ("flags", "said"),
         [
             (("--calls", "nowhere"), "services/orders.yaml:6: calls: no such service, found 'nowhere'; legal: api"),
-            (("--host", "api.example.org"), "services/api.yaml already claims this host"),
+            (("--host", "api.example.org"), "services/api.yaml already claims / of the host api.example.org"),
             (("--host", "*.example.org"), "a wildcard host would claim other services' names"),
             (("--image", "elsewhere.example.net/x:v1"), "not from an approved registry"),
             (("--image", "registry.example.org/shop/x:latest"), "no fixed version"),
