@@ -4,14 +4,13 @@ A difference without a direction here counts as weaker, and says so, so that som
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from components.config.action import Action
 from components.config.posture import SCALE
 from zt.changes.comparisons import (
     Class,
-    Comparison,
     day,
     either,
     image,
@@ -27,34 +26,10 @@ from zt.changes.comparisons import (
     token_claims,
     unknown,
 )
-from zt.facts.model import (
-    DatabaseSetting,
-    Grant,
-    PlatformSetting,
-    RuleItem,
-    RuleParameter,
-    ServiceSetting,
-    Setting,
-)
-
-
-@dataclass(frozen=True)
-class Direction:
-    """How two values compare, and why. An absent value counts as `default`; without a default it is not compared."""
-
-    label: str
-    compare: Comparison
-    reason: str
-    default: str | None = None
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What a new grant means (`None`: unknown), and why. The end of a grant means the opposite."""
-
-    gained: Class | None
-    reason: str
-
+from zt.changes.direction import TRUST, Direction, Gain
+from zt.changes.rule_parameters import LISTS, PARAMETERS
+from zt.facts.model import DatabaseSetting, Grant, PlatformSetting, ServiceSetting, Setting
+from zt.facts.rules import RuleItem, RuleParameter
 
 _ACTIONS = (*Action, "on")
 
@@ -80,7 +55,7 @@ _BY_KIND: Mapping[str, Direction] = MappingProxyType(
         "pod-patch": POD_PATCH,
     }
 )
-UNLISTED = Direction("", unknown, "zt/diff/directions.py has no direction for it")
+UNLISTED = Direction("", unknown, "zt/changes/directions.py has no direction for it")
 
 GRANTS: Mapping[str, Gain] = MappingProxyType(
     {
@@ -111,7 +86,6 @@ GRANTS: Mapping[str, Gain] = MappingProxyType(
 )
 
 _FALLS = "the fewer there are, the sooner the control is down"
-_TRUST = "trust moves to somebody or something else, and which of the two deserves it more is not in a plan"
 
 _VERSIONS = "whoever can read a secret can read its versions; they only help to go back"
 
@@ -130,20 +104,20 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
         ),
         "vault": Direction("Vault", scale(*SCALE["vault"]), "without Vault secrets are in Kubernetes, in plaintext"),
         "vault-replicas": Direction("the number of Vault replicas", more_is_stronger, _FALLS),
-        "vault-place": Direction("the place of Vault", unknown, _TRUST),
+        "vault-place": Direction("the place of Vault", unknown, TRUST),
         "vault-distribution": Direction(
             "the distribution of Vault", neutral, "both keep secrets alike, behind the same API"
         ),
-        "vault-seal": Direction("the seal of Vault", seal, f"a static key lies beside its data; otherwise {_TRUST}"),
-        "vault-seal-key": Direction("the seal key of Vault", unknown, _TRUST),
+        "vault-seal": Direction("the seal of Vault", seal, f"a static key lies beside its data; otherwise {TRUST}"),
+        "vault-seal-key": Direction("the seal key of Vault", unknown, TRUST),
         "vault-login": Direction(
             "the deployer's login to Vault",
             scale("environment", "token", "cert"),
             "a token of the environment can be copied, a pipeline's ends soon, a certificate's key stays where it is",
         ),
-        "vault-login-role": Direction("the deployer's role in Vault", unknown, _TRUST),
-        "vault-authority": Direction("the authority behind Vault's certificate", unknown, _TRUST),
-        "vault-reviewer": Direction("the API server that reviews tokens for Vault", unknown, _TRUST),
+        "vault-login-role": Direction("the deployer's role in Vault", unknown, TRUST),
+        "vault-authority": Direction("the authority behind Vault's certificate", unknown, TRUST),
+        "vault-reviewer": Direction("the API server that reviews tokens for Vault", unknown, TRUST),
         "vault-kept-versions": Direction("the number of versions that Vault keeps of a secret", neutral, _VERSIONS),
         "vault-delete-after": Direction("the age in seconds at which Vault deletes a version", neutral, _VERSIONS),
         "vault-check-and-set": Direction(
@@ -169,7 +143,7 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
             "authorization by identity", scale(*SCALE["authorization"]), "a dry run denies nothing"
         ),
         "network-policies": NETWORK_POLICIES,
-        "trust-domain": Direction("the trust domain", unknown, _TRUST),
+        "trust-domain": Direction("the trust domain", unknown, TRUST),
         "issuer": Direction(
             "the TLS issuer", scale(*SCALE["issuer"]), "a client can tell a trusted certificate from a forged one"
         ),
@@ -178,8 +152,8 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
             scale("ingress", "gateway-api"),
             "an ingress controller is admitted by its whole namespace, a Gateway by its own pods",
         ),
-        "acme-server": Direction("the server that issues certificates", unknown, _TRUST),
-        "vault-issuer": Direction("the issuer in Vault", unknown, _TRUST),
+        "acme-server": Direction("the server that issues certificates", unknown, TRUST),
+        "vault-issuer": Direction("the issuer in Vault", unknown, TRUST),
         "tls-version": Direction(
             "the lowest TLS version", scale("1.2", "1.3"), "1.3 has no cipher that a client could be talked into"
         ),
@@ -187,7 +161,7 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
             "the ciphers of TLS 1.2", neutral, "each one that is legal has forward secrecy and authenticates its data"
         ),
         "firewall": Direction("the firewall at the gateway", switched, "what its rules let through is not in a plan"),
-        "gateway-identity": Direction("the identity of the gateway", unknown, _TRUST),
+        "gateway-identity": Direction("the identity of the gateway", unknown, TRUST),
         "kyverno-replicas": Direction("the number of Kyverno replicas", more_is_stronger, _FALLS),
         "mesh-replicas": Direction("the number of istiod replicas", more_is_stronger, _FALLS),
         "mesh-replicas-maximum": Direction("the most istiods under load", more_is_stronger, _FALLS, "1"),
@@ -202,13 +176,13 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
             "a node's proxy judges identity and port alone, and closes no egress",
             "sidecar",
         ),
-        "mesh-spans": Direction("the place of the mesh's spans", unknown, f"spans tell who calls what; {_TRUST}"),
+        "mesh-spans": Direction("the place of the mesh's spans", unknown, f"spans tell who calls what; {TRUST}"),
         "proxy-scope": Direction(
             "what the proxy of a service knows",
             scale("the whole mesh", "what the service declares"),
             "whoever takes over a service can look for others, and use what they declare",
         ),
-        "mesh-images": Direction("the source of the mesh's images", unknown, _TRUST),
+        "mesh-images": Direction("the source of the mesh's images", unknown, TRUST),
         "cert-manager-replicas": Direction("the number of cert-manager replicas", more_is_stronger, _FALLS),
         "service-identities": Direction(
             "the policy on service accounts",
@@ -257,7 +231,7 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
             "the Secret that images are pulled with", neutral, "it opens a registry, and is in no container", "none"
         ),
         "pods": Direction("the least number of pods", more_is_stronger, _FALLS_DOWN),
-        "authorities": Direction("the source of the authorities that count", unknown, _TRUST),
+        "authorities": Direction("the source of the authorities that count", unknown, TRUST),
         "user": Direction(
             "the user id", not_root, "root in a container is one mistake away from root on the node", "1000"
         ),
@@ -287,7 +261,7 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
         "token": Direction(
             "the end user's token at the gateway",
             either,
-            f"without one the service alone tells who asks; otherwise {_TRUST}",
+            f"without one the service alone tells who asks; otherwise {TRUST}",
         ),
         "token-claims": Direction(
             "the set of claims asked for at the gateway",
@@ -300,7 +274,7 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
             "a Kubernetes Secret can be read by whoever may read the namespace",
             "Vault",
         ),
-        "database": Direction("the database", unknown, _TRUST),
+        "database": Direction("the database", unknown, TRUST),
         "database-ttl": Direction("the life in seconds without renewal of a database user", more_is_weaker, _STOLEN),
         "database-max-ttl": Direction("the longest life in seconds of a database user", more_is_weaker, _STOLEN),
         "runAsNonRoot": Direction("runAsNonRoot", scale("false", "true"), _HARDENED, "true"),
@@ -314,71 +288,14 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
 
 DATABASE: Mapping[str, Direction] = MappingProxyType(
     {
-        "place": Direction("the place", unknown, _TRUST),
-        "administrator": Direction("the administrator", unknown, _TRUST),
+        "place": Direction("the place", unknown, TRUST),
+        "administrator": Direction("the administrator", unknown, TRUST),
         "tls": Direction("TLS to the server", scale("off", "on"), "plaintext can be read", "on"),
-        "authority": Direction("the authority behind the certificate", unknown, _TRUST),
+        "authority": Direction("the authority behind the certificate", unknown, TRUST),
     }
 )
-
-_ALLOWED = "the rule lets through what is on the list"
-_REQUIRED = "the rule asks for what is on the list"
-_DEFAULTS = "a default for what says nothing, and no bound"
-_BOUND = "a higher bound lets one workload take more from the others"
-_ALLOW_LISTS = (
-    "drop-all-capabilities.allowedCapabilities",
-    "require-seccomp-profile.allowedProfiles",
-    "restrict-apparmor-profiles.allowedProfiles",
-    *(f"restrict-image-registries.{images}" for images in ("meshImages", "agentImages", "solverImages")),
-    *(f"require-probes.{images}" for images in ("meshImages", "agentImages")),
-    "disallow-proxy-user.meshImages",
-    "restrict-selinux-options.allowedTypes",
-    "restrict-sysctls.allowedSysctls",
-    "restrict-volume-types.allowedTypes",
-    "disallow-secrets-in-environment.certificateKeys",
-    "require-tls.ingressNamespaces",
-    "restrict-service-types.ingressNamespaces",
-    "disallow-external-ips.ingressNamespaces",
-    "allow-platform.vaultNetworks",
-)
-
-LISTS: Mapping[str, Gain] = MappingProxyType(
-    {
-        **{name: Gain(Class.WEAKER, _ALLOWED) for name in _ALLOW_LISTS},
-        "require-cost-labels.labels": Gain(Class.STRONGER, _REQUIRED),
-        "require-labels.labels": Gain(Class.STRONGER, _REQUIRED),
-    }
-)
-"""The list parameters of rules, by rule and parameter. Registries of images are separate grants."""
 
 UNLISTED_LIST = Gain(None, UNLISTED.reason)
-
-PARAMETERS: Mapping[str, Direction] = MappingProxyType(
-    {
-        "require-replicas.minimum": Direction("", more_is_stronger, "the rule asks for as many"),
-        "default-pod-security-context.runAsUser": Direction("", not_root, "0 is root"),
-        "default-pod-security-context.fsGroup": Direction("", not_root, "0 is root's group"),
-        "allow-platform.vaultPort": Direction("", unknown, _TRUST),
-        "allow-platform.podsReachIstiod": Direction(
-            "", scale("true", "false"), "a pod without a proxy of its own has no business there"
-        ),
-        "default-deny.policyName": Direction("", neutral, "a name decides nothing"),
-        **{
-            f"{rule}.{parameter}": Direction("", neutral, _DEFAULTS)
-            for rule in ("default-resources", "limit-range")
-            for parameter in ("cpuRequest", "memoryRequest", "cpuLimit", "memoryLimit")
-        },
-        **{
-            f"limit-range.{parameter}": Direction("", more_is_weaker, _BOUND)
-            for parameter in ("cpuMaximum", "memoryMaximum")
-        },
-        **{
-            f"resource-quota.{parameter}": Direction("", more_is_weaker, _BOUND)
-            for parameter in ("requestsCpu", "requestsMemory", "limitsMemory", "pods", "loadBalancers", "nodePorts")
-        },
-    }
-)
-"""The other parameters of rules, by rule and parameter."""
 
 
 def gain_of(grant: Grant) -> Gain:

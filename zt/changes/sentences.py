@@ -25,23 +25,18 @@ from zt.facts.model import (
     PlatformSetting,
     PodPatch,
     Reach,
-    Registry,
-    RuleAction,
-    RuleItem,
-    RuleParameter,
-    RuleText,
     Service,
     ServiceContainer,
     ServiceJob,
     ServiceSetting,
     Setting,
     Side,
-    Signer,
     Timed,
     Unjudged,
     VaultAccess,
     Writable,
 )
+from zt.facts.rules import Registry, RuleAction, RuleItem, RuleParameter, RuleText, Signer
 
 PLATFORM = "platform"
 

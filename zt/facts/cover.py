@@ -3,14 +3,8 @@
 from dataclasses import replace
 
 from zt.facts.gateway import CrossOrigin, Public, WithoutToken
-from zt.facts.model import (
-    ANYTHING,
-    Consent,
-    DatabaseRight,
-    Grant,
-    Reach,
-    Registry,
-)
+from zt.facts.model import ANYTHING, Consent, DatabaseRight, Grant, Reach
+from zt.facts.rules import Registry
 
 
 def covers(grant: Grant, other: Grant) -> bool:

@@ -34,16 +34,11 @@ from zt.facts.model import (
     Exemption,
     Fact,
     PlatformSetting,
-    Registry,
-    RuleAction,
-    RuleItem,
-    RuleParameter,
-    RuleText,
     Side,
-    Signer,
     Unjudged,
 )
 from zt.facts.read_service import service_facts
+from zt.facts.rules import Registry, RuleAction, RuleItem, RuleParameter, RuleText, Signer
 from zt.project.stack_file import StackFile
 
 

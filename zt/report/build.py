@@ -16,8 +16,9 @@ from components.program.plan import Plan, plan
 from components.program.stack import Stack
 from components.program.summary import layers
 from zt.cluster.access import Access, connect
-from zt.facts.model import Fact, RuleAction
+from zt.facts.model import Fact
 from zt.facts.read import facts_of, stack_of
+from zt.facts.rules import RuleAction
 from zt.project.exceptions import exceptions
 from zt.project.stack_file import PHASES
 from zt.report.attacks import count, read_attacks

@@ -3,16 +3,6 @@
 from typing import Any
 
 from tests.unit.zt.changes.files import GONE, SMALL, Case, Files, posture
-from zt.facts.model import (
-    ApiToken,
-    DatabaseSetting,
-    Fact,
-    PlatformSetting,
-    Public,
-    RuleAction,
-    RuleItem,
-    ServiceSetting,
-)
 
 _DATABASE: dict[str, Any] = {"host": "10.0.9.9", "database": "shop", "adminUser": "vault"}
 _GRANT = {"schema": "public", "privileges": ["SELECT"], "tables": ["orders"]}
@@ -319,87 +309,5 @@ SERVICE_CASES = [
         ],
         _database([_GRANT], {"host": "10.0.9.8", "adminUser": "root", "caCertFile": "/vault/tls/db.crt"}),
         _database([_GRANT], ttl="30m", maxTtl="12h"),
-    ),
-]
-
-_ON = RuleAction("r", "critical", "deny")
-
-FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
-    (
-        "a container that is less hardened",
-        [
-            ServiceSetting("shop/api", "runAsNonRoot", "true"),
-            ServiceSetting("shop/api", "readOnlyRootFilesystem", "true"),
-            ServiceSetting("shop/api", "allowPrivilegeEscalation", "false"),
-        ],
-        [
-            ServiceSetting("shop/api", "runAsNonRoot", "false"),
-            ServiceSetting("shop/api", "readOnlyRootFilesystem", "false"),
-            ServiceSetting("shop/api", "allowPrivilegeEscalation", "true"),
-        ],
-        [
-            "weaker: allowPrivilegeEscalation of shop/api goes from false to true",
-            "weaker: readOnlyRootFilesystem of shop/api goes from true to false",
-            "weaker: runAsNonRoot of shop/api goes from true to false",
-        ],
-    ),
-    (
-        "a new container that is not hardened",
-        [],
-        [
-            ServiceSetting("shop/api", "privileged", "true"),
-            ServiceSetting("shop/api", "capabilities", "none"),
-            ServiceSetting("shop/api", "seccomp", "Unconfined"),
-            ServiceSetting("shop/api", "user", "0"),
-            ServiceSetting("shop/api", "public-scheme", "http"),
-            ServiceSetting("shop/api", "image", "r.io/a:1"),
-        ],
-        [
-            "weaker: the public address of shop/api is http",
-            "weaker: privileged of shop/api is true",
-            "weaker: the capability drop of shop/api is none",
-            "weaker: the seccomp profile of shop/api is Unconfined",
-            "weaker: the user id of shop/api is 0",
-        ],
-    ),
-    (
-        "places and environments",
-        [
-            PlatformSetting("environment", "production"),
-            PlatformSetting("vault-authority", "public"),
-            PlatformSetting("service-identities", "deny"),
-            PlatformSetting("a-later-layer", "one"),
-            DatabaseSetting("orders", "tls", "on"),
-            ServiceSetting("a/b", "database", "orders"),
-        ],
-        [
-            PlatformSetting("environment", "dev"),
-            PlatformSetting("vault-authority", "ca.pem"),
-            PlatformSetting("service-identities", "audit"),
-            PlatformSetting("a-later-layer", "two"),
-            DatabaseSetting("orders", "tls", "off"),
-            ServiceSetting("a/b", "database", "stock"),
-        ],
-        [
-            "weaker: the database of a/b goes from orders to stock",
-            "weaker: TLS to the server of database orders goes from on to off",
-            "weaker: a-later-layer goes from one to two",
-            "weaker: the authority behind Vault's certificate goes from public to ca.pem",
-            "weaker: the environment goes from production to dev",
-            "weaker: the policy on service accounts goes from deny to audit",
-        ],
-    ),
-    ("a token less", [ApiToken("a/b")], [], ["stronger: the pods of a/b no longer hold a token of the Kubernetes API"]),
-    (
-        "a list that no table has",
-        [_ON, RuleItem("r", "critical", "names", "x")],
-        [_ON],
-        ["weaker: names of critical rule r no longer has x"],
-    ),
-    (
-        "a path below another one",
-        [Public("a/b", 80, "h.io", "/v1")],
-        [Public("a/b", 80, "h.io", "/v1"), Public("a/b", 80, "h.io", "/v1/x")],
-        [],
     ),
 ]

@@ -10,38 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.kyverno.library import REGISTRY_RULE, load_library
-from tests.unit.zt.changes.cases import FACT_CASES, SERVICE_CASES
+from tests.unit.zt.changes.cases import SERVICE_CASES
+from tests.unit.zt.changes.cases_facts import FACT_CASES
 from tests.unit.zt.changes.cases_network import NETWORK_CASES
 from tests.unit.zt.changes.cases_platform import PLATFORM_CASES
 from tests.unit.zt.changes.cases_workload import WORKLOAD_CASES
 from tests.unit.zt.changes.files import SMALL, Case, Files, posture
 from zt.changes.compare import Change, changes
 from zt.changes.comparisons import Class, day, image, limit, more_is_stronger, more_is_weaker, scale, seal, switched
-from zt.changes.directions import (
-    ACTION,
-    CLEAR_TEXT,
-    DATABASE,
-    EXEMPTION,
-    GRANTS,
-    LISTS,
-    MOVED,
-    PARAMETERS,
-    PLATFORM,
-    RULE_TEXT,
-    SERVICE,
-)
-from zt.facts.model import (
-    COMMIT_DAY,
-    SIDE,
-    Fact,
-    Grant,
-    PlatformSetting,
-    RuleParameter,
-    ServiceSetting,
-    Setting,
-    Side,
-    key_of,
-)
+from zt.changes.directions import ACTION, CLEAR_TEXT, DATABASE, EXEMPTION, GRANTS, MOVED, PLATFORM, RULE_TEXT, SERVICE
+from zt.changes.rule_parameters import LISTS, PARAMETERS
+from zt.facts.model import COMMIT_DAY, SIDE, Fact, Grant, PlatformSetting, ServiceSetting, Setting, Side, key_of
+from zt.facts.rules import RuleParameter
 
 CASES = [*SERVICE_CASES, *WORKLOAD_CASES, *NETWORK_CASES, *PLATFORM_CASES]
 
