@@ -18,6 +18,30 @@ from components.program.plan import plan
 from components.program.stack import read_stack
 from components.service.args.service import SecureServiceArgs
 from components.service.file.lifecycle import POD_FIELDS
+from tests.support.service_values import (
+    CPU,
+    DURATIONS,
+    FILES,
+    HOSTS,
+    IMAGES,
+    LINES,
+    LOWER,
+    MEMORY,
+    PATHS,
+    PLACES,
+    PORTS,
+    SCHEDULES,
+    SHARED_HOST,
+    SIZES,
+    TEXT,
+    WORDS,
+    Values,
+    labels,
+    mostly,
+    word,
+)
+
+File = dict[str, Any]
 
 NAMESPACE = "files"
 BESIDE = {
@@ -33,7 +57,7 @@ BESIDE = {
 }
 """The services that a file may call, and that agree to it."""
 OWNER = "front/site"
-SITE = {**BESIDE["backend"], "namespace": "front", "host": "site.example.org", "paths": ["/site"]}
+SITE = {**BESIDE["backend"], "namespace": "front", "host": SHARED_HOST, "paths": ["/site"]}
 """The service of another namespace whose host a file may share, and that agrees to it."""
 
 DATABASES_OF_THE_STACK = {
@@ -52,104 +76,6 @@ PLACEMENT = {
 }
 """The classes of nodes of a stack that these files are read for."""
 
-LOWER = string.ascii_lowercase + string.digits
-File = dict[str, Any]
-Values = st.SearchStrategy[Any]
-
-
-def _mostly(*likely: Values, seldom: Values) -> Values:
-    # Every key is right in most files, or hardly a file would be.
-    return st.integers(0, 19).flatmap(lambda number: seldom if number == 0 else st.one_of(*likely))
-
-
-def _word(first: str, inner: str, last: str, longest: int) -> Values:
-    def whole(parts: tuple[str, str, str]) -> str:
-        return "".join(parts)
-
-    inside = st.text(inner, max_size=max(0, longest - 2))
-    long = st.text(inner, min_size=max(0, longest - 2), max_size=longest - 2)
-    ends = st.sampled_from(last)
-    return st.one_of(
-        st.tuples(st.sampled_from(first), inside, ends).map(whole),
-        st.tuples(st.sampled_from(first), long, ends).map(whole),
-    )
-
-
-def labels(longest: int = 63) -> Values:
-    """Names as Kubernetes has them, with a digit first, with dots, with capital letters, and too long ones."""
-    plain = st.sampled_from(["orders", "web", "a", "x1", "shop-front"])
-    odd = st.one_of(st.sampled_from(["1st", "0", "Orders", "a.b", "a_b", "-a", "a-", ""]), labels_of(64, 70))
-    return _mostly(plain, _word(string.ascii_lowercase, LOWER + "-", LOWER, longest), seldom=odd)
-
-
-def labels_of(shortest: int, longest: int) -> Values:
-    """Lower-case names of some length."""
-    return st.text(LOWER, min_size=shortest, max_size=longest)
-
-
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=40)
-LINES = st.lists(TEXT, max_size=4).map("\n".join)
-PORTS = _mostly(st.sampled_from([1, 80, 443, 8080, 65535]), st.integers(1, 65535), seldom=st.integers(-1, 70000))
-PATHS = _mostly(
-    st.sampled_from(["/", "/v1", "/a/b-c", "/%41", "/a.b~c"]),
-    seldom=st.one_of(
-        st.sampled_from(
-            ["/a//b", "/a/../b", "/./a", "/%zz", "/a%2Fb", "/ä", '/"', "/[a]", "/a|b", "a", "/" + "a" * 1100]
-        ),
-        TEXT.map(lambda text: f"/{text}"),
-    ),
-)
-TAGS = _mostly(
-    st.sampled_from(["v1.2.3", "1.0", "2026-11-28"]),
-    _word(string.ascii_letters + string.digits + "_", string.ascii_letters + string.digits + "_.-", LOWER, 128),
-    seldom=st.sampled_from(["latest", "", "_build.7", "1.0_", "v1+x", "a" * 129]),
-)
-DIGESTS = _mostly(
-    st.text("0123456789abcdef", min_size=64, max_size=64), seldom=st.text("0123456789abcdef", max_size=70)
-)
-IMAGES = st.one_of(
-    TAGS.map(lambda tag: f"registry.example.org/shop/orders:{tag}"),
-    DIGESTS.map(lambda digest: f"registry.example.org/shop/orders@sha256:{digest}"),
-)
-HOSTS = _mostly(
-    st.sampled_from(["orders.example.org", "a.b.c.example.org", str(SITE["host"])]),
-    labels().map(lambda label: f"{label}.example.org"),
-    seldom=st.one_of(
-        st.lists(labels_of(50, 63), min_size=3, max_size=4).map(lambda names: ".".join([*names, "org"])),
-        st.sampled_from(["*.example.org", "example", "1.2.3.4", "Example.org"]),
-    ),
-)
-CPU = _mostly(
-    st.sampled_from(["10m", "250m", "1", "1.5", "0.25", "2"]),
-    seldom=st.sampled_from(["12", "1Gi", "0", "1e3", "0.0001"]),
-)
-MEMORY = _mostly(
-    st.sampled_from(["64Mi", "256Mi", "1Gi", "128974848", "1e8", "512M", "0.5Gi"]),
-    seldom=st.sampled_from(["32Gi", "1", "64m", "0", "1.5", "1Ti"]),
-)
-SCHEDULES = _mostly(
-    st.sampled_from(["0 3 * * *", "*/5 * * * *", "@daily", "0 0 1 1 *", "15 */6 * * 1-5", "0 3 * * SUN"]),
-    seldom=st.sampled_from(
-        ["0 3 * * 7", "60 * * * *", "* * * *", "@never", "0 3 31 2 *", "TZ=UTC 0 3 * * *", "0 3 * * 5-1", "*/0 * * * *"]
-    ),
-)
-DURATIONS = _mostly(st.sampled_from(["30s", "5m", "1h", "999999h"]), seldom=st.sampled_from(["0s", "1d", "1h30m"]))
-WORDS = st.lists(
-    _mostly(st.sampled_from(["bin/run", "--fast", "$(HOME)", "a b"]), TEXT, seldom=st.just("")), max_size=3
-)
-FILES = _mostly(
-    st.sampled_from(["app.yaml", "appsettings.Production.json", "a"]),
-    st.text(string.ascii_letters + string.digits + "-._", min_size=1, max_size=253),
-    seldom=st.sampled_from(["..a", ".", "..", "a/b", "a b", "a" * 254]),
-)
-PLACES = _mostly(
-    st.sampled_from(["/data", "/var/lib/orders", "/a b", "/etc/config", "/srv/x.y"]),
-    TEXT.map(lambda text: f"/{text}"),
-    seldom=st.sampled_from(
-        ["/run/secrets", "/", "/data/", "/a/../b", "/proc/self", "/vault/secrets", "/etc", "/a:b", "data"]
-    ),
-)
-SIZES = _mostly(st.sampled_from(["1Gi", "500M", "10Ti", "1073741824"]), seldom=st.sampled_from(["0", "1m", "1", "1.5"]))
 AMOUNTS = st.fixed_dictionaries({}, optional={"cpu": CPU, "memory": MEMORY, "ephemeralStorage": SIZES})
 RESOURCES = st.fixed_dictionaries({}, optional={"requests": AMOUNTS, "limits": AMOUNTS})
 VOLUMES = st.fixed_dictionaries(
@@ -162,7 +88,7 @@ VOLUMES = st.fixed_dictionaries(
 PROBE = st.one_of(
     st.fixed_dictionaries({"path": PATHS}, optional={"port": PORTS}),
     st.fixed_dictionaries({"command": WORDS}),
-    st.fixed_dictionaries({"grpc": _mostly(st.just(""), st.just("shop.Orders"), seldom=TEXT)}),
+    st.fixed_dictionaries({"grpc": mostly(st.just(""), st.just("shop.Orders"), seldom=TEXT)}),
     st.fixed_dictionaries(
         {},
         optional={
@@ -173,24 +99,24 @@ PROBE = st.one_of(
         },
     ),
 )
-FIELDS = _mostly(
-    st.sampled_from(["password", "api_key", "user"]), _word(string.ascii_lowercase, LOWER + "_", LOWER, 60), seldom=TEXT
+FIELDS = mostly(
+    st.sampled_from(["password", "api_key", "user"]), word(string.ascii_lowercase, LOWER + "_", LOWER, 60), seldom=TEXT
 )
 SECRETS = st.fixed_dictionaries(
     {"generate": st.lists(FIELDS, min_size=1, max_size=3, unique=True)},
     optional={"values": st.dictionaries(st.sampled_from(["host", "username"]), TEXT, max_size=2), "file": FILES},
 )
-SCHEMAS = _mostly(st.sampled_from(["orders", "public"]), seldom=st.one_of(st.just("pg_catalog"), TEXT))
+SCHEMAS = mostly(st.sampled_from(["orders", "public"]), seldom=st.one_of(st.just("pg_catalog"), TEXT))
 GRANTS = st.fixed_dictionaries(
     {
         "schema": SCHEMAS,
         "privileges": st.lists(st.sampled_from(["SELECT", "INSERT", "UPDATE", "DELETE"]), min_size=1, max_size=3),
-        "tables": _mostly(st.just("all"), st.just(["items"]), seldom=st.lists(TEXT, max_size=2)),
+        "tables": mostly(st.just("all"), st.just(["items"]), seldom=st.lists(TEXT, max_size=2)),
     },
     optional={"sequences": st.just("all")},
 )
 DATABASES = st.fixed_dictionaries(
-    {"connection": _mostly(st.just("main"), seldom=labels()), "grants": st.lists(GRANTS, min_size=1, max_size=2)},
+    {"connection": mostly(st.just("main"), seldom=labels()), "grants": st.lists(GRANTS, min_size=1, max_size=2)},
     optional={"owns": st.lists(SCHEMAS, max_size=2), "ttl": DURATIONS, "maxTtl": DURATIONS, "file": FILES},
 )
 JOBS = st.fixed_dictionaries(
@@ -215,17 +141,17 @@ CONTAINER: dict[str, Values] = {
     "config": st.fixed_dictionaries({"files": st.dictionaries(FILES, LINES, min_size=1, max_size=2)}),
     "secrets": SHARED_NAMES,
     "resources": RESOURCES,
-    "runAsUser": _mostly(st.just(1500), seldom=st.sampled_from([0, 1337])),
+    "runAsUser": mostly(st.just(1500), seldom=st.sampled_from([0, 1337])),
     "writable": st.lists(PLACES, max_size=2),
     "scratch": SHARED_NAMES,
     "volumes": SHARED_NAMES,
 }
 INIT = st.fixed_dictionaries({}, optional=CONTAINER)
 SIDECARS = st.fixed_dictionaries({"port": PORTS}, optional={**CONTAINER, "health": PATHS})
-CONTAINER_NAMES = _mostly(st.just("setup"), labels(), seldom=st.sampled_from(["istio-proxy", "vault-agent-init"]))
+CONTAINER_NAMES = mostly(st.just("setup"), labels(), seldom=st.sampled_from(["istio-proxy", "vault-agent-init"]))
 SCRATCH = st.dictionaries(
-    _mostly(st.just("work"), seldom=labels()),
-    st.fixed_dictionaries({"path": _mostly(st.just("/work"), seldom=PLACES)}, optional={"size": SIZES}),
+    mostly(st.just("work"), seldom=labels()),
+    st.fixed_dictionaries({"path": mostly(st.just("/work"), seldom=PLACES)}, optional={"size": SIZES}),
     max_size=2,
 )
 PATCH = st.fixed_dictionaries(
@@ -256,7 +182,7 @@ PATCH = st.fixed_dictionaries(
             max_size=1,
         ),
         "annotations": st.dictionaries(
-            _mostly(st.just("example.org/parser"), seldom=st.just("istio.io/rev")), LINES, max_size=1
+            mostly(st.just("example.org/parser"), seldom=st.just("istio.io/rev")), LINES, max_size=1
         ),
     },
 ).map(lambda patch: {**patch, "expires": date(2026, 12, 1)})
@@ -268,7 +194,7 @@ CALLS = st.one_of(
     st.fixed_dictionaries(
         {"service": st.just("backend")},
         optional={
-            "port": _mostly(st.just("admin"), seldom=st.sampled_from(["http", "", "x" * 16])),
+            "port": mostly(st.just("admin"), seldom=st.sampled_from(["http", "", "x" * 16])),
             "methods": st.lists(st.sampled_from(["GET", "POST", "PUT"]), max_size=3),
             "paths": st.lists(PATHS, max_size=2),
         },
@@ -288,13 +214,11 @@ JWT = st.fixed_dictionaries(
         "issuer": st.sampled_from(
             ["https://login.example.org", "https://id.example.org", "https://login.example.org/a b"]
         ),
-        "audiences": st.lists(_mostly(st.just("shop"), seldom=TEXT), min_size=1, max_size=2),
+        "audiences": st.lists(mostly(st.just("shop"), seldom=TEXT), min_size=1, max_size=2),
         "jwksUri": st.sampled_from(["https://login.example.org/keys", "https://login.example.org:8443/keys"]),
     },
     optional={
-        "requiredClaims": st.dictionaries(
-            _mostly(st.just("role"), seldom=TEXT), st.lists(TEXT, max_size=2), max_size=2
-        ),
+        "requiredClaims": st.dictionaries(mostly(st.just("role"), seldom=TEXT), st.lists(TEXT, max_size=2), max_size=2),
         "forwardToken": st.booleans(),
     },
 )
@@ -309,7 +233,7 @@ RIGHTS = st.fixed_dictionaries(
 )
 RUN = st.fixed_dictionaries({}, optional={"schedule": SCHEDULES, "retries": st.integers(-1, 11), "timeout": DURATIONS})
 FURTHER_PORTS = st.dictionaries(
-    _mostly(
+    mostly(
         st.sampled_from(["admin", "grpc", "tcp", "a", "0a"]),
         st.text(LOWER + "-", min_size=1, max_size=15),
         seldom=st.sampled_from(["http-metrics", "a--b", "8080", "Admin", "a" * 16, "-a", "a_b"]),
@@ -322,13 +246,13 @@ FURTHER_PORTS = st.dictionaries(
     ),
     max_size=3,
 )
-ORIGINS = _mostly(
+ORIGINS = mostly(
     st.sampled_from(["https://shop.example.org", "https://a.example.org:8443", "http://localhost:3000", "*"]),
     seldom=st.one_of(
         st.sampled_from(["https://shop.example.org/", "https://*.example.org", "http://shop.example.org", "null"]), TEXT
     ),
 )
-HEADER_NAMES = _mostly(st.sampled_from(["Authorization", "X-Page", "*"]), seldom=TEXT)
+HEADER_NAMES = mostly(st.sampled_from(["Authorization", "X-Page", "*"]), seldom=TEXT)
 CORS = st.fixed_dictionaries(
     {"origins": st.lists(ORIGINS, min_size=1, max_size=2)},
     optional={
@@ -350,14 +274,14 @@ ROUTES = st.fixed_dictionaries(
         "timeout": DURATIONS,
         "retries": RETRIES,
         "cors": CORS,
-        "token": _mostly(st.just("none"), seldom=TEXT),
+        "token": mostly(st.just("none"), seldom=TEXT),
     },
 )
 HEADERS = st.one_of(
     st.just("none"),
     st.dictionaries(
-        _mostly(st.sampled_from(["X-Frame-Options", "Cache-Control"]), seldom=TEXT),
-        _mostly(st.just("DENY"), seldom=TEXT),
+        mostly(st.sampled_from(["X-Frame-Options", "Cache-Control"]), seldom=TEXT),
+        mostly(st.just("DENY"), seldom=TEXT),
         max_size=2,
     ),
 )
@@ -367,19 +291,19 @@ OPTIONAL: dict[str, Values] = {
     "host": HOSTS,
     "aliases": st.lists(HOSTS, max_size=2),
     "paths": st.lists(st.one_of(PATHS, ROUTES), min_size=1, max_size=3),
-    "hostOwner": _mostly(st.just(OWNER), seldom=TEXT),
+    "hostOwner": mostly(st.just(OWNER), seldom=TEXT),
     "hostUsers": st.dictionaries(
-        _mostly(st.just(OWNER), seldom=TEXT), st.lists(PATHS, min_size=1, max_size=2), max_size=1
+        mostly(st.just(OWNER), seldom=TEXT), st.lists(PATHS, min_size=1, max_size=2), max_size=1
     ),
     "securityHeaders": HEADERS,
-    "maxRequestBytes": _mostly(st.just("none"), st.integers(1, 2**31), seldom=st.integers(-1, 2**64)),
+    "maxRequestBytes": mostly(st.just("none"), st.integers(1, 2**31), seldom=st.integers(-1, 2**64)),
     "calls": st.lists(CALLS, max_size=2),
     "peers": st.lists(PORTS, max_size=2),
-    "callers": st.lists(_mostly(st.sampled_from(["backend", "cache"]), seldom=TEXT), max_size=2),
+    "callers": st.lists(mostly(st.sampled_from(["backend", "cache"]), seldom=TEXT), max_size=2),
     "egress": st.lists(EGRESS, max_size=2),
     "jwt": st.one_of(JWT, st.lists(JWT, min_size=1, max_size=2)),
     "metrics": st.fixed_dictionaries({"port": PORTS}, optional={"path": PATHS}),
-    "secrets": st.dictionaries(_mostly(st.just("work"), labels(), seldom=st.just("file-x")), SECRETS, max_size=2),
+    "secrets": st.dictionaries(mostly(st.just("work"), labels(), seldom=st.just("file-x")), SECRETS, max_size=2),
     "database": DATABASES,
     "databases": st.dictionaries(labels(), DATABASES, max_size=2),
     "replicas": st.one_of(st.integers(-1, 11), st.integers(90, 110)),
@@ -388,13 +312,13 @@ OPTIONAL: dict[str, Values] = {
         optional={"min": st.integers(0, 10), "cpu": st.integers(0, 101), "memory": st.integers(0, 101)},
     ),
     "resources": RESOURCES,
-    "placement": st.fixed_dictionaries({"class": _mostly(st.just("gpu"), seldom=st.sampled_from(["closed", "x", ""]))}),
+    "placement": st.fixed_dictionaries({"class": mostly(st.just("gpu"), seldom=st.sampled_from(["closed", "x", ""]))}),
     "command": WORDS,
     "args": WORDS,
-    "env": st.dictionaries(_mostly(st.sampled_from(["LOG_LEVEL", "_x", "a1"]), seldom=TEXT), LINES, max_size=2),
+    "env": st.dictionaries(mostly(st.sampled_from(["LOG_LEVEL", "_x", "a1"]), seldom=TEXT), LINES, max_size=2),
     "podEnv": st.dictionaries(
-        _mostly(st.sampled_from(["POD_NAME", "_x", "LOG_LEVEL"]), seldom=TEXT),
-        _mostly(st.sampled_from(sorted(POD_FIELDS)), seldom=st.sampled_from(["labels", "metadata.name", ""])),
+        mostly(st.sampled_from(["POD_NAME", "_x", "LOG_LEVEL"]), seldom=TEXT),
+        mostly(st.sampled_from(sorted(POD_FIELDS)), seldom=st.sampled_from(["labels", "metadata.name", ""])),
         max_size=3,
     ),
     "stop": st.fixed_dictionaries({}, optional={"delay": DURATIONS, "within": DURATIONS}),
@@ -404,9 +328,9 @@ OPTIONAL: dict[str, Values] = {
     ),
     "health": PATHS,
     "probes": st.fixed_dictionaries({}, optional={"readiness": PROBE, "liveness": PROBE, "startup": PROBE}),
-    "runAsUser": _mostly(st.integers(1, 65535), seldom=st.sampled_from([0, 1337, 65536, -1])),
+    "runAsUser": mostly(st.integers(1, 65535), seldom=st.sampled_from([0, 1337, 65536, -1])),
     "writable": st.lists(PLACES, max_size=2),
-    "volumes": st.dictionaries(_mostly(st.just("work"), labels(), seldom=st.just("a.b")), VOLUMES, max_size=2),
+    "volumes": st.dictionaries(mostly(st.just("work"), labels(), seldom=st.just("a.b")), VOLUMES, max_size=2),
     "caBundle": st.fixed_dictionaries({"configMap": labels()}, optional={"key": FILES, "path": PLACES}),
     "init": st.dictionaries(CONTAINER_NAMES, INIT, max_size=2),
     "sidecars": st.dictionaries(CONTAINER_NAMES, SIDECARS, max_size=2),
@@ -428,7 +352,7 @@ def service_files(draw: st.DrawFn) -> tuple[str, File]:
     keys = draw(st.lists(st.sampled_from(sorted(OPTIONAL)), max_size=5, unique=True))
     probe = {"command": ["bin/well"]}
     kind = draw(
-        _mostly(
+        mostly(
             st.fixed_dictionaries({"port": PORTS}),
             st.fixed_dictionaries({"port": PORTS}),
             st.just({"probes": {"readiness": probe, "liveness": probe}}),
