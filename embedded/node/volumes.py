@@ -4,12 +4,13 @@ As a local-path provisioner has it, with one node for all of them: https://kuber
 """
 
 from pathlib import Path
-from typing import Any
 
 from embedded.node.names import NODE, VOLUMES
-from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
+from embedded.supervisor.kubernetes_api import KubernetesApi
+from embedded.supervisor.volumes import volume_of, waiting_claims
 
 CLASS = "local"
+_PREFIX = "local-"
 _STORAGE = "/apis/storage.k8s.io/v1/storageclasses"
 
 
@@ -32,37 +33,11 @@ def provide(api: KubernetesApi, directory: Path) -> None:
 
     Raises ``ApiError``.
     """
-    for claim in api.list("/api/v1/persistentvolumeclaims"):
-        spec, phase = claim["spec"], claim.get("status", {}).get("phase")
-        if spec.get("storageClassName") == CLASS and phase == "Pending" and not spec.get("volumeName"):
-            volume = volume_of(claim)
-            (directory / volume["metadata"]["name"]).mkdir(exist_ok=True, mode=0o770)
-            api.ensure("/api/v1/persistentvolumes", volume)
-
-
-def volume_of(claim: Manifest) -> dict[str, Any]:
-    """The volume for a claim, and for no other."""
-    metadata, spec = claim["metadata"], claim["spec"]
-    name = f"local-{metadata['uid']}"
     on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": spec["accessModes"],
-            "capacity": {"storage": spec["resources"]["requests"]["storage"]},
-            "claimRef": {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "namespace": metadata["namespace"],
-                "name": metadata["name"],
-                "uid": metadata["uid"],
-            },
-            "local": {"path": f"{VOLUMES}/{name}"},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}},
-            "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": CLASS,
-            "volumeMode": "Filesystem",
-        },
-    }
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}}
+    for claim in waiting_claims(api):
+        if claim["spec"].get("storageClassName") == CLASS:
+            name = f"{_PREFIX}{claim['metadata']['uid']}"
+            (directory / name).mkdir(exist_ok=True, mode=0o770)
+            source = {"local": {"path": f"{VOLUMES}/{name}"}, "nodeAffinity": affinity}
+            api.ensure("/api/v1/persistentvolumes", volume_of(claim, _PREFIX, source))

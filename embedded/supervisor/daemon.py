@@ -33,6 +33,7 @@ from embedded.supervisor.reconciler import Reconciler
 from embedded.supervisor.service_routes import ServiceRoutes
 from embedded.supervisor.state_service import state_service
 from embedded.supervisor.vault_server import VaultServer
+from embedded.supervisor.volumes import follow_claims
 
 _READY_SECONDS = 90.0
 _RETRY_SECONDS = 0.2
@@ -103,7 +104,9 @@ class Supervisor:
         await self._reconciler.reconcile()
         self._started, self._message = True, ""
         self.write_status()
-        await asyncio.gather(self._reconciler.run(), self._follow_features(), self._run_data_plane(), self._run_node())
+        volumes = follow_claims(self._kubernetes, lambda: "node" not in self._features)
+        features = (self._follow_features(), self._run_data_plane(), self._run_node())
+        await asyncio.gather(self._reconciler.run(), volumes, *features)
 
     async def _start(self, program: Program) -> None:
         await self._ready(self._launch(program))

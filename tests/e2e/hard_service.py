@@ -41,16 +41,6 @@ _OBJECTS = {
     "CronJob": ("batch/v1", "hard-night"),
     "Job": ("batch/v1", "hard-migrate"),
 }
-# No provisioner runs: these are what an administrator makes.
-_DISKS = (("own", "ReadWriteOnce"), ("own", "ReadWriteOnce"), ("shared", "ReadWriteMany"))
-
-
-def make_disks(plane: Plane) -> None:
-    """The persistent volumes that the service's claims are bound to."""
-    for number, (storage_class, mode) in enumerate(_DISKS):
-        spec = {"capacity": {"storage": "1Gi"}, "accessModes": [mode], "storageClassName": storage_class}
-        body = {"metadata": {"name": f"disk-{number}"}, "spec": {**spec, "hostPath": {"path": "/nowhere"}}}
-        plane.core.create_persistent_volume(body)
 
 
 class HardService:

@@ -18,7 +18,7 @@ from components.kyverno.library import VALIDATING_TIERS, Rule, load_library, man
 from tests.e2e import pods
 from tests.e2e.admission import Admission, Outcome
 from tests.e2e.attack_weakenings import KYVERNO, call, collection, removed
-from tests.e2e.hard_service import HARD, HardService, make_disks
+from tests.e2e.hard_service import HARD, HardService
 from tests.e2e.older_objects import OlderObjects, delete_older, make_older
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
@@ -82,7 +82,6 @@ def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     enforce_everything(own.checkout)
     (own.checkout / "services/hard.yaml").write_text(yaml.safe_dump(HARD))
     agree(own.checkout / "services")
-    make_disks(own)
     own.run("up", "--stack", STACK)
     yield own
     delete_older(own)

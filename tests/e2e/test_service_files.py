@@ -79,9 +79,9 @@ KINDS: tuple[File, ...] = (
 
 
 EXAMPLES = stacks.ROOT / "examples"
-BROUGHT_UP = ("online-boutique",)
-PLANNED = {"nats": "messaging", "keycloak": "identity", "airflow": "airflow"}
-"""Examples with what the simulated nodes have not, volumes or a database, and their namespaces."""
+BROUGHT_UP = ("online-boutique", "nats")
+PLANNED = {"keycloak": "identity", "airflow": "airflow"}
+"""Examples whose database only a test of databases has, and their namespaces."""
 SEVERAL: File = {
     "namespace": NAMESPACE,
     "team": "commerce",
