@@ -68,7 +68,7 @@ VAULT_RELEASE = "vault"
 VAULT_PORT = 8200
 VAULT_CALLER = f"{VAULT_NAMESPACE}/{VAULT_RELEASE}"
 """Vault, among the callers of a service that is a database."""
-VAULT_DOOR = 18200
+VAULT_INBOUND = 18200
 """The port at which Vault reaches a database behind a proxy of the mesh."""
 VAULT_TLS_SECRET = "vault-server-tls"  # noqa: S105 - the name of a Secret
 """The Secret with the certificate of Vault's servers that the program has issued."""

@@ -6,7 +6,7 @@ from graphlib import CycleError
 from components.config.database import DatabaseSettings
 from components.config.settings import Settings
 from components.config.stack_source import StackSource
-from components.kube.names import VAULT_CALLER, VAULT_DOOR
+from components.kube.names import VAULT_CALLER, VAULT_INBOUND
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import Problem
 from components.service.file.service import ServiceSpec
@@ -56,8 +56,8 @@ def _problems(
         message = f"{spec.ref} does not let Vault in: add {VAULT_CALLER} to its callers"
         yield source.problem(key, message, database.service)
     listening = {*spec.open_ports, *spec.peers, *([spec.metrics.port] if spec.metrics else [])}
-    if VAULT_DOOR in listening:
-        message = f"{spec.ref} listens on {VAULT_DOOR}, at which Vault comes: give it another port"
+    if VAULT_INBOUND in listening:
+        message = f"{spec.ref} listens on {VAULT_INBOUND}, at which Vault comes: give it another port"
         yield source.problem(key, message, database.service)
     if database.admin_from:
         secret, _, field = database.admin_from.partition("/")

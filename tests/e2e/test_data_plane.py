@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from components.kube.names import VAULT_DOOR
+from components.kube.names import VAULT_INBOUND
 from components.kube.service_ref import ServiceRef
 from embedded.data_plane.network import OUTSIDE_ADDRESS
 from embedded.data_plane.pods import OUTSIDE, OUTSIDE_PORT
@@ -35,7 +35,7 @@ from tests.e2e.mesh_setup import (
     trust_of,
 )
 from tests.e2e.plane import Plane
-from tests.e2e.vault_door import door
+from tests.e2e.vault_inbound import vault_comes_in
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -98,13 +98,13 @@ def test_vault_comes_to_a_database_at_a_port_of_its_own(mesh: Mesh) -> None:
     outside, address = mesh.workload(OUTSIDE), mesh.address_of_pod("app=postgres")
     api, intruder = mesh.workload(f"{SHOP}.api"), mesh.workload(f"{SHOP}.{INTRUDER}")
     where, password = mesh.address_of_service("postgres"), mesh.database_password
-    with door(mesh.plane, ServiceRef(SHOP, "postgres")):
-        eventually(lambda: outside.psql(address, password, VAULT_DOOR) == ANSWER, "the proxy passes it on")
+    with vault_comes_in(mesh.plane, ServiceRef(SHOP, "postgres")):
+        eventually(lambda: outside.psql(address, password, VAULT_INBOUND) == ANSWER, "the proxy passes it on")
         refused = outside.psql(address, password)
         assert "server closed the connection" in refused or "reset by peer" in refused
         assert api.psql(where, password) == ANSWER
         assert "server closed the connection" in intruder.psql(where, password)
-    eventually(lambda: outside.psql(address, password, VAULT_DOOR) != ANSWER, "the port is closed again")
+    eventually(lambda: outside.psql(address, password, VAULT_INBOUND) != ANSWER, "the port is closed again")
 
 
 def test_a_caller_accepts_of_a_service_its_own_identity_alone(mesh: Mesh) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from components.kube.mesh_labels import HBONE_PORT
-from components.kube.names import VAULT_DOOR
+from components.kube.names import VAULT_INBOUND
 from components.service.file.service import ServiceSpec
 from zt.attack.attempt import Attempt
 from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
@@ -42,7 +42,7 @@ def _undeclared(session: Session) -> Iterator[tuple[Pod, Pod, int]]:
                     yield source, target, port
         # The port for Vault is for no service, not even for those that call it.
         if spec.lets_vault_in:
-            yield from ((source, target, VAULT_DOOR) for source in _others(session, spec, live))
+            yield from ((source, target, VAULT_INBOUND) for source in _others(session, spec, live))
 
 
 def _others(session: Session, spec: ServiceSpec, live: Sequence[tuple[ServiceSpec, Pod]]) -> list[Pod]:

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from components.config.database import DatabaseSettings
 from components.config.vault import VaultSettings
-from components.kube.names import VAULT_DOOR, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
+from components.kube.names import VAULT_INBOUND, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
 from components.program.stack import Stack
 
 
@@ -20,7 +20,7 @@ def port_for_vault(stack: Stack, database: DatabaseSettings) -> int:
     if not database.server:
         return database.port
     closed = stack.posture.mtls == "STRICT" and not stack.ambient
-    return VAULT_DOOR if closed else port_of(stack, database)
+    return VAULT_INBOUND if closed else port_of(stack, database)
 
 
 def port_of(stack: Stack, database: DatabaseSettings) -> int:

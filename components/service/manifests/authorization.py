@@ -13,7 +13,7 @@ from components.service.args.network import JwtArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.public_hosts import below
 from components.service.manifests.metadata import metadata
-from components.service.manifests.vault_door import door_authorization, door_mtls
+from components.service.manifests.vault_inbound import vault_authorization, vault_mtls
 
 
 def authorization_policy(args: SecureServiceArgs) -> Manifest | None:
@@ -27,7 +27,7 @@ def authorization_policy(args: SecureServiceArgs) -> Manifest | None:
         *_gateway(args),
         *_scraper(args),
         *_plaintext(args),
-        *door_authorization(args),
+        *vault_authorization(args),
     ]
     if args.platform.mesh.authorization == "off" or not rules:
         return None
@@ -63,9 +63,9 @@ def peer_authentication(args: SecureServiceArgs) -> Manifest | None:
 
     https://istio.io/latest/docs/reference/config/security/peer_authentication/
     """
-    if not (args.platform.mesh.on and (args.plaintext_ports or door_mtls(args))):
+    if not (args.platform.mesh.on and (args.plaintext_ports or vault_mtls(args))):
         return None
-    ports = {str(plaintext.port): {"mode": "PERMISSIVE"} for plaintext in args.plaintext_ports} | door_mtls(args)
+    ports = {str(plaintext.port): {"mode": "PERMISSIVE"} for plaintext in args.plaintext_ports} | vault_mtls(args)
     annotations = {
         f"zero-trust.dev/{plaintext.port}": f"until {plaintext.expires}, by {plaintext.owner}: {plaintext.reason}"
         for plaintext in args.plaintext_ports

@@ -10,7 +10,7 @@ from components.service.args.network import EgressArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.metadata import metadata
 from components.service.manifests.peers import peers_ref
-from components.service.manifests.vault_door import door_listeners
+from components.service.manifests.vault_inbound import vault_listeners
 
 _CLUSTER_DNS = ServiceRef("kube-system", "kube-dns")
 _API_SERVER = ServiceRef("default", "kubernetes")
@@ -67,7 +67,7 @@ def sidecar(args: SecureServiceArgs) -> Manifest | None:
     undeclared calls must work. https://istio.io/latest/docs/reference/config/networking/sidecar/
     """
     platform = args.platform
-    listeners = door_listeners(args)
+    listeners = vault_listeners(args)
     if not platform.mesh.sidecars or not (platform.closed or listeners):
         return None
     selected: Manifest = {"workloadSelector": {"labels": args.selector}}

@@ -14,7 +14,7 @@ from components.service.manifests.metadata import metadata
 from components.service.manifests.peers import peers_destination_rule, peers_rules
 from components.service.manifests.probes import probed_ports
 from components.service.manifests.vault import reaches_vault
-from components.service.manifests.vault_door import door_rules
+from components.service.manifests.vault_inbound import vault_rules
 
 _DNS_PORT = 53
 _ISTIOD_PORT = 15012
@@ -37,7 +37,7 @@ def network_policy_spec(args: SecureServiceArgs) -> Manifest:
         # A network policy knows no service accounts: the mesh decides which pod of that namespace may scrape.
         metrics_ports = [_arrival(args, args.metrics.port)]
         ingress.append(tcp_rule("from", [namespace_selector(args.platform.mesh.scraper.namespace)], metrics_ports))
-    ingress += [*peers_rules(args, "from"), *door_rules(args)]
+    ingress += [*peers_rules(args, "from"), *vault_rules(args)]
     ingress += [tcp_rule("from", ip_blocks(plaintext.networks), [plaintext.port]) for plaintext in args.plaintext_ports]
     ingress += _probes(args)
     egress = [

@@ -29,7 +29,7 @@ from components.service.manifests.vault import (
     mesh_annotations,
     reaches_vault,
 )
-from components.service.manifests.vault_door import door_port
+from components.service.manifests.vault_inbound import vault_service_port
 
 # https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
 _APP_PROTOCOLS = {"http2": "kubernetes.io/h2c"}
@@ -249,7 +249,7 @@ def service_spec(args: SecureServiceArgs) -> Manifest:
         }
         for each in named
     ]
-    ports += door_port(args)
+    ports += vault_service_port(args)
     return {"type": "ClusterIP", "selector": args.selector, "ports": ports}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.kube.names import VAULT_DOOR
+from components.kube.names import VAULT_INBOUND
 from components.kube.service_ref import ServiceRef
 from components.program.plan import Plan, plan
 from components.program.stack import Stack, read_stack
@@ -80,22 +80,22 @@ class TestTheDoor:
     def test_vault_comes_at_a_port_of_its_own_and_services_at_the_usual_one(self, made: Plan) -> None:
         assert made.vault
         (connection,) = made.vault.databases
-        assert (connection.host, connection.port) == ("pg.shop.svc", VAULT_DOOR)
+        assert (connection.host, connection.port) == ("pg.shop.svc", VAULT_INBOUND)
         api = next(args for args in made.services if args.name == "api")
         assert "DB_PORT=5432" in api.databases[0].template
         assert list(api.egress) == []
-        assert {port["port"] for port in service_spec(pg_of(made))["ports"]} == {5432, 9187, VAULT_DOOR}
+        assert {port["port"] for port in service_spec(pg_of(made))["ports"]} == {5432, 9187, VAULT_INBOUND}
 
     def test_only_vaults_servers_reach_it_and_it_alone(self, made: Plan) -> None:
         rules = network_policy_spec(pg_of(made))["ingress"]
-        (rule,) = [rule for rule in rules if VAULT_DOOR in [port["port"] for port in rule["ports"]]]
+        (rule,) = [rule for rule in rules if VAULT_INBOUND in [port["port"] for port in rule["ports"]]]
         (peer,) = rule["from"]
         assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "vault"}
         assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "vault", "component": "server"}
-        assert rule["ports"] == [{"port": VAULT_DOOR, "protocol": "TCP"}]
+        assert rule["ports"] == [{"port": VAULT_INBOUND, "protocol": "TCP"}]
         assert made.vault
         (servers,) = [one for one in made.vault.network_policies if one["metadata"]["name"] == "servers"]
-        out = [rule for rule in servers["spec"]["egress"] if VAULT_DOOR in [port["port"] for port in rule["ports"]]]
+        out = [rule for rule in servers["spec"]["egress"] if VAULT_INBOUND in [port["port"] for port in rule["ports"]]]
         labels = {"matchLabels": {"app": "pg"}}
         (to,) = out[0]["to"]
         assert (to["podSelector"], to["namespaceSelector"]["matchLabels"]) == (
@@ -106,11 +106,11 @@ class TestTheDoor:
     def test_the_mesh_leaves_that_port_alone_and_no_other(self, made: Plan) -> None:
         authentication = peer_authentication(pg_of(made))
         assert authentication
-        assert authentication["spec"]["portLevelMtls"] == {str(VAULT_DOOR): {"mode": "DISABLE"}}
+        assert authentication["spec"]["portLevelMtls"] == {str(VAULT_INBOUND): {"mode": "DISABLE"}}
         policy = authorization_policy(pg_of(made))
         assert policy
         nobody = [r for r in policy["spec"]["rules"] if "notPrincipals" in r["from"][0]["source"]]
-        assert [rule["to"] for rule in nobody] == [[{"operation": {"ports": [str(VAULT_DOOR)]}}]]
+        assert [rule["to"] for rule in nobody] == [[{"operation": {"ports": [str(VAULT_INBOUND)]}}]]
 
     def test_the_proxy_passes_it_on_and_keeps_its_other_listeners(self, made: Plan) -> None:
         found = sidecar(pg_of(made))
@@ -122,7 +122,7 @@ class TestTheDoor:
             5432: ("TCP", "0.0.0.0:5432"),
             5433: ("TCP", "0.0.0.0:5433"),
             9187: ("HTTP", "0.0.0.0:9187"),
-            VAULT_DOOR: ("TCP", "0.0.0.0:5432"),
+            VAULT_INBOUND: ("TCP", "0.0.0.0:5432"),
         }
 
     def test_another_service_has_none(self, made: Plan) -> None:
@@ -131,7 +131,7 @@ class TestTheDoor:
         assert found
         assert "ingress" not in found["spec"]
         assert peer_authentication(api) is None
-        assert str(VAULT_DOOR) not in str((network_policy_spec(api), authorization_policy(api), service_spec(api)))
+        assert str(VAULT_INBOUND) not in str((network_policy_spec(api), authorization_policy(api), service_spec(api)))
 
     def test_where_the_mesh_takes_plaintext_vault_comes_at_the_usual_port(self, tmp_path: Path) -> None:
         made = planned(tmp_path, stack="dev")
@@ -187,7 +187,7 @@ CASES = [
     ({"adminSecret": "pg"}, {}, r"adminFrom: the first password is there twice"),
     ({}, {"protocol": "http"}, "shop/pg speaks http: a database speaks tcp"),
     ({}, {"callers": ["api"]}, "shop/pg does not let Vault in: add vault/vault to its callers"),
-    ({}, {"peers": [VAULT_DOOR]}, "listens on 18200, at which Vault comes"),
+    ({}, {"peers": [VAULT_INBOUND]}, "listens on 18200, at which Vault comes"),
     (
         {},
         {"secrets": {"vault": {"generate": ["password"]}, "x": {"from": "api/x"}}},

@@ -32,7 +32,7 @@ _INGRESS: dict[str, Any] = {
 }
 
 
-def _door(**keys: Any) -> Files:
+def _gateway(**keys: Any) -> Files:
     return Files(stack={"ingress": {"acmeEmail": "platform@example.org", "replicas": 2, **keys}})
 
 
@@ -218,7 +218,7 @@ PLATFORM_CASES = [
     Case(
         "another ACME server",
         ["weaker: the server that issues certificates goes from its own to https://acme.example.org/dir"],
-        _door(acmeServer={"directory": "https://acme.example.org/dir"}),
+        _gateway(acmeServer={"directory": "https://acme.example.org/dir"}),
     ),
     Case(
         "another role of Vault",
@@ -234,12 +234,12 @@ PLATFORM_CASES = [
             "stronger: the lowest TLS version goes from 1.2 to 1.3",
             f"neutral: the ciphers of TLS 1.2 goes from {', '.join(CIPHER_SUITES)} to ECDHE-ECDSA-AES256-GCM-SHA384",
         ],
-        _door(tls={"minVersion": "1.3", "ciphers": ["ECDHE-ECDSA-AES256-GCM-SHA384"]}),
+        _gateway(tls={"minVersion": "1.3", "ciphers": ["ECDHE-ECDSA-AES256-GCM-SHA384"]}),
     ),
     Case(
         "a firewall",
         [f"stronger: the firewall at the gateway goes from off to {_FIREWALL}: Include @crs-setup-conf"],
-        _door(waf={"image": _FIREWALL, "directives": ["Include @crs-setup-conf"]}),
+        _gateway(waf={"image": _FIREWALL, "directives": ["Include @crs-setup-conf"]}),
     ),
     Case(
         "the limits of every host",
@@ -247,21 +247,21 @@ PLATFORM_CASES = [
             "weaker: the largest request in bytes of api goes from 1048576 to unlimited",
             "stronger: the number of requests in an hour of api goes from 360000 to 600",
         ],
-        _door(rateLimit={"requests": 10, "per": "minute"}, maxRequestBytes="none"),
+        _gateway(rateLimit={"requests": 10, "per": "minute"}, maxRequestBytes="none"),
     ),
     Case(
         "the headers of every host",
         [
             "weaker: the headers at the gateway of api goes from X-Frame-Options: DENY to none",
         ],
-        _door(headers="none"),
-        _door(headers={"X-Frame-Options": "DENY"}),
+        _gateway(headers="none"),
+        _gateway(headers={"X-Frame-Options": "DENY"}),
     ),
     Case(
         "an annotation of an Ingress",
         ["weaker: the annotations at the gateway of api goes from limit: 360000 to limit: 100"],
-        _door(**_INGRESS, annotations={"rateLimit": {"limit": "{requests}"}}),
-        _door(**_INGRESS, annotations={"rateLimit": {"limit": "360000"}}),
+        _gateway(**_INGRESS, annotations={"rateLimit": {"limit": "{requests}"}}),
+        _gateway(**_INGRESS, annotations={"rateLimit": {"limit": "360000"}}),
     ),
     Case(
         "another gateway",
@@ -280,7 +280,7 @@ PLATFORM_CASES = [
             "weaker: the kind of gateway goes from gateway-api to ingress",
             "weaker: the number of cert-manager replicas goes from 2 to 1",
         ],
-        _door(**(_INGRESS | {"rateLimit": "none", "replicas": 1})),
+        _gateway(**(_INGRESS | {"rateLimit": "none", "replicas": 1})),
     ),
     Case(
         "the nodes carry the mesh",

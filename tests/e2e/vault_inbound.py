@@ -22,7 +22,7 @@ _POLICIES = ("security.istio.io", "v1")
 
 
 @contextmanager
-def door(plane: Plane, service: ServiceRef) -> Iterator[None]:
+def vault_comes_in(plane: Plane, service: ServiceRef) -> Iterator[None]:
     """The port for Vault at a service's pods, while this lasts."""
     args, objects = _as_database(plane, service), plane.objects
     listeners, modes, policy = sidecar(args), peer_authentication(args), authorization_policy(args)
@@ -34,7 +34,7 @@ def door(plane: Plane, service: ServiceRef) -> Iterator[None]:
         # A second one beside the service's own: what either of them allows is allowed.
         "authorizationpolicies": {"apiVersion": "/".join(_POLICIES), "kind": "AuthorizationPolicy", **policy},
     }
-    name = f"{service.name}-door"
+    name = f"{service.name}-vault"
     _listen(objects, service, listeners["spec"]["ingress"])
     for kind, made in of_kind.items():
         metadata = {**made["metadata"], "name": name}

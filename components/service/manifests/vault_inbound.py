@@ -8,7 +8,7 @@ https://istio.io/latest/docs/reference/config/networking/sidecar/#IstioIngressLi
 """
 
 from components.kube.manifest import Manifest, pods, tcp_rule
-from components.kube.names import VAULT_DOOR, VAULT_NAMESPACE, VAULT_RELEASE
+from components.kube.names import VAULT_INBOUND, VAULT_NAMESPACE, VAULT_RELEASE
 from components.kube.service_ref import ServiceRef
 from components.service.args.service import SecureServiceArgs
 
@@ -23,35 +23,41 @@ def serves_vault(args: SecureServiceArgs) -> bool:
     return vault.on and not args.job_of and any(server.service == service for server in vault.databases)
 
 
-def has_door(args: SecureServiceArgs) -> bool:
+def has_own_port(args: SecureServiceArgs) -> bool:
     """Whether Vault needs a port of its own."""
     return serves_vault(args) and args.platform.mesh.closed_to_vault
 
 
-def door_rules(args: SecureServiceArgs) -> list[Manifest]:
+def vault_rules(args: SecureServiceArgs) -> list[Manifest]:
     """The NetworkPolicy's rule for Vault's servers; none for a service that is no database."""
     if not serves_vault(args):
         return []
-    return [tcp_rule("from", [pods(VAULT_NAMESPACE, _SERVERS)], [VAULT_DOOR if has_door(args) else args.port])]
+    return [tcp_rule("from", [pods(VAULT_NAMESPACE, _SERVERS)], [VAULT_INBOUND if has_own_port(args) else args.port])]
 
 
-def door_port(args: SecureServiceArgs) -> list[Manifest]:
+def vault_service_port(args: SecureServiceArgs) -> list[Manifest]:
     """The port of the Service for Vault."""
-    if not has_door(args):
+    if not has_own_port(args):
         return []
-    port = {"name": "tcp-vault", "port": VAULT_DOOR, "targetPort": VAULT_DOOR, "protocol": "TCP", "appProtocol": "tcp"}
+    port = {
+        "name": "tcp-vault",
+        "port": VAULT_INBOUND,
+        "targetPort": VAULT_INBOUND,
+        "protocol": "TCP",
+        "appProtocol": "tcp",
+    }
     return [port]
 
 
-def door_listeners(args: SecureServiceArgs) -> list[Manifest]:
+def vault_listeners(args: SecureServiceArgs) -> list[Manifest]:
     """All listeners of the Sidecar, since it takes these in place of those that the Service would give it."""
-    if not has_door(args):
+    if not has_own_port(args):
         return []
     listeners = [_listener(_PROTOCOLS[each.protocol], each.port, each.port) for each in args.open_ports]
     if args.metrics.port not in (0, *(each.port for each in args.open_ports)):
         listeners.append(_listener("HTTP", args.metrics.port, args.metrics.port))
     listeners += [_listener("TCP", port, port) for port in args.peers]
-    return [*listeners, _listener("TCP", VAULT_DOOR, args.port)]
+    return [*listeners, _listener("TCP", VAULT_INBOUND, args.port)]
 
 
 def _listener(protocol: str, number: int, to: int) -> Manifest:
@@ -60,14 +66,14 @@ def _listener(protocol: str, number: int, to: int) -> Manifest:
     return {"port": port, "defaultEndpoint": f"0.0.0.0:{to}"}
 
 
-def door_mtls(args: SecureServiceArgs) -> dict[str, Manifest]:
+def vault_mtls(args: SecureServiceArgs) -> dict[str, Manifest]:
     """The mode of the mesh at the port for Vault, by port: the server's own TLS, and none of the mesh's around it."""
-    return {str(VAULT_DOOR): {"mode": "DISABLE"}} if has_door(args) else {}
+    return {str(VAULT_INBOUND): {"mode": "DISABLE"}} if has_own_port(args) else {}
 
 
-def door_authorization(args: SecureServiceArgs) -> list[Manifest]:
+def vault_authorization(args: SecureServiceArgs) -> list[Manifest]:
     """The AuthorizationPolicy's rule for Vault, who has no identity there."""
     if not serves_vault(args):
         return []
-    port = VAULT_DOOR if has_door(args) else args.port
+    port = VAULT_INBOUND if has_own_port(args) else args.port
     return [{"from": [{"source": {"notPrincipals": ["*"]}}], "to": [{"operation": {"ports": [str(port)]}}]}]
