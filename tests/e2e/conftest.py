@@ -1,5 +1,6 @@
 """One control plane for each group of modules, in `planes.py`; with `-n`, a worker takes one group after another."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def _module(item: pytest.Item) -> str:
     return item.module.__name__ if isinstance(item, pytest.Function) and item.module else ""
+
+
+@pytest.fixture(autouse=True)
+def _whole_tracebacks() -> Iterator[None]:
+    """A provider that runs in a test shortens the tracebacks of its process, which is that of the tests behind it."""
+    yield
+    if hasattr(sys, "tracebacklimit"):
+        del sys.tracebacklimit
 
 
 @pytest.fixture(scope="session")

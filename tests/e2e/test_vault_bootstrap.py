@@ -3,7 +3,6 @@
 import base64
 import json
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -103,12 +102,6 @@ def certificate_login(bao: Bao) -> Setup:
     certificate, key = bao.authority.issue(DEPLOYER, ExtendedKeyUsageOID.CLIENT_AUTH)
     login = CertLogin(bao.authority.certificate.read_text(), DEPLOYER)
     return properties(bao, login, (str(certificate), str(key)))
-
-
-@pytest.fixture(autouse=True)
-def _whole_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider shortens the tracebacks of its process, which is that of all tests here."""
-    monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
 
 
 @pytest.fixture
