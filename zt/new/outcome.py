@@ -19,7 +19,7 @@ from components.service.file.storage import claim_name
 from components.service.manifests.authorization import authorization_policy
 from components.service.manifests.database import database_roles
 from components.service.manifests.external_secrets import copies_exception
-from components.service.manifests.job import workload_of
+from components.service.manifests.job import workload_of, workloads_of
 from components.service.manifests.network_policy import challenge_policy, mesh_objects
 from components.service.manifests.peers import peers_service
 from components.service.manifests.route import route_kind
@@ -223,8 +223,7 @@ def vault_items(args: SecureServiceArgs) -> Iterator[Item]:
     if not uses_vault(args):
         return
     platform = args.platform
-    jobs = [workload_of(args, job) for job in args.jobs]
-    for reader in (args, *(job for job in jobs if uses_vault(job))):
+    for reader in filter(uses_vault, workloads_of(args)):
         yield Item(
             "policy", reader.key, "reads its own paths only" if reader is args else "reads what its job asks for only"
         )

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from components.program.plan import Plan
 from components.service.args.service import SecureServiceArgs
-from components.service.manifests.job import workload_of
+from components.service.manifests.job import workloads_of
 from components.service.manifests.route import public_url
 from components.service.manifests.vault import SECRETS_DIRECTORY, copied, injected
 from zt.facts import model as facts
@@ -132,7 +132,7 @@ def public(planned: Plan, known: Collection[facts.Fact]) -> tuple[PublicPath, ..
 
 def vault_paths(planned: Plan, known: Collection[facts.Fact]) -> tuple[VaultPath, ...]:
     """The paths of Vault that the role of each service and of each job may use."""
-    workloads = [each for args in planned.services for each in (args, *(workload_of(args, job) for job in args.jobs))]
+    workloads = [each for args in planned.services for each in workloads_of(args)]
     files = {key: file for args in workloads for key, file in _files(args)}
     roles = {name_of(args): args.key for args in workloads}
     access = sorted(_all(known, facts.VaultAccess), key=_place)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from components.service.args.service import SecureServiceArgs
 from components.service.file.storage import claim_name
 from components.service.manifests.external_secrets import copy_name
-from components.service.manifests.job import workload_of
+from components.service.manifests.job import workloads_of
 from components.service.manifests.storage import config_name, own_config_name, volume_name
 from components.service.manifests.vault import copied, uses_vault
 
@@ -15,7 +15,7 @@ ORDINAL = "#"
 
 def accounts(args: SecureServiceArgs) -> list[str]:
     """The service accounts of a service: its own, and one for each job."""
-    return [args.name, *(workload_of(args, job).name for job in args.jobs)]
+    return [workload.name for workload in workloads_of(args)]
 
 
 def held_names(services: Sequence[SecureServiceArgs]) -> Mapping[str, Mapping[str, Sequence[str]]]:
@@ -25,7 +25,7 @@ def held_names(services: Sequence[SecureServiceArgs]) -> Mapping[str, Mapping[st
     """
     held: dict[str, dict[str, list[str]]] = {args.namespace: {} for args in services}
     for args in services:
-        for workload in (args, *(workload_of(args, job) for job in args.jobs)):
+        for workload in workloads_of(args):
             for name, account in _names(workload):
                 owners = held[args.namespace].setdefault(name, [])
                 if account not in owners:

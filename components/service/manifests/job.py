@@ -10,7 +10,6 @@ from components.service.args.database import DatabaseArgs
 from components.service.args.jobs import JobArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.jobs import job_name
-from components.service.manifests.containers import init_containers
 from components.service.manifests.patch import patched
 from components.service.manifests.vault import injected
 from components.service.manifests.workload import container, pod, pod_metadata
@@ -58,6 +57,11 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
     )
 
 
+def workloads_of(args: SecureServiceArgs) -> list[SecureServiceArgs]:
+    """The arguments of the service itself, and of each of its jobs."""
+    return [args, *(workload_of(args, job) for job in args.jobs)]
+
+
 def _databases(args: SecureServiceArgs, job: JobArgs) -> list[DatabaseArgs]:
     return [
         replace(database, as_owner=database.name in job.owns)
@@ -68,8 +72,7 @@ def _databases(args: SecureServiceArgs, job: JobArgs) -> list[DatabaseArgs]:
 
 def job_spec(workload: SecureServiceArgs) -> Manifest:
     """The spec of a Job, or of the jobs that a CronJob creates, for a program that ends."""
-    init = {"initContainers": init_containers(workload)} if workload.init else {}
-    spec = {**pod(workload), "restartPolicy": "Never", **init, "containers": [container(workload)]}
+    spec = {**pod(workload), "restartPolicy": "Never", "containers": [container(workload)]}
     return {
         "backoffLimit": workload.run.retries,
         "activeDeadlineSeconds": workload.run.timeout,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from components.service.args.placement import PlacementArgs
-from components.service.manifests.job import workload_of
+from components.service.manifests.job import workloads_of
 from zt.cluster.manifest import Manifest, part
 from zt.preflight.line import Check, Line, Theme, fails, ok, warns
 from zt.preflight.session import Session
@@ -16,8 +16,8 @@ _TYPE = "kubernetes.io/dockerconfigjson"
 
 def _chosen(session: Session) -> list[PlacementArgs]:
     """The classes that services or their jobs choose."""
-    workloads = [(args, *(workload_of(args, job) for job in args.jobs)) for args in session.planned.services]
-    chosen = {each.place.name: each.place for group in workloads for each in group if each.place.name}
+    workloads = [each for args in session.planned.services for each in workloads_of(args)]
+    chosen = {each.place.name: each.place for each in workloads if each.place.name}
     return [chosen[name] for name in sorted(chosen)]
 
 
