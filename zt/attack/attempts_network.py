@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from components.kube.mesh_labels import HBONE_PORT
 from components.kube.names import VAULT_INBOUND
+from components.kube.service_ref import ServiceRef
 from components.service.file.service import ServiceSpec
 from zt.attack.attempt import Attempt
 from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
@@ -30,15 +31,20 @@ def _live(session: Session, spec: ServiceSpec) -> Pod | None:
     return replace(session.end(pods[0]), name=spec.name) if pods else None
 
 
+def _calls(spec: ServiceSpec) -> set[tuple[ServiceRef, str | None]]:
+    """The services that a service calls, each with the name of the port."""
+    return {(ref, call.port) for ref, call in spec.called()}
+
+
 def _undeclared(session: Session) -> Iterator[tuple[Pod, Pod, int]]:
     """Each connection that no service file declares: between services, and from a pod that is in no file."""
     live = [(spec, pod) for spec in session.declared.services if (pod := _live(session, spec))]
+    calls = {spec.ref: _calls(spec) for spec, _ in live}
     for spec, target in live:
         for name, (port, _) in spec.called_ports.items():
             yield session.imagined(_INTRUDER), target, port
             for other, source in live:
-                calls = zip(other.callees(), other.calls, strict=True)
-                if other != spec and (spec.ref, name) not in {(ref, call.port) for ref, call in calls}:
+                if other != spec and (spec.ref, name) not in calls[other.ref]:
                     yield source, target, port
         # The port for Vault is for no service, not even for those that call it.
         if spec.lets_vault_in:
@@ -86,7 +92,7 @@ def _connect_out(session: Session) -> Evidence:
 
 def _other_services(session: Session) -> Iterator[tuple[Pod, int]]:
     """The ports of services that this one does not call, and another port of those that it calls."""
-    calls = {(ref, call.port) for ref, call in zip(session.service.callees(), session.service.calls, strict=True)}
+    calls = _calls(session.service)
     for spec in session.declared.others:
         if target := _live(session, spec):
             closed = [port for name, (port, _) in spec.called_ports.items() if (spec.ref, name) not in calls]
@@ -134,7 +140,7 @@ def _identity(session: Session) -> Evidence:
 def _called(session: Session) -> list[tuple[Pod, int]]:
     own = session.service
     specs = {spec.ref: spec for spec in session.declared.others}
-    calls = [(specs[ref], call.port) for ref, call in zip(own.callees(), own.calls, strict=True) if ref in specs]
+    calls = [(specs[ref], call.port) for ref, call in own.called() if ref in specs]
     return [(target, spec.called_ports[name][0]) for spec, name in calls if (target := _live(session, spec))]
 
 

@@ -42,7 +42,7 @@ def services_args(specs: Sequence[ServiceSpec], platform: PlatformTerms, replica
     fields = fields_of(specs)
     callers: dict[ServiceRef, list[Peer]] = {ref: [] for ref in ports}
     for spec in specs:
-        for callee, call in zip(spec.callees(), spec.calls, strict=True):
+        for callee, call in spec.called():
             caller = Peer(spec.ref, ports[callee][call.port], call.sent_methods, call.sent_paths)
             jobs = [name for name, job in spec.jobs.items() if callee in job_callees(spec.namespace, job.calls)]
             job_refs = (ServiceRef(spec.namespace, job_name(spec.name, job)) for job in jobs)
@@ -54,7 +54,7 @@ def services_args(specs: Sequence[ServiceSpec], platform: PlatformTerms, replica
             replicas,
             [
                 Peer(callee, ports[callee][call.port], call.sent_methods, call.sent_paths)
-                for callee, call in zip(spec.callees(), spec.calls, strict=True)
+                for callee, call in spec.called()
             ],
             callers[spec.ref],
             fields,

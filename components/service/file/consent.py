@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from components.kube.names import VAULT_CALLER
 from components.kube.service_ref import ServiceRef
 from components.service.file.checks import Finding
+from components.service.file.network import at_port
 from components.service.file.service import ServiceSpec
 
 SELF_CALL = "no network policy lets its replicas call each other, and another service is meant"
@@ -30,15 +31,14 @@ class MissingConsent:
     def written(self) -> str:
         """The caller, as the callee's file writes it under `callers`."""
         port = self.caller.calls[self.number].port
-        name = self.caller.ref.seen_from(self.callee.namespace)
-        return f"{name}:{port}" if port else name
+        return at_port(self.caller.ref.seen_from(self.callee.namespace), port)
 
 
 def missing_consents(specs: Sequence[ServiceSpec]) -> Iterator[MissingConsent]:
     """The calls between these services that lack the callee's consent."""
     by_ref = {spec.ref: spec for spec in specs}
     for caller in specs:
-        for number, (ref, call) in enumerate(zip(caller.callees(), caller.calls, strict=True)):
+        for number, (ref, call) in enumerate(caller.called()):
             callee = by_ref.get(ref)
             if callee is None or callee is caller or call.port not in callee.called_ports:
                 continue

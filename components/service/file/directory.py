@@ -28,7 +28,7 @@ from components.service.file.layers import (
     with_domain,
 )
 from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_findings
-from components.service.file.network import EgressSpec
+from components.service.file.network import EgressSpec, at_port
 from components.service.file.public_hosts import Claim, host_findings
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import sharing_findings
@@ -207,7 +207,7 @@ def _unknown_calls(files: Sequence[ServiceFile]) -> list[Problem]:
     for file in files:
         spec = file.spec
         legal = sorted(ref.seen_from(spec.namespace) for ref in known.keys() - {spec.ref})
-        for number, (call, callee) in enumerate(zip(spec.calls, spec.callees(), strict=True)):
+        for number, (callee, call) in enumerate(spec.called()):
             if callee == spec.ref:
                 problems.append(file.problem("calls", SELF_CALL, repr(call.service), legal))
             elif callee not in known:
@@ -221,7 +221,7 @@ def _unknown_port(file: ServiceFile, number: int, ports: Collection[str | None])
     call = file.spec.calls[number]
     if not ports:
         return file.problem(("calls", number), "it listens on no port, so nobody can call it", repr(call.written))
-    legal = [f"{call.service}:{name}" if name else call.service for name in ports]
+    legal = [at_port(call.service, name) for name in ports]
     return file.problem(("calls", number), "no such port of this service", repr(call.written), legal)
 
 
@@ -229,7 +229,7 @@ def _requests_by_protocol(files: Sequence[ServiceFile]) -> list[Problem]:
     ports = {file.spec.ref: file.spec.called_ports for file in files}
     problems: list[Problem] = []
     for file in files:
-        for number, (call, callee) in enumerate(zip(file.spec.calls, file.spec.callees(), strict=True)):
+        for number, (callee, call) in enumerate(file.spec.called()):
             key = next((key for key in ("rpc", "methods", "paths") if getattr(call, key)), "")
             _, protocol = ports.get(callee, {}).get(call.port, (0, ""))
             message = ""
@@ -251,7 +251,7 @@ def _past_the_proxy(files: Sequence[ServiceFile], port: int) -> list[Problem]:
         spec = file.spec
         if not (port and (spec.secrets or spec.all_databases)):
             continue
-        for number, (callee, call) in enumerate(zip(spec.callees(), spec.calls, strict=True)):
+        for number, (callee, call) in enumerate(spec.called()):
             if ports.get(callee, {}).get(call.port, (0, ""))[0] == port:
                 problems.append(file.problem(("calls", number), message, repr(call.written)))
         for number, outside in enumerate(spec.egress):

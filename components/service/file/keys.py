@@ -31,6 +31,7 @@ from components.service.file.network import (
     AppPort,
     Call,
     CallerName,
+    CallSpec,
     EgressSpec,
     JwtSpec,
     MetricsSpec,
@@ -241,9 +242,13 @@ class ServiceKeys(TypedFile):
         ports: dict[str | None, tuple[int, str]] = {None: (self.port, self.protocol)} if self.port else {}
         return ports | {name: (port.port, port.protocol) for name, port in self.ports.items()}
 
+    def called(self) -> tuple[tuple[ServiceRef, CallSpec], ...]:
+        """The services that it calls, each with the call, in the order of the file."""
+        return tuple((ServiceRef.parse(call.service, self.namespace), call) for call in self.calls)
+
     def callees(self) -> tuple[ServiceRef, ...]:
         """The services that it calls."""
-        return tuple(ServiceRef.parse(call.service, self.namespace) for call in self.calls)
+        return tuple(ref for ref, _ in self.called())
 
     @property
     def lets_vault_in(self) -> bool:

@@ -69,6 +69,11 @@ def called_port(value: str) -> str:
     return value
 
 
+def at_port(service: str, port: str | None) -> str:
+    """A service, or one of its ports by its name, as a file writes it."""
+    return f"{service}:{port}" if port else service
+
+
 def application_port(value: int) -> int:
     """A port that an application may listen on. Raises `ValueError`."""
     if not 0 < value < _PORTS:
@@ -195,7 +200,7 @@ class CallSpec(TypedFile):
     @property
     def written(self) -> str:
         """The service and the port, as the short form writes them."""
-        return f"{self.service}:{self.port}" if self.port else self.service
+        return at_port(self.service, self.port)
 
     @property
     def http(self) -> bool:

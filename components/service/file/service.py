@@ -12,7 +12,7 @@ from components.service.file.containers import check_containers
 from components.service.file.database import SECRET_NAME
 from components.service.file.jobs import NAME_LIMIT, check_jobs
 from components.service.file.keys import ServiceKeys
-from components.service.file.network import check_tokens, peers_name
+from components.service.file.network import at_port, check_tokens, peers_name
 from components.service.file.ports import PROTOCOLS, check_ports, check_probes
 from components.service.file.routes import check_paths
 from components.service.file.storage import SHARED, clash
@@ -153,15 +153,15 @@ class ServiceSpec(ServiceKeys):
             raise misplaced(["jwt"], "it needs host: it holds for the requests that come from there", UNREPEATED)
         check_tokens(self.tokens)
         repeated = (
-            ("calls", [f"{ref}:{call.port}" for ref, call in zip(self.callees(), self.calls, strict=True)]),
-            ("callers", [f"{ref}:{port}" for ref, port in self.allowed_callers()]),
+            ("calls", [at_port(str(ref), call.port) for ref, call in self.called()]),
+            ("callers", [at_port(str(ref), port) for ref, port in self.allowed_callers()]),
             ("peers", [str(port) for port in self.peers]),
             ("egress", [f"{outside.host}:{outside.port}" for outside in self.egress]),
             ("plaintextPorts", [str(plaintext.port) for plaintext in self.plaintext_ports]),
         )
         for key, names in repeated:
             if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise misplaced([key], "it stands there twice: keep one", ", ".join(twice).replace(":None", ""))
+                raise misplaced([key], "it stands there twice: keep one", ", ".join(twice))
         kinds = {(outside.host, outside.protocol == "tcp") for outside in self.egress}
         if mixed := sorted(host for host, tcp in kinds if tcp and (host, False) in kinds):
             message = "it stands there with tcp and without: the mesh holds a host to one of the two"
