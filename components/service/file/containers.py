@@ -18,7 +18,7 @@ from components.service.file.database import SECRET_NAME
 from components.service.file.environment import Environment
 from components.service.file.lifecycle import PodEnvironment
 from components.service.file.network import AppPort
-from components.service.file.probes import ProbesSpec
+from components.service.file.probes import ProbesSpec, unasked
 from components.service.file.scaling import ResourcesSpec
 from components.service.file.storage import ConfigSpec, MountPath, VolumeName, VolumeSpec, clash
 
@@ -124,12 +124,9 @@ class SidecarSpec(ContainerSpec):
 
     @model_validator(mode="after")
     def _probed(self) -> Self:
-        for kind in ("readiness", "liveness", "startup"):
-            probe = getattr(self.probes, kind) if self.probes else None
-            asked = self.port is not None or (probe is not None and (probe.port is not None or probe.command))
-            if not asked and (probe is not None or kind != "startup"):
-                message = "nothing says whether it works: write its port, or a command or a port here"
-                raise misplaced(["probes", kind], message, "nothing")
+        if self.port is None and (kind := unasked(self.probes)):
+            message = "nothing says whether it works: write its port, or a command or a port here"
+            raise misplaced(["probes", kind], message, "nothing")
         return self
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, StrictInt, StrictStr
 from components.schema.problem import UNREPEATED
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.network import AppPort, MetricsSpec
-from components.service.file.probes import ProbeSpec, ProbesSpec
+from components.service.file.probes import ProbesSpec, unasked
 
 Protocol = Literal["http", "http2", "grpc", "tcp"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
@@ -88,9 +88,6 @@ def check_probes(probes: ProbesSpec | None) -> None:
     if probes is None:
         message = "required without port: write the port that it listens on, or a command for each of its probes"
         raise misplaced(["probes"], message, UNREPEATED)
-    message = "required without port: write its command, or the port that it connects to"
-    for kind in ("readiness", "liveness", "startup"):
-        probe: ProbeSpec | None = getattr(probes, kind)
-        needed = probe is not None or kind != "startup"
-        if needed and not (probe and (probe.command or probe.port)):
-            raise misplaced(["probes", kind], message, UNREPEATED, ["command", "port"])
+    if kind := unasked(probes):
+        message = "required without port: write its command, or the port that it connects to"
+        raise misplaced(["probes", kind], message, UNREPEATED, ["command", "port"])

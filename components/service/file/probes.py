@@ -52,3 +52,16 @@ class ProbesSpec(TypedFile):
     """Whether the container keeps running; it is restarted when this fails."""
     startup: ProbeSpec | None = None
     """Whether the container has started; the other two probes wait until it has."""
+
+
+def unasked(probes: ProbesSpec | None) -> str:
+    """The first probe that nothing could ask, where the application has no port of its own; empty if there is none.
+
+    A readiness and a liveness probe there always are. Each needs a command, or a port.
+    """
+    for kind in ("readiness", "liveness", "startup"):
+        probe: ProbeSpec | None = getattr(probes, kind) if probes else None
+        needed = probe is not None or kind != "startup"
+        if needed and not (probe and (probe.command or probe.port)):
+            return kind
+    return ""
