@@ -34,6 +34,11 @@ class ServiceRef:
         """Whether it stands for a service."""
         return bool(self.name)
 
+    @property
+    def key(self) -> str:
+        """`namespace.name`; neither part can contain a dot, so no two services have the same."""
+        return f"{self.namespace}.{self.name}"
+
     def seen_from(self, namespace: str) -> str:
         """Its name as a file of a namespace writes it: without the namespace where that is the same."""
         return self.name if self.namespace == namespace else str(self)

@@ -59,7 +59,7 @@ def _deployer_rules(account: str) -> list[Manifest]:
 
 def key(spec: ServiceSpec) -> str:
     """The name of a service's role and policy in Vault, as `SecureServiceArgs.key`."""
-    return f"{spec.namespace}.{spec.name}"
+    return spec.ref.key
 
 
 class Session:

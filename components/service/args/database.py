@@ -63,12 +63,11 @@ def role_name(service: str, database: str, as_owner: bool) -> str:
 
 def role_names(spec: ServiceSpec, connection: str) -> list[str]:
     """The names of the roles of a service in one database of the stack: its users', and those of owners."""
-    key = f"{spec.namespace}.{spec.name}"
     names: list[str] = []
     for name, database in spec.all_databases.items():
         if database.connection == connection:
             kinds = (False, True) if spec.has_owner(name) else (False,)
-            names += [role_name(key, name, as_owner) for as_owner in kinds]
+            names += [role_name(spec.ref.key, name, as_owner) for as_owner in kinds]
     return names
 
 

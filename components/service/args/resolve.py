@@ -199,7 +199,7 @@ def _database(service: ServiceSpec, name: str, platform: PlatformTerms) -> Datab
         database=server.database,
         grants=[_grant(grant) for grant in spec.grants],
         name=name,
-        owner=owner_role(server.database, f"{service.namespace}.{service.name}") if owned else "",
+        owner=owner_role(server.database, service.ref.key) if owned else "",
         schemas=spec.schemas if owned else (),
         ttl=seconds(spec.ttl),
         max_ttl=seconds(spec.max_ttl),

@@ -36,7 +36,7 @@ from components.service.file.containers import application_user, container_name
 from components.service.file.kubernetes_api import READING
 from components.service.file.lifecycle import POD_FIELDS
 from components.service.file.network import application_port
-from components.service.file.ports import PROTOCOLS, port_name
+from components.service.file.ports import METRICS_PORT, PROTOCOLS, port_name
 from components.service.file.service import not_a_service_namespace
 
 _LABEL_LENGTH = 63
@@ -221,12 +221,19 @@ class SecureServiceArgs:
     @property
     def key(self) -> str:
         """The service's unique name; neither part can contain a dot, so no two services have the same."""
-        return f"{self.namespace}.{self.name}"
+        return ServiceRef(self.namespace, self.name).key
 
     @property
     def open_ports(self) -> list[PortArgs]:
         """The ports that other services may call. The first has the name of its protocol."""
         return [PortArgs(self.protocol, self.port, self.protocol), *self.ports] if self.port else []
+
+    @property
+    def served_ports(self) -> list[PortArgs]:
+        """The ports of its Service: those that others may call, and that of the metrics if it is none of them."""
+        metrics, ports = self.metrics.port, self.open_ports
+        separate = metrics and metrics not in [each.port for each in ports]
+        return [*ports, PortArgs(METRICS_PORT, metrics)] if separate else ports
 
     @property
     def probed_port(self) -> int:
@@ -236,7 +243,7 @@ class SecureServiceArgs:
     @property
     def listens(self) -> bool:
         """Whether it has a Service: for its ports, or for its metrics."""
-        return bool(self.port or self.metrics.port)
+        return bool(self.served_ports)
 
     @property
     def ends(self) -> bool:
@@ -295,7 +302,7 @@ class SecureServiceArgs:
 
     def database_path(self, database: DatabaseArgs) -> str:
         """The path in Vault that returns a new user of one of its databases."""
-        return f"{self.platform.vault.database_mount}/creds/{database.role(f'{self.namespace}.{self.owner}')}"
+        return f"{self.platform.vault.database_mount}/creds/{database.role(ServiceRef(self.namespace, self.owner).key)}"
 
     @property
     def public(self) -> bool:

@@ -53,9 +53,7 @@ def vault_listeners(args: SecureServiceArgs) -> list[Manifest]:
     """All listeners of the Sidecar, since it takes these in place of those that the Service would give it."""
     if not has_own_port(args):
         return []
-    listeners = [_listener(_PROTOCOLS[each.protocol], each.port, each.port) for each in args.open_ports]
-    if args.metrics.port not in (0, *(each.port for each in args.open_ports)):
-        listeners.append(_listener("HTTP", args.metrics.port, args.metrics.port))
+    listeners = [_listener(_PROTOCOLS[each.protocol], each.port, each.port) for each in args.served_ports]
     listeners += [_listener("TCP", port, port) for port in args.peers]
     return [*listeners, _listener("TCP", VAULT_INBOUND, args.port)]
 

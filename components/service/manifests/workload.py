@@ -8,10 +8,8 @@ from components.kube.manifest import Manifest
 from components.kube.mesh_labels import pod_label
 from components.kube.names import ANNOTATION, TOKEN_AUDIENCE
 from components.service.args.lifecycle import StopArgs
-from components.service.args.network import PortArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import peers_name
-from components.service.file.ports import METRICS_PORT
 from components.service.manifests import containers
 from components.service.manifests.environment import environment
 from components.service.manifests.metadata import metadata
@@ -95,11 +93,6 @@ def metrics_annotations(args: SecureServiceArgs) -> dict[str, str]:
     return annotations
 
 
-def _extra_ports(args: SecureServiceArgs) -> list[int]:
-    """The port of the metrics, if it is none of the service's ports."""
-    return [args.metrics.port] if args.metrics.port not in (0, *(each.port for each in args.open_ports)) else []
-
-
 def _replicated(args: SecureServiceArgs) -> Manifest:
     # With an autoscaler only that may write the number of replicas.
     replicas = {} if args.autoscaling.maximum else {"replicas": args.replicas}
@@ -123,14 +116,12 @@ def pod_metadata(args: SecureServiceArgs) -> Manifest:
 
 
 def _pod_spec(args: SecureServiceArgs) -> Manifest:
-    named = [(each.name, each.port) for each in args.open_ports]
-    named += [(METRICS_PORT, port) for port in _extra_ports(args)]
-    ports = {"ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in named]}
+    ports = [{"name": each.name, "containerPort": each.port, "protocol": "TCP"} for each in args.served_ports]
     probes = probe_manifests(args.probes, args.health, args.probed_port)
     spread = [_spread(args, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")]
     delay = {"lifecycle": {"preStop": {"sleep": {"seconds": args.stop.delay}}}} if args.stop.delay else {}
     grace = {"terminationGracePeriodSeconds": args.stop.within} if args.stop != StopArgs() else {}
-    serving = {**container(args), **(ports if named else {}), **probes, **delay}
+    serving = {**container(args), **({"ports": ports} if ports else {}), **probes, **delay}
     return {
         **pod(args),
         **grace,
@@ -238,7 +229,6 @@ def service_metadata(args: SecureServiceArgs) -> Manifest:
 
 def service_spec(args: SecureServiceArgs) -> Manifest:
     """The spec of a service's Service."""
-    named = [*args.open_ports, *(PortArgs(METRICS_PORT, number) for number in _extra_ports(args))]
     ports = [
         {
             "name": each.name,
@@ -247,7 +237,7 @@ def service_spec(args: SecureServiceArgs) -> Manifest:
             "protocol": "TCP",
             "appProtocol": _APP_PROTOCOLS.get(each.protocol, each.protocol),
         }
-        for each in named
+        for each in args.served_ports
     ]
     ports += vault_service_port(args)
     return {"type": "ClusterIP", "selector": args.selector, "ports": ports}
