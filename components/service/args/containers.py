@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.service.args.probes import ProbesArgs, probes_args
+from components.service.args.scaling import ResourceArgs
 from components.service.args.storage import ConfigArgs, config_args
 from components.service.file.containers import ContainerSpec, ScratchSpec, SidecarSpec
 from components.service.file.service import ServiceSpec
@@ -19,7 +20,7 @@ class ScratchArgs:
 
 
 @dataclass(frozen=True)
-class ContainerArgs:
+class ContainerArgs(ResourceArgs):
     """A container that ends before the service's own starts, or that runs beside it.
 
     `secrets`, `databases`, `scratch` and `volumes` are names of the service's. Only a container that runs beside it has
@@ -36,12 +37,6 @@ class ContainerArgs:
     config: ConfigArgs = field(default_factory=ConfigArgs)
     secrets: Sequence[str] = ()
     databases: Sequence[str] = ()
-    cpu_request: str = "100m"
-    memory_request: str = "128Mi"
-    cpu_limit: str = "500m"
-    memory_limit: str = "256Mi"
-    disk_request: str = ""
-    disk_limit: str = ""
     writable: Sequence[str] = ()
     scratch: Sequence[str] = ()
     volumes: Sequence[str] = ()

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import seconds
+from components.service.args.scaling import ResourceArgs
 from components.service.file.database import OWNER
 from components.service.file.jobs import JobSpec, RunSpec, job_callees
 
@@ -22,7 +23,7 @@ class RunArgs:
 
 
 @dataclass(frozen=True)
-class JobArgs:
+class JobArgs(ResourceArgs):
     """A job of a service. Without a `schedule` it runs once; `timeout` is seconds.
 
     `secrets`, `calls` and `egress` are those of the service that the job has too. `databases` are the names of those in
@@ -38,12 +39,6 @@ class JobArgs:
     owns: Sequence[str] = ()
     calls: Sequence[ServiceRef] = ()
     egress: Sequence[str] = ()
-    cpu_request: str = "100m"
-    memory_request: str = "128Mi"
-    cpu_limit: str = "500m"
-    memory_limit: str = "256Mi"
-    disk_request: str = ""
-    disk_limit: str = ""
     placement: str = ""
     """The class of nodes, by its name on the platform."""
     retries: int = 6

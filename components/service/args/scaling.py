@@ -5,6 +5,18 @@ from dataclasses import dataclass
 from components.service.file.scaling import AutoscalingSpec
 
 
+@dataclass(frozen=True, kw_only=True)
+class ResourceArgs:
+    """The requests and limits of a container; an empty amount of disk space is none."""
+
+    cpu_request: str = "100m"
+    memory_request: str = "128Mi"
+    cpu_limit: str = "500m"
+    memory_limit: str = "256Mi"
+    disk_request: str = ""
+    disk_limit: str = ""
+
+
 @dataclass(frozen=True)
 class AutoscalingArgs:
     """The autoscaler of a service; without a `maximum` it has none. `cpu` and `memory` are percentages of the requests.

@@ -30,7 +30,7 @@ from components.service.args.placement import PlacementArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
 from components.service.args.routes import RouteArgs
-from components.service.args.scaling import AutoscalingArgs
+from components.service.args.scaling import AutoscalingArgs, ResourceArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
 from components.service.file.containers import application_user, container_name
 from components.service.file.kubernetes_api import READING
@@ -77,7 +77,7 @@ class ApiRuleArgs:
 
 
 @dataclass(frozen=True)
-class SecureServiceArgs:
+class SecureServiceArgs(ResourceArgs):
     """One service, the calls from and to it, and the terms of the platform.
 
     Raises `FieldError` for a wildcard or an empty name in a grant, for what no service file may say either, and for a
@@ -115,12 +115,6 @@ class SecureServiceArgs:
     kubernetes_api: Sequence[ApiRuleArgs] = ()
     replicas: int = 2
     autoscaling: AutoscalingArgs = field(default_factory=AutoscalingArgs)
-    cpu_request: str = "100m"
-    memory_request: str = "128Mi"
-    cpu_limit: str = "500m"
-    memory_limit: str = "256Mi"
-    disk_request: str = ""
-    disk_limit: str = ""
     placement: str = ""
     """The class of nodes, by its name on the platform."""
     health: str = ""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from components.kube.manifest import Manifest
 from components.service.args.containers import ContainerArgs
+from components.service.args.scaling import ResourceArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.environment import environment
 from components.service.manifests.probes import probe_manifests
@@ -68,7 +69,7 @@ def _shared_name(name: str) -> str:
     return f"shared-{name}"
 
 
-def resources(args: SecureServiceArgs | ContainerArgs) -> Manifest:
+def resources(args: ResourceArgs) -> Manifest:
     """The requests and limits of a container; without an amount of disk space there is none of either."""
     requests = {"cpu": args.cpu_request, "memory": args.memory_request, "ephemeral-storage": args.disk_request}
     limits = {"cpu": args.cpu_limit, "memory": args.memory_limit, "ephemeral-storage": args.disk_limit}
