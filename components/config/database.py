@@ -7,13 +7,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, TypeAdapter, model_validator
 
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import AbsolutePath, Cidr, HostName, Identifier, Label, Port
+from components.schema.fields import DNS_LABEL, AbsolutePath, Cidr, HostName, Identifier, Label, Port
 from components.schema.problem import UNREPEATED
 from components.schema.typed_file import TypedFile, misplaced
 
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_SERVICE = re.compile(rf"{_LABEL}/{_LABEL}")
-_FIELD = re.compile(rf"{_LABEL}/[a-z][a-z0-9_]*")
+_SERVICE = re.compile(rf"{DNS_LABEL}/{DNS_LABEL}")
+_FIELD = re.compile(rf"{DNS_LABEL}/[a-z][a-z0-9_]*")
 
 
 def _database_host(value: str) -> str:

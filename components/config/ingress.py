@@ -11,7 +11,7 @@ from components.config.overlay import OverlayAcme
 from components.config.posture import SCALE, Posture
 from components.config.problem_sink import ProblemSink
 from components.kube.names import PLATFORM_NAMESPACES
-from components.schema.fields import AbsolutePath, Cidr, HostName, HttpsAddress, Label, Replicas
+from components.schema.fields import DNS_NAME, AbsolutePath, Cidr, HostName, HttpsAddress, Label, Replicas
 from components.schema.public import (
     CIPHER_SUITES,
     ROUTE_SETTINGS,
@@ -46,9 +46,7 @@ def _pinned_module(value: str) -> str:
 
 
 def _host_pattern(value: str) -> str:
-    if value != "*" and not re.fullmatch(
-        r"(\*\.)?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]*[a-z0-9])?", value
-    ):
+    if value != "*" and not re.fullmatch(rf"(\*\.)?{DNS_NAME}", value):
         raise ValueError("not a host such as www.example.org, all below a domain such as *.team.example.org, or *")
     return value
 

@@ -9,12 +9,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
 
-from components.schema.fields import Label
+from components.schema.fields import DNS_LABEL, Label
 from components.schema.typed_file import TypedFile, misplaced
 
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 _PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_DOMAIN = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*"
+_DOMAIN = rf"{DNS_LABEL}(\.{DNS_LABEL})*"
 # Priorities that the cluster's own pods have.
 _SYSTEM = "system-"
 

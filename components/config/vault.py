@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
-from components.schema.fields import AbsolutePath, Cidr, Duration, HttpsAddress, Image, Label, Size
+from components.schema.fields import DNS_NAME, AbsolutePath, Cidr, Duration, HttpsAddress, Image, Label, Size
 from components.schema.pgp_key import public_key
 from components.schema.schedule import Schedule
 from components.schema.typed_file import OneOf, TypedFile, misplaced
@@ -22,7 +22,7 @@ def _audit_path(value: str) -> str:
 
 
 def _signed_name(value: str) -> str:
-    if not re.fullmatch(r"(\*\.)?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]*[a-z0-9])?", value):
+    if not re.fullmatch(rf"(\*\.)?{DNS_NAME}", value):
         raise ValueError("not a host such as api.example.org, nor all below a domain such as *.apps.example.org")
     return value
 

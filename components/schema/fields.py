@@ -17,6 +17,10 @@ _IMAGE = re.compile(
     re.ASCII,
 )
 
+DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+"""The pattern of a name in Kubernetes: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names"""
+DNS_NAME = rf"({DNS_LABEL}\.)+[a-z]([-a-z0-9]*[a-z0-9])?"
+"""The pattern of a host's full name, without its length."""
 METADATA_ADDRESS = ipaddress.ip_address("169.254.169.254")
 
 
@@ -34,7 +38,7 @@ def _config_file(value: str) -> str:
 
 
 def _label(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
+    if not re.fullmatch(DNS_LABEL, value):
         raise ValueError("not a DNS label: lower-case letters, digits and hyphens, 63 at most")
     return value
 
@@ -42,9 +46,7 @@ def _label(value: str) -> str:
 def _host(value: str) -> str:
     if "*" in value:
         raise ValueError("a wildcard host would claim other services' names: write one full host name")
-    if len(value) > 253 or not re.fullmatch(
-        r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]*[a-z0-9])?", value
-    ):
+    if len(value) > 253 or not re.fullmatch(DNS_NAME, value):
         raise ValueError("not a host name such as api.example.org")
     return value
 

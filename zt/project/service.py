@@ -4,13 +4,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.schema.fields import DNS_LABEL
 from components.schema.problem import ConfigError, Problem
 from components.schema.yaml_text import read_text
 from components.service.file.directory import Admission, ServiceFile, parse_service, read_services
 from components.service.file.layers import is_of_a_stack
 from components.service.file.service import ServiceSpec
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL = re.compile(DNS_LABEL)
 
 
 @dataclass(frozen=True)

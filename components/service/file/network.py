@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr, model_validator
 
 from components.kube.networks import METADATA_NETWORKS
-from components.schema.fields import Cidr, HostName, HttpPath, Port
+from components.schema.fields import DNS_LABEL, Cidr, HostName, HttpPath, Port
 from components.schema.problem import UNREPEATED
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import IS_ONE, IS_SEVERAL, ONE_OR_SEVERAL, TypedFile, misplaced
@@ -55,7 +55,7 @@ _PRIVATE_KEY_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 def service_name(value: str) -> str:
     """A valid reference to a service: its name, or `namespace/name`. Raises `ValueError`."""
     parts = value.split("/")
-    if len(parts) > 2 or not all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", part) for part in parts):
+    if len(parts) > 2 or not all(re.fullmatch(DNS_LABEL, part) for part in parts):
         raise ValueError("not a service: write its name, or namespace/name (wildcards are over-broad)")
     return value
 

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from components.schema.fields import PUBLIC_PATH_LENGTH, Duration, PublicPath, public_path, seconds
+from components.schema.fields import DNS_LABEL, PUBLIC_PATH_LENGTH, Duration, PublicPath, public_path, seconds
 from components.schema.problem import UNREPEATED
 from components.schema.public import HeaderName
 from components.schema.typed_file import TypedFile, misplaced
@@ -29,8 +29,7 @@ ANY_ORIGIN = "*"
 _MOST_ORIGINS, _MOST_HEADERS, _LONGEST_ORIGIN = 64, 64, 253
 # The most of one HTTPRoute.
 _MOST_RULES = 16
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_ORIGIN = re.compile(rf"(https://({_LABEL}\.)+{_LABEL}|https?://localhost)(:[0-9]{{1,5}})?")
+_ORIGIN = re.compile(rf"(https://({DNS_LABEL}\.)+{DNS_LABEL}|https?://localhost)(:[0-9]{{1,5}})?")
 # What a duration of the Gateway API holds: https://gateway-api.sigs.k8s.io/geps/gep-2257/
 _LONGEST_SECONDS = 3600
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
 
-from components.schema.fields import LABEL, FileName
+from components.schema.fields import DNS_LABEL, LABEL, FileName
 from components.schema.problem import UNREPEATED
 from components.schema.typed_file import SECRET_KEY, TypedFile, misplaced
 from components.service.file.network import ServiceName
@@ -22,8 +22,7 @@ def _key(value: str) -> str:
 
 
 def _shared_name(value: str) -> str:
-    label = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-    if not re.fullmatch(rf"({label}/)?{label}/{label}", value):
+    if not re.fullmatch(rf"({DNS_LABEL}/)?{DNS_LABEL}/{DNS_LABEL}", value):
         raise ValueError("not a secret of another service: write service/secret, or namespace/service/secret")
     return value
 
