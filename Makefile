@@ -107,11 +107,17 @@ test-node: $(INSTALLED) ## Run pods on a real node; it needs root (AS_ROOT=sudo)
 	$(AS_ROOT) $(PYTEST) tests/node -m node $(TIMES)
 
 ##@ Upkeep
-.PHONY: bench format docs lock
-bench: $(INSTALLED) ## Measure the stack against kubectl, the rules against none, mutual TLS against plaintext
-	$(BIN)/python -m bench
+.PHONY: bench bench-ratios format docs lock
+bench: $(INSTALLED) ## Measure the sample, the stack against kubectl, the rules against none, mutual TLS against plaintext
+	$(BIN)/python -m bench.sample
+	$(BIN)/python -m bench --services 1 10 50 100 200 500
 	$(BIN)/python -m bench.admission
 	$(BIN)/python -m bench.mtls
+
+bench-ratios: $(INSTALLED) ## Measure what has a peer in the same run; 1 when a ratio is a tenth above the accepted one
+	$(BIN)/python -m bench --services 50 100
+	$(BIN)/python -m bench.admission
+	$(BIN)/python -m bench.figures compare bench/results/*.json
 
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix .

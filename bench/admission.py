@@ -21,8 +21,9 @@ from kubernetes import client, config
 from rich.console import Console
 from rich.table import Table
 
-from bench.latencies import percentiles, write_milliseconds
+from bench.latencies import percentiles
 from bench.plane import plane
+from bench.record import Record
 from bench.workload import NAMESPACE, PROJECT, STACK, checkout
 from components.kube.names import IDENTITIES, OBJECTS, PUBLIC_HOSTS, RULE_INTEGRITY
 from components.kyverno.library import LIBRARY
@@ -56,17 +57,20 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.admission", description=__doc__)
     parser.add_argument("--pods", type=int, default=200, help="pods created under each set of rules")
     count: int = parser.parse_args(arguments).pods
-    console = Console()
+    console, record = Console(), Record("admission")
     tools = ensure(["pulumi", "cluster", "controllers", "check", "bench"])
     with tempfile.TemporaryDirectory(prefix="zero-trust-bench-") as scratch, plane(Path(scratch)) as state:
-        measured = _measure(Path(scratch), state, tools, count, console)
-    _print(console, measured)
-    target = write_milliseconds("admission", measured)
-    console.print(f"written to {target.relative_to(PROJECT)}")
+        measured = _measure(Path(scratch), state, tools, count, console, record)
+    ratios = _print(console, measured)
+    console.print(record.figure("critical-tier", ratios["critical tier"]))
+    console.print(record.figure("library", ratios["whole library"] / ratios["upstream restricted set"]))
+    console.print(f"written to {record.path.relative_to(PROJECT)}")
     return 0
 
 
-def _measure(scratch: Path, state: State, tools: Path, count: int, console: Console) -> dict[str, Latencies]:
+def _measure(
+    scratch: Path, state: State, tools: Path, count: int, console: Console, record: Record
+) -> dict[str, Latencies]:
     core: Any = client.CoreV1Api(config.new_client_from_config(str(state.kubeconfig)))
     core.create_namespace({"metadata": {"name": BARE}})
     for namespace in (BARE, FREE):
@@ -78,6 +82,7 @@ def _measure(scratch: Path, state: State, tools: Path, count: int, console: Cons
         console.print(f"measuring: {name}")
         time.sleep(_SETTLE_SECONDS)
         found[name] = _latencies(core, namespace, count)
+        record.value(name, {"milliseconds": found[name]})
 
     measure("no rules", BARE)
     for name, posture in (("critical tier", _OFF | _REST_OFF), ("whole library", _OFF)):
@@ -154,13 +159,17 @@ def _pod(name: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels}, "spec": spec}
 
 
-def _print(console: Console, measured: Mapping[str, Latencies]) -> None:
+def _print(console: Console, measured: Mapping[str, Latencies]) -> dict[str, float]:
+    """Print the percentiles; the ratio of the medians for each set of rules."""
+    ratios: dict[str, float] = {}
     table = Table("rules", "p50", "p99", "p50 without", "p99 without", "ratio p50", "ratio p99")
     for name, found in measured.items():
         own, free = percentiles(found[GOVERNED]), percentiles(found[FREE])
+        ratios[name] = own[0] / free[0]
         shown = [f"{value:.1f} ms" for value in (*own, *free)]
         table.add_row(name, *shown, *(f"{a / b:.2f}" for a, b in zip(own, free, strict=True)))
     console.print(table)
+    return ratios
 
 
 if __name__ == "__main__":

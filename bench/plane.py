@@ -1,4 +1,4 @@
-"""The control plane that a bench boots for itself, and the place of its results."""
+"""The control plane that a bench boots for itself."""
 
 import os
 import subprocess
@@ -9,8 +9,6 @@ from pathlib import Path
 
 from bench.workload import PROJECT
 from embedded.paths import STATE_VARIABLE, State
-
-RESULTS = PROJECT / "bench" / "results"
 
 
 @contextmanager
