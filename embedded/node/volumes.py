@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embedded.node.names import NODE, VOLUMES
 from embedded.supervisor.kubernetes_api import KubernetesApi
-from embedded.supervisor.volumes import volume_of, waiting_claims
+from embedded.supervisor.volumes import CLAIMS, volume_of, waiting
 
 CLASS = "local"
 _PREFIX = "local-"
@@ -35,7 +35,7 @@ def provide(api: KubernetesApi, directory: Path) -> None:
     """
     on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
     affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}}
-    for claim in waiting_claims(api):
+    for claim in waiting(api.list(f"{CLAIMS}?resourceVersion=0")):
         if claim["spec"].get("storageClassName") == CLASS:
             name = f"{_PREFIX}{claim['metadata']['uid']}"
             (directory / name).mkdir(exist_ok=True, mode=0o770)

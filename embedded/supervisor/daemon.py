@@ -101,7 +101,7 @@ class Supervisor:
         await self._ready_nodes()
         if "dataPlane" in self._features or "node" in self._features:
             self._reconciler.configure_stock_envoy()
-        await self._reconciler.reconcile()
+        await self._reconciler.start()
         self._started, self._message = True, ""
         self.write_status()
         volumes = follow_claims(self._kubernetes, lambda: "node" not in self._features)

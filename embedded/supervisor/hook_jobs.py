@@ -92,10 +92,11 @@ class HookRunner:
         self._done: set[str] = set()
         self._reported: dict[HookJob, str] = {}
 
-    async def run_due(self, pods: Iterable[Manifest]) -> None:
-        """Act once for every hook that has a pod waiting among these."""
+    async def run_due(self, pods: Iterable[Manifest]) -> bool:
+        """Act once for every hook that has a pod waiting among these. Returns whether there was one."""
         due = [(hook, pod) for pod in pods if _is_running(pod) for hook in HOOK_JOBS if hook.owns(pod)]
         await asyncio.gather(*(asyncio.to_thread(self._run, hook, pod) for hook, pod in due))
+        return bool(due)
 
     def _run(self, hook: HookJob, pod: Manifest) -> None:
         try:

@@ -1,7 +1,8 @@
 """A small JSON-over-HTTPS client for the loopback APIs the supervisor speaks to: Kubernetes and Vault."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import urllib3
@@ -12,6 +13,8 @@ _JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
+# A server ends a watch after five to ten minutes (kube-apiserver --min-request-timeout); silence until then is none.
+_ENDLESS = urllib3.Timeout(connect=2.0, read=900.0)
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=15.0)
 # As many as threads of the supervisor call at once.
 _CONNECTIONS = 16
@@ -67,9 +70,33 @@ class HttpsApi:
             raise ApiError(response.status, f"{method} {path}: {response.status}: {response.data[:500].decode()}")
         return json.loads(response.data) if response.data else {}
 
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of an answer that has no end, such as a watch, as they come.
+
+        Raises ``ApiError`` for a status of 400 and above, and when the connection breaks.
+        """
+        headers = {"Accept": _JSON, **self._authentication}
+        try:
+            response = self._pool.request(
+                "GET", self._base_url + path, headers=headers, preload_content=False, timeout=_ENDLESS
+            )
+            with contextlib.closing(response):
+                if response.status >= _REFUSALS_FROM:
+                    raise ApiError(response.status, f"GET {path}: {response.status}: {response.read(500).decode()}")
+                yield from _lines(response.stream())
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiError(0, f"GET {path}: the answer of {self._base_url} broke off: {error}") from error
+
     def answers(self, path: str) -> bool:
         """Whether a GET of ``path`` is answered with a status below 400, whatever its body."""
         try:
             return self._pool.request("GET", self._base_url + path).status < _REFUSALS_FROM
         except urllib3.exceptions.HTTPError:
             return False
+
+
+def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:
+    begun = b""
+    for part in parts:
+        *whole, begun = (begun + part).split(b"\n")
+        yield from whole

@@ -1,5 +1,6 @@
 """The few calls the supervisor makes on the Kubernetes API, over plain dictionaries."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from embedded.supervisor.https_api import APPLY_PATCH, MERGE_PATCH, ApiError, HttpsApi
@@ -33,6 +34,10 @@ class KubernetesApi:
     def list(self, path: str) -> list[Manifest]:
         """The items of a list. Raises ``ApiError``."""
         return self.get(path).get("items") or []
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of a watch, as they come. Raises ``ApiError``."""
+        return self._api.lines(path)
 
     def create(self, collection: str, manifest: Manifest) -> None:
         """Create an object in its collection. Raises ``ApiError``."""

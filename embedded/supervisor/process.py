@@ -13,7 +13,8 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PROBE_UNTIL_READY_SECONDS = 0.15
-_PROBE_WHEN_READY_SECONDS = 2.0
+# A kubelet's default periodSeconds. That a process ends is told by the kernel, at once.
+_PROBE_WHEN_READY_SECONDS = 10.0
 # One slow answer on a busy machine is no outage; a kubelet's default failureThreshold is 3 as well.
 _FAILURES_UNTIL_UNREADY = 3
 _FIRST_PAUSE_SECONDS = 0.5

@@ -23,13 +23,15 @@ from embedded.supervisor.pki import CLUSTER
 from embedded.supervisor.ports import add_ports
 from embedded.supervisor.private_files import write_private
 from embedded.supervisor.process import Process, Program
+from embedded.supervisor.watched import Changes, Watched
 
 _LOG = logging.getLogger(__name__)
-_INTERVAL_SECONDS = 1.0
-_NAMESPACES = tuple(sorted({controller.namespace for controller in CONTROLLERS}))
-_FROM_CACHE = "resourceVersion=0"
+# While something is not as it should be, and otherwise: for tokens, which end.
+_RETRY_SECONDS, _AT_REST_SECONDS = 1.0, 60.0
+_NAMESPACES = frozenset(controller.namespace for controller in CONTROLLERS)
 # A pod's default terminationGracePeriodSeconds: Kyverno uses it to remove its webhooks.
 _STOP_SECONDS = 30.0
+_LISTED_SECONDS = 90.0
 _TOKEN_SECONDS = 3600
 _RENEW_TOKEN_AFTER_SECONDS = 1200
 
@@ -61,21 +63,17 @@ class _Deployed:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-@dataclass(slots=True)
-class _Seen:
-    """The Deployments and pods in the controllers' namespaces, as the API server had them at one time."""
-
-    deployments: list[Manifest] = field(default_factory=list[Manifest])
-    pods: list[Manifest] = field(default_factory=list[Manifest])
-
-
 class Reconciler:
-    """Compares the Deployments in the API server with the host processes, once a second."""
+    """Compares the Deployments in the API server with the host processes, whenever one of the two changes."""
 
     def __init__(self, layout: Layout, api: KubernetesApi, on_change: Callable[[], None]) -> None:
         self._layout = layout
         self._api = api
         self._on_change = on_change
+        self._changes = Changes()
+        told = self._changes.tell
+        self._deployments = Watched(api, "/apis/apps/v1/deployments", told, _NAMESPACES)
+        self._pods = Watched(api, "/api/v1/pods", told, _NAMESPACES)
         self._running: dict[str, _Running] = {}
         self._reported: dict[str, str] = {}
         self._controllers = CONTROLLERS
@@ -89,39 +87,47 @@ class Reconciler:
     def configure_stock_envoy(self) -> None:
         """From now on a controller configures proxies that lack Istio's own filters; what runs is restarted for it."""
         self._controllers = tuple(controller.for_stock_envoy() for controller in CONTROLLERS)
+        self._changes.tell()
+
+    async def start(self) -> None:
+        """Begin to follow the API server, and start the controllers that are deployed. Raises ``TimeoutError``."""
+        self._deployments.start()
+        self._pods.start()
+        async with asyncio.timeout(_LISTED_SECONDS):
+            while not (self._deployments.listed and self._pods.listed):
+                await self._changes.wait(_RETRY_SECONDS)
+        await self._reconcile_all()
 
     async def run(self) -> None:
-        """Reconcile until cancelled. An API server that does not answer is waited for."""
+        """Reconcile until cancelled."""
         while True:
-            await self.reconcile()
-            await asyncio.sleep(_INTERVAL_SECONDS)
+            settled = await self._reconcile_all()
+            await self._changes.wait(_AT_REST_SECONDS if settled else _RETRY_SECONDS)
 
-    async def reconcile(self) -> None:
-        """Start, restart and stop controllers once, as their Deployments say now."""
-        try:
-            seen = await asyncio.to_thread(self._observe)
-        except ApiError as error:
-            self._report("API server", error)
-            return
-        self._reported.pop("API server", None)
-        deployed = self._deployed(seen)
+    async def _reconcile_all(self) -> bool:
+        """Start, restart and stop controllers once, as their Deployments say now. Returns whether nothing is left."""
+        pods = self._pods.items()
+        deployed = self._deployed(self._deployments.items(), pods)
         names = deployed.keys() | self._running.keys()
         controllers = (self._reconcile_and_report(name, deployed.get(name)) for name in names)
-        await asyncio.gather(*controllers, self._hooks.run_due(seen.pods))
+        waiting, *_ = await asyncio.gather(self._hooks.run_due(pods), *controllers)
+        return not waiting and not self._reported and all(running.process.ready for running in self._running.values())
 
     async def stop(self) -> None:
         """Stop every controller."""
         await asyncio.gather(*(running.process.stop() for running in self._running.values()))
         self._running.clear()
 
+    def _changed(self) -> None:
+        self._on_change()
+        self._changes.tell()
+
     def _running_namespaces(self) -> set[str]:
         return {running.namespace for running in self._running.values()}
 
-    def _deployed(self, seen: _Seen) -> dict[str, _Deployed]:
-        found = [(row.of(item), item) for item in seen.deployments for row in self._controllers if row.deploys(item)]
-        return {
-            controller.name: _Deployed(controller, item, _pods_of(controller, seen.pods)) for controller, item in found
-        }
+    def _deployed(self, deployments: list[Manifest], pods: list[Manifest]) -> dict[str, _Deployed]:
+        known = [(row.of(item), item) for item in deployments for row in self._controllers if row.deploys(item)]
+        return {controller.name: _Deployed(controller, item, _pods_of(controller, pods)) for controller, item in known}
 
     async def _reconcile_and_report(self, name: str, deployed: _Deployed | None) -> None:
         try:
@@ -144,19 +150,11 @@ class Reconciler:
             await running.process.stop()
             del self._running[name]
             running = None
-            self._on_change()
+            self._changed()
         if deployed and pods and not running:
             await self._start(deployed)
         elif deployed and running:
             await self._keep(running, deployed)
-
-    def _observe(self) -> _Seen:
-        seen = _Seen()
-        for namespace in _NAMESPACES:
-            # From the API server's cache: it is asked each second, and what is missing now comes a moment later.
-            seen.deployments += self._api.list(f"/apis/apps/v1/namespaces/{namespace}/deployments?{_FROM_CACHE}")
-            seen.pods += self._api.list(f"/api/v1/namespaces/{namespace}/pods?{_FROM_CACHE}")
-        return seen
 
     async def _start(self, deployed: _Deployed) -> None:
         controller, pod = deployed.controller, deployed.pods[0]
@@ -164,7 +162,7 @@ class Reconciler:
         add_ports(self._layout.state.ports, self._layout.ports, controller.port_names)
         program = await asyncio.to_thread(self._program, controller, deployed.deployment, pod, account)
         _LOG.info("%s: starting as service account %s/%s", controller.name, controller.namespace, account)
-        process = Process(program, self._on_change)
+        process = Process(program, self._changed)
         self._running[controller.name] = _Running(process, controller.namespace, deployed.fingerprint, account)
         process.start()
 

@@ -10,16 +10,12 @@ pytestmark = pytest.mark.unit
 
 
 class _Api:
-    def __init__(self, claims: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> None:
-        self._items = {"persistentvolumeclaims": claims, "persistentvolumes": volumes}
-        self.made: list[dict[str, Any]] = []
+    def __init__(self) -> None:
+        self.created: list[dict[str, Any]] = []
         self.deleted: list[str] = []
 
-    def list(self, path: str) -> list[dict[str, Any]]:
-        return self._items[path.partition("?")[0].rpartition("/")[2]]
-
     def ensure(self, _collection: str, manifest: dict[str, Any]) -> None:
-        self.made.append(manifest)
+        self.created.append(manifest)
 
     def delete(self, path: str) -> None:
         self.deleted.append(path)
@@ -32,9 +28,9 @@ def _claim(name: str, phase: str = "Pending", **spec: object) -> dict[str, Any]:
 
 def test_each_claim_that_waits_gets_one_of_its_own_class() -> None:
     claims = [_claim("a"), _claim("b", storageClassName="fast"), _claim("c", "Bound"), _claim("d", volumeName="other")]
-    api = _Api(claims, [])
-    provide(api)  # pyright: ignore[reportArgumentType] - what it asks of the API
-    assert [(made["spec"]["claimRef"]["name"], made["spec"]["storageClassName"]) for made in api.made] == [
+    api = _Api()
+    provide(api, claims, [])  # pyright: ignore[reportArgumentType] - what it asks of the API
+    assert [(volume["spec"]["claimRef"]["name"], volume["spec"]["storageClassName"]) for volume in api.created] == [
         ("a", ""),
         ("b", "fast"),
     ]
@@ -45,6 +41,6 @@ def test_those_whose_claims_are_gone_go_too() -> None:
         {"metadata": {"name": name}, "status": {"phase": phase}}
         for name, phase in (("simulated-a", "Bound"), ("simulated-b", "Released"), ("local-c", "Released"))
     ]
-    api = _Api([], volumes)
-    provide(api)  # pyright: ignore[reportArgumentType] - what it asks of the API
+    api = _Api()
+    provide(api, [], volumes)  # pyright: ignore[reportArgumentType] - what it asks of the API
     assert api.deleted == ["/api/v1/persistentvolumes/simulated-b"]
