@@ -33,31 +33,32 @@ _KYVERNO_WITHOUT = "reports-server"
 _ANY_VERSION = ">=0.0.0-0"
 
 
-def stage_charts() -> Path:
+def stage_charts(lines: Module = CLUSTER) -> Path:
     """A directory with the CRDs of the Gateway API and the charts that the program releases, all editable.
 
     The charts are those of the pinned Go modules. Changed are only what their release process fills in or adds: chart
     versions, Kyverno's subcharts from their own modules, its lock file and its optional ``reports-server``, which are
-    left out. ``gateway-api.yaml`` holds the CRDs of the Gateway API's standard channel. Raises ``ToolchainError`` when
-    a module can't be downloaded or a chart is not where it was.
+    left out. ``gateway-api.yaml`` holds the CRDs of the Gateway API's standard channel. ``lines`` pins Kyverno,
+    cert-manager and the Gateway API: with ``PREVIOUS`` they are of the release lines before. Raises ``ToolchainError``
+    when a module can't be downloaded or a chart is not where it was.
     """
-    modules = (CLUSTER, EXTERNAL_SECRETS)
+    modules = (lines, CLUSTER, EXTERNAL_SECRETS)
     pins = [(module.directory / name).read_bytes() for module in modules for name in ("go.mod", "go.sum")]
     key = digest(Path(__file__).read_bytes(), *pins)
     place = cache_dir() / "charts" / key
     if not place.exists():
-        _stage(place)
+        _stage(place, lines)
     return place
 
 
-def _stage(place: Path) -> None:
+def _stage(place: Path, lines: Module) -> None:
     with staged(place) as fresh:
-        _stage_kyverno(fresh / "kyverno")
+        _stage_kyverno(fresh / "kyverno", lines)
         for name, path in _ISTIO_CHARTS.items():
             _stage_istio(path, fresh / name)
-        _stage_cert_manager(fresh / "cert-manager")
+        _stage_cert_manager(fresh / "cert-manager", lines)
         _stage_external_secrets(fresh / "external-secrets")
-        _stage_gateway_api(fresh / "gateway-api.yaml")
+        _stage_gateway_api(fresh / "gateway-api.yaml", lines)
 
 
 def _copy(module: str, path: str, place: Path, pinned_by: Module = CLUSTER) -> None:
@@ -79,11 +80,11 @@ def _edit_chart(place: Path, edit: Callable[[dict[str, object]], None]) -> None:
     file.write_text(yaml.safe_dump(chart, sort_keys=False))
 
 
-def _stage_kyverno(place: Path) -> None:
-    _copy(_KYVERNO, "charts/kyverno", place)
+def _stage_kyverno(place: Path, lines: Module) -> None:
+    _copy(_KYVERNO, "charts/kyverno", place, lines)
     (place / "Chart.lock").unlink()
     for name, module in _KYVERNO_SUBCHARTS.items():
-        _copy(module, f"charts/{name}", place / "charts" / name)
+        _copy(module, f"charts/{name}", place / "charts" / name, lines)
         _edit_chart(place / "charts" / name, lambda chart: chart.update(version="0.0.0"))
     _edit_chart(place, _keep_available_dependencies)
 
@@ -106,9 +107,9 @@ def _stage_istio(path: str, place: Path) -> None:
     _edit_chart(place, lambda chart: chart.update(version=version, appVersion=version))
 
 
-def _stage_cert_manager(place: Path) -> None:
-    _copy(_CERT_MANAGER, "deploy/charts/cert-manager", place)
-    version = module_version(_CERT_MANAGER)
+def _stage_cert_manager(place: Path, lines: Module) -> None:
+    _copy(_CERT_MANAGER, "deploy/charts/cert-manager", place, lines)
+    version = module_version(_CERT_MANAGER, lines)
     _edit_chart(place, lambda chart: chart.update(version=version, appVersion=version))
 
 
@@ -131,9 +132,11 @@ def _stage_external_secrets(place: Path) -> None:
         (definitions / f"{kind.lower()}.yaml").write_text(f"{{{{- if {wanted} }}}}\n{text}{{{{- end }}}}\n")
 
 
-def _stage_gateway_api(place: Path) -> None:
-    crds = sorted((module_dir(_GATEWAY_API) / "config" / "crd" / "standard").glob("*.yaml"))
+def _stage_gateway_api(place: Path, lines: Module) -> None:
+    crds = sorted((module_dir(_GATEWAY_API, lines) / "config" / "crd" / "standard").glob("*.yaml"))
     if not crds:
-        raise ToolchainError(f"module {_GATEWAY_API} {module_version(_GATEWAY_API)} has no CRDs at config/crd/standard")
+        raise ToolchainError(
+            f"module {_GATEWAY_API} {module_version(_GATEWAY_API, lines)} has no CRDs at config/crd/standard"
+        )
     documents = (file.read_text().removeprefix("---\n").rstrip() for file in crds if file.name != "kustomization.yaml")
     place.write_text("\n---\n".join(documents) + "\n")

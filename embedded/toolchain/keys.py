@@ -28,9 +28,13 @@ def _lock_files(module: Module) -> list[Path]:
 
 @cache
 def module_key(module: Module) -> str:
-    """Key of everything that the tools of a module share: pinned versions, flags and the version of Go."""
+    """Key of all that the tools of a module share: pinned versions, exchanged files, flags and the version of Go."""
     pins = [file.read_bytes() for file in _lock_files(module)]
-    return digest(module.name, module.ldflags, " ".join((*BUILD_FLAGS, *module.flags)), go_version(module), *pins)
+    exchanged = [
+        part for item in module.exchanged for part in (item.path, (TOOLS_DIRECTORY / item.source).read_bytes())
+    ]
+    flags = " ".join((*BUILD_FLAGS, *module.flags))
+    return digest(module.name, module.ldflags, flags, go_version(module), *pins, *exchanged)
 
 
 def source_files(tool: Tool) -> list[Path]:

@@ -10,6 +10,9 @@ BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-mod=readonly", "-gcflags=all=-d
 
 _KUBERNETES = "k8s.io/component-base/version"
 _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
+_PULUMI_CLI = "github.com/pulumi/pulumi/pkg/v3"
+_CLOUD_STORES = "gocloud.dev"
+_KUBERNETES_SDK = "github.com/pulumi/pulumi-kubernetes/sdk/v4"
 _KUBERNETES_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _KYVERNO = "github.com/kyverno/kyverno/cmd"
 _EXTERNAL_SECRETS = "github.com/external-secrets/external-secrets"
@@ -92,7 +95,25 @@ class Tool:
         return parts[-2] if major else parts[-1]
 
 
-PULUMI = Module("pulumi", variables=((f"{_PULUMI_SDK}/go/common/version.Version", "v3.229.0"),))
+PULUMI = Module(
+    "pulumi",
+    variables=((f"{_PULUMI_SDK}/go/common/version.Version", "v3.229.0"),),
+    # Upstream's CLI compiles the SDKs of three clouds, its Kubernetes provider a Go type for each kind of each version.
+    exchanged=tuple(
+        Exchanged(module, path, f"pulumi/_exchanged/{source}.go")
+        for module, path, source in (
+            (_KUBERNETES_SDK, "go/kubernetes/yaml/v2/kinds.go", "kinds"),
+            (_PULUMI_CLI, "authhelpers/gcpauth.go", "google_credentials"),
+            (_PULUMI_CLI, "operations/operations_aws.go", "operations_aws"),
+            (_PULUMI_CLI, "operations/operations_gcp.go", "operations_gcp"),
+            (_PULUMI_CLI, "secrets/cloud/manager.go", "cloud_secrets"),
+            (_CLOUD_STORES, "blob/azureblob/azureblob.go", "azureblob"),
+            (_CLOUD_STORES, "blob/gcsblob/gcsblob.go", "gcsblob"),
+            (_CLOUD_STORES, "blob/gcsblob/iam.go", "gcsblob_iam"),
+            (_CLOUD_STORES, "blob/s3blob/s3blob.go", "s3blob"),
+        )
+    ),
+)
 LANGUAGE_PYTHON = Module("language-python")
 CLUSTER = Module(
     "cluster",
@@ -105,6 +126,8 @@ CLUSTER = Module(
     ),
     replaced=("cert-manager",),
 )
+# The release lines before those of the cluster's, for their charts: what a cluster is upgraded from.
+PREVIOUS = Module("previous")
 CLUSTER_OF_NODE = replace(CLUSTER, sums="node.sum")
 # Without the shared library beside its headers runc holds libseccomp itself.
 CONTAINERS = Module("containers", flags=("-tags=seccomp",), libraries=("libseccomp-dev",))
@@ -220,7 +243,7 @@ TOOLS: tuple[Tool, ...] = (
         EXTERNAL_SECRETS,
         "zero-trust/embedded/tools/external-secrets",
         "external-secrets",
-        sources=("external-secrets/*.go", "external-secrets/*/*.go"),
+        sources=("external-secrets/*.go",),
     ),
     # Only the tests of the workflow files run it.
     Tool("actionlint", ACTIONLINT, "github.com/rhysd/actionlint/cmd/actionlint", "lint"),

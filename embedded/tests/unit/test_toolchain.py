@@ -19,6 +19,7 @@ from embedded.toolchain.table import (
     PULUMI,
     TOOLS,
     TOOLS_DIRECTORY,
+    Exchanged,
     Module,
     Tool,
     select,
@@ -144,6 +145,16 @@ class TestKeys:
         monkeypatch.setattr(keys, "go_version", lambda _: "go1.27.0")
         assert keys.module_key(CLUSTER) != before
 
+    def test_editing_an_exchanged_file_rebuilds_its_module(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        source = tmp_path / "ours.go"
+        source.write_text("package main")
+        monkeypatch.setattr(keys, "TOOLS_DIRECTORY", tmp_path)
+        module = Module("language-python", exchanged=(Exchanged("example.org/theirs", "main.go", "ours.go"),))
+        before = keys.module_key(module)
+        keys.module_key.cache_clear()
+        source.write_text("package main // changed")
+        assert keys.module_key(module) != before
+
     def test_editing_one_tool_rebuilds_no_other(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "mine").mkdir()
         source = tmp_path / "mine" / "main.go"
@@ -247,12 +258,12 @@ class TestExchanged:
             (upstream / item.path).parent.chmod(0o555)
         monkeypatch.setattr(build, "module_dir", lambda *_: upstream)
         directory = build._build_copy(EXTERNAL_SECRETS, [], tmp_path / "workspace")
-        copy = directory.parent / "upstream-external-secrets"
+        copy = directory.parent / "upstream-github.com-external-secrets-external-secrets"
         for item in EXTERNAL_SECRETS.exchanged:
             assert (copy / item.path).read_text() == (TOOLS_DIRECTORY / item.source).read_text()
             assert "upstream's" in (upstream / item.path).read_text()
         (name,) = {item.module for item in EXTERNAL_SECRETS.exchanged}
-        assert (directory / "go.mod").read_text().endswith(f"\nreplace {name} => ../upstream-external-secrets\n")
+        assert (directory / "go.mod").read_text().endswith(f"\nreplace {name} => ../{copy.name}\n")
         assert "=> ../upstream" not in (TOOLS_DIRECTORY / "external-secrets" / "go.mod").read_text()
 
 
