@@ -1,5 +1,6 @@
 """The command line of the embedded stack. Imports stay inside the verbs, so that ``--help`` is quick."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,6 +44,12 @@ def up(
     external_secrets: Annotated[
         bool, typer.Option("--external-secrets", help="Have the operator for vault.delivery external-secrets.")
     ] = False,
+    charts: Annotated[
+        Path | None,
+        typer.Option(
+            "--charts", metavar="DIR", help="Take the charts from this directory, such as those of an older release."
+        ),
+    ] = None,
     no_stack: Annotated[bool, typer.Option("--no-stack", help="Start the control plane only.")] = False,
 ) -> None:
     """Boot the control plane and bring a stack up on it. What runs already is left as it is."""
@@ -51,7 +58,7 @@ def up(
     reporter = Reporter()
     with reporter.failures(FAILED):
         features = {"acme": acme, "external_secrets": external_secrets}
-        plane = _boot(reporter, postgres=postgres, data_plane=data_plane, node=node, **features)
+        plane = _boot(reporter, charts, postgres=postgres, data_plane=data_plane, node=node, **features)
         if no_stack:
             reporter.next_steps(plane.state, stack=None)
             return
@@ -192,7 +199,14 @@ def _plane() -> "ControlPlane":
 
 
 def _boot(
-    reporter: "Reporter", *, postgres: bool, data_plane: bool, node: bool, acme: bool, external_secrets: bool
+    reporter: "Reporter",
+    charts: Path | None,
+    *,
+    postgres: bool,
+    data_plane: bool,
+    node: bool,
+    acme: bool,
+    external_secrets: bool,
 ) -> "ControlPlane":
     from embedded.data_plane.machine import check_machine
     from embedded.node.machine import check_machine as check_machine_for_node
@@ -211,7 +225,7 @@ def _boot(
     more = {"data-plane": data_plane or node, "acme": acme, "external-secrets": external_secrets}
     more |= {"node": node, "kubectl": node}
     executables = ensure((*NEEDED_TOOLS, *(group for group, wanted in more.items() if wanted)))
-    charts = stage_charts()
+    charts = charts.absolute() if charts else stage_charts()
     with reporter.boot_progress() as on_progress:
         features = {"acme": acme, "external_secrets": external_secrets}
         plane.up(executables, postgres=postgres, data_plane=data_plane, node=node, on_progress=on_progress, **features)

@@ -38,7 +38,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "reported": ("staging",),
     "judged": ("library",),
     "spared": ("excluded_namespaces", "service_files"),
-    "delivered": ("external_secrets",),
+    "delivered": ("upgrade", "external_secrets"),
     "connected": ("database",),
     "ambient": ("ambient",),
     "grown": ("dev",),
