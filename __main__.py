@@ -15,6 +15,7 @@ from components.kube.service_ref import ServiceRef
 from components.kyverno.library import load_library
 from components.program import summary
 from components.program.core_dns import corefile
+from components.program.existing import existing_layers, living_cluster, refuse_unfit
 from components.program.plan import Plan, plan
 from components.program.stack import Stack, load_stack
 from components.program.stack_databases import servers
@@ -25,10 +26,16 @@ from components.service.objects import ServiceObjects
 
 
 def main() -> None:
-    """Read and check everything, then create everything: an error in a file creates nothing."""
+    """Read and check everything, then create everything: an error in a file creates nothing.
+
+    What others installed, and the stack relies on, is read in the cluster.
+    """
     try:
         stack = load_stack(Path(__file__).parent)
         planned = plan(stack)
+        refuse_unfit(
+            stack, existing_layers(stack, planned), living_cluster, pulumi.runtime.is_dry_run(), pulumi.log.warn
+        )
     except ConfigError as error:
         # Pulumi shows this error without a traceback.
         raise pulumi.RunError(str(error)) from error

@@ -50,6 +50,9 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
 def _delivery_problems(settings: Settings, posture: Posture, problem: ProblemSink) -> None:
     vault = settings.vault
     if vault.delivery == "injector":
+        if vault.external_secrets.mode == "existing":
+            message = "vault.delivery is injector, so that no copy is made: leave it out, or write external-secrets"
+            problem("vault.externalSecrets.mode", message, "existing")
         return
     if not posture.vault:
         problem("vault.delivery", "this stack has no Vault to deliver from", vault.delivery, ["injector"])

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic.alias_generators import to_camel
 
+from components.config.existing import refuse_beside_existing
 from components.config.overlay import OverlayAcme
 from components.config.posture import SCALE, Posture
 from components.config.problem_sink import ProblemSink
@@ -168,6 +169,21 @@ class VaultIssuerSettings(TypedFile):
     """PEM file of the authority behind its certificate; by default `vault.caCertFile`."""
 
 
+class CertManagerSettings(TypedFile):
+    """cert-manager, which issues the certificates."""
+
+    mode: Literal["helm", "existing"] = "helm"
+    """`helm` installs it in the namespace `cert-manager`; `existing` takes one that others installed there, whose
+    settings `pulumi up` and `zt preflight` check."""
+
+
+class GatewayApiSettings(TypedFile):
+    """The definitions of the Gateway API."""
+
+    mode: Literal["apply", "existing"] = "apply"
+    """`apply` creates those of the pinned version; `existing` takes those that others keep, such as a provider."""
+
+
 class IngressSettings(TypedFile):
     """The gateway: Gateway API with Istio, or an Ingress of any class.
 
@@ -185,6 +201,8 @@ class IngressSettings(TypedFile):
     """An existing CA; by default the issuer `ca` is a root that the cluster creates."""
     vault: VaultIssuerSettings | None = None
     gateway_namespace: Label = "istio-ingress"
+    cert_manager: CertManagerSettings = CertManagerSettings()
+    gateway_api: GatewayApiSettings = GatewayApiSettings()
     replicas: Replicas = 1
     """Replicas of cert-manager."""
     controller: IngressController | None = None
@@ -210,6 +228,11 @@ class IngressSettings(TypedFile):
     hosts: dict[Label, tuple[HostPattern, ...]] = Field(default_factory=dict)
     """Further hosts that objects of a namespace may name, beside those of its services: a host, all below a domain
     (`*.team.example.org`), or all there are (`*`), which an Ingress without a host needs."""
+
+    @model_validator(mode="after")
+    def _installed_by_others(self) -> Self:
+        refuse_beside_existing(self, self.cert_manager.mode, "replicas")
+        return self
 
     @property
     def unsaid(self) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """The section `kyverno` of the stack config."""
 
 from datetime import date
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictInt, StrictStr, model_validator
 
+from components.config.existing import refuse_beside_existing
 from components.kube.names import DEFAULT_NAMESPACE, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
 from components.schema.fields import HttpsAddress, Label, Replicas
 from components.schema.timed_exception import Reason, TimedException
@@ -86,6 +87,9 @@ class AccountException(TimedException):
 class KyvernoSettings(TypedFile):
     """Kyverno's controllers, the parameters of the rules, and where they do not hold."""
 
+    mode: Literal["helm", "existing"] = "helm"
+    """`helm` installs Kyverno in the namespace `kyverno`; `existing` takes one that others installed there, whose
+    settings `pulumi up` and `zt preflight` check."""
     replicas: Replicas = 1
     parameters: dict[StrictStr, dict[StrictStr, object]] = Field(default_factory=dict)
     """Values of a rule's variables, by rule and variable."""
@@ -101,6 +105,7 @@ class KyvernoSettings(TypedFile):
 
     @model_validator(mode="after")
     def _exceptions_of_others(self) -> Self:
+        refuse_beside_existing(self, self.mode, "replicas")
         for name in self.excluded_namespaces:
             if name in PLATFORM_NAMESPACES:
                 raise misplaced(["excludedNamespaces", name], "no rule looks at the platform's: leave it out", name)

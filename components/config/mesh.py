@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
+from components.config.existing import refuse_beside_existing
 from components.config.posture import Posture
 from components.config.problem_sink import ProblemSink
 from components.schema.fields import ImageReference, Label, Port, Replicas
@@ -49,6 +50,9 @@ class MeshAutoscaling(TypedFile):
 class MeshSettings(TypedFile):
     """Istio's control plane."""
 
+    mode: Literal["helm", "existing"] = "helm"
+    """`helm` installs Istio in the namespace `istio-system`; `existing` takes one that others installed there, by its
+    `revision`, whose settings `pulumi up` and `zt preflight` check."""
     data_plane: Literal["sidecar", "ambient"] = "sidecar"
     """A proxy in each pod (`sidecar`) or on each node (`ambient`). `ambient` restricts callers only by identity and
     port, and places outside only by networks; a setting that needs more is refused."""
@@ -60,11 +64,18 @@ class MeshSettings(TypedFile):
     revision: Label | None = None
     """The name of this control plane. With a new name, such as `1-31-0`, every service joins the new control plane in
     the same run, before the old one is removed."""
+    other_namespaces: tuple[Label, ...] = ()
+    """With `mode: existing`: the namespaces of others in this mesh whose owners agreed to its mesh-wide rules, mutual
+    TLS and the default deny."""
     scraper: MeshScraper | None = None
     tracing: MeshTracing | None = None
 
     @model_validator(mode="after")
     def _fixed_or_autoscaled(self) -> Self:
+        refuse_beside_existing(self, self.mode, "replicas", "autoscaling", "hub")
+        if self.other_namespaces and self.mode != "existing":
+            message = "a mesh that the program installs has no others in it: leave it out, or write mode existing"
+            raise misplaced(["otherNamespaces"], message, list(self.other_namespaces))
         if self.replicas is not None and self.autoscaling is not None:
             raise ValueError("replicas and autoscaling: keep one")
         return self

@@ -257,6 +257,14 @@ class VaultPki(TypedFile):
         return self
 
 
+class ExternalSecretsSettings(TypedFile):
+    """The External Secrets Operator, with `delivery: external-secrets`."""
+
+    mode: Literal["helm", "existing"] = "helm"
+    """`helm` installs it in the namespace `external-secrets`; `existing` takes one that others installed there, whose
+    settings `pulumi up` and `zt preflight` check."""
+
+
 class VaultSettings(TypedFile):
     """Vault: installed by its chart, or an existing one."""
 
@@ -283,6 +291,7 @@ class VaultSettings(TypedFile):
     Operator, which keeps a copy in a Kubernetes Secret and so in etcd."""
     delivery_reason: StrictStr | None = None
     """Why production may have a copy of each secret in etcd, where whoever reads a namespace's Secrets can read it."""
+    external_secrets: ExternalSecretsSettings = ExternalSecretsSettings()
     injector: StrictBool = True
     """Whether this stack installs the agent injector; false if the cluster has one already."""
     tls_secret: Label | None = None

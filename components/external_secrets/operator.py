@@ -25,12 +25,14 @@ CERTIFICATES = "external-secrets-cert-controller"
 class ExternalSecretsArgs:
     """`replicas` is the number of operators, and of webhooks; `network_policies` are those of their namespace.
 
-    Raises `FieldError` for less than one replica.
+    With `existing` others installed the operator, and nothing is created. Raises `FieldError` for less than one
+    replica.
     """
 
     charts: ChartSources
     replicas: int = 2
     network_policies: Sequence[Manifest] = ()
+    existing: bool = False
 
     def __post_init__(self) -> None:
         if self.replicas < 1:
@@ -118,6 +120,10 @@ class ExternalSecrets(pulumi.ComponentResource):
     def __init__(self, name: str, args: ExternalSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:ExternalSecrets", name, None, opts)
         self._name = name
+        self.ready = [] if args.existing else [self._release(name, args)]
+        self.register_outputs({})
+
+    def _release(self, name: str, args: ExternalSecretsArgs) -> Release:
         namespace = Namespace(
             f"{name}-namespace",
             metadata={
@@ -137,7 +143,7 @@ class ExternalSecrets(pulumi.ComponentResource):
         ]
         closed = network_policies(name, args.network_policies, namespace, self)
         source: dict[str, Any] = EXTERNAL_SECRETS.source(args.charts)
-        release = Release(
+        return Release(
             f"{name}-release",
             name="external-secrets",
             namespace=EXTERNAL_SECRETS_NAMESPACE,
@@ -147,8 +153,6 @@ class ExternalSecrets(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, *rights, *closed]),
             **source,
         )
-        self.ready = [release]
-        self.register_outputs({})
 
     def _grant(self, account: str, rules: list[Manifest], namespace: Namespace | None = None) -> list[pulumi.Resource]:
         """Bind an account to a role with these rules: in the namespace, or in the whole cluster without one."""

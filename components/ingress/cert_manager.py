@@ -23,14 +23,17 @@ _FORMER_PARENT = ("ingress", "zero-trust:platform:SecureIngress")
 class CertManagerArgs:
     """How cert-manager runs. With `gateway_api` the definitions of the Gateway API come before it.
 
-    It looks for them only when it starts. `network_policies` are those of its namespace, before its pods. Raises
-    `FieldError` for less than one replica.
+    It looks for them only when it starts. `network_policies` are those of its namespace, before its pods. With
+    `existing` others installed cert-manager, and without `definitions` others keep those of the Gateway API: either is
+    left as it is. Raises `FieldError` for less than one replica.
     """
 
     charts: ChartSources = PUBLISHED
     replicas: int = 2
     gateway_api: bool = True
     network_policies: Sequence[Manifest] = ()
+    existing: bool = False
+    definitions: bool = True
 
     def __post_init__(self) -> None:
         if self.replicas < 1:
@@ -61,6 +64,11 @@ def cert_manager_values(replicas: int, gateway_api: bool) -> Manifest:
     }
 
 
+def _formerly() -> list[pulumi.Alias]:
+    parent, kind = _FORMER_PARENT
+    return [pulumi.Alias(parent=pulumi.create_urn(parent, kind))]
+
+
 class CertManager(pulumi.ComponentResource):
     """cert-manager in its namespace, and before it the Gateway API. Whatever is issued depends on `ready`."""
 
@@ -68,20 +76,26 @@ class CertManager(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CertManagerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:CertManager", name, None, opts)
-        parent, kind = _FORMER_PARENT
-        formerly = [pulumi.Alias(parent=pulumi.create_urn(parent, kind))]
-        child = pulumi.ResourceOptions(parent=self, aliases=formerly)
+        child = pulumi.ResourceOptions(parent=self, aliases=[*_formerly()])
         definitions: list[pulumi.Resource] = []
-        if args.gateway_api:
+        if args.gateway_api and args.definitions:
             definitions = [ConfigFile(f"{name}-gateway-api", file=GATEWAY_API_CRDS.source(args.charts), opts=child)]
+        release = [] if args.existing else [self._release(name, args, child, definitions)]
+        self.ready = [*release, *definitions]
+        self.register_outputs({})
+
+    def _release(
+        self, name: str, args: CertManagerArgs, child: pulumi.ResourceOptions, definitions: list[pulumi.Resource]
+    ) -> Release:
+        """The release in its namespace, behind the network policies there."""
         namespace = Namespace(
             f"{name}-{CERT_MANAGER_NAMESPACE}",
             metadata={"name": CERT_MANAGER_NAMESPACE, "labels": pod_security("restricted")},
             opts=child,
         )
-        closed = network_policies(name, args.network_policies, namespace, self, formerly)
+        closed = network_policies(name, args.network_policies, namespace, self, _formerly())
         source: dict[str, Any] = CERT_MANAGER.source(args.charts)
-        release = Release(
+        return Release(
             f"{name}-cert-manager",
             name="cert-manager",
             namespace=CERT_MANAGER_NAMESPACE,
@@ -93,5 +107,3 @@ class CertManager(pulumi.ComponentResource):
             ),
             **source,
         )
-        self.ready = [release, *definitions]
-        self.register_outputs({})

@@ -13,9 +13,10 @@ from pulumi_kubernetes.helm.v3 import Release
 from components.config.action import Action
 from components.kube.charts import KYVERNO, ChartSources
 from components.kube.custom_object import custom_object
-from components.kube.manifest import Manifest, pod_security, rbac_rule
+from components.kube.manifest import Manifest, pod_security
 from components.kube.names import KYVERNO_NAMESPACE
 from components.kube.platform_network import network_policies
+from components.kyverno.controller_rights import existing_rights, generated_kinds, judged_kinds
 from components.kyverno.dashboard import dashboard_config_map
 from components.kyverno.exceptions import AccountExceptionArgs, account_exception
 from components.kyverno.expired_exceptions import NAME as EXPIRED_EXCEPTIONS
@@ -49,9 +50,10 @@ class KyvernoPolicySetArgs:
     injects; `parameters` has all others, by rule and parameter name. No rule applies in `platform_namespaces`, nor in
     `excluded_namespaces`, which has for each the first day on which that is no longer agreed, as an ISO date.
     `exceptions` are those of workloads that no service file makes. With `image_attestors` images must be signed, with
-    the action of the critical tier. `network_policies` are those of Kyverno's namespace, before its pods. Raises
-    `FieldError` for an unknown rule or parameter, fewer than one replica, an empty or wildcard registry, and two
-    attestors of one name.
+    the action of the critical tier. `network_policies` are those of Kyverno's namespace, before its pods. With
+    `existing` others installed Kyverno: nothing in its namespace is changed, and `replicas` and `network_policies` have
+    no meaning. Raises `FieldError` for an unknown rule or parameter, fewer than one replica, an empty or wildcard
+    registry, and two attestors of one name.
     """
 
     charts: ChartSources
@@ -70,6 +72,7 @@ class KyvernoPolicySetArgs:
     excluded_namespaces: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     exceptions: tuple[AccountExceptionArgs, ...] = ()
     network_policies: Sequence[Manifest] = ()
+    existing: bool = False
 
     @property
     def unjudged_namespaces(self) -> tuple[str, ...]:
@@ -225,37 +228,19 @@ def kyverno_values(replicas: int, unjudged_namespaces: Sequence[str]) -> dict[st
         "backgroundController": {
             "replicas": followers,
             "podDisruptionBudget": {"enabled": followers > 1},
-            "rbac": {"coreClusterRole": {"extraResources": _generated_kinds()}},
+            "rbac": {"coreClusterRole": {"extraResources": generated_kinds()}},
             "resources": _resources("100m", "128Mi", "384Mi"),
         },
         "reportsController": {
             "replicas": followers,
             "podDisruptionBudget": {"enabled": followers > 1},
-            "rbac": {"clusterRole": {"extraResources": _judged_kinds()}},
+            "rbac": {"clusterRole": {"extraResources": judged_kinds()}},
             "resources": _resources("100m", "128Mi", "384Mi"),
         },
         "cleanupController": cleanup_values(followers, _resources("100m", "128Mi", "256Mi")),
         # Webhooks that outlive their server block every request (kyverno#9551).
         "webhooksCleanup": {"enabled": True},
     }
-
-
-def _generated_kinds() -> list[dict[str, Any]]:
-    """Rights for the kinds that the rules generate; the chart's default includes roles and role bindings too."""
-    verbs = ["create", "update", "patch", "delete"]
-    return [
-        rbac_rule("networking.k8s.io", ["networkpolicies"], verbs),
-        rbac_rule("", ["resourcequotas", "limitranges", "serviceaccounts"], verbs),
-    ]
-
-
-def _judged_kinds() -> list[dict[str, Any]]:
-    """Rights for kinds that the rules match and the role `view` omits: without them Kyverno reports no rule ready."""
-    verbs = ["get", "list", "watch"]
-    return [
-        rbac_rule("", ["pods/ephemeralcontainers"], verbs),
-        rbac_rule("gateway.networking.k8s.io", ["gateways"], verbs),
-    ]
 
 
 def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
@@ -267,7 +252,8 @@ class KyvernoPolicySet(pulumi.ComponentResource):
 
     With them come the policy that ends exceptions on their day, and the native one that says who may write exceptions.
 
-    Creates nothing when all are off. The policies depend on the release, so that destroy removes them while Kyverno
+    Creates nothing when all are off. A Kyverno that others installed gets rights of the stack's own instead, and stays
+    as it is. The policies depend on the release, so that destroy removes them while Kyverno
     still serves its webhooks. `ready` holds the release and the policies, which apply to everything created after them.
     """
 
@@ -278,16 +264,22 @@ class KyvernoPolicySet(pulumi.ComponentResource):
         self.ready = []
         manifests = policies(args)
         if manifests:
-            release = self._release(name, args)
-            self._dashboard(name, args, release)
-            rules = [self._policy(name, policy, release) for policy in manifests]
+            kyverno = (
+                existing_rights(name, pulumi.ResourceOptions(parent=self))
+                if args.existing
+                else [self._release(name, args)]
+            )
+            after = pulumi.ResourceOptions(parent=self, depends_on=kyverno)
+            custom_object(f"{name}-{EXPIRED_EXCEPTIONS}", deleting_policy(), after)
+            self._dashboard(name, args, after)
+            rules = [self._policy(name, policy, after) for policy in manifests]
             guard = rule_integrity(name, args.critical, pulumi.ResourceOptions(parent=self))
             # One that has ended is gone from the cluster, and what is gone cannot be updated.
             excepted = pulumi.ResourceOptions(
-                parent=self, depends_on=[release], replace_on_changes=["*"], delete_before_replace=True
+                parent=self, depends_on=kyverno, replace_on_changes=["*"], delete_before_replace=True
             )
             granted = [custom_object(f"{name}-{e['metadata']['name']}", e, excepted) for e in exceptions(args)]
-            self.ready = [release, *rules, *guard, *granted]
+            self.ready = [*kyverno, *rules, *guard, *granted]
         self.register_outputs({"policies": [policy["metadata"]["name"] for policy in manifests]})
 
     def _release(self, name: str, args: KyvernoPolicySetArgs) -> Release:
@@ -300,7 +292,7 @@ class KyvernoPolicySet(pulumi.ComponentResource):
         rights = cleanup_rights(name, in_namespace)
         closed = network_policies(name, args.network_policies, namespace, self)
         source: dict[str, Any] = KYVERNO.source(args.charts)
-        release = Release(
+        return Release(
             f"{name}-release",
             name="kyverno",
             namespace=KYVERNO_NAMESPACE,
@@ -310,20 +302,15 @@ class KyvernoPolicySet(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(in_namespace, pulumi.ResourceOptions(depends_on=[*rights, *closed])),
             **source,
         )
-        after = pulumi.ResourceOptions(parent=self, depends_on=[release])
-        custom_object(f"{name}-{EXPIRED_EXCEPTIONS}", deleting_policy(), after)
-        return release
 
-    def _policy(self, name: str, policy: Manifest, release: Release) -> CustomResource:
+    def _policy(self, name: str, policy: Manifest, after: pulumi.ResourceOptions) -> CustomResource:
         metadata = policy["metadata"]
         annotations = {**metadata["annotations"], **wait_for(policy)}
         waited_for = {**policy, "metadata": {**metadata, "annotations": annotations}}
-        options = pulumi.ResourceOptions(parent=self, depends_on=[release])
-        return custom_object(f"{name}-{metadata['name']}", waited_for, options)
+        return custom_object(f"{name}-{metadata['name']}", waited_for, after)
 
-    def _dashboard(self, name: str, args: KyvernoPolicySetArgs, release: Release) -> ConfigMap:
+    def _dashboard(self, name: str, args: KyvernoPolicySetArgs, after: pulumi.ResourceOptions) -> ConfigMap:
         library = load_library()
         on = Library({rule: library.rules[rule] for rule in rules_on(args)})
         config_map = dashboard_config_map(KYVERNO_NAMESPACE, on)
-        options = pulumi.ResourceOptions(parent=self, depends_on=[release])
-        return ConfigMap(f"{name}-dashboard", metadata=config_map["metadata"], data=config_map["data"], opts=options)
+        return ConfigMap(f"{name}-dashboard", metadata=config_map["metadata"], data=config_map["data"], opts=after)

@@ -18,7 +18,7 @@ from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 
 HUB = "docker.io/istio"
-_TRACING = "collector"
+TRACING = "collector"
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ class MeshSecurityArgs:
     `mtls` is `STRICT` or `PERMISSIVE`; `authorization` is `enforce`, `dry-run` or `off`. `replicas` is the number of
     istiods, the minimum with `autoscaling`. `hub` is the registry path of the Istio images (`None`: Istio's own).
     `revision` names the control plane, so that two can run while services move from one to the other. `ambient`
-    replaces the proxy in each pod by one on each node. `network_policies` are those of the mesh's namespace. Raises
-    `FieldError` for any other value, and for less than one replica.
+    replaces the proxy in each pod by one on each node. `network_policies` are those of the mesh's namespace. With
+    `existing` others installed Istio: only the mesh-wide rules are created. Raises `FieldError` for any other value,
+    and for less than one replica.
     """
 
     charts: ChartSources
@@ -61,6 +62,7 @@ class MeshSecurityArgs:
     tracing: TracingArgs | None = None
     ambient: bool = False
     network_policies: Sequence[Manifest] = ()
+    existing: bool = False
 
     def __post_init__(self) -> None:
         if self.mtls not in ("STRICT", "PERMISSIVE"):
@@ -165,7 +167,7 @@ def _tracing_provider(tracing: TracingArgs | None) -> Manifest:
     if tracing is None:
         return {}
     collector = {"service": f"{tracing.service}.{tracing.namespace}.svc.cluster.local", "port": tracing.port}
-    return {"extensionProviders": [{"name": _TRACING, "opentelemetry": collector}]}
+    return {"extensionProviders": [{"name": TRACING, "opentelemetry": collector}]}
 
 
 def telemetry(tracing: TracingArgs | None) -> Manifest:
@@ -175,7 +177,7 @@ def telemetry(tracing: TracingArgs | None) -> Manifest:
     """
     spec: Manifest = {"accessLogging": [{"providers": [{"name": "envoy"}]}]}
     if tracing:
-        spec["tracing"] = [{"providers": [{"name": _TRACING}], "randomSamplingPercentage": tracing.sampling}]
+        spec["tracing"] = [{"providers": [{"name": TRACING}], "randomSamplingPercentage": tracing.sampling}]
     return {
         "apiVersion": "telemetry.istio.io/v1",
         "kind": "Telemetry",
@@ -226,13 +228,22 @@ class MeshSecurity(pulumi.ComponentResource):
 
     `ready` holds the releases and the rules: a pod created after them is in the mesh and subject to the rules. The name
     of istiod's release contains the revision, so that another revision is another release. ztunnel, which `ambient`
-    adds, has one release for all revisions: its pods move to the new istiod.
+    adds, has one release for all revisions: its pods move to the new istiod. Of an Istio that
+    others installed there are the rules alone.
     """
 
     ready: list[pulumi.Resource]
 
     def __init__(self, name: str, args: MeshSecurityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:MeshSecurity", name, None, opts)
+        installed = [] if args.existing else self._installed(name, args)
+        rules = [peer_authentication(args.mtls), deny_by_default(args.authorization), telemetry(args.tracing)]
+        after = pulumi.ResourceOptions(parent=self, depends_on=installed[-1:])
+        self.ready = [*installed, *(self._rule(name, rule, after) for rule in rules if rule is not None)]
+        self.register_outputs({"mtls": args.mtls, "authorization": args.authorization})
+
+    def _installed(self, name: str, args: MeshSecurityArgs) -> list[pulumi.Resource]:
+        """Istio's releases in their namespace, istiod's the last."""
         namespace = Namespace(
             f"{name}-namespace",
             # The CNI plugin and ztunnel work on the node's network namespaces.
@@ -247,15 +258,7 @@ class MeshSecurity(pulumi.ComponentResource):
         nodes: list[pulumi.Resource] = []
         if args.ambient:
             nodes.append(self._release(name, "ztunnel", ZTUNNEL, ztunnel_values(args), args, [cni, istiod]))
-        rules = [peer_authentication(args.mtls), deny_by_default(args.authorization), telemetry(args.tracing)]
-        self.ready = [
-            base,
-            cni,
-            istiod,
-            *nodes,
-            *(self._rule(name, rule, istiod) for rule in rules if rule is not None),
-        ]
-        self.register_outputs({"mtls": args.mtls, "authorization": args.authorization})
+        return [base, cni, *nodes, istiod]
 
     def _release(
         self,
@@ -278,6 +281,5 @@ class MeshSecurity(pulumi.ComponentResource):
             **source,
         )
 
-    def _rule(self, name: str, rule: Manifest, istiod: Release) -> CustomResource:
-        options = pulumi.ResourceOptions(parent=self, depends_on=[istiod])
-        return custom_object(f"{name}-{rule['metadata']['name']}", rule, options)
+    def _rule(self, name: str, rule: Manifest, after: pulumi.ResourceOptions) -> CustomResource:
+        return custom_object(f"{name}-{rule['metadata']['name']}", rule, after)

@@ -2,57 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from components.kube.finding import Line, Result, fails, not_checked, ok, warns
 
 if TYPE_CHECKING:
     from zt.preflight.session import Session
 
 
-class Result(StrEnum):
-    """What came of a check."""
-
-    OK = "ok"
-    FAILS = "fails"
-    """`pulumi up` would fail, or what it makes would not work."""
-    WARNS = "warns"
-    NOT_CHECKED = "not checked"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line. `fix` is a command or a key of the stack file; `details` are the parts of what was found."""
-
-    result: Result
-    about: str
-    found: str
-    fix: str = ""
-    details: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.result in (Result.FAILS, Result.WARNS) and not self.fix:
-            raise ValueError(f"{self.about}: a line that objects says what to do")
-
-
-def ok(about: str, found: str, *details: str) -> Line:
-    """A line about what is as it must be."""
-    return Line(Result.OK, about, found, "", details)
-
-
-def fails(about: str, found: str, fix: str, *details: str) -> Line:
-    """A line about what stops the stack."""
-    return Line(Result.FAILS, about, found, fix, details)
-
-
-def warns(about: str, found: str, fix: str, *details: str) -> Line:
-    """A line about what a person should look at."""
-    return Line(Result.WARNS, about, found, fix, details)
-
-
-def not_checked(about: str, why: str, fix: str = "") -> Line:
-    """A line about what nobody knows, and why."""
-    return Line(Result.NOT_CHECKED, about, why, fix)
-
+__all__ = ["Check", "Line", "Preflight", "Result", "Row", "Theme", "fails", "not_checked", "ok", "warns"]
 
 Ask = Callable[["Session"], Iterable[Line]]
 Applies = Callable[["Session"], bool]

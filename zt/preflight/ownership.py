@@ -1,11 +1,11 @@
 """Whether an object in the cluster is this stack's: by the marks of Helm and of Pulumi on it."""
 
-from zt.cluster.manifest import Manifest, part, parts
+from components.kube.ownership import by_pulumi, release_of
+from zt.cluster.manifest import Manifest
 from zt.preflight.created import Created
 
-_MANAGED_BY = "app.kubernetes.io/managed-by"
-_RELEASE, _RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
-_PULUMI = "pulumi"
+__all__ = ["by_pulumi", "is_own", "release_of"]
+
 # Another revision of the mesh has another release while services move to it.
 _REVISED = "istiod"
 
@@ -23,17 +23,3 @@ def is_own(metadata: Manifest, created: Created) -> bool:
         and (name == release.name or (name.startswith(_REVISED) and release.name.startswith(_REVISED)))
         for release in created.releases
     )
-
-
-def by_pulumi(metadata: Manifest) -> bool:
-    """Whether Pulumi applied an object, by its label or by the name of its field manager."""
-    managers = [str(each.get("manager", "")) for each in parts(metadata, "managedFields")]
-    return part(metadata, "labels").get(_MANAGED_BY) == _PULUMI or any(
-        manager.startswith("pulumi-kubernetes") for manager in managers
-    )
-
-
-def release_of(metadata: Manifest) -> tuple[str, str]:
-    """The name and namespace of an object's Helm release; empty without one."""
-    annotations = part(metadata, "annotations")
-    return str(annotations.get(_RELEASE, "")), str(annotations.get(_RELEASE_NAMESPACE, ""))

@@ -117,6 +117,8 @@ def cert_manager_args(stack: Stack) -> CertManagerArgs | None:
         replicas=settings.ingress.replicas,
         gateway_api=posture.issuer != "none" and settings.ingress.kind == "gateway-api",
         network_policies=cert_manager_policies(stack),
+        existing=settings.ingress.cert_manager.mode == "existing",
+        definitions=settings.ingress.gateway_api.mode == "apply",
     )
 
 

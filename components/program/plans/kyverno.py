@@ -52,6 +52,7 @@ def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
         replicas=settings.kyverno.replicas,
         parameters=_parameters(stack),
         network_policies=kyverno_policies(stack),
+        existing=settings.kyverno.mode == "existing",
         image_attestors=tuple(_attestor(*each) for each in enumerate(settings.kyverno.image_signatures)),
         excluded_namespaces={
             name: excluded.expires.isoformat() for name, excluded in settings.kyverno.excluded_namespaces.items()

@@ -30,6 +30,7 @@ def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
         tracing=TracingArgs(tracing.namespace, tracing.service, tracing.port, tracing.sampling) if tracing else None,
         ambient=stack.ambient,
         network_policies=mesh_policies(stack),
+        existing=mesh.mode == "existing",
     )
 
 

@@ -171,6 +171,7 @@ def external_secrets_args(stack: Stack) -> ExternalSecretsArgs | None:
         stack.charts,
         replicas=2 if stack.posture.injection_fail_closed else 1,
         network_policies=external_secrets_policies(stack),
+        existing=stack.settings.vault.external_secrets.mode == "existing",
     )
 
 

@@ -3,6 +3,7 @@
 from zt.preflight.checks import (
     api_server,
     charts,
+    existing,
     images,
     namespaces,
     network_plugin,
@@ -24,6 +25,7 @@ THEMES = (
     storage.THEME,
     namespaces.THEME,
     operators.THEME,
+    existing.THEME,
     vault.THEME,
     vault_servers.THEME,
     charts.THEME,

@@ -1,0 +1,262 @@
+"""What the mesh's rules rely on in an Istio that others installed, of any vendor, by its revision.
+
+Each check stands for a value of `istiod_values` or `cni_values`, which set it where the program installs Istio itself.
+The settings are read where istiod reads them: its ConfigMaps, its variables and its webhooks.
+https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+
+from components.kube.cluster import Cluster
+from components.kube.finding import Line, fails, ok, warns
+from components.kube.installed import (
+    container_of,
+    controller,
+    release_line,
+    served_line,
+    variables,
+    version_line,
+    version_of,
+)
+from components.kube.manifest import Manifest
+from components.kube.names import MESH_NAMESPACE
+from components.kube.parts import part, parts, word
+from components.mesh.root_namespace import others_in_the_mesh, root_objects
+from components.mesh.security import TRACING, MeshSecurityArgs
+from components.schema.yaml_text import YAML_LOADER
+
+OLDEST = "1.29"
+"""The oldest release line that Istio itself still mends beside the one that the tests run."""
+
+# From this line on istiod injects native sidecars unless it is told not to.
+_NATIVE_BY_DEFAULT = (1, 27)
+_REVISION = "istio.io/rev"
+_CONFIG_MAPS = f"/api/v1/namespaces/{MESH_NAMESPACE}/configmaps"
+_DAEMON_SETS = "/apis/apps/v1/daemonsets"
+_HOOKS = "/apis/admissionregistration.k8s.io/v1"
+_INSTALL = f"install it in {MESH_NAMESPACE}, or name its mesh.revision, or mesh.mode: helm"
+_SECURITY = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication")
+_NETWORKING = ("DestinationRule", "ServiceEntry", "Sidecar")
+
+
+@dataclass(frozen=True)
+class MeshUse:
+    """What a stack takes of a mesh beside the mesh-wide rules.
+
+    `proxy_images` are those that the rules know as the mesh's, `namespaces` those of the stack, `others` the namespaces
+    of others that have agreed to the mesh-wide rules. With `gateway` istiod makes the pods of the stack's Gateway.
+    """
+
+    proxy_images: Sequence[str] = ()
+    namespaces: Sequence[str] = ()
+    others: Sequence[str] = ()
+    gateway: bool = True
+
+
+def existing_mesh(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Iterator[Line]:
+    """The lines about an Istio that is there already. Raises `UnreadableError`."""
+    upgrade = f"upgrade Istio to {OLDEST} or newer, with its CRDs"
+    yield served_line(cluster, "kinds of Istio's security", "security.istio.io/v1", _SECURITY, upgrade)
+    yield served_line(cluster, "kinds of Istio's networking", "networking.istio.io/v1", _NETWORKING, upgrade)
+    revision = args.revision or "default"
+    about = f"istiod of revision {revision}"
+    istiod, line = controller(cluster, about, MESH_NAMESPACE, {"app": "istiod", _REVISION: revision}, _INSTALL)
+    yield line
+    if istiod is None:
+        return
+    version, given = version_of(istiod, "discovery"), variables(container_of(istiod, "discovery"))
+    yield version_line("version of Istio", "istio", version, OLDEST)
+    yield from _features(args, use, version, given)
+    yield from _mesh_config(cluster, args, given)
+    yield from _injection(cluster, args, use)
+    yield from _webhooks(cluster, revision)
+    yield from root_objects(cluster)
+    yield others_in_the_mesh(cluster, args, use.namespaces, use.others)
+
+
+def _features(args: MeshSecurityArgs, use: MeshUse, version: str, given: Mapping[str, str]) -> Iterator[Line]:
+    """The lines about istiod's variables: a feature is on by its variable, or by the default of the version."""
+    if args.ambient:
+        yield _variable("ambient mode", "PILOT_ENABLE_AMBIENT", given, "istiod configures no proxy of a node")
+        if args.authorization == "dry-run":
+            name = "AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY"
+            yield _variable("dry run in the ambient mode", name, given, "the dry run logs nothing")
+    else:
+        line = release_line(version)
+        native = line is not None and line >= _NATIVE_BY_DEFAULT
+        why = "a proxy that starts after the init containers cuts off Vault's agent and jobs never end"
+        yield _variable("native sidecars", "ENABLE_NATIVE_SIDECARS", given, why, "true" if native else "")
+    for name in ("PILOT_ENABLE_GATEWAY_API", "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER") if use.gateway else ():
+        yield _variable("Gateway API in istiod", name, given, "nothing makes the Gateway's pods", "true")
+
+
+def _variable(about: str, name: str, given: Mapping[str, str], why: str, default: str = "") -> Line:
+    value = given.get(name, default)
+    if value == "true":
+        return ok(about, name if name in given else f"{name} by default")
+    return fails(about, f"{name} is {value or 'absent'}: {why}", f'set pilot.env.{name}: "true" of istiod')
+
+
+def _mesh_config(cluster: Cluster, args: MeshSecurityArgs, given: Mapping[str, str]) -> Iterator[Line]:
+    name = f"istio-{args.revision}" if args.revision else "istio"
+    config: Manifest = {}
+    # istiod lets its own settings win over the shared ones.
+    for config_map in (given.get("SHARED_MESH_CONFIG", ""), name):
+        config |= _settings_in(cluster, config_map) if config_map else {}
+    if not config:
+        yield fails("settings of the mesh", f"there is no ConfigMap {MESH_NAMESPACE}/{name} with mesh in it", _INSTALL)
+        return
+    for key, default, wanted, why in (
+        ("trustDomain", "cluster.local", args.trust_domain, "identities in policies would be nobody's"),
+        ("rootNamespace", "istio-system", MESH_NAMESPACE, "the mesh-wide rules would hold in one namespace alone"),
+        ("outboundTrafficPolicy.mode", "ALLOW_ANY", "REGISTRY_ONLY", "a proxy lets its service reach any host"),
+        (
+            "pathNormalization.normalization",
+            "BASE",
+            "DECODE_AND_MERGE_SLASHES",
+            "a rule on paths and the application read different ones",
+        ),
+    ):
+        value = str(word(config, *key.split(".")) or default)
+        about = f"meshConfig.{key}"
+        if value == wanted:
+            yield ok(about, value)
+        else:
+            fix = f"set meshConfig.{key}: {wanted}"
+            fix += " of istiod, or trustDomain in the stack file" if key == "trustDomain" else " of istiod"
+            yield fails(about, f"{value}, not {wanted}: {why}", fix)
+    yield from _other_settings(config, args)
+
+
+def _other_settings(config: Mapping[str, Any], args: MeshSecurityArgs) -> Iterator[Line]:
+    if config.get("discoverySelectors"):
+        fix = "leave meshConfig.discoverySelectors out"
+        yield fails("meshConfig.discoverySelectors", "istiod knows only the namespaces with those labels", fix)
+    if config.get("enableAutoMtls") is False:
+        yield fails(
+            "meshConfig.enableAutoMtls", "false: callers speak plaintext", "set it to true, which is its default"
+        )
+    if str(config.get("accessLogEncoding", "TEXT")) != "JSON":
+        found = "TEXT: whoever reads the access logs has to parse them"
+        yield warns("meshConfig.accessLogEncoding", found, "set meshConfig.accessLogEncoding: JSON of istiod")
+    if args.tracing:
+        names = [each.get("name") for each in parts(config, "extensionProviders")]
+        about = "provider of spans"
+        if TRACING in names:
+            yield ok(about, f"extensionProviders has {TRACING}")
+        else:
+            address = f"{args.tracing.service}.{args.tracing.namespace}.svc.cluster.local:{args.tracing.port}"
+            fix = f"add {TRACING} to meshConfig.extensionProviders, opentelemetry at {address}"
+            yield fails(about, f"extensionProviders has no {TRACING}: no span is sent", fix)
+
+
+def _settings_in(cluster: Cluster, name: str) -> Manifest:
+    text = word(cluster.found(f"{_CONFIG_MAPS}/{name}") or {}, "data", "mesh")
+    read: object = yaml.load(text, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
+    return cast("Manifest", read) if isinstance(read, dict) else {}
+
+
+def _injection(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Iterator[Line]:
+    name = f"istio-sidecar-injector-{args.revision}" if args.revision else "istio-sidecar-injector"
+    text = word(cluster.found(f"{_CONFIG_MAPS}/{name}") or {}, "data", "values")
+    try:
+        read = cast("object", json.loads(text or "{}"))
+    except ValueError:
+        read = None
+    values = cast("Manifest", read) if isinstance(read, dict) else {}
+    if not values:
+        yield fails("values of the injector", f"there is no ConfigMap {MESH_NAMESPACE}/{name} with values", _INSTALL)
+        return
+    yield _cni(cluster, args, values)
+    yield _proxy_image(values, use.proxy_images)
+    if use.gateway:
+        about, profile = "seccomp profile of gateways", word(values, "gateways", "seccompProfile", "type")
+        fix = "set gateways.seccompProfile.type: RuntimeDefault of istiod"
+        why = "absent: the namespace of the Gateway admits restricted pods alone"
+        yield ok(about, profile) if profile == "RuntimeDefault" else fails(about, why, fix)
+    if not args.ambient:
+        yield from _proxy(values)
+
+
+def _cni(cluster: Cluster, args: MeshSecurityArgs, values: Mapping[str, Any]) -> Line:
+    about = "CNI plugin of the mesh"
+    on = part(values, "pilot", "cni").get("enabled") or part(values, "istio_cni").get("enabled")
+    agents = {
+        str(part(each, "spec", "template", "metadata", "labels").get("k8s-app") or each["metadata"]["name"])
+        for each in cluster.objects(_DAEMON_SETS)
+    }
+    if args.ambient and "ztunnel" not in {*agents, *(each["name"] for each in cluster.metadata(_DAEMON_SETS))}:
+        return fails("proxies of the nodes", "there is no DaemonSet ztunnel", "install Istio's chart ztunnel")
+    if on and "istio-cni-node" in agents:
+        return ok(about, "the injector uses it, and a node agent brings it")
+    found = "no node agent istio-cni-node" if on else "the injector gives each pod an init container with NET_ADMIN"
+    fix = "install Istio's chart cni, and set pilot.cni.enabled: true of istiod"
+    return fails(about, f"{found}: the rules refuse such pods, and pods without it are not in the mesh", fix)
+
+
+def _proxy_image(values: Mapping[str, Any], known: Sequence[str]) -> Line:
+    about = "image of the proxy"
+    image, hub, tag = (word(values, "global", *keys) for keys in (("proxy", "image"), ("hub",), ("tag",)))
+    image = image or "proxyv2"
+    variant = word(values, "global", "variant")
+    reference = image if "/" in image else f"{hub}/{image}:{tag}{f'-{variant}' if variant else ''}"
+    if reference in known:
+        return ok(about, reference)
+    fix = f"add {reference} to platformImages: the rules admit what the injector adds by image and version"
+    return fails(about, f"{reference} is not among {', '.join(known) or 'none'}", fix)
+
+
+def _proxy(values: Mapping[str, Any]) -> Iterator[Line]:
+    """The lines about what the injector gives a proxy: traffic past it, and rights that the rules refuse."""
+    proxy = part(values, "global", "proxy")
+    past = [
+        f"{key}: {proxy[key]}"
+        for key in ("excludeIPRanges", "excludeInboundPorts", "excludeOutboundPorts")
+        if proxy.get(key)
+    ]
+    past += [f"includeIPRanges: {proxy['includeIPRanges']}"] if proxy.get("includeIPRanges", "*") != "*" else []
+    about = "traffic past the proxies"
+    if past:
+        yield fails(about, "no rule of the mesh holds for it", "leave these out of global.proxy of istiod", *past)
+    else:
+        yield ok(about, "none by default")
+    rights = [key for key in ("privileged", "enableCoreDump") if proxy.get(key)]
+    about = "rights of the proxies"
+    if rights:
+        yield fails(about, "the rules refuse such pods", "leave these out of global.proxy of istiod", *rights)
+    else:
+        yield ok(about, "none beyond a pod's")
+    webhook = part(values, "sidecarInjectorWebhook")
+    about = "probes of the kubelet"
+    if webhook.get("rewriteAppHTTPProbe", True):
+        yield ok(about, "the proxy passes them on")
+    else:
+        why = "not rewritten: with mutual TLS no pod with an HTTP probe becomes ready"
+        yield fails(about, why, "set sidecarInjectorWebhook.rewriteAppHTTPProbe: true of istiod")
+
+
+def _webhooks(cluster: Cluster, revision: str) -> Iterator[Line]:
+    """The lines about the webhooks of a revision: a pod without its proxy, or a policy that is none, must not pass."""
+    for resource, about, why in (
+        ("mutatingwebhookconfigurations", "injector of the revision", "a pod starts without its proxy"),
+        ("validatingwebhookconfigurations", "validation of the revision", "a policy that istiod cannot read is taken"),
+    ):
+        own = [
+            each
+            for each in cluster.objects(f"{_HOOKS}/{resource}")
+            if part(each, "metadata", "labels").get(_REVISION) == revision
+        ]
+        hooks = [(each["metadata"]["name"], hook) for each in own for hook in parts(each, "webhooks")]
+        open_hooks = sorted({name for name, hook in hooks if hook.get("failurePolicy") == "Ignore"})
+        if not hooks:
+            yield fails(about, f"no {resource} has the label {_REVISION}={revision}", _INSTALL)
+        elif open_hooks:
+            fix = "set base.validationFailurePolicy: Fail, and failurePolicy: Fail of the injector"
+            yield fails(about, f"{', '.join(open_hooks)} fails open: while istiod is away {why}", fix)
+        else:
+            yield ok(about, f"{', '.join(sorted({name for name, _ in hooks}))} fails closed")

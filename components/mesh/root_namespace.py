@@ -1,0 +1,92 @@
+"""What others have in the root namespace of a living mesh, and whom the mesh-wide rules of the stack would reach.
+
+An object without a selector in the root namespace holds for every workload of the mesh.
+https://istio.io/latest/docs/concepts/security/#target-selectors-and-policies
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from components.kube.cluster import Cluster
+from components.kube.finding import Line, fails, ok, warns
+from components.kube.names import MESH_NAMESPACE
+from components.kube.ownership import by_pulumi
+from components.kube.parts import part
+from components.mesh.security import MeshSecurityArgs
+
+_NAMESPACES = "/api/v1/namespaces"
+_MOVE = f"move it out of {MESH_NAMESPACE}, or give it a selector"
+
+
+def root_objects(cluster: Cluster) -> Iterator[Line]:
+    """The lines about objects of others that hold in the whole mesh. Raises `UnreadableError`."""
+    for group, resource, why in (
+        ("security.istio.io/v1", "peerauthentications", "of several mesh-wide modes the oldest counts"),
+        ("telemetry.istio.io/v1", "telemetries", "of several mesh-wide ones the oldest counts"),
+        ("networking.istio.io/v1", "sidecars", "it tells every proxy whom it knows"),
+    ):
+        names = [_name(each) for each in _mesh_wide(cluster, group, resource)]
+        about = f"mesh-wide {resource} of others"
+        yield fails(about, f"{', '.join(names)}: {why}", _MOVE) if names else ok(about, "none")
+    allowing = [
+        _name(each)
+        for each in _mesh_wide(cluster, "security.istio.io/v1", "authorizationpolicies")
+        if part(each, "spec").get("action", "ALLOW") == "ALLOW"
+    ]
+    about = "mesh-wide allows of others"
+    if allowing:
+        found = f"{', '.join(allowing)}: whom one policy allows no default deny refuses"
+        yield fails(about, found, f"{_MOVE}, or write action: DENY")
+    else:
+        yield ok(about, "none")
+    filters = [_name(each) for each in _mesh_wide(cluster, "networking.istio.io/v1alpha3", "envoyfilters")]
+    about = "mesh-wide EnvoyFilters of others"
+    if filters:
+        yield warns(about, f"{', '.join(filters)}: it may change what any proxy enforces", f"read it; {_MOVE}")
+    else:
+        yield ok(about, "none")
+
+
+def _mesh_wide(cluster: Cluster, group: str, resource: str) -> list[Mapping[str, Any]]:
+    spec = ("selector", "targetRef", "targetRefs", "workloadSelector")
+    return [
+        each
+        for each in cluster.objects(f"/apis/{group}/namespaces/{MESH_NAMESPACE}/{resource}")
+        if not by_pulumi(each["metadata"]) and not any(part(each, "spec").get(key) for key in spec)
+    ]
+
+
+def _name(each: Mapping[str, Any]) -> str:
+    return f"{MESH_NAMESPACE}/{each['metadata']['name']}"
+
+
+def others_in_the_mesh(
+    cluster: Cluster, args: MeshSecurityArgs, namespaces: Sequence[str], others: Sequence[str]
+) -> Line:
+    """The line about namespaces whose pods are in this mesh, and which are neither the stack's nor have agreed."""
+    about = "namespaces of others in this mesh"
+    foreign = sorted(
+        metadata["name"]
+        for metadata in cluster.metadata(_NAMESPACES)
+        if _joins(part(metadata, "labels"), args) and metadata["name"] not in (*namespaces, *others, MESH_NAMESPACE)
+    )
+    rules = [f"{args.mtls} mutual TLS"] if args.mtls == "STRICT" else []
+    rules += ["the default deny"] if args.authorization == "enforce" else []
+    if not foreign:
+        return ok(about, f"agreed: {', '.join(others)}" if others else "none")
+    if not rules:
+        found = "the mesh-wide rules of this stack refuse nobody yet"
+        return warns(about, found, "see who would be refused before the posture becomes stricter: zt adopt", *foreign)
+    fix = (
+        "name each under mesh.otherNamespaces once its owners agree, or begin with posture.mtls PERMISSIVE and "
+        "posture.authorization dry-run, with a reason"
+    )
+    return fails(about, f"{' and '.join(rules)} would hold for them, too, from the first day on", fix, *foreign)
+
+
+def _joins(labels: Mapping[str, Any], args: MeshSecurityArgs) -> bool:
+    if labels.get("istio.io/dataplane-mode") == "ambient":
+        return True
+    if args.revision:
+        return labels.get("istio.io/rev") == args.revision
+    return labels.get("istio-injection") == "enabled" or labels.get("istio.io/rev") == "default"
