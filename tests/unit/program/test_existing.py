@@ -1,0 +1,187 @@
+"""Layers that others installed: the program creates nothing of theirs, and begins only when they have what it needs."""
+
+import runpy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.kube.cluster import Cluster
+from components.program.existing import ExistingLayer, existing_layers, refuse_unfit, route_fields
+from components.program.plan import plan
+from components.schema.problem import ConfigError
+from components.service.args.routes import CorsArgs, RouteArgs
+from tests.support.installed import RBAC, Living, cert_manager, gateway_api, istio, kyverno
+from tests.support.monitor import Recording, record
+from tests.support.stacks import ROOT, pulumi_config, stack, values
+
+pytestmark = pytest.mark.unit
+
+EXISTING: dict[str, Any] = {
+    "kyverno": {"mode": "existing"},
+    "mesh": {"mode": "existing"},
+    "ingress": {
+        "kind": "gateway-api",
+        "acmeEmail": "ann@corp.example",
+        "certManager": {"mode": "existing"},
+        "gatewayApi": {"mode": "existing"},
+    },
+}
+ENVIRONMENTS = ("production", "staging", "dev", "local")
+
+
+def everything() -> Living:
+    """One cluster with all of the layers."""
+    whole = kyverno()
+    for layer in (istio(), cert_manager(), gateway_api("v1.6.0", "filters.cors", "name", "timeouts")):
+        for path, there in layer.at.items():
+            whole.at[path] = [*whole.at.get(path, []), *there] if isinstance(there, list) else there
+    return whole
+
+
+def run(
+    environment: str, living: Living | Exception, recording: Recording | None = None, **changes: object
+) -> Recording:
+    """Run the program as Pulumi does, with this cluster."""
+
+    def program() -> None:
+        # The module is read anew each time, and takes what is in place of the connection.
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    def connect() -> Cluster:
+        if isinstance(living, Exception):
+            raise living
+        return living.cluster
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("components.program.existing.living_cluster", connect)
+        return record(program, environment, pulumi_config({**values(environment), **changes}), recording)
+
+
+def layers(environment: str, **changes: object) -> list[ExistingLayer]:
+    made = stack(environment, **changes)
+    return list(existing_layers(made, plan(made)))
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_without_the_mode_the_cluster_is_not_asked(environment: str) -> None:
+    assert not layers(environment)
+    assert run(environment, ConnectionError("no cluster")).resources
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked"),
+    [
+        ("production", {"Kyverno", "Istio", "cert-manager", "Gateway API"}),
+        ("staging", {"Kyverno", "Istio", "cert-manager", "Gateway API"}),
+        ("dev", {"Kyverno", "Istio", "cert-manager", "Gateway API"}),
+        # Nothing of it is on there.
+        ("local", set()),
+    ],
+)
+def test_what_the_posture_has_is_asked(environment: str, asked: set[str]) -> None:
+    assert {layer.title for layer in layers(environment, **EXISTING)} == asked
+
+
+@pytest.mark.parametrize("environment", ["production", "staging", "dev"])
+def test_the_layers_of_others_are_left_as_they_are(environment: str) -> None:
+    living = everything()
+    made = run(environment, living, **EXISTING)
+    assert not [release.name for release in made.of("Release") if "vault" not in release.name]
+    assert not made.of("ConfigFile")
+    namespaces = {resource.inputs["metadata"]["name"] for resource in made.of("Namespace")}
+    assert not namespaces & {"kyverno", "istio-system", "cert-manager"}
+    # Their namespaces hold pods of theirs: a policy of the stack would close them.
+    closed = {resource.inputs["metadata"]["namespace"] for resource in made.of("NetworkPolicy")}
+    assert not closed & {"kyverno", "istio-system", "cert-manager"}
+    # What the stack adds is there all the same.
+    assert made.of("ValidatingPolicy")
+    assert made.one("PeerAuthentication")
+    assert made.of("Gateway")
+    assert {call.method for call in living.calls} == {"GET"}
+
+
+def test_kyvernos_controllers_get_rights_of_the_stacks_own() -> None:
+    made = run("production", everything(), **EXISTING)
+    labels = [role.inputs["metadata"].get("labels") or {} for role in made.of("ClusterRole")]
+    assert {"rbac.kyverno.io/aggregate-to-background-controller": "true"} in labels
+    assert {"rbac.kyverno.io/aggregate-to-reports-controller": "true"} in labels
+    policy = made.of("GeneratingPolicy")[0]
+    assert "policies-background-controller" in made.behind(policy)
+    ending = made.one("Role", "policies-zero-trust-expired-exceptions")
+    assert ending.inputs["metadata"]["namespace"] == "kyverno"
+
+
+@pytest.mark.parametrize("absent", ["kyverno", "istio", "cert-manager", "gateway"])
+def test_a_layer_that_lacks_something_stops_the_run_before_the_first_resource(absent: str) -> None:
+    living = everything()
+    for path in [path for path in living.at if absent in path]:
+        del living.at[path]
+    recording = Recording()
+    with pytest.raises(Exception, match=r"Pulumi\.production\.yaml"):
+        run("production", living, recording, **EXISTING)
+    assert not [each for each in recording.resources if each.custom]
+
+
+def refused(ask: Callable[[], Cluster], preview: bool, warnings: list[str]) -> ConfigError | None:
+    made = stack("production", **EXISTING)
+    try:
+        refuse_unfit(made, existing_layers(made, plan(made)), ask, preview, warnings.append)
+    except ConfigError as error:
+        return error
+    return None
+
+
+def test_every_layer_says_all_that_it_lacks_at_its_key_with_the_fix() -> None:
+    living = everything()
+    living.deployment("kyverno-admission-controller")["spec"]["template"]["spec"]["containers"][0]["args"] = []
+    living.deployment("cert-manager")["spec"]["template"]["spec"]["containers"][0]["args"] = []
+    error = refused(lambda: living.cluster, False, [])
+    assert error
+    keys = [problem.key for problem in error.problems]
+    assert keys.count("zero-trust:kyverno.mode") == 3
+    assert keys.count("zero-trust:ingress.certManager.mode") == 1
+    assert all("To do: " in problem.message for problem in error.problems)
+
+
+def unreadable() -> Living:
+    return everything().with_(f"{RBAC}/clusterroles", 403)
+
+
+@pytest.mark.parametrize("why", ["forbidden", "unreachable"])
+def test_what_cannot_be_read_stops_an_update_and_not_a_preview(why: str) -> None:
+    def connect() -> Cluster:
+        if why == "unreachable":
+            raise ConnectionError("it does not answer")
+        return unreadable().cluster
+
+    warnings: list[str] = []
+    error = refused(connect, False, warnings)
+    assert error
+    assert "cannot be checked" in str(error)
+    assert refused(connect, True, warnings) is None
+    assert any("`pulumi up` checks it before it changes anything" in warning for warning in warnings)
+
+
+def test_what_is_remarked_on_is_said_and_stops_nothing() -> None:
+    living = everything()
+    image = "reg.kyverno.io/kyverno/kyverno:v1.20.1"
+    living.deployment("kyverno-admission-controller")["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    warnings: list[str] = []
+    assert refused(lambda: living.cluster, False, warnings) is None
+    assert any("newer than 1.19" in warning for warning in warnings)
+
+
+def test_the_fields_of_routes_follow_from_the_services() -> None:
+    made = stack("production")
+    services = plan(made).services
+    assert route_fields(services) == ()
+    first = next(args for args in services if args.public)
+    route = RouteArgs("/app", timeout=5, cors=CorsArgs(origins=("https://www.example.org",)))
+    with_route = replace(first, paths=["/app"], routes=[route])
+    assert route_fields([with_route]) == (
+        ("HTTPRoute", "name"),
+        ("HTTPRoute", "timeouts"),
+        ("HTTPRoute", "filters", "cors"),
+    )
