@@ -16,6 +16,7 @@ from components.kyverno.library import load_library
 from components.program import summary
 from components.program.core_dns import corefile
 from components.program.existing import existing_layers, living_cluster, refuse_unfit
+from components.program.objects_of_others import ObjectsOfOthers
 from components.program.plan import Plan, plan
 from components.program.stack import Stack, load_stack
 from components.program.stack_databases import servers
@@ -28,17 +29,19 @@ from components.service.objects import ServiceObjects
 def main() -> None:
     """Read and check everything, then create everything: an error in a file creates nothing.
 
-    What others installed, and the stack relies on, is read in the cluster.
+    What others installed or made is read in the cluster: it is checked, and never taken over silently.
     """
     try:
         stack = load_stack(Path(__file__).parent)
         planned = plan(stack)
-        refuse_unfit(
-            stack, existing_layers(stack, planned), living_cluster, pulumi.runtime.is_dry_run(), pulumi.log.warn
-        )
+        preview = pulumi.runtime.is_dry_run()
+        refuse_unfit(stack, existing_layers(stack, planned), living_cluster, preview, pulumi.log.warn)
+        others = ObjectsOfOthers(stack, living_cluster, preview, pulumi.log.warn)
+        others.refuse_namespaces(planned)
     except ConfigError as error:
         # Pulumi shows this error without a traceback.
         raise pulumi.RunError(str(error)) from error
+    others.watch()
     vault = create(stack, planned)
     rows = summary.services(planned.services)
     vault_settings = stack.settings.vault

@@ -37,6 +37,14 @@ class DnsSettings(TypedFile):
     key service, and what other namespaces need."""
 
 
+class ImportSettings(TypedFile):
+    """What was there before the stack, and shall be the stack's from now on."""
+
+    namespaces: tuple[Label, ...] = ()
+    """Namespaces of the stack that somebody else made. The stack sets its labels on them, and takes the objects in them
+    that have the names of its own. `pulumi destroy` leaves them as long as they stand here."""
+
+
 PHASES: Mapping[str, Action] = {"audit": Action.AUDIT, "warn": Action.WARN, "enforce": Action.DENY}
 
 
@@ -112,6 +120,7 @@ class Settings(TypedFile):
     """The networks from which the Kubernetes API calls the platform's webhooks. By default any, because it may call
     from its own address, from a node or through a tunnel."""
     dns: DnsSettings = DnsSettings()
+    imports: ImportSettings = ImportSettings()
     as_of: date | None = None
     """The day that exceptions are judged by; by default that of the checked-out commit."""
     posture: PostureOverrides = PostureOverrides()

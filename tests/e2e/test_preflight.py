@@ -195,7 +195,7 @@ def test_a_namespace_of_others(production: Plane, tmp_path: Path) -> None:
         file.write_text(file.read_text().replace(f"namespace: {SHOP}", f"namespace: {NAME}"))
     production.core.create_namespace({"metadata": {"name": NAME}})
     try:
-        assert f"not this stack's: {NAME};" in asked(production, directory).of("namespaces", "warns")
+        assert f"not this stack's: {NAME};" in asked(production, directory).of("namespaces", "fails")
     finally:
         production.core.delete_namespace(NAME)
 

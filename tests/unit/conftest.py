@@ -9,6 +9,8 @@ from hypothesis import settings
 from pulumi.runtime import resource
 from pulumi.runtime.proto import source_pb2
 
+from tests.support.installed import Living
+
 HERE = Path(__file__).parent
 
 # How long one example takes says how busy the machine is, and nothing about the code.
@@ -34,6 +36,14 @@ def _no_stack_traces() -> Iterator[None]:
     nowhere = source_pb2.StackTrace()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resource, "_get_stack_trace", lambda: nowhere)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _an_empty_cluster() -> Iterator[None]:
+    """The program reads the cluster before it begins: here it finds nothing in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.program.existing.living_cluster", lambda: Living().cluster)
         yield
 
 

@@ -40,22 +40,15 @@ def everything() -> Living:
     return whole
 
 
-def run(
-    environment: str, living: Living | Exception, recording: Recording | None = None, **changes: object
-) -> Recording:
+def run(environment: str, living: Living, recording: Recording | None = None, **changes: object) -> Recording:
     """Run the program as Pulumi does, with this cluster."""
 
     def program() -> None:
         # The module is read anew each time, and takes what is in place of the connection.
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    def connect() -> Cluster:
-        if isinstance(living, Exception):
-            raise living
-        return living.cluster
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("components.program.existing.living_cluster", connect)
+        patched.setattr("components.program.existing.living_cluster", lambda: living.cluster)
         return record(program, environment, pulumi_config({**values(environment), **changes}), recording)
 
 
@@ -67,10 +60,6 @@ def layers(environment: str, **changes: Any) -> list[ExistingLayer]:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_without_the_mode_nothing_is_asked(environment: str) -> None:
     assert not layers(environment)
-
-
-def test_without_the_mode_no_cluster_is_needed() -> None:
-    assert run("local", ConnectionError("no cluster")).resources
 
 
 @pytest.mark.parametrize(

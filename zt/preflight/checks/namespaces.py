@@ -6,11 +6,9 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/
 from collections.abc import Iterable
 
 from components.kube.names import MESH_NAMESPACE
+from components.program.objects_of_others import import_text, namespaces_of_others, own_namespaces
 from zt.cluster.manifest import Manifest, part
-from zt.preflight.created import Object
-from zt.preflight.kinds import resource_of
 from zt.preflight.line import Check, Line, Theme, fails, ok, warns
-from zt.preflight.ownership import by_pulumi, is_own
 from zt.preflight.session import Session
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -45,7 +43,6 @@ PASSES_WITHOUT = {
         "baseline",
     ),
 }
-_OBJECTS_ASKED = 3
 
 
 def strictest(session: Session, namespace: str) -> tuple[str, str]:
@@ -93,34 +90,17 @@ def _level_line(session: Session, name: str, level: str, planned: str | None) ->
 
 def _existing(session: Session) -> Iterable[Line]:
     about = "namespaces that are there already"
-    own = {each.name: each for each in session.created.of("Namespace")}
-    present = {each["name"]: each for each in session.cluster.metadata(_NAMESPACES) if each["name"] in own}
-    foreign = [name for name, metadata in sorted(present.items()) if not _is_own_namespace(session, metadata)]
-    if foreign:
-        fix = (
-            f"rename them, or let the stack have them: kubectl label namespace {' '.join(foreign)} "
-            "app.kubernetes.io/managed-by=pulumi"
-        )
-        found = f"not this stack's: {', '.join(foreign)}; `pulumi up` takes them over, `pulumi destroy` removes them"
-        yield warns(about, found, fix)
+    own = own_namespaces(session.stack, session.planned)
+    present = [each["name"] for each in session.cluster.metadata(_NAMESPACES) if each["name"] in own]
+    imported = sorted({*present} & {*session.stack.settings.imports.namespaces})
+    if foreign := namespaces_of_others(session.stack, session.planned, session.cluster):
+        found = f"not this stack's: {', '.join(foreign)}; `pulumi up` refuses them"
+        yield fails(about, found, f"in {session.file}: {import_text(foreign)}")
     elif present:
-        yield ok(about, f"this stack's: {', '.join(present)}")
+        taken = f"; imported: {', '.join(imported)}" if imported else ""
+        yield ok(about, f"this stack's: {', '.join(sorted({*present} - {*imported})) or 'none'}{taken}")
     else:
         yield ok(about, "none of the stack's")
-
-
-def _is_own_namespace(session: Session, metadata: Manifest) -> bool:
-    """Whether a namespace is the stack's: by its marks or, as one without labels has none, by objects in it."""
-    if is_own(metadata, session.created):
-        return True
-    inside = [each for each in session.created.objects if each.namespace == metadata["name"]]
-    return any(by_pulumi(found["metadata"]) for each in inside[:_OBJECTS_ASKED] if (found := _live(session, each)))
-
-
-def _live(session: Session, each: Object) -> Manifest | None:
-    group = f"/apis/{each.api_version}" if "/" in each.api_version else f"/api/{each.api_version}"
-    resource = resource_of(each.api_version, each.kind)
-    return session.cluster.found(f"{group}/namespaces/{each.namespace}/{resource.name}/{each.name}")
 
 
 def _terminating(session: Session) -> Iterable[Line]:

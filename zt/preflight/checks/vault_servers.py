@@ -77,7 +77,8 @@ def _namespace_missing(session: Session) -> str:
     """The command that makes the namespace of the Secret first, marked as the stack's; empty when it is there."""
     if session.cluster.found(f"/api/v1/namespaces/{VAULT_NAMESPACE}") is not None:
         return ""
-    return f"kubectl create namespace {VAULT_NAMESPACE}; "
+    mark = f"kubectl label namespace {VAULT_NAMESPACE} app.kubernetes.io/managed-by=pulumi"
+    return f"kubectl create namespace {VAULT_NAMESPACE}; {mark}; "
 
 
 def _data(session: Session, name: str) -> Mapping[str, bytes] | None:

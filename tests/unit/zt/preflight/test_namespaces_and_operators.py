@@ -116,7 +116,6 @@ def test_a_bare_cluster_has_no_namespace_of_the_stack() -> None:
     [
         {"managedFields": APPLIED},
         {"labels": {"app.kubernetes.io/managed-by": "pulumi"}},
-        {"annotations": helm("kyverno", "kyverno")},
     ],
 )
 def test_a_namespace_of_the_stack(marks: Any) -> None:
@@ -124,17 +123,19 @@ def test_a_namespace_of_the_stack(marks: Any) -> None:
 
 
 def test_a_namespace_without_labels_is_known_by_what_is_in_it() -> None:
-    account = "/api/v1/namespaces/vault/serviceaccounts/platform-operator"
-    own = existing(metadata("vault"), **{account: metadata("platform-operator", "vault", managedFields=APPLIED)})
+    accounts = "/api/v1/namespaces/vault/serviceaccounts"
+    own = existing(metadata("vault"), **{accounts: [metadata("platform-operator", "vault", managedFields=APPLIED)]})
     assert own.result is Result.OK
-    other = existing(metadata("vault"), **{account: metadata("platform-operator", "vault")})
-    assert other.result is Result.WARNS
+    other = existing(metadata("vault"), **{accounts: [metadata("platform-operator", "vault")]})
+    assert other.result is Result.FAILS
 
 
 def test_a_namespace_of_others() -> None:
     line = existing(metadata("shop", managedFields=[{"manager": "kubectl-create"}]))
-    assert line.result is Result.WARNS
-    assert "kubectl label namespace shop app.kubernetes.io/managed-by=pulumi" in line.fix
+    assert line.result is Result.FAILS
+    assert "imports.namespaces: [shop]" in line.fix
+    taken = session(cluster=FakeCluster({NAMESPACES: [metadata("shop")]}), imports={"namespaces": ["shop"]})
+    assert one(namespaces.THEME, "namespaces", taken).found == "this stack's: none; imported: shop"
 
 
 @pytest.mark.parametrize(("name", "result"), [("shop", "fails"), ("other", "ok")])

@@ -79,7 +79,8 @@ def test_a_certificate_that_fits() -> None:
 def test_no_secret() -> None:
     (line,) = certificate(None)
     assert line.result is Result.FAILS
-    assert line.fix.startswith("kubectl create namespace vault; kubectl create secret generic vault-server-tls")
+    assert line.fix.startswith("kubectl create namespace vault; kubectl label namespace vault ")
+    assert "; kubectl create secret generic vault-server-tls" in line.fix
     assert all(name in line.fix for name in NAMES)
 
 
