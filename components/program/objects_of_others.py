@@ -16,7 +16,7 @@ import pulumi
 
 from components.config.stack_source import StackSource
 from components.kube.cluster import Cluster, UnreadableError
-from components.kube.kinds import path_of
+from components.kube.resources import path_of
 from components.kube.names import (
     CERT_MANAGER_NAMESPACE,
     EXTERNAL_SECRETS_NAMESPACE,
