@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import typer
 
+from zt.adopt.cli import adopt
 from zt.attack.cli import attack
 from zt.audit.cli import audit
 from zt.check.cli import check
@@ -37,7 +38,21 @@ def zt() -> None:
     """Zero-trust platform: check a change before it is applied, and move rules from audit to enforce."""
 
 
-for command in (preflight, check, show, diff, promote, exceptions, consent, audit, rotate, revoke, attack, report):
+for command in (
+    preflight,
+    adopt,
+    check,
+    show,
+    diff,
+    promote,
+    exceptions,
+    consent,
+    audit,
+    rotate,
+    revoke,
+    attack,
+    report,
+):
     app.command()(command)
 app.add_typer(new, name="new", help="Make a file that the program reads.")
 app.add_typer(secret, name="secret", help="Give Vault the secrets that come from outside, and list what is missing.")

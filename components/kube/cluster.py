@@ -27,6 +27,8 @@ class Answer:
     status: int
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    text: str = field(default="", repr=False)
+    """The answer as it came, such as the log of a container."""
 
     @property
     def ok(self) -> bool:

@@ -65,7 +65,8 @@ def answer(api: Any, call: Call, impersonation: Mapping[str, str] | None = None,
         text = bytes(sent.read() or b"")
     except (urllib3.exceptions.HTTPError, ApiException) as error:
         raise UnreachableError(_reason(error)) from error
-    return Answer(sent.status, _object(text), {name.lower(): value for name, value in sent.getheaders().items()})
+    headers = {name.lower(): value for name, value in sent.getheaders().items()}
+    return Answer(sent.status, _object(text), headers, text.decode(errors="replace"))
 
 
 def _grouped(headers: Mapping[str, str], groups: Sequence[str]) -> Any:

@@ -16,7 +16,6 @@ import pulumi
 
 from components.config.stack_source import StackSource
 from components.kube.cluster import Cluster, UnreadableError
-from components.kube.resources import path_of
 from components.kube.names import (
     CERT_MANAGER_NAMESPACE,
     EXTERNAL_SECRETS_NAMESPACE,
@@ -26,6 +25,7 @@ from components.kube.names import (
 )
 from components.kube.ownership import by_pulumi
 from components.kube.parts import part
+from components.kube.resources import path_of
 from components.program.plan import Plan
 from components.program.stack import Stack
 from components.schema.problem import ConfigError

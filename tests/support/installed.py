@@ -28,9 +28,12 @@ class Living:
 
     at: dict[str, Any] = field(default_factory=dict[str, Any])
     calls: list[Call] = field(default_factory=list[Call])
+    logs: dict[str, str] = field(default_factory=dict[str, str])
 
     def send(self, call: Call) -> Answer:
         self.calls.append(call)
+        if call.path in self.logs:
+            return Answer(200, text=self.logs[call.path])
         there = self.at.get(call.path)
         if there is None:
             return Answer(404, {"message": "not found"})
