@@ -48,6 +48,7 @@ COMMANDS = {
     "revoke": ("revoke api --yes", "zt.revoke.command.service_name"),
     "attack": ("attack --stack production --format json", "zt.attack.command.chosen"),
     "report": ("report --stack production --format json", "zt.report.command.report"),
+    "adopt": ("adopt --stack production --format json", "zt.adopt.command.adopt"),
     "preflight": ("preflight --stack production --format json", "zt.preflight.command.preflight"),
     "new service": ("new service web --yes --format json", "zt.new.command.values_of"),
     "show": ("show api --format json", "zt.show.command.stack_of"),
