@@ -3,11 +3,12 @@
 Each top-level field of `Settings` has a config key `zero-trust:<key>`. This model never contains a secret.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from datetime import date
-from typing import Literal, cast
+from typing import Annotated, Literal, Self, cast
 
-from pydantic import Field, StrictStr
+from pydantic import AfterValidator, Field, StrictStr, model_validator
 
 from components.config.action import Action
 from components.config.charts import ChartSettings
@@ -18,9 +19,21 @@ from components.config.mesh import MeshSettings
 from components.config.placement import PlacementClass
 from components.config.posture import LAYERS, Override, Posture, posture_for
 from components.config.vault import VaultSettings
+from components.kube import cluster_dns
 from components.kube.names import API_SERVER_PORTS
 from components.schema.fields import Cidr, HostName, ImageReference, Label, Port, Replicas
-from components.schema.typed_file import TypedFile
+from components.schema.typed_file import TypedFile, misplaced
+
+
+def one_server(value: str) -> str:
+    """The network of one address. Raises `ValueError` for more: port 53 of every pod would lead there."""
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError("not the network of an address, such as 169.254.20.10/32") from error
+    if network.prefixlen != network.max_prefixlen:
+        raise ValueError(f"more than one address: write {network.network_address}/{network.max_prefixlen}")
+    return value
 
 
 class ServiceDefaults(TypedFile):
@@ -30,11 +43,25 @@ class ServiceDefaults(TypedFile):
 
 
 class DnsSettings(TypedFile):
-    """The names outside the cluster that its DNS may resolve, for the stack output `coreDns`."""
+    """Where the cluster answers names, and the names outside of it that the stack output `coreDns` may resolve."""
+
+    namespace: Label = cluster_dns.NAMESPACE
+    """The namespace of the pods that answer."""
+    labels: dict[StrictStr, StrictStr] = Field(default_factory=lambda: dict(cluster_dns.LABELS))
+    """The labels of these pods. Empty where no pod answers, as with Cloud DNS on GKE."""
+    servers: tuple[Annotated[StrictStr, AfterValidator(one_server)], ...] = ()
+    """Addresses that answer beside or in place of pods, each as one address: `169.254.20.10/32` of NodeLocal
+    DNSCache, `169.254.169.254/32` of Cloud DNS on GKE. Pods reach them at port 53 alone."""
 
     allow: tuple[HostName, ...] = ()
     """Further names, each with all below it, beside those that services and other settings declare: those of a cloud's
     key service, and what other namespaces need."""
+
+    @model_validator(mode="after")
+    def _answered(self) -> Self:
+        if not self.labels and not self.servers:
+            raise misplaced(["servers"], "nobody answers: write labels of pods, or the address of a server", [])
+        return self
 
 
 class ImportSettings(TypedFile):

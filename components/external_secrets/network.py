@@ -2,7 +2,7 @@
 
 from components.kube.manifest import Manifest
 from components.kube.names import EXTERNAL_SECRETS_NAMESPACE
-from components.kube.platform_network import ClusterNetwork, default_deny, dns, opening
+from components.kube.platform_network import ClusterNetwork, default_deny, opening
 
 _NAME = "app.kubernetes.io/name"
 _OPERATOR = {_NAME: "external-secrets"}
@@ -18,7 +18,7 @@ def external_secrets_network(cluster: ClusterNetwork, vault: Manifest) -> tuple[
         "controllers",
         {},
         ingress=cluster.metrics(_METRICS_PORT),
-        egress=[dns(), cluster.api_server()],
+        egress=[cluster.dns.rule(), cluster.api_server()],
     )
     return (
         default_deny(EXTERNAL_SECRETS_NAMESPACE),

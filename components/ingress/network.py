@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from components.kube.manifest import Manifest, pods, tcp_rule
 from components.kube.names import CERT_MANAGER_NAMESPACE, GATEWAY
-from components.kube.platform_network import ClusterNetwork, anywhere, default_deny, dns, everybody, opening
+from components.kube.platform_network import ClusterNetwork, anywhere, default_deny, everybody, opening
 from components.kube.service_ref import ServiceRef
 
 _COMPONENT = "app.kubernetes.io/component"
@@ -48,7 +48,7 @@ def cert_manager_network(
         "controllers",
         {},
         ingress=cluster.metrics(_METRICS_PORT),
-        egress=[dns(), cluster.api_server()],
+        egress=[cluster.dns.rule(), cluster.api_server()],
     )
     issuer = [*(acme if acme_port else []), *([signer] if signer else [])]
     return (
@@ -83,7 +83,7 @@ def gateway_network(
         _GATEWAY_PODS,
         ingress=[*(everybody(port) for port in _PUBLIC_PORTS), *cluster.metrics(*_PROXY_METRICS)],
         egress=[
-            dns(),
+            cluster.dns.rule(),
             control_plane,
             *services,
             *([tcp_rule("to", [solver], [_SOLVER_PORT])] if acme else []),

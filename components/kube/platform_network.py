@@ -5,24 +5,22 @@ addresses, which differ between clusters.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
+from components.kube.cluster_dns import ClusterDns
 from components.kube.manifest import (
     Manifest,
     as_inputs,
     blocks_without,
     ip_blocks,
     namespace_selector,
-    pods,
     tcp_rule,
 )
 from components.kube.names import API_SERVER_PORTS
 from components.kube.networks import ANYWHERE
-
-_DNS_PORT = 53
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class ClusterNetwork:
     api_server_ports: Sequence[int] = API_SERVER_PORTS
     webhook_networks: Sequence[str] = ()
     scraper_namespace: str = ""
+    dns: ClusterDns = field(default_factory=ClusterDns)
 
     def api_server(self) -> Manifest:
         """The rule for connections to the API server."""
@@ -61,12 +60,6 @@ def anywhere() -> list[Manifest]:
 def everybody(port: int) -> Manifest:
     """The rule for connections from everywhere: pods, nodes and the world outside."""
     return {"ports": [{"port": port, "protocol": "TCP"}]}
-
-
-def dns() -> Manifest:
-    """The rule for the cluster's DNS."""
-    ports = [{"port": _DNS_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    return {"to": [pods("kube-system", {"k8s-app": "kube-dns"})], "ports": ports}
 
 
 def default_deny(namespace: str) -> Manifest:

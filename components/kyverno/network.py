@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from components.kube.manifest import Manifest, tcp_rule
 from components.kube.names import KYVERNO_NAMESPACE
-from components.kube.platform_network import ClusterNetwork, anywhere, default_deny, dns, opening
+from components.kube.platform_network import ClusterNetwork, anywhere, default_deny, opening
 
 _COMPONENT = "app.kubernetes.io/component"
 # The cleanup controller, where the chart runs it, has a webhook for its own policies.
@@ -28,7 +28,7 @@ def kyverno_network(cluster: ClusterNetwork, registry_ports: Sequence[int] = ())
             "controllers",
             {},
             ingress=cluster.metrics(_METRICS_PORT),
-            egress=[dns(), cluster.api_server(), *registries],
+            egress=[cluster.dns.rule(), cluster.api_server(), *registries],
         ),
         *(
             opening(KYVERNO_NAMESPACE, controller, {_COMPONENT: controller}, ingress=[cluster.webhook(_WEBHOOK_PORT)])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from components.kube.manifest import Manifest, pods, tcp_rule
 from components.kube.names import MESH_NAMESPACE
-from components.kube.platform_network import ClusterNetwork, anywhere, default_deny, dns, opening
+from components.kube.platform_network import ClusterNetwork, anywhere, default_deny, opening
 
 ISTIOD = {"app": "istiod"}
 ISTIOD_PORT = 15012
@@ -35,16 +35,20 @@ def mesh_network(cluster: ClusterNetwork, key_ports: Sequence[int] = (), ambient
             cluster.webhook(_WEBHOOK_PORT),
             *cluster.metrics(_CONTROL_METRICS),
         ],
-        egress=[dns(), cluster.api_server(), *keys],
+        egress=[cluster.dns.rule(), cluster.api_server(), *keys],
     )
     cni = opening(
         MESH_NAMESPACE,
         "istio-cni",
         _CNI,
         ingress=cluster.metrics(_CONTROL_METRICS),
-        egress=[dns(), cluster.api_server()],
+        egress=[cluster.dns.rule(), cluster.api_server()],
     )
     nodes = opening(
-        MESH_NAMESPACE, "ztunnel", _ZTUNNEL, ingress=cluster.metrics(_PROXY_METRICS), egress=[dns(), istiod_rule()]
+        MESH_NAMESPACE,
+        "ztunnel",
+        _ZTUNNEL,
+        ingress=cluster.metrics(_PROXY_METRICS),
+        egress=[cluster.dns.rule(), istiod_rule()],
     )
     return (default_deny(MESH_NAMESPACE), istiod, cni, *([nodes] if ambient else []))

@@ -9,6 +9,7 @@ from components.ingress.public_hosts import PublicHostsArgs
 from components.ingress.secure_ingress import SecureIngressArgs
 from components.kyverno.policy_set import KyvernoPolicySetArgs, rules_on
 from components.mesh.security import MeshSecurityArgs
+from components.program.plans.addresses import cluster_dns
 from components.program.plans.ingress import cert_manager_args, hosts_args, ingress_args, ingress_terms
 from components.program.plans.kyverno import identities_args, policy_args, service_objects_args
 from components.program.plans.mesh import mesh_args, mesh_terms
@@ -68,6 +69,7 @@ def platform_terms(stack: Stack, rules: tuple[str, ...]) -> PlatformTerms:
         mesh=mesh_terms(stack),
         ingress=ingress_terms(stack),
         network_policies=stack.posture.network_policies,
+        dns=cluster_dns(stack),
         api_server_networks=stack.settings.api_server_cidrs,
         api_server_ports=stack.settings.api_server_ports,
         placements={name: _placement(name, made) for name, made in stack.settings.placement.items()},

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from components.kube.manifest import Manifest, ip_blocks, tcp_rule
 from components.kube.names import VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
-from components.kube.platform_network import ClusterNetwork, default_deny, dns, everybody, opening
+from components.kube.platform_network import ClusterNetwork, default_deny, everybody, opening
 
 SERVERS = {"app.kubernetes.io/name": VAULT_RELEASE, "component": "server"}
 """The labels of Vault's servers, the same with both charts."""
@@ -29,7 +29,7 @@ def vault_network(
         "injector",
         _INJECTOR,
         ingress=[cluster.webhook(_WEBHOOK_PORT)],
-        egress=[dns(), cluster.api_server()],
+        egress=[cluster.dns.rule(), cluster.api_server()],
     )
     if not servers:
         return (default_deny(VAULT_NAMESPACE), injector)
@@ -45,6 +45,11 @@ def vault_network(
         "servers",
         SERVERS,
         ingress=[clients, tcp_rule("from", siblings, [_CLUSTER_PORT])],
-        egress=[dns(), cluster.api_server(), tcp_rule("to", siblings, [VAULT_PORT, _CLUSTER_PORT]), *outside],
+        egress=[
+            cluster.dns.rule(),
+            cluster.api_server(),
+            tcp_rule("to", siblings, [VAULT_PORT, _CLUSTER_PORT]),
+            *outside,
+        ],
     )
     return (default_deny(VAULT_NAMESPACE), server, injector)

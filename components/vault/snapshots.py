@@ -6,7 +6,7 @@ that key reveals no secret. The job can take a snapshot and nothing else; nobody
 https://developer.hashicorp.com/vault/docs/commands/operator/raft#snapshot-save
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -16,7 +16,8 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_vault import Policy
 from pulumi_vault.kubernetes import AuthBackendRole
 
-from components.kube.manifest import Manifest, as_inputs, namespace_selector, tcp_rule
+from components.kube.cluster_dns import ClusterDns
+from components.kube.manifest import Manifest, as_inputs, tcp_rule
 from components.kube.names import TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE, VAULT_TLS_SECRET
 from components.vault.policy import SNAPSHOT_PATH, hcl
 
@@ -44,6 +45,7 @@ class SnapshotArgs:
     program: str = "vault"
     storage_class: str = ""
     tls_secret: str = VAULT_TLS_SECRET
+    dns: ClusterDns = field(default_factory=ClusterDns)
 
 
 def snapshot_policy() -> str:
@@ -154,15 +156,14 @@ def _container(args: SnapshotArgs, auth_path: str) -> Manifest:
     }
 
 
-def network_policy_spec() -> Manifest:
+def network_policy_spec(dns: ClusterDns) -> Manifest:
     """The pod's NetworkPolicy: nothing may connect to it; it may connect to DNS and to Vault's servers."""
-    dns = {"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}, **namespace_selector("kube-system")}
     server = {"matchLabels": {"app.kubernetes.io/name": VAULT_RELEASE, "component": "server"}}
     return {
         "podSelector": {"matchLabels": _labels()},
         "policyTypes": ["Ingress", "Egress"],
         "egress": [
-            {"to": [dns], "ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]},
+            dns.rule(),
             tcp_rule("to", [{"podSelector": server}], [VAULT_PORT]),
         ],
     }
@@ -194,7 +195,8 @@ def snapshots(
     after = pulumi.ResourceOptions.merge(in_vault, pulumi.ResourceOptions(depends_on=[policy]))
     role = AuthBackendRole(SNAPSHOTS, backend=auth_path, role_name=SNAPSHOTS, **role_fields(), opts=after)
     account = ServiceAccount(SNAPSHOTS, metadata=metadata, automount_service_account_token=False, opts=in_cluster)
-    network = NetworkPolicy(SNAPSHOTS, metadata=metadata, spec=as_inputs(network_policy_spec()), opts=in_cluster)
+    closed = as_inputs(network_policy_spec(args.dns))
+    network = NetworkPolicy(SNAPSHOTS, metadata=metadata, spec=closed, opts=in_cluster)
     kept = pulumi.ResourceOptions(protect=keep, retain_on_delete=keep)
     claim = PersistentVolumeClaim(
         SNAPSHOTS,

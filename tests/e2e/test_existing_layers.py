@@ -131,6 +131,8 @@ class TestBeside:
     def test_the_rules_hold(self, production: Beside) -> None:
         core = production.plane.core
         core.create_namespace({"metadata": {"name": TENANT}})
+        # The account of the pods: without it the API server refuses them itself.
+        core.create_namespaced_service_account(TENANT, {"metadata": {"name": "api"}})
         try:
             for rule, bad in pods.BAD.items():
                 with pytest.raises(ApiException, match=rule):

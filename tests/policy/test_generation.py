@@ -1,5 +1,6 @@
 """What the generating rules make, held against the services and the rules that have to live with it."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from kubernetes.utils.quantity import parse_quantity
 
 from components.config.action import Action
+from components.kube.cluster_dns import ClusterDns
 from components.kyverno.library import load_library, manifest
 from components.kyverno.policy_set import kyverno_values
 from components.service.args.service import SecretArgs, SecureServiceArgs
@@ -96,6 +98,22 @@ def test_where_the_nodes_carry_the_mesh_no_pod_reaches_istiod(tmp_path: Path) ->
     assert (
         made["NetworkPolicy/allow-platform"]["spec"]["egress"] == network_policy_spec(service(ambient=True))["egress"]
     )
+
+
+@pytest.mark.parametrize(
+    "dns",
+    [
+        ClusterDns(networks=("169.254.20.10/32",)),
+        ClusterDns(labels={}, networks=("169.254.169.254/32",)),
+        ClusterDns("openshift-dns", {"dns.operator.openshift.io/daemonset-dns": "default"}),
+    ],
+)
+def test_names_are_answered_where_the_cluster_does(tmp_path: Path, dns: ClusterDns) -> None:
+    parameters = {"dnsNamespace": dns.namespace, "dnsLabels": dict(dns.labels), "dnsNetworks": list(dns.networks)}
+    made = made_by(tmp_path, allow_platform=parameters)
+    own = service()
+    expected = network_policy_spec(replace(own, platform=replace(own.platform, dns=dns)))
+    assert made["NetworkPolicy/allow-platform"]["spec"]["egress"] == expected["egress"]
 
 
 def injected(resource: str, group: str) -> Decimal:

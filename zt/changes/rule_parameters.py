@@ -25,6 +25,7 @@ _ALLOW_LISTS = (
     "restrict-service-types.ingressNamespaces",
     "disallow-external-ips.ingressNamespaces",
     "allow-platform.vaultNetworks",
+    "allow-platform.dnsNetworks",
 )
 
 LISTS: Mapping[str, Gain] = MappingProxyType(
@@ -42,6 +43,8 @@ PARAMETERS: Mapping[str, Direction] = MappingProxyType(
         "default-pod-security-context.runAsUser": Direction("", not_root, "0 is root"),
         "default-pod-security-context.fsGroup": Direction("", not_root, "0 is root's group"),
         "allow-platform.vaultPort": Direction("", unknown, TRUST),
+        "allow-platform.dnsNamespace": Direction("", unknown, TRUST),
+        "allow-platform.dnsLabels": Direction("", unknown, TRUST),
         "allow-platform.podsReachIstiod": Direction(
             "", scale("true", "false"), "a pod without a proxy of its own has no business there"
         ),

@@ -4,8 +4,15 @@ from urllib.parse import urlsplit
 
 from components.config.database import DatabaseSettings
 from components.config.vault import VaultSettings
+from components.kube.cluster_dns import ClusterDns
 from components.kube.names import VAULT_INBOUND, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
 from components.program.stack import Stack
+
+
+def cluster_dns(stack: Stack) -> ClusterDns:
+    """Where the cluster answers names."""
+    settings = stack.settings.dns
+    return ClusterDns(settings.namespace, settings.labels, settings.servers)
 
 
 def cluster_address(settings: VaultSettings) -> str:

@@ -7,6 +7,7 @@ from pydantic.alias_generators import to_camel
 from components.config.action import Action
 from components.config.checks import vault_networks
 from components.config.kyverno import AccountException, ImageAttestor
+from components.kube.cluster_dns import LABELS, NAMESPACE
 from components.kyverno.exceptions import AccountExceptionArgs
 from components.kyverno.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
 from components.kyverno.policy_set import KyvernoPolicySetArgs
@@ -82,6 +83,13 @@ def _parameters(stack: Stack) -> Mapping[str, Mapping[str, object]]:
     if stack.ambient:
         # Only the nodes' proxies talk to istiod.
         derived["podsReachIstiod"] = False
+    settings = stack.settings.dns
+    if settings.namespace != NAMESPACE:
+        derived["dnsNamespace"] = settings.namespace
+    if settings.labels != LABELS:
+        derived["dnsLabels"] = dict(settings.labels)
+    if settings.servers:
+        derived["dnsNetworks"] = list(settings.servers)
     if not derived:
         return parameters
     return {**parameters, ALLOW_RULE: {**derived, **parameters.get(ALLOW_RULE, {})}}

@@ -23,7 +23,7 @@ from components.kube.service_ref import ServiceRef
 from components.kyverno.image_signatures import PUBLIC_REKOR
 from components.kyverno.network import kyverno_network
 from components.mesh.network import istiod_rule, mesh_network
-from components.program.plans.addresses import cluster_address, port, port_for_vault
+from components.program.plans.addresses import cluster_address, cluster_dns, port, port_for_vault
 from components.program.stack import Stack
 from components.service.args.service import SecureServiceArgs
 from components.vault.network import SERVERS, vault_network
@@ -48,6 +48,7 @@ def cluster_network(stack: Stack) -> ClusterNetwork:
         api_server_ports=settings.api_server_ports,
         webhook_networks=settings.webhook_cidrs,
         scraper_namespace=scraper.namespace if scraper else "",
+        dns=cluster_dns(stack),
     )
 
 

@@ -9,7 +9,7 @@ from components.config.pem_file import read_pem
 from components.config.vault import BootstrapLogin, VaultBootstrap, VaultPki, VaultSettings
 from components.external_secrets.operator import ExternalSecretsArgs
 from components.kube.names import SECRETS, VAULT_PORT, VAULT_TLS_SECRET
-from components.program.plans.addresses import cluster_address, port, port_for_vault, port_of
+from components.program.plans.addresses import cluster_address, cluster_dns, port, port_for_vault, port_of
 from components.program.plans.network import external_secrets_policies, vault_policies
 from components.program.stack import Stack, delivery
 from components.program.stack_exceptions import platform_namespaces
@@ -81,7 +81,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         delete_after=seconds(settings.secrets.delete_after) if settings.secrets.delete_after else 0,
         databases=[_connection(stack, name, database) for name, database in sorted(stack.settings.databases.items())],
         pki=_pki(settings.pki) if settings.pki else None,
-        snapshots=_snapshots(settings),
+        snapshots=_snapshots(stack),
         retain_data=settings.retain_data,
         network_policies=vault_policies(stack),
     )
@@ -103,7 +103,8 @@ def _pki(settings: VaultPki) -> PkiArgs:
         )
 
 
-def _snapshots(settings: VaultSettings) -> SnapshotArgs | None:
+def _snapshots(stack: Stack) -> SnapshotArgs | None:
+    settings = stack.settings.vault
     if not settings.snapshot_image:
         return None
     return SnapshotArgs(
@@ -114,6 +115,7 @@ def _snapshots(settings: VaultSettings) -> SnapshotArgs | None:
         program="bao" if settings.distribution == "openbao" else "vault",
         storage_class=settings.snapshots.storage_class or "",
         tls_secret=settings.tls_secret or VAULT_TLS_SECRET,
+        dns=cluster_dns(stack),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from components.config.posture import is_closed
 from components.ingress.terms import IngressTerms
+from components.kube.cluster_dns import ClusterDns
 from components.kube.names import API_SERVER_PORTS
 from components.mesh.terms import MeshTerms
 from components.service.args.placement import PlacementArgs
@@ -19,6 +20,7 @@ class PlatformTerms:
     mesh: MeshTerms = field(default_factory=MeshTerms)
     ingress: IngressTerms = field(default_factory=IngressTerms)
     network_policies: bool = False
+    dns: ClusterDns = field(default_factory=ClusterDns)
     api_server_networks: Sequence[str] = ()
     api_server_ports: Sequence[int] = API_SERVER_PORTS
     placements: Mapping[str, PlacementArgs] = field(default_factory=dict[str, PlacementArgs])

@@ -16,7 +16,6 @@ from components.service.manifests.probes import probed_ports
 from components.service.manifests.vault import reaches_vault
 from components.service.manifests.vault_inbound import vault_rules
 
-_DNS_PORT = 53
 _ISTIOD_PORT = 15012
 _SOLVER_PORT = 8089
 
@@ -85,9 +84,7 @@ def mesh_objects(args: SecureServiceArgs) -> list[Manifest]:
 
 def _platform_egress(args: SecureServiceArgs) -> list[Manifest]:
     platform = args.platform
-    dns = tcp_rule("to", [pods("kube-system", {"k8s-app": "kube-dns"})], [_DNS_PORT])
-    dns["ports"] = [{"port": _DNS_PORT, "protocol": "UDP"}, {"port": _DNS_PORT, "protocol": "TCP"}]
-    rules = [dns]
+    rules = [platform.dns.rule()]
     if platform.mesh.sidecars:
         rules.append(tcp_rule("to", [pods("istio-system", {"app": "istiod"})], [_ISTIOD_PORT]))
     if platform.mesh.on and platform.mesh.collector:

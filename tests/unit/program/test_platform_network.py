@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from components.kube.cluster_dns import ClusterDns
 from components.kube.manifest import Manifest
 from components.program.plans import network
 from components.service.manifests.metadata import metadata
@@ -38,7 +39,7 @@ def planned(environment: str, changes: str = "{}") -> tuple[Manifest, ...]:
     platform = [policy for layer in layers if layer for policy in layer.network_policies]
     snapshots = {
         "metadata": {"name": "vault-snapshots", "namespace": "vault"},
-        "spec": network_policy_spec(),
+        "spec": network_policy_spec(ClusterDns()),
     }
     services = [{"metadata": metadata(args), "spec": service_policy_spec(args)} for args in plan.services]
     return (*platform, snapshots, *services)

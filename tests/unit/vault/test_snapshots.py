@@ -8,6 +8,7 @@ from pulumi_kubernetes import Provider
 
 from components.config.overlay import Overlay
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
+from components.kube.cluster_dns import ClusterDns
 from components.schema.problem import ConfigError
 from components.vault.platform import VaultPlatform, VaultPlatformArgs
 from components.vault.snapshots import SNAPSHOTS, SnapshotArgs, cron_job_spec, network_policy_spec, script
@@ -119,7 +120,7 @@ def test_the_servers_key_is_not_the_jobs() -> None:
 
 
 def test_the_network_lets_it_reach_vault_alone() -> None:
-    spec = network_policy_spec()
+    spec = network_policy_spec(ClusterDns())
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in spec
     assert [port["port"] for rule in spec["egress"] for port in rule["ports"]] == [53, 53, 8200]

@@ -3,6 +3,7 @@
 from zt.preflight.checks import (
     api_server,
     charts,
+    dns,
     existing,
     images,
     namespaces,
@@ -22,6 +23,7 @@ THEMES = (
     rights.THEME,
     nodes.THEME,
     network_plugin.THEME,
+    dns.THEME,
     storage.THEME,
     namespaces.THEME,
     operators.THEME,
