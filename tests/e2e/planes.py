@@ -40,7 +40,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "spared": ("excluded_namespaces", "service_files"),
     "delivered": ("upgrade", "external_secrets"),
     "connected": ("database",),
-    "beside": ("existing_layers",),
+    "beside": ("existing_layers", "adopt"),
     "ambient": ("ambient",),
     "grown": ("dev",),
 }

@@ -33,25 +33,34 @@ RULES = "policies.kyverno.io", "v1", "validatingpolicies"
 TENANT = "tenant"
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program with a production stack that takes each layer as it is."""
-    target = copy_program(tmp_path_factory.mktemp("checkout"))
-    path = target / f"Pulumi.{STACK}.yaml"
+def take_layers(checkout: Path) -> Path:
+    """Write the layers of others into the production stack of a checkout."""
+    path = checkout / f"Pulumi.{STACK}.yaml"
     file = yaml.safe_load(path.read_text())
     file["config"]["zero-trust:kyverno"] = {"mode": "existing"}
     file["config"]["zero-trust:mesh"] = {"mode": "existing"}
     ingress = {"certManager": {"mode": "existing"}, "gatewayApi": {"mode": "existing"}}
     file["config"]["zero-trust:ingress"] = {"kind": "gateway-api", "acmeEmail": "platform@example.org", **ingress}
     path.write_text(yaml.safe_dump(file))
-    return target
+    return checkout
+
+
+def unjudged_by(checkout: Path) -> tuple[str, ...]:
+    """The namespaces that no rule of the stack looks at."""
+    config = yaml.safe_load((checkout / f"Pulumi.{STACK}.yaml").read_text())["config"]
+    values = {key.removeprefix("zero-trust:"): value for key, value in config.items()}
+    return platform_namespaces(Settings.model_validate(values))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program with a production stack that takes each layer as it is."""
+    return take_layers(copy_program(tmp_path_factory.mktemp("checkout")))
 
 
 @pytest.fixture(scope="module")
 def unjudged(checkout: Path) -> tuple[str, ...]:
-    config = yaml.safe_load((checkout / f"Pulumi.{STACK}.yaml").read_text())["config"]
-    values = {key.removeprefix("zero-trust:"): value for key, value in config.items()}
-    return platform_namespaces(Settings.model_validate(values))
+    return unjudged_by(checkout)
 
 
 @pytest.fixture(scope="module")

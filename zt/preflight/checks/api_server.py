@@ -1,10 +1,12 @@
 """The API server: its version, what it serves, and its clock."""
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from components.kube.parts import parts
 from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
 from zt.preflight.session import Session
 
@@ -14,7 +16,7 @@ NEWEST = (1, 36)
 """The version that the pinned charts are tested with."""
 ADMISSION = "admissionregistration.k8s.io/v1"
 WARN_SECONDS, FAIL_SECONDS = 60, 300
-_VERSION = "/version"
+_VERSION, _ENDPOINTS = "/version", "/api/v1/namespaces/default/endpoints/kubernetes"
 _RUNS_DENYING_RULES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
 
@@ -76,11 +78,44 @@ def clock_line(about: str, date: str, here: datetime) -> Line:
     return ok(about, "as here" if abs(seconds) <= 1 else found)
 
 
+def _addresses(session: Session) -> Iterable[Line]:
+    """Whether the networks and ports of the stack file hold the API server's own: a policy knows it by these alone."""
+    settings, about = session.stack.settings, "addresses of the API server"
+    endpoints = session.cluster.found(_ENDPOINTS) or {}
+    places = [
+        (ipaddress.ip_address(address["ip"]), int(port["port"]))
+        for subset in parts(endpoints, "subsets")
+        for address in parts(subset, "addresses")
+        for port in parts(subset, "ports")
+    ]
+    networks = [ipaddress.ip_network(network) for network in settings.api_server_cidrs]
+    outside = sorted({str(address) for address, _ in places if not any(address in network for network in networks)})
+    closed = sorted({port for _, port in places} - {*settings.api_server_ports})
+    if not places:
+        yield not_checked(about, "the Endpoints default/kubernetes have none")
+    elif closed:
+        fix = f"apiServerPorts: {sorted({*settings.api_server_ports, *closed})} in {session.file}"
+        yield fails(about, f"it serves at port {', '.join(map(str, closed))}, which the network policies close", fix)
+    elif networks and outside:
+        fix = f"add them to apiServerCidrs in {session.file}"
+        yield fails(
+            about, f"{', '.join(outside)}: in none of apiServerCidrs, so that no pod of the platform reaches it", fix
+        )
+    elif networks:
+        yield ok(about, f"{', '.join(sorted({str(address) for address, _ in places}))}: in apiServerCidrs")
+    else:
+        own = ", ".join(sorted({f"{address}/{address.max_prefixlen}" for address, _ in places}))
+        fix = f"apiServerCidrs: [{own}]"
+        found = "any, since apiServerCidrs is empty: the platform's pods may reach every network at its ports"
+        yield warns(about, found, f"{fix} in {session.file}, or the network that its provider keeps for it")
+
+
 THEME = Theme(
     "API server",
     (
         Check("version", "version of the API server", _version),
         Check("admission-policies", "kinds of admission", _admission, _needs_admission),
         Check("clock", "clock of the API server", _clock),
+        Check("api-addresses", "addresses of the API server", _addresses, lambda s: s.stack.posture.network_policies),
     ),
 )

@@ -30,6 +30,7 @@ _DEFINED = {
     "installations.operator.tigera.io": "Calico",
     "antreaagentinfos.crd.antrea.io": "Antrea",
 }
+_AWS_MODE = "NETWORK_POLICY_ENFORCING_MODE"
 _AWS, _AWS_AGENT = "aws-node", "aws-eks-nodeagent"
 _KINDNET, _FLANNEL = "kindnet", "kube-flannel-ds"
 # kind 0.24, of August 2024, is the first whose kindnet enforces them.
@@ -63,12 +64,32 @@ def _plugin(session: Session) -> Iterable[Line]:
 def _aws(about: str, daemon: Manifest) -> Line:
     agents = [each for each in _containers(daemon) if each["name"] == _AWS_AGENT]
     if any("--enable-network-policy=true" in (each.get("args") or []) for each in agents):
-        return ok(about, "the AWS VPC CNI with its network policy agent")
+        return _strict(about, daemon)
     fix = (
         "set enableNetworkPolicy of the add-on: aws eks update-addon --cluster-name NAME --addon-name vpc-cni "
         """--configuration-values '{"enableNetworkPolicy": "true"}'"""
     )
     return fails(about, "the AWS VPC CNI without its network policy agent enforces none", fix)
+
+
+def _strict(about: str, daemon: Manifest) -> Line:
+    """The line about a new pod's first packets: in the standard mode they pass until its policies are there.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html
+    """
+    modes = [
+        str(each.get("value", ""))
+        for container in _containers(daemon)
+        for each in parts(container, "env")
+        if each.get("name") == _AWS_MODE
+    ]
+    if "strict" in modes:
+        return ok(about, "the AWS VPC CNI with its network policy agent, from a pod's first packet")
+    fix = (
+        f"set env.{_AWS_MODE} of the add-on to strict, once every namespace has a policy for what its pods need: "
+        "aws eks update-addon --cluster-name NAME --addon-name vpc-cni --configuration-values FILE"
+    )
+    return warns(about, "the AWS VPC CNI in its standard mode: a new pod is open until its policies are there", fix)
 
 
 def _kindnet(about: str, daemon: Manifest) -> Line:

@@ -26,7 +26,7 @@ from tests.unit.zt.preflight.stack import (
 )
 from zt.preflight.checks import api_server, network_plugin, nodes, placement, storage
 from zt.preflight.created import Created
-from zt.preflight.line import Result
+from zt.preflight.line import Line, Result
 from zt.preflight.session import Session
 
 DAEMON_SETS = "/apis/apps/v1/daemonsets"
@@ -133,7 +133,19 @@ def daemon(name: str, **container: Any) -> Any:
         ([daemon("kube-flannel-ds")], [], "fails", "flannel"),
         ([daemon("aws-node")], [], "fails", "without its network policy agent"),
         ([daemon("aws-eks-nodeagent", args=["--enable-network-policy=false"])], [], "fails", "without"),
-        ([daemon("aws-eks-nodeagent", args=["--enable-network-policy=true"])], [], "ok", "AWS"),
+        ([daemon("aws-eks-nodeagent", args=["--enable-network-policy=true"])], [], "warns", "standard mode"),
+        (
+            [
+                daemon(
+                    "aws-eks-nodeagent",
+                    args=["--enable-network-policy=true"],
+                    env=[{"name": "NETWORK_POLICY_ENFORCING_MODE", "value": "strict"}],
+                )
+            ],
+            [],
+            "ok",
+            "first packet",
+        ),
         ([], [], "warns", "none that is known"),
     ],
 )
@@ -228,3 +240,31 @@ def test_what_images_are_pulled_with(secret: dict[str, Any] | None, result: str)
 
 def test_a_stack_without_classes_and_credentials_is_not_asked_for_them() -> None:
     assert not lines(placement.THEME, session())
+
+
+ENDPOINTS = "/api/v1/namespaces/default/endpoints/kubernetes"
+
+
+def addresses(*ips: str, port: int = 6443, **changes: Any) -> Line:
+    subset = {"addresses": [{"ip": ip} for ip in ips], "ports": [{"port": port}]}
+    of = session(cluster=FakeCluster({ENDPOINTS: {"subsets": [subset]}}), **changes)
+    return one(api_server.THEME, "api-addresses", of)
+
+
+@pytest.mark.parametrize(
+    ("line", "result", "word"),
+    [
+        (addresses("10.0.0.2", apiServerCidrs=["10.0.0.0/28"]), "ok", "10.0.0.2"),
+        (addresses("10.0.0.2", "10.0.1.2", apiServerCidrs=["10.0.0.0/28"]), "fails", "10.0.1.2: in none"),
+        (addresses("10.0.0.2"), "warns", "apiServerCidrs: [10.0.0.2/32]"),
+        (addresses("10.0.0.2", port=8443), "fails", "apiServerPorts: [443, 6443, 8443]"),
+        (addresses("10.0.0.2", port=8443, apiServerPorts=[8443], apiServerCidrs=["10.0.0.2/32"]), "ok", "10.0.0.2"),
+        (addresses("fd00::2", apiServerCidrs=["10.0.0.0/8", "fd00::/64"]), "ok", "fd00::2"),
+    ],
+)
+def test_the_addresses_of_the_api_server(line: Line, result: str, word: str) -> None:
+    assert (line.result.value, word in f"{line.found} {line.fix}") == (result, True), line
+
+
+def test_an_api_server_without_endpoints_is_not_checked() -> None:
+    assert one(api_server.THEME, "api-addresses", session()).result == "not checked"
