@@ -6,7 +6,7 @@ import pulumi
 from pulumi_kubernetes import Provider
 from pulumi_kubernetes.core.v1 import Namespace
 
-from components import KyvernoPolicySet, MeshSecurity, SecureIngress, SecureService, VaultPlatform
+from components import KyvernoPolicySet, MeshSecurity, Package, SecureIngress, SecureService, VaultPlatform
 from components.external_secrets.operator import ExternalSecrets
 from components.ingress.cert_manager import CertManager
 from components.ingress.issuers import VaultIssuer
@@ -117,6 +117,9 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
             if vault and database.service == ref:
                 password = made[ref].value(database.password_path, database.password_field)
                 connected[database.name] = vault.connect(database, password, made[ref].ready)
+    for package in planned.packages:
+        in_namespace = pulumi.ResourceOptions(providers=[cluster], depends_on=[namespaces[package.namespace]])
+        Package(package.ref.key, package, in_namespace)
     return vault
 
 

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from components.ingress.secure_ingress import SecureIngress, SecureIngressArgs
     from components.kyverno.policy_set import KyvernoPolicySet, KyvernoPolicySetArgs
     from components.mesh.security import MeshSecurity, MeshSecurityArgs
+    from components.package.args import PackageArgs
+    from components.package.package import Package
     from components.service.args.service import SecureServiceArgs
     from components.service.secure_service import SecureService
     from components.vault.platform import VaultPlatform, VaultPlatformArgs
@@ -16,6 +18,8 @@ __all__ = [
     "KyvernoPolicySetArgs",
     "MeshSecurity",
     "MeshSecurityArgs",
+    "Package",
+    "PackageArgs",
     "SecureIngress",
     "SecureIngressArgs",
     "SecureService",
@@ -27,6 +31,8 @@ __all__ = [
 _MODULES = {
     "KyvernoPolicySet": "components.kyverno.policy_set",
     "MeshSecurity": "components.mesh.security",
+    "Package": "components.package.package",
+    "PackageArgs": "components.package.args",
     "SecureIngress": "components.ingress.secure_ingress",
     "SecureService": "components.service.secure_service",
     "SecureServiceArgs": "components.service.args.service",

@@ -16,6 +16,7 @@ from bench.page import page as bench_page
 from components.config.settings import Settings
 from components.kube import support
 from components.kyverno.library import TIERS, Library, Rule, load_library
+from components.package.file.keys import PackageSpec
 from components.service.file.service import ServiceSpec
 from zt.cli import app
 from zt.report.model import Report
@@ -43,13 +44,17 @@ def pages() -> dict[str, str]:
         "service-file.md": _model_page(
             "The service file", "One file `services/<name>.yaml` for each application.", ServiceSpec
         ),
+        "package-file.md": _model_page(
+            "The package file", "One file `packages/<name>.yaml` for each chart of others.", PackageSpec
+        ),
         "stack-file.md": _model_page(
             "The stack file", "`Pulumi.<stack>.yaml`; each key has the prefix `zero-trust:`.", Settings
         ),
         "report.md": _model_page("The report as JSON", "What `zt report --format json` writes.", Report),
         "zt.md": _command_page(),
         "releases.md": _releases_page(),
-        "service.schema.json": _schema_file("A service of the zero-trust platform", _service_schema()),
+        "service.schema.json": _schema_file("A service of the zero-trust platform", _file_schema(ServiceSpec)),
+        "package.schema.json": _schema_file("A package of the zero-trust platform", _file_schema(PackageSpec)),
     }
     texts = {f"docs/reference/{name}": text for name, text in reference.items()}
     return {**texts, "bench/README.md": bench_page(_GENERATED)}
@@ -73,8 +78,8 @@ def _written(name: str) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
-def _service_schema() -> Schema:
-    schema = ServiceSpec.model_json_schema(by_alias=True)
+def _file_schema(model: type[BaseModel]) -> Schema:
+    schema = model.model_json_schema(by_alias=True)
     # The name is the file's; the editor must not ask for it.
     schema["required"].remove("name")
     return schema

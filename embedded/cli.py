@@ -16,7 +16,8 @@ does not run (status, logs -f, preview, destroy, env, pulumi); 4 it runs, but no
 """
 FAILED, NOT_RUNNING, NOT_READY = 1, 3, 4
 DEFAULT_STACK = "production"
-NEEDED_TOOLS = ("cluster", "controllers", "pulumi")
+# The program renders packages by helm.
+NEEDED_TOOLS = ("cluster", "controllers", "pulumi", "helm")
 
 app = typer.Typer(
     help="Runs the platform's stacks on an embedded control plane: real parts, on loopback, without a cluster.",

@@ -62,6 +62,8 @@ RULE_INTEGRITY = "rule-integrity"
 """The policy that protects what the rules rest on: exceptions, policies of a namespace, and reports."""
 ANNOTATION = "zero-trust.dev"
 """The prefix of the platform's own annotations."""
+WORKLOAD_LABEL = f"{ANNOTATION}/workload"
+"""The label by which the pods of a package's workload are known. A chart has labels of its own, which say less."""
 
 # Vault.
 VAULT_RELEASE = "vault"

@@ -1,6 +1,6 @@
 """The arguments of every component, from a stack: all are validated before the first resource is created."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from components.config.placement import PlacementClass
 from components.external_secrets.operator import ExternalSecretsArgs
@@ -10,6 +10,7 @@ from components.ingress.secure_ingress import SecureIngressArgs
 from components.kyverno.policy_set import KyvernoPolicySetArgs, rules_on
 from components.mesh.security import MeshSecurityArgs
 from components.program.plans.addresses import cluster_dns
+from components.package.args import PackageArgs, neighbours, packages_args
 from components.program.plans.ingress import cert_manager_args, hosts_args, ingress_args, ingress_terms
 from components.program.plans.kyverno import identities_args, policy_args, service_objects_args
 from components.program.plans.mesh import mesh_args, mesh_terms
@@ -39,6 +40,7 @@ class Plan:
     hosts: PublicHostsArgs | None
     objects: ServiceObjectsArgs | None
     services: list[SecureServiceArgs]
+    packages: list[PackageArgs] = field(default_factory=list[PackageArgs])
 
 
 @stack_keys()
@@ -46,7 +48,9 @@ def plan(stack: Stack) -> Plan:
     """The plan of a stack. Raises `ConfigError` for what only a component checks, such as the name of a rule."""
     policies = policy_args(stack)
     platform = platform_terms(stack, rules_on(policies) if policies else ())
-    services = services_args(stack.services, platform, stack.settings.services.replicas)
+    packages = packages_args(stack.packages, stack.services, platform)
+    beside = neighbours(stack.packages, stack.services)
+    services = services_args(stack.services, platform, stack.settings.services.replicas, beside)
     return Plan(
         vault=vault_args(stack) if stack.posture.vault else None,
         external_secrets=external_secrets_args(stack),
@@ -56,8 +60,9 @@ def plan(stack: Stack) -> Plan:
         policies=policies,
         identities=identities_args(stack),
         hosts=hosts_args(stack),
-        objects=service_objects_args(stack, services),
+        objects=service_objects_args(stack, services, packages),
         services=services,
+        packages=packages,
     )
 
 

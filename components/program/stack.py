@@ -20,9 +20,13 @@ from components.kube.manifest import pod_security
 from components.kube.mesh_labels import namespace_label
 from components.kube.names import VAULT_PORT
 from components.kyverno.library import load_library
+from components.package.args import RenderedPackage
+from components.package.file.directory import PackageAdmission, read_packages, shared_namespaces
+from components.package.file.keys import PackageSpec
 from components.program.commit_date import commit_date
 from components.program.stack_databases import database_problems
 from components.program.stack_exceptions import exception_problems
+from components.program.stack_packages import render_packages
 from components.schema.problem import ConfigError, LineOf, Problem, no_line
 from components.service.file.directory import Admission, read_services
 from components.service.file.limits import LIMIT_RANGE, QUOTA, NamespaceLimits
@@ -41,6 +45,7 @@ class Stack:
     posture: Posture
     services: tuple[ServiceSpec, ...]
     line_of: LineOf = no_line
+    packages: tuple[RenderedPackage, ...] = ()
 
     @property
     def name(self) -> str:
@@ -70,15 +75,20 @@ class Stack:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """The namespaces of the services."""
-        return tuple(sorted({spec.namespace for spec in self.services}))
+        """The namespaces of the services and packages."""
+        return tuple(sorted({spec.namespace for spec in self.tenants}))
+
+    @property
+    def tenants(self) -> tuple[ServiceSpec | PackageSpec, ...]:
+        """The services, and the packages."""
+        return (*self.services, *(package.spec for package in self.packages))
 
     def namespace_labels(self, namespace: str) -> dict[str, str]:
         """The labels of a service namespace: the team, if all its services have the same, and the mesh's.
 
         The Pod Security Standard only warns there: the critical rules enforce it, and know the exceptions from it.
         """
-        teams = {spec.team for spec in self.services if spec.namespace == namespace}
+        teams = {spec.team for spec in self.tenants if spec.namespace == namespace}
         labels = {**({"team": teams.pop()} if len(teams) == 1 else {}), **pod_security("restricted", "warn", "audit")}
         return {**labels, **namespace_label(self.settings.mesh.revision or "", self.ambient)} if self.mesh else labels
 
@@ -112,38 +122,49 @@ def read_stack(
     as_of: Callable[[], date | None] = lambda: None,
     line_of: LineOf = no_line,
 ) -> Stack:
-    """The input of a run with these settings and the service files below `root`, without Pulumi.
+    """The input of a run with these settings and the service and package files below `root`, without Pulumi.
 
-    `as_of` returns the day for the expiry of exceptions; without it none is expired. Raises `ConfigError` with every
-    problem of the service files, or of what the stack file takes out of the rules.
+    `as_of` returns the day for the expiry of exceptions; without it none is expired. Charts are rendered, which needs
+    `helm` if there are some. Raises `ConfigError` with every problem of the service and package files, or of what the
+    stack file takes out of the rules.
     """
     posture = settings.decisions()
+    stacks = sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml"))
+    reachable = bool(settings.api_server_cidrs) or not posture.network_policies
+    scraper = settings.mesh.scraper is not None or not posture.closed
+    files = read_packages(root, PackageAdmission(reachable, as_of, scraper, stack_name(file), stacks))
     admission = Admission(
         # A stack that only reports violations may run any image.
         registries=settings.registries if posture.critical is Action.DENY else (),
-        api_server_reachable=bool(settings.api_server_cidrs) or not posture.network_policies,
+        api_server_reachable=reachable,
         as_of=as_of,
         vault=posture.vault,
         databases={name: database.address for name, database in settings.databases.items()},
         unsupported=settings.ingress.unsaid_of_a_service,
         pki_domains=settings.vault.pki.domains if settings.vault.pki and posture.issuer == "vault" else None,
-        scraper=settings.mesh.scraper is not None or not posture.closed,
+        scraper=scraper,
         ambient=settings.mesh.data_plane == "ambient",
         limits=_namespace_limits(settings, posture),
         gateway_api=settings.ingress.kind == "gateway-api",
         stack=stack_name(file),
-        stacks=sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml")),
+        stacks=stacks,
         domain=settings.ingress.domain or "",
         bypassed_port=_bypassed_port(settings, posture),
         delivery=delivery(settings, posture),
         placements={name: made.namespaces for name, made in settings.placement.items()},
+        packages=files,
     )
     services = read_services(root / "services", admission)
     source = StackSource(file, line_of)
-    problems = [*exception_problems(settings, services, as_of, source), *database_problems(settings, services, source)]
+    problems = [
+        *exception_problems(settings, services, as_of, source),
+        *database_problems(settings, services, source),
+        *shared_namespaces(files, (spec.namespace for spec in services)),
+    ]
     if problems:
         raise ConfigError(problems)
-    return Stack(file, settings, posture, services, line_of)
+    packages = render_packages(root, settings.charts.sources, files)
+    return Stack(file, settings, posture, services, line_of, packages)
 
 
 def stack_name(file: str) -> str:

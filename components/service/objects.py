@@ -11,6 +11,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-pol
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pulumi
 
@@ -91,9 +92,14 @@ class ServiceObjectsArgs:
             raise FieldError("namespaces", "none is named, so there is no service to keep")
 
 
-def objects_args(action: Action, services: Sequence[SecureServiceArgs]) -> ServiceObjectsArgs:
-    """The arguments for these services and their jobs."""
-    names: dict[str, list[str]] = {}
+_NO_PACKAGES: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
+def objects_args(
+    action: Action, services: Sequence[SecureServiceArgs], packages: Mapping[str, Sequence[str]] = _NO_PACKAGES
+) -> ServiceObjectsArgs:
+    """The arguments for these services and their jobs, and for the accounts of packages, by namespace."""
+    names = {namespace: [*known] for namespace, known in packages.items()}
     for args in services:
         names.setdefault(args.namespace, []).extend(accounts(args))
     return ServiceObjectsArgs(action, names, held_names(services))

@@ -2,31 +2,29 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.apps.v1 import Deployment, StatefulSet
 from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount
-from pulumi_kubernetes.networking.v1 import Ingress, NetworkPolicy
+from pulumi_kubernetes.networking.v1 import Ingress
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from pulumi_random import RandomPassword
 from pulumi_vault.database import SecretBackendRole
 from pulumi_vault.kv import SecretV2
 
-from components.kube.custom_object import custom_object
 from components.kube.manifest import account_subject, as_inputs, role_ref
-from components.kube.names import ANNOTATION, GATEWAY_API, SECURITY_API
-from components.kube.settle import settle
+from components.kube.names import ANNOTATION, GATEWAY_API
 from components.schema.problem import FieldError
 from components.service.args.service import SecretArgs, SecureServiceArgs
 from components.service.copied_secrets import copied_secrets
+from components.service.exception_objects import exception_annotations, exception_objects
 from components.service.file.jobs import job_name
 from components.service.file.storage import claim_name
-from components.service.manifests import network_policy, route, vault, workload
-from components.service.manifests.authorization import authorization_policy
+from components.service.manifests import route, vault, workload
 from components.service.manifests.database import creation_statements, database_roles, revocation_statements
 from components.service.manifests.exceptions import exception_manifest
 from components.service.manifests.external_secrets import RULE as COPIES_RULE
@@ -34,23 +32,11 @@ from components.service.manifests.external_secrets import copies_exception
 from components.service.manifests.peers import peers_service
 from components.service.manifests.scaling import autoscaler_spec
 from components.service.manifests.storage import claim_spec, config_name, own_config_name
-from components.service.mesh_resources import mesh_resources
+from components.service.network_resources import network_resources
 from components.service.service_job import ServiceJob, run_resource
 from components.service.vault_role import vault_role
 
 GENERATED_LENGTH = 32
-
-
-def _exception_annotations(exceptions: Sequence[pulumi.Resource]) -> dict[str, Any]:
-    """The annotation of the workload with the ids of its exceptions.
-
-    The id of a new exception is unknown in a preview. So the preview does not send the API server a workload that it
-    would refuse before the exception exists.
-    """
-    if not exceptions:
-        return {}
-    ids = pulumi.Output.all(*(cast("pulumi.CustomResource", exception).id for exception in exceptions))
-    return {f"{ANNOTATION}/exceptions": ids.apply(", ".join)}
 
 
 def _compact_json(values: Mapping[str, str]) -> str:
@@ -105,9 +91,15 @@ class SecureService(pulumi.ComponentResource):
             self._child, pulumi.ResourceOptions(deleted_with=opts.deleted_with if opts else None)
         )
         exceptions = self._exceptions()
-        controls = [*self._identity(), *self._secrets(), *self._network(), *self._storage(), *exceptions]
+        controls = [
+            *self._identity(),
+            *self._secrets(),
+            *network_resources(self._name, self._args, self._child),
+            *self._storage(),
+            *exceptions,
+        ]
         jobs = self._jobs(opts, controls)
-        pods = self._pods(_exception_annotations(exceptions), self._after([*controls, *jobs]))
+        pods = self._pods(exception_annotations(exceptions), self._after([*controls, *jobs]))
         self.ready = [pods, *self._services(), *self._availability(), *self._route()]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
 
@@ -228,45 +220,7 @@ class SecureService(pulumi.ComponentResource):
         }
         if manifest := copies_exception(args):
             manifests[COPIES_RULE] = manifest
-        if not manifests:
-            return []
-        hook = pulumi.ResourceHook(f"{self._name}.settle", settle)
-        settled = pulumi.ResourceOptions(
-            hooks=pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook]),
-            # One that has ended is gone, and what is gone cannot be updated: the deletion is the step that forgives it.
-            replace_on_changes=["*"],
-            delete_before_replace=True,
-        )
-        return [
-            custom_object(f"{self._name}.{rule}", manifest, pulumi.ResourceOptions.merge(self._child, settled))
-            for rule, manifest in manifests.items()
-        ]
-
-    def _network(self) -> list[pulumi.Resource]:
-        args, resources = self._args, list[pulumi.Resource]()
-        if args.platform.network_policies:
-            resources.append(
-                NetworkPolicy(
-                    self._name,
-                    metadata=as_inputs(workload.metadata(args)),
-                    spec=as_inputs(network_policy.network_policy_spec(args)),
-                    opts=self._child,
-                )
-            )
-            if challenge := network_policy.challenge_policy(args):
-                resources.append(NetworkPolicy(f"{self._name}.acme", opts=self._child, **as_inputs(challenge)))
-        resources += mesh_resources(self._name, args, self._child)
-        if policy := authorization_policy(args):
-            resources.append(
-                CustomResource(
-                    f"{self._name}.authorization",
-                    api_version=SECURITY_API,
-                    kind="AuthorizationPolicy",
-                    opts=self._child,
-                    **policy,
-                )
-            )
-        return resources
+        return exception_objects(self._name, manifests, self._child)
 
     def _services(self) -> list[pulumi.Resource]:
         args, services = self._args, list[pulumi.Resource]()

@@ -21,7 +21,7 @@ def vault_role(
         name,
         backend=args.platform.vault.auth_path,
         role_name=args.key,
-        bound_service_account_names=[args.name],
+        bound_service_account_names=[args.identity.name],
         bound_service_account_namespaces=[args.namespace],
         audience=TOKEN_AUDIENCE,
         token_policies=[args.key],

@@ -37,7 +37,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "reported": ("staging",),
     "judged": ("library",),
-    "spared": ("excluded_namespaces", "service_files"),
+    "spared": ("excluded_namespaces", "service_files", "packages"),
     "delivered": ("upgrade", "external_secrets"),
     "connected": ("database",),
     "beside": ("existing_layers", "adopt"),

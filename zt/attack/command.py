@@ -11,7 +11,6 @@ from rich.console import Console
 
 from components.kube.names import OPERATOR, TOKEN_AUDIENCE, VAULT_NAMESPACE
 from components.schema.problem import ConfigError, Problem
-from components.service.file.directory import Admission, read_services
 from components.service.file.service import ServiceSpec
 from zt.attack import kubernetes_api, vault_api
 from zt.attack.attacker import Attacker
@@ -22,6 +21,7 @@ from zt.attack.replay import chosen, replay
 from zt.attack.session import Declared, Session
 from zt.attack.vault_api import Place, Vault
 from zt.cluster.access import Access
+from zt.project.declared import declared_services
 from zt.project.errors import tells_errors
 from zt.project.progress import progress
 from zt.project.result_file import write_result
@@ -97,7 +97,7 @@ def declared(options: Options, file: StackFile) -> Declared:
         raise ConfigError(
             [Problem("zt attack", "--project", "there is no services/ in it", repr(str(options.project)))]
         )
-    services = read_services(options.project / "services", Admission(registries=(), api_server_reachable=True))
+    services = declared_services(options.project)
     return Declared(
         options.stack,
         posture,

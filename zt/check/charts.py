@@ -13,6 +13,7 @@ from typing import cast
 
 import yaml
 
+from components.kube.kinds import CLUSTER_KINDS
 from components.schema.yaml_text import YAML_LOADER
 from zt.check.plan import Manifest, PlannedObject, PlannedRelease, as_manifest, text
 from zt.check.remembered import Remembered, key_of, program_of
@@ -26,26 +27,6 @@ _CLASSIFIED = "4dabf18193072939515e22adb298388d"
 _DOCUMENT = re.compile(r"^---[ \t]*$", re.MULTILINE)
 # Definitions are left out: they are megabytes in some charts, and no rule applies to them.
 _DEFINITION = re.compile(r"^kind: CustomResourceDefinition\s*$", re.MULTILINE)
-# Kinds in charts that have no namespace; every other kind defaults to the release's namespace.
-_CLUSTER_KINDS = frozenset(
-    {
-        "APIService",
-        "ClusterIssuer",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "GatewayClass",
-        "IngressClass",
-        "MutatingAdmissionPolicy",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "PersistentVolume",
-        "PriorityClass",
-        "StorageClass",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-    }
-)
 
 
 def render(
@@ -80,7 +61,7 @@ def parse_rendered(rendered: str, release: PlannedRelease) -> list[PlannedObject
 def _objects(manifests: Iterable[Manifest], release: PlannedRelease) -> list[PlannedObject]:
     return [
         PlannedObject(
-            as_manifest(document, "" if text(document, "kind") in _CLUSTER_KINDS else release.namespace),
+            as_manifest(document, "" if text(document, "kind") in CLUSTER_KINDS else release.namespace),
             release.urn,
             release.service,
             release.source,

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import cast
 
+from components.kube.names import WORKLOAD_LABEL
 from components.schema.problem import ConfigError, Problem
 
 Manifest = dict[str, object]
 
 PLATFORM = "platform"
 ANNOTATION = "zero-trust.dev"
-_SERVICE_TYPE = "zero-trust:platform:SecureService"
+_SERVICE_TYPES = ("zero-trust:platform:SecureService", "zero-trust:platform:Package")
 _RELEASE_TYPES = ("kubernetes:helm.sh/v3:Release",)
 _KYVERNO_GROUP = "policies.kyverno.io"
 _NAME_LABEL = "kubernetes.io/metadata.name"
@@ -81,6 +82,8 @@ class PlannedException:
     owner: str
     reason: str
     expires: date | None
+    workload: str = ""
+    """The workload of a package that it is for; empty for one of a service."""
 
     def expired(self, as_of: date) -> bool:
         """Whether it has ended on a day: `expires` is the first day without it."""
@@ -215,7 +218,7 @@ def _service_of(urn: str, states: Mapping[str, Manifest]) -> str:
     seen: set[str] = set()
     while urn in states and urn not in seen:
         seen.add(urn)
-        if text(states[urn], "type") == _SERVICE_TYPE:
+        if text(states[urn], "type") in _SERVICE_TYPES:
             return urn.rsplit("::", 1)[-1]
         urn = text(states[urn], "parent")
     return PLATFORM
@@ -272,6 +275,7 @@ def _exception(urn: str, manifest: Manifest, file: str) -> PlannedException:
         text(annotations, f"{ANNOTATION}/owner"),
         text(annotations, f"{ANNOTATION}/reason"),
         day,
+        text(annotations, WORKLOAD_LABEL),
     )
 
 

@@ -18,7 +18,7 @@ from zt.project.errors import ConfigRefusedError, ToolError
 ARGUMENTS = ("preview", "--json", "--show-sames", "--suppress-progress", "--non-interactive", "--stack")
 _TAIL = 4000
 # A line of `components.schema.problem.ConfigError`: the file, its line, the key.
-_FILE = r"Pulumi\.[^:\s]+\.yaml|services/[^:\s]+\.yaml|policies(?:/[^:\s]+)?|the stack file|[A-Z_]+"
+_FILE = r"Pulumi\.[^:\s]+\.yaml|(?:services|packages)/[^:\s]+\.yaml|policies(?:/[^:\s]+)?|the stack file|[A-Z_]+"
 _PROBLEM = re.compile(rf"({_FILE})(:\d+)?: \S+: ")
 
 

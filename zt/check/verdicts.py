@@ -9,6 +9,7 @@ from typing import cast
 
 from components.config.stack_source import StackSource
 from components.kube.names import PROJECT
+from components.package.file.chart import FOLDER
 from components.schema.typed_file import dotted
 from components.schema.yaml_text import line_finder, read_text, read_yaml
 from components.service.file.layers import is_of_a_stack
@@ -16,6 +17,8 @@ from zt.check.kyverno_result import Identity, Result
 from zt.check.plan import ANNOTATION, PLATFORM, Manifest, Plan, PlannedException, PlannedObject, mapping, text
 
 SERVICES = "services"
+# What a chart renders is changed by its values, whatever the rule is about.
+_BROUGHT_BY = {"chart": "values", "manifests": "manifests"}
 # The platform's objects are changed in the program.
 _PROGRAM = "__main__.py"
 
@@ -113,10 +116,11 @@ def read_exclusions(root: Path, stack: str) -> list[Exclusion]:
 
 
 def read_service_texts(root: Path) -> dict[str, ServiceText]:
-    """Every service file of a project by its service's key. Raises `ConfigError` if one is not a YAML mapping."""
+    """Every service and package file of a project by its key. Raises `ConfigError` if one is not a YAML mapping."""
     services: dict[str, ServiceText] = {}
-    for path in sorted(path for path in (root / SERVICES).glob("*.yaml") if not is_of_a_stack(path)):
-        file = f"{SERVICES}/{path.name}"
+    paths = (path for folder in (SERVICES, FOLDER) for path in sorted((root / folder).glob("*.yaml")))
+    for path in (path for path in paths if not is_of_a_stack(path)):
+        file = f"{path.parent.name}/{path.name}"
         written = read_text(path, file)
         values = read_yaml(written, file)
         services[f"{values.get('namespace')}.{values.get('name', path.stem)}"] = ServiceText(file, written, values)
@@ -217,6 +221,8 @@ def _place(planned: PlannedObject, key: str, services: Mapping[str, ServiceText]
     written = services.get(planned.service)
     file = written.file if written else f"{SERVICES}/{planned.service.partition('.')[2]}.yaml"
     line = written.line_of(key) if written else 0
+    if written and (brought := next((by for what, by in _BROUGHT_BY.items() if what in written.values), "")):
+        key, line = brought, written.line_of(brought)
     if not key:
         return Place(file, line=line, made_by=made_by)
     return Place(file, key, line, written is not None and key.split(".")[0] in written.values)
@@ -271,7 +277,7 @@ def _exception_place(exception: PlannedException, services: Mapping[str, Service
         return Place(f"{SERVICES}/{exception.service.partition('.')[2]}.yaml", "exceptions")
     entries = written.values.get("exceptions")
     for number, entry in enumerate(cast("list[Manifest]", entries) if isinstance(entries, list) else []):
-        if entry.get("rule") == exception.rule:
+        if entry.get("rule") == exception.rule and exception.workload in ("", entry.get("workload")):
             loc = ("exceptions", number, "expires")
             return Place(written.file, dotted(loc), line_finder(written.text)(loc))
     return Place(written.file, "exceptions", written.line_of("exceptions"))

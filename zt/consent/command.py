@@ -4,6 +4,7 @@ from pathlib import Path
 
 from zt.consent.output import show
 from zt.project.consent import agreements, missing_in
+from zt.project.declared import declared_packages
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import service_files
 
@@ -11,7 +12,7 @@ from zt.project.service import service_files
 @tells_errors
 def run(project: Path, output_format: str, *, write: bool) -> int:
     """Print the missing consents, or write them: 0 none is missing or all are written, 1 some are missing."""
-    files = service_files(project)
+    files = [*service_files(project), *declared_packages(project)]
     missing = missing_in(files)
     if write:
         for file, text in agreements(project, files, missing).items():

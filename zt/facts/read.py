@@ -37,6 +37,7 @@ from zt.facts.model import (
     Side,
     Unjudged,
 )
+from zt.facts.read_package import package_facts
 from zt.facts.read_service import service_facts
 from zt.facts.rules import Registry, RuleAction, RuleItem, RuleParameter, RuleText, Signer
 from zt.project.stack_file import StackFile
@@ -68,7 +69,9 @@ def facts_of(stack: Stack, planned: Plan, library: Library) -> Iterator[Fact]:
     yield from _rules(planned.policies, library)
     for args in planned.services:
         yield from service_facts(args, library)
-    yield from (Consent(str(service), str(caller), port=port) for service, caller, port in consents(stack.services))
+    for package in planned.packages:
+        yield from package_facts(package, library)
+    yield from (Consent(str(service), str(caller), port=port) for service, caller, port in consents(stack.tenants))
     for spec in stack.services:
         for name, secret in spec.secrets.items():
             yield from (Consent(str(spec.ref), str(reader), name) for reader in readers_of(spec, secret))

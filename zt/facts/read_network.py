@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from components.kube.mesh_labels import HBONE_PORT, KUBELET_PROBES
-from components.kube.names import PLATFORM_NAMESPACES
+from components.kube.names import PLATFORM_NAMESPACES, WORKLOAD_LABEL
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.authorization import authorization_policy, peer_authentication, request_authentication
 from components.service.manifests.egress import service_entries
@@ -114,8 +114,14 @@ def _rules(name: str, args: SecureServiceArgs) -> Iterator[Reach]:
     """The connections that the mesh allows, one for each source, port, method and path."""
     policy = authorization_policy(args)
     rules = cast("list[Manifest]", policy["spec"].get("rules", [])) if policy else []
+    # The workloads of packages, by their service accounts, which have other names.
+    known: dict[str, list[str]] = {}
+    for peer in args.called_by:
+        if peer.package and str(peer.service) not in known.setdefault(str(peer.identity), []):
+            known[str(peer.identity)].append(str(peer.service))
     for rule in rules:
-        sources = [peer for source in rule.get("from", [{"source": {}}]) for peer in _sources(source["source"])]
+        found = [peer for source in rule.get("from", [{"source": {}}]) for peer in _sources(source["source"])]
+        sources = [name for peer in found for name in known.get(peer, [peer])]
         for to in cast("list[Manifest]", rule["to"]):
             operation: Manifest = to["operation"]
             for source in sources:
@@ -163,8 +169,9 @@ def _peer(peer: Manifest) -> str:
         return INTERNET if everything and block.get("except") else block["cidr"]
     namespace = _labels(peer, "namespaceSelector").get(_NAMESPACE, ANYTHING)
     labels = _labels(peer, "podSelector")
-    if set(labels) == {"app"}:
-        return f"{namespace}/{labels['app']}"
+    for label in ("app", WORKLOAD_LABEL):
+        if set(labels) == {label}:
+            return f"{namespace}/{labels[label]}"
     pods = ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or ANYTHING
     return ANYTHING if namespace == pods == ANYTHING else f"{namespace}/{pods}"
 

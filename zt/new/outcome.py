@@ -9,6 +9,7 @@ from pathlib import Path
 from components.kube.manifest import Manifest
 from components.kube.names import KYVERNO_NAMESPACE
 from components.kyverno.library import load_library
+from components.package.file.chart import FOLDER
 from components.program.plan import plan
 from components.program.stack import Stack
 from components.service.args.jobs import JobArgs, RunArgs
@@ -30,6 +31,7 @@ from zt.changes.compare import Change, changes
 from zt.facts.model import Reach, Side
 from zt.facts.read import facts_of, stack_of
 from zt.project.consent import agreements, missing_in
+from zt.project.declared import declared_packages
 from zt.project.service import service_files
 
 
@@ -63,7 +65,7 @@ class Outcome:
 def outcome(project: Path, stack: str, file: str, text: str) -> Outcome:
     """Plan the stack without the file and with it. Raises `ConfigError` for what the program would refuse."""
     new = parse_service(text, file)
-    others = service_files(project)
+    others = [*service_files(project), *declared_packages(project)]
     asked = [row for row in missing_in([*others, new]) if row.file != file]
     consents = agreements(project, others, asked)
     before, after = stack_of(project, stack), _stack_with(project, stack, {**consents, file: text})
@@ -97,6 +99,8 @@ def _stack_with(project: Path, stack: str, texts: Mapping[str, str]) -> Stack:
         (copy / "services").mkdir()
         for path in (project / "services").glob("*.yaml"):
             shutil.copyfile(path, copy / "services" / path.name)
+        if (packages := project / FOLDER).is_dir():
+            shutil.copytree(packages, copy / FOLDER)
         for file, text in texts.items():
             (copy / file).write_text(text, encoding="utf-8")
         return stack_of(copy, stack)

@@ -1,14 +1,18 @@
-"""Finds the calls of service files without their callee's consent, and adds it to the text of the callee's file."""
+"""Finds the calls without their callee's consent, and adds it to the text of the callee's file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.package.file.directory import PackageFile, parse_package
 from components.schema.problem import ConfigError, Problem
 from components.schema.yaml_text import read_text
 from components.service.file.consent import missing_consents
 from components.service.file.directory import ServiceFile, parse_service
+from components.service.file.layers import Layers
 from zt.project.callers_text import with_callers
+
+DeclaredFile = ServiceFile | PackageFile
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Missing:
     called_in: str
 
 
-def missing_in(files: Sequence[ServiceFile]) -> tuple[Missing, ...]:
+def missing_in(files: Sequence[DeclaredFile]) -> tuple[Missing, ...]:
     """The calls of these files without consent, by callee and caller."""
     by_ref = {file.spec.ref: file for file in files}
     found: list[Missing] = []
@@ -32,12 +36,18 @@ def missing_in(files: Sequence[ServiceFile]) -> tuple[Missing, ...]:
     return tuple(sorted(found, key=lambda row: (row.service, row.caller)))
 
 
-def agreed(callee: ServiceFile, text: str, callers: Sequence[str]) -> str:
+def _parsed(text: str, like: DeclaredFile) -> DeclaredFile:
+    if isinstance(like, PackageFile):
+        return parse_package(Layers(like.file, text))
+    return parse_service(text, like.file)
+
+
+def agreed(callee: DeclaredFile, text: str, callers: Sequence[str]) -> str:
     """The text of a callee's file with these callers. Raises `ConfigError` where they cannot be added as text."""
     wanted = (*callee.spec.callers, *callers)
     longer = with_callers(text, callers)
     try:
-        same = parse_service(longer, callee.file).spec == callee.spec.model_copy(update={"callers": wanted})
+        same = _parsed(longer, callee).spec == callee.spec.model_copy(update={"callers": wanted})
     except ConfigError:
         same = False
     if not same:
@@ -46,7 +56,7 @@ def agreed(callee: ServiceFile, text: str, callers: Sequence[str]) -> str:
     return longer
 
 
-def agreements(project: Path, files: Sequence[ServiceFile], missing: Sequence[Missing]) -> Mapping[str, str]:
+def agreements(project: Path, files: Sequence[DeclaredFile], missing: Sequence[Missing]) -> Mapping[str, str]:
     """The new text of each file that lacks callers, by its name. Raises `ConfigError`."""
     callers = {file.file: [row.caller for row in missing if row.file == file.file] for file in files}
     return {

@@ -6,19 +6,22 @@ from datetime import date
 from pathlib import Path
 
 from components.config.stack_source import StackSource
-from components.kyverno.library import Rule, load_library
+from components.kyverno.library import Library, Rule, load_library
+from components.package.file.keys import PackageSpec
 from components.program.stack_exceptions import exception_problems
 from components.schema.problem import ConfigError
 from components.schema.timed_exception import TimedException
-from components.service.file.directory import Admission, read_services
 from components.service.file.kubernetes_api import right_text
 from components.service.file.service import ServiceSpec
+from zt.project.declared import declared_packages, declared_services
 from zt.project.stack_file import StackFile, project_library, stack_names
 
 MESH = "mesh"
 """The tier of an exception from the mesh's mTLS, which is no rule of the library."""
 KUBERNETES_API = "kubernetes-api"
 """The tier of a right on the Kubernetes API that may lead to more than it says."""
+GRANT = "grant"
+"""The tier of an object of a package's chart that reaches beyond the package."""
 PATCH = "patch"
 """The tier and the rule of a patch of a service's pods."""
 NAMESPACE, EVERY_RULE = "namespace", "*"
@@ -29,8 +32,9 @@ NAMESPACE, EVERY_RULE = "namespace", "*"
 class Row:
     """One exception on a day: from a rule, from mTLS at a port (`mtls:<port>`), a `patch`, or a right (`api:<right>`).
 
-    `service` is a service or, in an exception of a stack file, a service account or all of a namespace
-    (`namespace/*`). `action` is what its rule does on the chosen stack.
+    A grant of a package is `grant:<kind>/<name>`. `service` is a service, a workload of a package (a package, for a
+    grant) or, in an exception of a stack file, a service account or all of a namespace (`namespace/*`). `action` is
+    what its rule does on the chosen stack.
     """
 
     service: str
@@ -53,12 +57,12 @@ class Row:
 
 
 def exceptions(project: Path, as_of: date, stack: str | None = None) -> tuple[Row, ...]:
-    """The exceptions of all service files and of the stack file, by their last day; without a stack of every one.
+    """The exceptions of all service and package files, and of the stack file, by their last day.
 
-    Raises `ConfigError` for a wrong file or stack.
+    Without a stack those of every stack file. Raises `ConfigError` for a wrong file or stack.
     """
     library = project_library(project)
-    services = read_services(project / "services", Admission(registries=(), api_server_reachable=True))
+    services = declared_services(project)
     action = _actions(project, stack)
     rows: list[Row] = []
     for service in services:
@@ -75,9 +79,25 @@ def exceptions(project: Path, as_of: date, stack: str | None = None) -> tuple[Ro
             if exception := granted.exception:
                 rights = (f"api:{right_text(right)}" for right in granted.leading_on())
                 rows += (_row(name, right, KUBERNETES_API, exception, as_of, "") for right in rights)
+    for package in declared_packages(project):
+        rows += _of_package(package.spec, library, as_of, action)
     for name in (stack,) if stack else stack_names(project):
         rows += (replace(row, stack=name) for row in _of_stack(StackFile.read(project, name), services, as_of, action))
     return tuple(sorted(rows, key=lambda row: (row.expires, row.service, row.rule)))
+
+
+def _of_package(
+    package: PackageSpec, library: Library, as_of: date, action: Callable[[Rule | None], str]
+) -> Iterator[Row]:
+    for spec in package.exceptions:
+        rule = library.rule(spec.rule)
+        yield _row(f"{package.namespace}/{spec.workload}", rule.name, rule.tier, spec, as_of, action(rule))
+    for clear in package.plaintext_ports:
+        name = f"{package.namespace}/{clear.workload}"
+        yield _row(name, f"mtls:{clear.port}", MESH, clear, as_of, action(None))
+    for grant in package.grants:
+        objects = (f"grant:{grant.kind}/{name}" for name in grant.names)
+        yield from (_row(str(package.ref), one, GRANT, grant, as_of, "") for one in objects)
 
 
 def _of_stack(

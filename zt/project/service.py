@@ -7,9 +7,10 @@ from pathlib import Path
 from components.schema.fields import DNS_LABEL
 from components.schema.problem import ConfigError, Problem
 from components.schema.yaml_text import read_text
-from components.service.file.directory import Admission, ServiceFile, parse_service, read_services
+from components.service.file.directory import ServiceFile, parse_service
 from components.service.file.layers import is_of_a_stack
 from components.service.file.service import ServiceSpec
+from zt.project.declared import declared_services
 
 _LABEL = re.compile(DNS_LABEL)
 
@@ -76,7 +77,8 @@ def _directory(project: Path) -> Path:
 
 
 def _services(project: Path) -> tuple[ServiceSpec, ...]:
-    return read_services(_directory(project), Admission(registries=(), api_server_reachable=True))
+    _directory(project)
+    return declared_services(project)
 
 
 def _find(services: tuple[ServiceSpec, ...], written: str) -> ServiceSpec:

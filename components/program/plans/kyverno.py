@@ -11,6 +11,7 @@ from components.kube.cluster_dns import LABELS, NAMESPACE
 from components.kyverno.exceptions import AccountExceptionArgs
 from components.kyverno.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
 from components.kyverno.policy_set import KyvernoPolicySetArgs
+from components.package.args import PackageArgs, known_accounts
 from components.program.plans.addresses import port
 from components.program.plans.network import kyverno_policies
 from components.program.stack import Stack
@@ -68,10 +69,14 @@ def identities_args(stack: Stack) -> ServiceIdentitiesArgs | None:
     return ServiceIdentitiesArgs(action, stack.namespaces) if action is not Action.OFF and stack.namespaces else None
 
 
-def service_objects_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> ServiceObjectsArgs | None:
+def service_objects_args(
+    stack: Stack, services: Sequence[SecureServiceArgs], packages: Sequence[PackageArgs] = ()
+) -> ServiceObjectsArgs | None:
     """The arguments of `ServiceObjects`, with the action of the critical rules; `None` when these are off."""
     action = stack.posture.critical
-    return objects_args(action, services) if action is not Action.OFF and services else None
+    if action is Action.OFF or not (services or packages):
+        return None
+    return objects_args(action, services, {package.namespace: known_accounts(package) for package in packages})
 
 
 def _parameters(stack: Stack) -> Mapping[str, Mapping[str, object]]:

@@ -4,21 +4,67 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from components.kube.manifest import Manifest, pods
+from components.kube.names import WORKLOAD_LABEL
 from components.kube.service_ref import ServiceRef
 from components.service.file.network import EgressSpec, JwtSpec, MetricsSpec, PlaintextPortSpec
+
+
+def pod_labels(name: str, *, packaged: bool) -> dict[str, str]:
+    """The labels that select the pods of a service, or of a workload of a package; they never change."""
+    return {WORKLOAD_LABEL if packaged else "app": name}
 
 
 @dataclass(frozen=True)
 class Peer:
     """The service at the other end of a call, the port that is called, and the requests that are sent.
 
-    Empty `methods` or `paths` stand for all of them.
+    Empty `methods` or `paths` stand for all of them. For a workload of a `package`, `service` has the workload's name,
+    `account` is its service account, and `host` its Service.
     """
 
     service: ServiceRef
     port: int
+    """The port of its pods."""
     methods: Sequence[str] = ()
     paths: Sequence[str] = ()
+    package: str = ""
+    account: str = ""
+    host: str = ""
+
+    @property
+    def identity(self) -> ServiceRef:
+        """Its service account."""
+        return ServiceRef(self.service.namespace, self.account or self.service.name)
+
+    @property
+    def called_as(self) -> ServiceRef:
+        """What a file names to call it: the service, or the package."""
+        return ServiceRef(self.service.namespace, self.package or self.service.name)
+
+    @property
+    def reached_at(self) -> ServiceRef:
+        """Its Service."""
+        return ServiceRef(self.service.namespace, self.host or self.service.name)
+
+    @property
+    def pods(self) -> Manifest:
+        """Its pods as a peer of a NetworkPolicy's rule."""
+        return pods(self.service.namespace, pod_labels(self.service.name, packaged=bool(self.package)))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The packages beside the services of a stack, at the other ends of their calls.
+
+    `callees` are the workloads behind a port of a package, by the package and the name in a call; `callers` are the
+    calls from packages, by service.
+    """
+
+    callees: Mapping[tuple[ServiceRef, str], Sequence[Peer]] = field(
+        default_factory=dict[tuple[ServiceRef, str], Sequence[Peer]]
+    )
+    callers: Mapping[ServiceRef, Sequence[Peer]] = field(default_factory=dict[ServiceRef, Sequence[Peer]])
 
 
 @dataclass(frozen=True)

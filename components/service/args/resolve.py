@@ -14,6 +14,7 @@ from components.service.args.lifecycle import stop_args
 from components.service.args.network import (
     EgressArgs,
     JwtArgs,
+    Neighbours,
     Peer,
     PortArgs,
     egress_args,
@@ -32,35 +33,52 @@ from components.service.args.storage import ca_bundle_args, config_args, volume_
 from components.service.file.database import GrantSpec
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
+from components.service.file.network import CallSpec
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import SharedSecret, fields_of, shared_by
 
+_ALONE = Neighbours()
 
-def services_args(specs: Sequence[ServiceSpec], platform: PlatformTerms, replicas: int) -> list[SecureServiceArgs]:
+
+def services_args(
+    specs: Sequence[ServiceSpec], platform: PlatformTerms, replicas: int, packages: Neighbours = _ALONE
+) -> list[SecureServiceArgs]:
     """The arguments of every service. A call in a caller's file makes both its `calls` and the callee's `called_by`."""
     ports = {spec.ref: {name: port for name, (port, _) in spec.called_ports.items()} for spec in specs}
     fields = fields_of(specs)
-    callers: dict[ServiceRef, list[Peer]] = {ref: [] for ref in ports}
+    callers: dict[ServiceRef, list[Peer]] = {ref: [*packages.callers.get(ref, ())] for ref in ports}
     for spec in specs:
         for callee, call in spec.called():
-            caller = Peer(spec.ref, ports[callee][call.port], call.sent_methods, call.sent_paths)
-            jobs = [name for name, job in spec.jobs.items() if callee in job_callees(spec.namespace, job.calls)]
-            job_refs = (ServiceRef(spec.namespace, job_name(spec.name, job)) for job in jobs)
-            callers[callee] += [caller, *(replace(caller, service=job_ref) for job_ref in job_refs)]
+            if callee in ports:
+                callers[callee] += calling(spec, callee, call, ports[callee][call.port])
     return [
         _service_args(
             spec,
             platform,
             replicas,
-            [
-                Peer(callee, ports[callee][call.port], call.sent_methods, call.sent_paths)
-                for callee, call in spec.called()
-            ],
+            [peer for callee, call in spec.called() for peer in _called(callee, call, ports.get(callee), packages)],
             callers[spec.ref],
             fields,
         )
         for spec in specs
     ]
+
+
+def calling(spec: ServiceSpec, callee: ServiceRef, call: CallSpec, port: int) -> list[Peer]:
+    """A service as the caller of a port, and each of its jobs that calls it too."""
+    caller = Peer(spec.ref, port, call.sent_methods, call.sent_paths)
+    jobs = [name for name, job in spec.jobs.items() if callee in job_callees(spec.namespace, job.calls)]
+    return [caller, *(replace(caller, service=ServiceRef(spec.namespace, job_name(spec.name, job))) for job in jobs)]
+
+
+def _called(
+    callee: ServiceRef, call: CallSpec, ports: Mapping[str | None, int] | None, packages: Neighbours
+) -> list[Peer]:
+    """What a call leads to: a service, or the workloads behind a port of a package."""
+    if ports is not None:
+        return [Peer(callee, ports[call.port], call.sent_methods, call.sent_paths)]
+    behind = packages.callees.get((callee, call.port or ""), ())
+    return [replace(peer, methods=call.sent_methods, paths=call.sent_paths) for peer in behind]
 
 
 def _service_args(

@@ -24,6 +24,7 @@ from components.service.args.network import (
     PlaintextPortArgs,
     PortArgs,
     beyond_ambient,
+    pod_labels,
 )
 from components.service.args.patch import PatchArgs
 from components.service.args.placement import PlacementArgs
@@ -140,6 +141,13 @@ class SecureServiceArgs(ResourceArgs):
     jobs: Sequence[JobArgs] = ()
     job_of: str = ""
     """For a job: the service of the same namespace that it belongs to, and whose secrets it reads."""
+    package: str = ""
+    """For a workload that a package brings: the package. Its pods are the chart's, and only what surrounds them is
+    made from these arguments."""
+    account: str = ""
+    """Its service account, if that has another name."""
+    probed_ports: Sequence[int] = ()
+    """The ports that the kubelet probes, for a workload of a package."""
     patch: PatchArgs = field(default_factory=PatchArgs)
     component: str = "service"
     cost_center: str = ""
@@ -154,8 +162,9 @@ class SecureServiceArgs(ResourceArgs):
         names += [name for peer in peers for name in (peer.service.name, peer.service.namespace)]
         if broad := sorted({name for name in names if not name or "*" in name or "/" in name}):
             raise FieldError(self.key, "it would grant more than one name: write a full name", broad[0])
-        self._as_a_file_is_checked()
-        for rule in self.kubernetes_api:
+        if not self.package:
+            self._as_a_file_is_checked()
+        for rule in () if self.package else self.kubernetes_api:
             if any("*" in name for name in (*rule.api_groups, *rule.resources, *rule.verbs)):
                 raise FieldError(f"{self.key}.kubernetes_api", "it has a wildcard: name each right")
             if rule.cluster_wide and not {*rule.verbs} <= {*READING}:
@@ -247,7 +256,12 @@ class SecureServiceArgs(ResourceArgs):
     @property
     def selector(self) -> dict[str, str]:
         """The labels that select its pods; they never change."""
-        return {"app": self.name}
+        return pod_labels(self.name, packaged=bool(self.package))
+
+    @property
+    def identity(self) -> ServiceRef:
+        """Its service account."""
+        return ServiceRef(self.namespace, self.account or self.name)
 
     @property
     def owner(self) -> str:

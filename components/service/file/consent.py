@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from components.kube.names import VAULT_CALLER
 from components.kube.service_ref import ServiceRef
-from components.service.file.checks import Finding
 from components.service.file.network import at_port
-from components.service.file.service import ServiceSpec
+from components.service.file.party import Party, PartyFinding
 
 SELF_CALL = "no network policy lets its replicas call each other, and another service is meant"
 """Why a service is neither among its own calls nor among its own callers."""
@@ -22,8 +21,8 @@ _NOBODY = "no such service, and a later one of that name could call it"
 class MissingConsent:
     """A call that its callee has not agreed to."""
 
-    caller: ServiceSpec
-    callee: ServiceSpec
+    caller: Party
+    callee: Party
     number: int
     """That of the call among the caller's `calls`."""
 
@@ -34,7 +33,7 @@ class MissingConsent:
         return at_port(self.caller.ref.seen_from(self.callee.namespace), port)
 
 
-def missing_consents(specs: Sequence[ServiceSpec]) -> Iterator[MissingConsent]:
+def missing_consents(specs: Sequence[Party]) -> Iterator[MissingConsent]:
     """The calls between these services that lack the callee's consent."""
     by_ref = {spec.ref: spec for spec in specs}
     for caller in specs:
@@ -46,7 +45,7 @@ def missing_consents(specs: Sequence[ServiceSpec]) -> Iterator[MissingConsent]:
                 yield MissingConsent(caller, callee, number)
 
 
-def consent_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
+def consent_findings(specs: Sequence[Party]) -> Iterator[PartyFinding]:
     """The problems of `callers`: a call without consent, and a consent to nobody."""
     for missing in missing_consents(specs):
         callee, written = missing.callee, missing.written
@@ -64,12 +63,12 @@ def consent_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
             if ref == spec.ref or ref not in known:
                 message = SELF_CALL if ref == spec.ref else _NOBODY
                 yield spec, ("callers", number), message, repr(spec.callers[number]), legal
-            elif port and port not in spec.ports:
+            elif port and port not in spec.called_ports:
                 message = "no port of this service has that name: write one of ports, or leave it out for port"
-                yield spec, ("callers", number), message, repr(port), tuple(spec.ports)
+                yield spec, ("callers", number), message, repr(port), tuple(name for name in spec.called_ports if name)
 
 
-def consents(specs: Sequence[ServiceSpec]) -> Iterator[tuple[ServiceRef, ServiceRef, str]]:
+def consents(specs: Sequence[Party]) -> Iterator[tuple[ServiceRef, ServiceRef, str]]:
     """Each service, and each one that it lets call it, with the name of a port if that is not its `port`."""
     for spec in specs:
         yield from ((spec.ref, caller, port or "") for caller, port in spec.allowed_callers())

@@ -1,6 +1,6 @@
 """Reads the service files, and checks them against each other and against the stack."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -13,22 +13,15 @@ from components.kyverno.library import REGISTRY_RULE, load_library
 from components.schema.problem import ConfigError, Key, LineOf, Problem
 from components.schema.public import ROUTE_SETTINGS
 from components.schema.typed_file import dotted, problems_of
-from components.schema.yaml_text import read_text, read_yaml
 from components.service.file.ambient import ambient_findings
 from components.service.file.checks import Finding, delivery_findings, findings, job_calls, placement_findings
-from components.service.file.consent import SELF_CALL, consent_findings
+from components.service.file.edges import edge_problems
 from components.service.file.exceptions import problem_with
-from components.service.file.layers import (
-    DOMAIN,
-    NO_STACK,
-    Layers,
-    is_of_a_stack,
-    misnamed,
-    uses_domain,
-    with_domain,
-)
+from components.service.file.folder import layers_in, name_of, unread_folders
+from components.service.file.layers import DOMAIN, NO_STACK, Layers, uses_domain, with_domain
 from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_findings
-from components.service.file.network import EgressSpec, at_port
+from components.service.file.network import EgressSpec
+from components.service.file.party import PartyFile
 from components.service.file.public_hosts import Claim, host_findings
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import sharing_findings
@@ -73,7 +66,7 @@ class Admission:
     call without its callee's consent is a problem. `stack` is the stack's name, whose own files lie over those of the
     services, and `stacks` are all of them; `domain` is what `{domain}` stands for (empty: the stack has none).
     `delivery` is how the secrets come to the pods. `placements` are the classes of nodes, each with the namespaces that
-    may choose it (empty: all).
+    may choose it (empty: all). `packages` are other people's charts, which services call and are called by.
     """
 
     registries: Sequence[str]
@@ -94,6 +87,7 @@ class Admission:
     domain: str = NO_STACK
     delivery: Delivery = Delivery.AGENT
     placements: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    packages: Sequence[PartyFile] = ()
 
 
 def parse_service(text: str, file: str) -> ServiceFile:
@@ -119,18 +113,12 @@ def read_services(directory: Path, admission: Admission) -> tuple[ServiceSpec, .
 
 def read_files(directory: Path, admission: Admission) -> tuple[ServiceFile, ...]:
     """The services of a directory with their files. Raises `ConfigError` for all files at once."""
-    paths = sorted(directory.iterdir()) if directory.is_dir() else []
-    problems = [problem for path in paths if path.suffix != ".yaml" for problem in _unread(path, _name(path))]
-    own = {path.stem: path for path in paths if path.suffix == ".yaml" and not is_of_a_stack(path)}
+    layers, problems = layers_in(directory, admission.stack, admission.stacks)
+    problems += [_folder(path) for path in unread_folders(directory)]
     files: list[ServiceFile] = []
-    for path in paths:
+    for each in layers:
         try:
-            if path.suffix == ".yaml" and is_of_a_stack(path):
-                _check_layer(path, sorted(own), admission)
-            elif path.suffix == ".yaml":
-                above = directory / f"{path.stem}.{admission.stack}.yaml"
-                over = (_name(above), read_text(above, _name(above))) if admission.stack and above.exists() else ()
-                files.append(_service(Layers(_name(path), read_text(path, _name(path)), *over), admission.domain))
+            files.append(_service(each, admission.domain))
         except ConfigError as error:
             problems += error.problems
     # Only compared when every file is valid: calls to the service of an invalid file would look unknown.
@@ -139,38 +127,20 @@ def read_files(directory: Path, admission: Admission) -> tuple[ServiceFile, ...]
     return tuple(files)
 
 
-def _check_layer(path: Path, services: Sequence[str], admission: Admission) -> None:
-    """Raise `ConfigError` for a stack's file that lies over nothing, or is no YAML. Its own stack checks its keys."""
-    if problem := misnamed(path, services, admission.stacks):
-        raise ConfigError([problem])
-    read_yaml(read_text(path, _name(path)), _name(path))
-
-
-def _name(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
-
-
-def _unread(path: Path, file: str) -> list[Problem]:
-    """A file or folder that looks like a service, and would be left out without a word."""
-    if path.suffix == ".yml":
-        return [Problem(file, "file name", "a service file ends with .yaml: rename it", path.suffix, (".yaml",))]
-    if path.is_dir() and any(path.rglob("*.y*ml")):
-        return [Problem(file, "folder", "service files stand beside each other, in no folder: move them up")]
-    return []
+def _folder(path: Path) -> Problem:
+    return Problem(name_of(path), "folder", "service files stand beside each other, in no folder: move them up")
 
 
 def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[Problem]:
     """The problems of service files with each other and with the stack."""
     return [
         *_same_name(files),
-        *_unknown_calls(files),
-        *_requests_by_protocol(files),
+        *edge_problems([*files, *admission.packages], consent=admission.consent),
         *_outside_hosts(files),
-        *_past_the_proxy(files, admission.bypassed_port),
+        *_past_the_proxy(files, admission),
         *_problems(files, host_findings([Claim(file.spec, file.file) for file in files])),
         *(problem for file in files for problem in _unsupported(file, admission.unsupported)),
         *_problems(files, findings([file.spec for file in files])),
-        *(_problems(files, consent_findings([file.spec for file in files])) if admission.consent else []),
         *_problems(files, sharing_findings([file.spec for file in files])),
         *_problems(files, delivery_findings([file.spec for file in files], admission.delivery)),
         *_problems(files, limit_findings([file.spec for file in files], admission.limits)),
@@ -201,50 +171,10 @@ def _same_name(files: Sequence[ServiceFile]) -> list[Problem]:
     return problems
 
 
-def _unknown_calls(files: Sequence[ServiceFile]) -> list[Problem]:
-    known = {file.spec.ref: file.spec.called_ports for file in files}
-    problems: list[Problem] = []
-    for file in files:
-        spec = file.spec
-        legal = sorted(ref.seen_from(spec.namespace) for ref in known.keys() - {spec.ref})
-        for number, (callee, call) in enumerate(spec.called()):
-            if callee == spec.ref:
-                problems.append(file.problem("calls", SELF_CALL, repr(call.service), legal))
-            elif callee not in known:
-                problems.append(file.problem("calls", "no such service", repr(call.service), legal))
-            elif call.port not in known[callee]:
-                problems.append(_unknown_port(file, number, known[callee]))
-    return problems
-
-
-def _unknown_port(file: ServiceFile, number: int, ports: Collection[str | None]) -> Problem:
-    call = file.spec.calls[number]
-    if not ports:
-        return file.problem(("calls", number), "it listens on no port, so nobody can call it", repr(call.written))
-    legal = [at_port(call.service, name) for name in ports]
-    return file.problem(("calls", number), "no such port of this service", repr(call.written), legal)
-
-
-def _requests_by_protocol(files: Sequence[ServiceFile]) -> list[Problem]:
-    ports = {file.spec.ref: file.spec.called_ports for file in files}
-    problems: list[Problem] = []
-    for file in files:
-        for number, (callee, call) in enumerate(file.spec.called()):
-            key = next((key for key in ("rpc", "methods", "paths") if getattr(call, key)), "")
-            _, protocol = ports.get(callee, {}).get(call.port, (0, ""))
-            message = ""
-            if key and protocol == "tcp":
-                message = f"{call.written} speaks tcp, which has neither methods nor paths: leave them out"
-            elif key == "rpc" and protocol in ("http", "http2"):
-                message = f"{call.written} speaks {protocol}, not grpc: write methods and paths"
-            if message:
-                problems.append(file.problem(("calls", number, key), message))
-    return problems
-
-
-def _past_the_proxy(files: Sequence[ServiceFile], port: int) -> list[Problem]:
+def _past_the_proxy(files: Sequence[ServiceFile], admission: Admission) -> list[Problem]:
     """Connections to another than Vault at Vault's port, from pods that reach Vault there without their proxy."""
-    ports = {file.spec.ref: file.spec.called_ports for file in files}
+    port, parties = admission.bypassed_port, [*files, *admission.packages]
+    ports = {party.spec.ref: party.spec.called_ports for party in parties}
     message = f"at port {port}, the pods of a service with secrets pass by the mesh for Vault: give it another port"
     problems: list[Problem] = []
     for file in files:

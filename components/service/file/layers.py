@@ -96,7 +96,8 @@ def misnamed(path: Path, services: Sequence[str], stacks: Sequence[str]) -> Prob
     file = f"{path.parent.name}/{path.name}"
     if service not in services:
         legal = tuple(f"{name}.{stack}.yaml" for name in services)
-        return Problem(file, "file name", "it lies over no service file of that name", repr(path.name), legal)
+        message = f"it lies over no {path.parent.name.removesuffix('s')} file of that name"
+        return Problem(file, "file name", message, repr(path.name), legal)
     if stacks and stack not in stacks:
         legal = tuple(f"{service}.{name}.yaml" for name in stacks)
         return Problem(file, "file name", "there is no such stack", repr(stack), legal)

@@ -110,7 +110,8 @@ def _rpc(value: str) -> str:
     return value
 
 
-def _call(value: object) -> object:
+def written_call(value: object) -> object:
+    """A call that is written as a text, `service` or `service:port`, as its keys; any other value as it is."""
     if not isinstance(value, str):
         return value
     service, _, port = called_port(value).partition(":")
@@ -224,7 +225,7 @@ class CallSpec(TypedFile):
         return self
 
 
-Call = Annotated[CallSpec, BeforeValidator(_call, json_schema_input_type=StrictStr | CallSpec)]
+Call = Annotated[CallSpec, BeforeValidator(written_call, json_schema_input_type=StrictStr | CallSpec)]
 
 
 class EgressSpec(TypedFile):

@@ -9,6 +9,7 @@ from components.kube.manifest import Manifest
 from components.kube.mesh_labels import dry_run_annotation
 from components.kube.names import NETWORKING_API, SECURITY_API
 from components.kube.service_ref import ServiceRef
+from components.mesh.terms import MeshTerms
 from components.service.args.network import JwtArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.public_hosts import below
@@ -86,18 +87,26 @@ def destination_rule(args: SecureServiceArgs) -> Manifest | None:
     no DestinationRule: only the policy `service-objects` keeps other pods from the endpoints.
     https://istio.io/latest/docs/reference/config/networking/destination-rule/
     """
-    mesh = args.platform.mesh
-    if not args.listens or not (mesh.sidecars and mesh.strict):
+    if not args.listens or args.package:
         return None
     service = ServiceRef(args.namespace, args.name)
-    tls = {"mode": "ISTIO_MUTUAL", "subjectAltNames": [service.identity(mesh.trust_domain)]}
+    return identity_rule(args.platform.mesh, service, [service], metadata(args))
+
+
+def identity_rule(
+    mesh: MeshTerms, service: ServiceRef, accounts: Sequence[ServiceRef], meta: Manifest
+) -> Manifest | None:
+    """The DestinationRule by which the callers of a Service accept these service accounts alone."""
+    if not (mesh.sidecars and mesh.strict):
+        return None
+    tls = {"mode": "ISTIO_MUTUAL", "subjectAltNames": [account.identity(mesh.trust_domain) for account in accounts]}
     spec: Manifest = {"host": service.host, "trafficPolicy": {"tls": tls}}
-    return {"apiVersion": NETWORKING_API, "kind": "DestinationRule", "metadata": metadata(args), "spec": spec}
+    return {"apiVersion": NETWORKING_API, "kind": "DestinationRule", "metadata": meta, "spec": spec}
 
 
 def _callers(args: SecureServiceArgs) -> list[Manifest]:
     peers = sorted(args.called_by, key=lambda peer: (peer.service, peer.port))
-    return [_edge(args, peer.service, _requests(peer.port, peer.methods, peer.paths)) for peer in peers]
+    return [_edge(args, peer.identity, _requests(peer.port, peer.methods, peer.paths)) for peer in peers]
 
 
 def _peers(args: SecureServiceArgs) -> list[Manifest]:

@@ -75,7 +75,7 @@ def sidecar(args: SecureServiceArgs) -> Manifest | None:
         selected["ingress"] = listeners
     if not platform.closed:
         return _sidecar(args, selected)
-    callees = sorted(peer.service.sidecar_host for peer in args.calls)
+    callees = sorted({peer.reached_at.sidecar_host for peer in args.calls})
     callees += [peers_ref(args).sidecar_host] if args.peers else []
     outside = sorted({f"./{outside.host}" for outside in args.egress})
     spec: Manifest = {

@@ -5,7 +5,8 @@ import json
 from collections.abc import Sequence
 
 from components.kube.manifest import Manifest
-from components.kube.names import ANNOTATION, KYVERNO_NAMESPACE, SHARED_ACCOUNTS
+from components.kube.names import ANNOTATION, KYVERNO_NAMESPACE, SHARED_ACCOUNTS, WORKLOAD_LABEL
+from components.kube.service_ref import ServiceRef
 from components.schema.problem import FieldError
 from components.service.args.exceptions import ExceptionArgs
 
@@ -41,6 +42,33 @@ def exception_manifest(namespace: str, service: str, args: ExceptionArgs, jobs: 
                     "expression": workload_expression(namespace, service, jobs),
                 }
             ],
+        },
+    }
+
+
+def packaged_exception(package: ServiceRef, workload: str, account: str, args: ExceptionArgs) -> Manifest:
+    """The PolicyException of one workload of a package, for one rule.
+
+    It holds for what runs as the workload's service account, which takes the verb `use`, and has the workload's name or
+    one that a controller makes of it. Raises `FieldError` for an account that everybody may use.
+    """
+    manifest = exception_manifest(package.namespace, account, args)
+    annotations = {**manifest["metadata"]["annotations"], f"{ANNOTATION}/service": str(package)}
+    annotations[WORKLOAD_LABEL] = workload
+    names = "[object.metadata.?name.orValue(''), object.metadata.?generateName.orValue('')]"
+    made = json.dumps(f"{workload}-")
+    named = f"{names}.exists(n, n == {json.dumps(workload)} || n.startsWith({made}))"
+    expression = f"{workload_expression(package.namespace, account)} && {named}"
+    return {
+        **manifest,
+        "metadata": {
+            **manifest["metadata"],
+            "name": f"{package.namespace}.{workload}.{args.rule}",
+            "annotations": annotations,
+        },
+        "spec": {
+            **manifest["spec"],
+            "matchConditions": [{"name": condition_name(package.namespace, workload), "expression": expression}],
         },
     }
 

@@ -30,7 +30,7 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
         port=0,
         platform=args.platform,
         protocol="tcp",
-        calls=[peer for peer in args.calls if peer.service in job.calls],
+        calls=[peer for peer in args.calls if peer.called_as in job.calls],
         egress=[outside for outside in args.egress if outside.host in job.egress],
         secrets=[secret for secret in args.secrets if secret.name in job.secrets],
         databases=_databases(args, job),

@@ -26,10 +26,7 @@ def network_policy_spec(args: SecureServiceArgs) -> Manifest:
     In the ambient mode every connection within the mesh arrives at the port of the tunnel: the network policy decides
     who may connect, and the mesh to which port.
     """
-    ingress = [
-        tcp_rule("from", [pods(peer.service.namespace, {"app": peer.service.name})], [_arrival(args, peer.port)])
-        for peer in args.called_by
-    ]
+    ingress = [tcp_rule("from", [peer.pods], [_arrival(args, peer.port)]) for peer in args.called_by]
     if args.public:
         ingress.append(tcp_rule("from", [_gateway_pods(args)], [_arrival(args, args.port)]))
     if args.metrics.port and args.platform.mesh.scraper:
@@ -41,10 +38,7 @@ def network_policy_spec(args: SecureServiceArgs) -> Manifest:
     ingress += _probes(args)
     egress = [
         *_platform_egress(args),
-        *(
-            tcp_rule("to", [pods(peer.service.namespace, {"app": peer.service.name})], [_arrival(args, peer.port)])
-            for peer in args.calls
-        ),
+        *(tcp_rule("to", [peer.pods], [_arrival(args, peer.port)]) for peer in args.calls),
         *peers_rules(args, "to"),
         *egress_rules(args),
     ]
@@ -69,7 +63,8 @@ def _probes(args: SecureServiceArgs) -> list[Manifest]:
     # What ends has no probes.
     own = [] if args.ends else [(args.probes, args.probed_port)]
     probed = [*own, *((each.probes, each.port) for each in args.sidecars)]
-    ports = sorted({number for probes, port in probed for number in probed_ports(probes, port)})
+    numbers = {number for probes, port in probed for number in probed_ports(probes, port)}
+    ports = sorted(args.probed_ports if args.package else numbers)
     return [tcp_rule("from", ip_blocks(KUBELET_PROBES), ports)] if args.platform.mesh.ambient and ports else []
 
 

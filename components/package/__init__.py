@@ -1,0 +1,1 @@
+"""Packages: charts and manifests of others, with what surrounds them."""

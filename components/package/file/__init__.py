@@ -1,0 +1,1 @@
+"""The package file: what a team declares about a chart of others."""

@@ -1,0 +1,129 @@
+"""Reads the package files, and checks each of them with the stack."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from components.kyverno.library import load_library
+from components.package.file.chart import FOLDER
+from components.package.file.keys import PackageSpec
+from components.schema.problem import ConfigError, Key, LineOf, Problem
+from components.schema.typed_file import dotted, problems_of
+from components.service.file.exceptions import problem_with
+from components.service.file.folder import layers_in
+from components.service.file.layers import Layers
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A package, and the file it was read from: with that of a stack over it, if there is one."""
+
+    spec: PackageSpec
+    layers: Layers
+
+    @property
+    def file(self) -> str:
+        """The package's own file."""
+        return self.layers.file
+
+    @property
+    def line_of(self) -> LineOf:
+        """The line of a key in the package's own file."""
+        return self.layers.line_of
+
+    def problem(self, key: str | Key, message: str, value: str = "", legal: Iterable[str] = ()) -> Problem:
+        """A problem of one of the package's keys, in the file that its value comes from."""
+        loc = (key,) if isinstance(key, str) else key
+        where, line = self.layers.place_of(loc)
+        return Problem(where, dotted(loc), message, value, tuple(legal), line)
+
+
+@dataclass(frozen=True)
+class PackageAdmission:
+    """The conditions of a stack for its packages, as `components.service.file.directory.Admission` has them."""
+
+    api_server_reachable: bool
+    as_of: Callable[[], date | None] = lambda: None
+    scraper: bool = True
+    stack: str = ""
+    stacks: Sequence[str] = ()
+
+
+def parse_package(layers: Layers) -> PackageFile:
+    """The package of a file. Raises `ConfigError` with every problem, each with its line."""
+    try:
+        return PackageFile(PackageSpec.model_validate(layers.values), layers)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, PackageSpec, layers.file, place_of=layers.place_of)) from error
+
+
+def read_packages(root: Path, admission: PackageAdmission) -> tuple[PackageFile, ...]:
+    """The packages of a project, sorted by namespace and name. Raises `ConfigError` for all files at once."""
+    layers, problems = layers_in(root / FOLDER, admission.stack, admission.stacks)
+    files: list[PackageFile] = []
+    for each in layers:
+        try:
+            files.append(parse_package(each))
+        except ConfigError as error:
+            problems += error.problems
+    if problems := problems or _problems(files, admission):
+        raise ConfigError(problems)
+    return tuple(sorted(files, key=lambda file: file.spec.ref))
+
+
+def _problems(files: Sequence[PackageFile], admission: PackageAdmission) -> list[Problem]:
+    return [
+        *_namespaces(files),
+        *(problem for file in files for problem in _not_admitted(file, admission)),
+        *(problem for file in files if file.spec.timed for problem in _timed(file, admission.as_of())),
+    ]
+
+
+def _namespaces(files: Sequence[PackageFile]) -> list[Problem]:
+    """Namespaces that two packages would have: the objects of one could take the labels of the other's."""
+    owners: dict[str, PackageFile] = {}
+    problems: list[Problem] = []
+    for file in files:
+        owner = owners.setdefault(file.spec.namespace, file)
+        if owner is not file:
+            message = f"it is that of {owner.file}: each package has one of its own"
+            problems.append(file.problem("namespace", message, repr(file.spec.namespace)))
+    return problems
+
+
+def shared_namespaces(files: Sequence[PackageFile], services: Iterable[str]) -> list[Problem]:
+    """The packages in a namespace that services have."""
+    taken = {*services}
+    message = "services have it, whose names and labels a chart could take: give the package one of its own"
+    return [
+        file.problem("namespace", message, repr(file.spec.namespace)) for file in files if file.spec.namespace in taken
+    ]
+
+
+def _not_admitted(file: PackageFile, admission: PackageAdmission) -> list[Problem]:
+    problems: list[Problem] = []
+    if file.spec.kubernetes_api and not admission.api_server_reachable:
+        message = "the stack's apiServerCidrs is empty, so no network policy can let it reach the API server"
+        problems.append(file.problem("kubernetesApi", message))
+    if file.spec.metrics and not admission.scraper:
+        message = "the stack's mesh.scraper is not set, so nobody may read them"
+        problems.append(file.problem("metrics", message))
+    return problems
+
+
+def _timed(file: PackageFile, as_of: date | None) -> list[Problem]:
+    """The problems of what has a last day: exceptions from rules, grants and plaintext ports."""
+    problems: list[Problem] = []
+    for number, exception in enumerate(file.spec.exceptions):
+        if problem := problem_with(exception, load_library(), as_of):
+            key, message, legal = problem
+            problems.append(file.problem(("exceptions", number, key), message, legal=legal))
+    for section, entries in (("grants", file.spec.grants), ("plaintextPorts", file.spec.plaintext_ports)):
+        for number, entry in enumerate(entries):
+            if wrong := entry.problem(as_of):
+                key, message = wrong
+                problems.append(file.problem((section, number, key), message))
+    return problems

@@ -1,0 +1,125 @@
+"""`Package`: a chart of somebody else on the platform, with nothing trusted that its file does not declare."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pulumi
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+from components.kube.custom_object import custom_object
+from components.kube.manifest import Manifest, as_inputs
+from components.package.args import PackageArgs
+from components.package.manifests import applied, default_deny, destination_rules, exceptions
+from components.package.rendered.objects import RenderedObject, below
+from components.package.rendered.reach import comes_last
+from components.service.exception_objects import exception_annotations, exception_objects
+from components.service.network_resources import network_resources
+
+_DEFINITION = "CustomResourceDefinition"
+_SECRET_PARTS = ("data", "stringData")
+
+
+class Package(pulumi.ComponentResource):
+    """One package and everything that follows from its file.
+
+    It creates:
+
+    - the NetworkPolicy that closes the namespace, and for each workload the NetworkPolicy, the objects for the mesh and
+      the AuthorizationPolicy of its calls
+    - for each Service the DestinationRule with the service accounts behind it
+    - the exceptions from rules, each before the workload that needs it
+    - the objects of the chart, one resource each: definitions first, then what has no pods, the jobs that Helm would
+      run before the release, the workloads, those that it would run after, and at the end what the workloads answer for
+
+    Pass the provider of Kubernetes in `opts.providers`, and the namespace in `opts.depends_on`.
+    """
+
+    ready: list[pulumi.Resource]
+    """The resources that must be ready before the package is up."""
+
+    def __init__(self, name: str, args: PackageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("zero-trust:platform:Package", name, None, opts)
+        self._name = name
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
+        excepted = {
+            workload: exception_objects(f"{name}.{workload}", manifests, self._child)
+            for workload, manifests in exceptions(args).items()
+        }
+        annotations = {workload: exception_annotations(made) for workload, made in excepted.items()}
+        controls = [*self._policies(), *(made for each in excepted.values() for made in each)]
+        self.ready = self._objects(annotations, controls)
+        self.register_outputs({"name": args.name, "namespace": args.namespace})
+
+    def _policies(self) -> list[pulumi.Resource]:
+        args, resources = self._args, list[pulumi.Resource]()
+        if args.platform.network_policies:
+            closed = as_inputs(default_deny(args))
+            resources.append(NetworkPolicy(f"{self._name}.default-deny", opts=self._child, **closed))
+        for workload in args.workloads:
+            resources += network_resources(f"{self._name}.{workload.name}", workload, self._child)
+        for rule in destination_rules(args):
+            service = rule["metadata"]["name"]
+            resources.append(custom_object(f"{self._name}.{service}.destinationrule", rule, self._child))
+        return resources
+
+    def _objects(
+        self, annotations: Mapping[str, Mapping[str, Any]], controls: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        """The objects of the chart, each step after the one before it."""
+        made: list[pulumi.Resource] = []
+        before = list(controls)
+        for step in _steps(self._args.objects.objects):
+            after = pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=before))
+            resources = [self._object(each, annotations.get(each.name, {}), after) for each in step]
+            made += resources
+            before = resources or before
+        return made
+
+    def _object(
+        self, each: RenderedObject, annotations: Mapping[str, Any], opts: pulumi.ResourceOptions
+    ) -> pulumi.Resource:
+        manifest = applied(self._args, each)
+        if each.template is not None and annotations:
+            meta = below(manifest, "metadata")
+            manifest["metadata"] = {**meta, "annotations": {**below(meta, "annotations"), **annotations}}
+        for part in _SECRET_PARTS:
+            if each.kind == "Secret" and part in manifest:
+                manifest[part] = pulumi.Output.secret(manifest[part])
+        if each.kind == _DEFINITION:
+            # Deleting a definition deletes every object of its kind, whosever it is.
+            opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
+        return pulumi.CustomResource(_token(each.manifest), self._resource_name(each), manifest, opts)
+
+    def _resource_name(self, each: RenderedObject) -> str:
+        elsewhere = f".{each.namespace}" if each.namespace not in ("", self._args.namespace) else ""
+        group = f".{each.group}" if each.group and "." in each.group else ""
+        return f"{self._name}.{each.kind.lower()}{group}{elsewhere}.{each.name}"
+
+
+def _token(manifest: Manifest) -> str:
+    """The type of a resource: the provider's own, whether the SDK has a class for the kind or not."""
+    version = cast("str", manifest["apiVersion"])
+    return f"kubernetes:{version if '/' in version else f'core/{version}'}:{manifest['kind']}"
+
+
+def _steps(objects: Sequence[RenderedObject]) -> list[list[RenderedObject]]:
+    """The objects in the order of their creation; those of one step need nothing of each other.
+
+    What has no pods and is a hook stands with the rest of its kind: it is there before any pod.
+    """
+    places: dict[tuple[int, int], list[RenderedObject]] = {}
+    for each in objects:
+        places.setdefault(_place(each), []).append(each)
+    return [places[place] for place in sorted(places)]
+
+
+def _place(each: RenderedObject) -> tuple[int, int]:
+    when, weight = each.order
+    if each.kind == _DEFINITION:
+        return 0, 0
+    if comes_last(each):
+        return 5, 0
+    if each.template is None:
+        return 1, 0
+    return (3, 0) if not when else (2, weight) if when < 0 else (4, weight)

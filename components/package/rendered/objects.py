@@ -1,0 +1,216 @@
+"""The objects that a chart renders: its workloads, the Services in front of them, and who its pods run as."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from components.kube.kinds import CLUSTER_KINDS
+from components.kube.manifest import Manifest
+
+_TEMPLATES: Mapping[str, tuple[str, ...]] = {
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "Pod": (),
+}
+"""Where each kind of workload has its pods."""
+_HOOK = "helm.sh/hook"
+_WEIGHT = f"{_HOOK}-weight"
+_BEFORE = ("pre-install", "pre-upgrade")
+_AFTER = ("post-install", "post-upgrade")
+_PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+_PROBED_BY = ("httpGet", "tcpSocket", "grpc")
+
+
+def below(value: Mapping[str, object], *path: str) -> Manifest:
+    """The mapping at a path of keys; an empty one if there is none."""
+    for key in path:
+        inner = value.get(key)
+        value = cast("Manifest", inner) if isinstance(inner, dict) else {}
+    return dict(value)
+
+
+def items(value: Mapping[str, object], *path: str) -> list[Manifest]:
+    """The mappings of the list at a path of keys; none if there is no list."""
+    inner = below(value, *path[:-1]).get(path[-1])
+    listed = cast("list[object]", inner) if isinstance(inner, list) else []
+    return [cast("Manifest", item) for item in listed if isinstance(item, dict)]
+
+
+def labels_of(manifest: Manifest) -> dict[str, str]:
+    """The labels of an object or of a template."""
+    return {str(key): str(value) for key, value in below(manifest, "metadata", "labels").items()}
+
+
+@dataclass(frozen=True)
+class RenderedObject:
+    """One object of a chart, in the namespace where it belongs."""
+
+    manifest: Manifest
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return str(self.manifest["kind"])
+
+    @property
+    def group(self) -> str:
+        """Its API group; empty for the core group."""
+        group, slash, _ = str(self.manifest["apiVersion"]).partition("/")
+        return group if slash else ""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(below(self.manifest, "metadata").get("name", ""))
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace; empty for what is in none."""
+        return str(below(self.manifest, "metadata").get("namespace", ""))
+
+    @property
+    def annotations(self) -> Manifest:
+        """Its annotations."""
+        return below(self.manifest, "metadata", "annotations")
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """The moments at which Helm would create it; none for an object of the release itself."""
+        return tuple(part.strip() for part in str(self.annotations.get(_HOOK, "")).split(",") if part.strip())
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """When it is created: before the release's objects (-1), with them or after them (1), and its weight."""
+        when = -1 if {*self.hooks} & {*_BEFORE} else 1 if {*self.hooks} & {*_AFTER} else 0
+        weight = str(self.annotations.get(_WEIGHT, "0"))
+        return when, int(weight) if weight.lstrip("-").isdigit() else 0
+
+    @property
+    def never_created(self) -> bool:
+        """Whether it is a hook of something that never happens here, such as the end of a release."""
+        return bool(self.hooks) and not self.order[0]
+
+    @property
+    def template(self) -> Manifest | None:
+        """The template of its pods; `None` if it has no pods."""
+        path = _TEMPLATES.get(self.kind)
+        return None if path is None or self.group not in ("", "apps", "batch") else below(self.manifest, *path)
+
+
+def rendered_objects(manifests: Sequence[Manifest], namespace: str) -> tuple[RenderedObject, ...]:
+    """The objects of a release in its namespace. An object that names another one keeps it."""
+    return tuple(RenderedObject(_placed(manifest, namespace)) for each in manifests for manifest in _unlisted(each))
+
+
+def _unlisted(manifest: Manifest) -> Iterator[Manifest]:
+    """The objects of a List, or the object itself."""
+    if manifest.get("kind") == "List" and manifest.get("apiVersion") == "v1":
+        yield from items(manifest, "items")
+    else:
+        yield manifest
+
+
+def _placed(manifest: Manifest, namespace: str) -> Manifest:
+    if manifest["kind"] in CLUSTER_KINDS:
+        return manifest
+    return {**manifest, "metadata": {"namespace": namespace, **below(manifest, "metadata")}}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What runs pods: its service account, its labels, the numbers of its named ports, and what the kubelet probes."""
+
+    name: str
+    kind: str
+    account: str
+    labels: Mapping[str, str]
+    ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    probed: tuple[int, ...] = ()
+    images: tuple[str, ...] = ()
+    shares_host: bool = False
+    """Whether it has the network, the processes or the memory of its node."""
+
+    def port(self, target: object) -> int:
+        """The number of a port of its pods, which is a number or a name; 0 if it has none of that name."""
+        return target if isinstance(target, int) else self.ports.get(str(target), 0)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Service of the chart: the labels that it selects, and the port of the pods by its own."""
+
+    name: str
+    selector: Mapping[str, str]
+    targets: Mapping[int, object]
+    """The number or the name of the port of the pods, by the Service's port. What is not TCP is left out."""
+
+    def selects(self, workload: Workload) -> bool:
+        """Whether the pods of a workload are behind it."""
+        return bool(self.selector) and self.selector.items() <= workload.labels.items()
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """All that a chart renders."""
+
+    objects: tuple[RenderedObject, ...]
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """Its workloads, by name."""
+        made = [_workload(each, each.template) for each in self.objects if each.template is not None]
+        return tuple(sorted(made, key=lambda workload: workload.name))
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """Its Services, by name."""
+        made = [_service(each) for each in self.objects if each.kind == "Service" and not each.group]
+        return tuple(sorted(made, key=lambda service: service.name))
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The names of the service accounts that it brings."""
+        return frozenset(each.name for each in self.objects if each.kind == "ServiceAccount")
+
+    def service(self, name: str) -> Service | None:
+        """The Service of a name."""
+        return next((service for service in self.services if service.name == name), None)
+
+    def behind(self, service: Service) -> list[Workload]:
+        """The workloads whose pods are behind a Service."""
+        return [workload for workload in self.workloads if service.selects(workload)]
+
+
+def _workload(each: RenderedObject, template: Manifest) -> Workload:
+    spec = below(template, "spec")
+    containers = [*items(spec, "containers"), *items(spec, "initContainers")]
+    ports = {
+        str(port["name"]): int(port["containerPort"])
+        for container in containers
+        for port in items(container, "ports")
+        if "name" in port and isinstance(port.get("containerPort"), int)
+    }
+    probes = [below(container, kind, how) for container in containers for kind in _PROBES for how in _PROBED_BY]
+    probed = {
+        port if isinstance(port, int) else ports.get(str(port), 0) for probe in probes if (port := probe.get("port"))
+    }
+    return Workload(
+        each.name,
+        each.kind,
+        str(spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"),
+        labels_of(template),
+        ports,
+        tuple(sorted(probed - {0})),
+        tuple(str(container.get("image", "")) for container in containers),
+        any(spec.get(key) is True for key in ("hostNetwork", "hostPID", "hostIPC")),
+    )
+
+
+def _service(each: RenderedObject) -> Service:
+    ports = [port for port in items(each.manifest, "spec", "ports") if port.get("protocol", "TCP") == "TCP"]
+    targets = {int(port["port"]): port.get("targetPort", port["port"]) for port in ports if "port" in port}
+    selector = {key: str(value) for key, value in below(each.manifest, "spec", "selector").items()}
+    return Service(each.name, selector, targets)

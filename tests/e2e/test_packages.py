@@ -1,0 +1,119 @@
+"""A chart of others on the production stack: brought up with every rule at Deny, closed, and called by a service."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from components.kube.names import WORKLOAD_LABEL
+from components.kyverno.library import load_library
+from tests.e2e.admission import Admission
+from tests.e2e.plane import Plane, copy_program
+from tests.support.packages import CHART, CHART_FILE, MENDED
+
+pytestmark = pytest.mark.e2e
+
+STACK, NAMESPACE = "production", "guests"
+TODAY = datetime.now(UTC).date()
+TIMED = {
+    "reason": "the chart can't do better yet",
+    "owner": "web",
+    "granted": TODAY.isoformat(),
+    "expires": (TODAY + timedelta(30)).isoformat(),
+}
+IMPORTANT = {rule.name: "enforce" for rule in load_library().rules.values() if rule.tier == "important"}
+PACKAGE: dict[str, Any] = {
+    **CHART_FILE,
+    "values": {**MENDED, "password": {"inEnvironment": True}, "rbac": {"clusterWide": True}, "crds": {"enabled": True}},
+    "callers": ["shop/api"],
+    "exceptions": [{"rule": "disallow-secrets-in-environment", "workload": "guestbook-web", **TIMED}],
+    "grants": [
+        {"kind": "ClusterRole", "names": ["guestbook-nodes"], **TIMED},
+        {"kind": "ClusterRoleBinding", "names": ["guestbook-nodes"], **TIMED},
+        {"kind": "CustomResourceDefinition", "names": ["pages.guestbook.example.org"], **TIMED},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
+    own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
+    shutil.copytree(CHART, own.checkout / "packages" / "guestbook")
+    (own.checkout / "packages" / "guestbook.yaml").write_text(yaml.safe_dump(PACKAGE, sort_keys=False))
+    service = own.checkout / "services" / "api.yaml"
+    declared = yaml.safe_load(service.read_text())
+    declared["calls"] = [*declared["calls"], f"{NAMESPACE}/guestbook"]
+    service.write_text(yaml.safe_dump(declared, sort_keys=False))
+    path = own.checkout / f"Pulumi.{STACK}.yaml"
+    stack = yaml.safe_load(path.read_text())
+    stack["config"]["zero-trust:phases"] = IMPORTANT
+    stack["config"]["zero-trust:asOf"] = TODAY.isoformat()
+    path.write_text(yaml.safe_dump(stack, sort_keys=False))
+    own.run("up", "--stack", STACK)
+    return own
+
+
+def test_the_chart_runs_under_every_rule(production: Plane) -> None:
+    for status in (
+        production.apps.read_namespaced_deployment("guestbook-web", NAMESPACE).status,
+        production.apps.read_namespaced_stateful_set("guestbook-store", NAMESPACE).status,
+    ):
+        assert status.ready_replicas == status.replicas > 0
+
+
+def test_its_job_ended_before_its_pods_began(production: Plane) -> None:
+    batch = production.objects.get_namespaced_custom_object("batch", "v1", NAMESPACE, "jobs", "guestbook-migrate")
+    [pod, *_] = production.core.list_namespaced_pod(NAMESPACE, label_selector=f"{WORKLOAD_LABEL}=guestbook-web").items
+    assert batch["status"]["succeeded"] == 1
+    assert batch["status"]["completionTime"] <= pod.metadata.creation_timestamp.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_nothing_is_open_that_no_file_says(production: Plane) -> None:
+    policies = {one.metadata.name: one for one in production.networking.list_namespaced_network_policy(NAMESPACE).items}
+    closed = policies["guestbook.default-deny"].spec
+    assert not closed.pod_selector.match_labels
+    assert not closed.ingress
+    assert not closed.egress
+    [rule] = policies["guestbook-web"].spec.ingress
+    [peer] = rule._from
+    assert peer.namespace_selector.match_labels == {"kubernetes.io/metadata.name": "shop"}
+    assert peer.pod_selector.match_labels == {"app": "api"}
+    assert [port.port for port in rule.ports] == [8080]
+
+
+def test_a_second_run_changes_nothing(production: Plane) -> None:
+    production.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes")
+
+
+class TestAdmission:
+    @pytest.fixture(scope="class")
+    def admission(self, production: Plane) -> Admission:
+        return Admission(production, load_library().rules)
+
+    def pod(self, production: Plane, name: str) -> dict[str, Any]:
+        """A pod as the controller makes it."""
+        found = production.core.list_namespaced_pod(NAMESPACE, label_selector=f"{WORKLOAD_LABEL}={name}").items[0]
+        made = production.api.sanitize_for_serialization(found)
+        spec = {
+            key: made["spec"][key] for key in ("serviceAccountName", "automountServiceAccountToken", "securityContext")
+        }
+        container = next(each for each in made["spec"]["containers"] if each["name"] in name)
+        kept = ("name", "image", "securityContext", "resources", "env", "ports", "readinessProbe", "livenessProbe")
+        spec["containers"] = [{key: container[key] for key in kept if key in container}]
+        meta = {"name": f"{name}-other", "namespace": NAMESPACE, "labels": made["metadata"]["labels"]}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+
+    def test_the_exception_is_that_of_one_workload(self, production: Plane, admission: Admission) -> None:
+        rule = "disallow-secrets-in-environment"
+        web, store = self.pod(production, "guestbook-web"), self.pod(production, "guestbook-store")
+        assert not admission.dry_run("POST", web, NAMESPACE).message
+        assert not admission.dry_run("POST", store, NAMESPACE).message
+        store["spec"]["containers"][0]["env"] = web["spec"]["containers"][0]["env"]
+        assert rule in admission.dry_run("POST", store, NAMESPACE).rules
+
+    def test_another_rule_holds_for_that_workload_too(self, production: Plane, admission: Admission) -> None:
+        web = self.pod(production, "guestbook-web")
+        web["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] = False
+        assert "require-read-only-root-filesystem" in admission.dry_run("POST", web, NAMESPACE).rules

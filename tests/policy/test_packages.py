@@ -1,0 +1,166 @@
+"""Packages by the real helm: a chart of the tests' own with the usual sins, and charts of others.
+
+What the rules say of a package's objects is asked of the real Kyverno CLI.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.kyverno.library import load_library
+from components.package.args import PackageArgs
+from components.package.manifests import applied, exceptions
+from components.program.plan import plan
+from components.schema.problem import ConfigError
+from embedded.toolchain import ensure
+from embedded.toolchain.charts import stage_charts
+from tests.policy.kyverno_cli import Verdicts, verdicts
+from tests.support.packages import CHART, DAYS, MENDED, Manifest, stack_of
+from tests.support.packages import CHART_FILE as FILE
+
+pytestmark = pytest.mark.policy
+
+RULES = [rule for rule in load_library().rules.values() if rule.tier in ("critical", "important")]
+SINS = {
+    "disallow-latest-tag",
+    "disallow-secrets-in-environment",
+    "disallow-token-automount",
+    "drop-all-capabilities",
+    "disallow-privilege-escalation",
+    "require-probes",
+    "require-read-only-root-filesystem",
+    "require-requests-and-limits",
+    "require-run-as-non-root",
+    "require-seccomp-profile",
+}
+
+
+@pytest.fixture(autouse=True)
+def _helm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{ensure(['helm'], progress=False)}{os.pathsep}{os.environ['PATH']}")
+
+
+def package(root: Path, file: Manifest, **changes: Any) -> PackageArgs:
+    """The package of a project with the tests' own chart."""
+    shutil.copytree(CHART, root / "packages" / "guestbook", dirs_exist_ok=True)
+    (root / "packages" / "guestbook.yaml").write_text(yaml.safe_dump(file, sort_keys=False), encoding="utf-8")
+    (root / "services").mkdir(exist_ok=True)
+    [made] = plan(stack_of(root, **changes)).packages
+    return made
+
+
+def problems(root: Path, file: Manifest, **changes: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        package(root, file, **changes)
+    return [problem.sentence for problem in caught.value.problems]
+
+
+def judged(folder: Path, args: PackageArgs) -> Verdicts:
+    granted = [manifest for made in exceptions(args).values() for manifest in made.values()]
+    for manifest in granted:
+        # Its last day is asked of the day of the check, not of this one.
+        manifest["spec"].pop("expiresAt")
+    objects = [applied(args, each) for each in args.objects.objects if each.template is not None]
+    return verdicts(folder, [rule.document for rule in RULES], objects, exceptions=granted)
+
+
+def failing(found: Verdicts) -> set[str]:
+    return {rule for results in found.values() for rule, result in results.items() if result == "fail"}
+
+
+def with_values(**changes: Any) -> Manifest:
+    return {**FILE, "values": {**MENDED, **changes}}
+
+
+def test_every_sin_of_the_chart_is_mended_by_its_own_values(tmp_path: Path) -> None:
+    project, folder = tmp_path / "project", tmp_path / "rules"
+    folder.mkdir()
+    assert failing(judged(folder, package(project, FILE))) == set()
+
+
+def test_without_the_values_the_rules_refuse_the_chart(tmp_path: Path) -> None:
+    project, folder = tmp_path / "project", tmp_path / "rules"
+    folder.mkdir()
+    kept = ("serviceAccount", "networkPolicy", "rbac", "crds")
+    made = package(project, {**FILE, "values": {key: MENDED[key] for key in kept}})
+    assert failing(judged(folder, made)) == SINS
+
+
+def test_an_exception_is_that_of_one_workload(tmp_path: Path) -> None:
+    project, folder = tmp_path / "project", tmp_path / "rules"
+    folder.mkdir()
+    excepted = [{"rule": "disallow-secrets-in-environment", "workload": "guestbook-web", **DAYS}]
+    made = package(project, {**with_values(password={"inEnvironment": True}), "exceptions": excepted})
+    found = judged(folder, made)
+    assert failing(found) == set()
+    assert found["Deployment", "guestbook-web"]["disallow-secrets-in-environment"] == "skip"
+    assert found["StatefulSet", "guestbook-store"]["disallow-secrets-in-environment"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"serviceAccount": {"create": False}}, "values: guestbook-web runs as an account that every pod"),
+        (
+            {"networkPolicy": {"enabled": True}},
+            "grants: the chart brings NetworkPolicy guestbook, and network policies",
+        ),
+        ({"rbac": {"clusterWide": True}}, "grants: the chart brings ClusterRole guestbook-nodes, and it holds for the"),
+        ({"crds": {"enabled": True}}, "grants: the chart brings CustomResourceDefinition pages.guestbook.example.org"),
+    ],
+)
+def test_a_sin_that_no_rule_sees_is_refused_before(tmp_path: Path, changes: Manifest, problem: str) -> None:
+    found = problems(tmp_path, with_values(**changes))
+    assert any(problem in line for line in found), found
+
+
+def test_a_chart_that_cannot_be_rendered_says_why(tmp_path: Path) -> None:
+    found = problems(tmp_path, with_values(image={"tag": {"a": "b"}}, probes="none"))
+    assert "chart: helm template ended with status 1" in found[0]
+
+
+def test_a_chart_that_renders_a_new_password_each_time_is_refused(tmp_path: Path) -> None:
+    package(tmp_path, FILE)
+    extra = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: luck}\ndata: {number: "{{ randAlphaNum 20 }}"}\n'
+    (tmp_path / "packages/guestbook/templates/luck.yaml").write_text(extra)
+    [line] = problems(tmp_path, FILE)
+    assert "values: each rendering has other values in ConfigMap luck" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "problem"),
+    [
+        ("external-secrets", "9.9.9", "chart.version: "),
+        ("none", "1.0.0", "chart.name: no chart in "),
+    ],
+)
+def test_a_chart_of_the_stacks_directory_has_the_version_that_the_file_says(
+    tmp_path: Path, name: str, version: str, problem: str
+) -> None:
+    chart = {
+        "name": name,
+        "version": version,
+        "repository": "https://charts.example.org",
+        "digest": f"sha256:{'0' * 64}",
+    }
+    found = problems(tmp_path, {**FILE, "chart": chart}, charts={"directory": str(stage_charts())})
+    assert problem in found[0]
+
+
+def test_the_chart_of_an_operator_names_all_that_it_reaches(tmp_path: Path) -> None:
+    """External Secrets: definitions, webhooks and cluster-wide rights, each named with its way out."""
+    chart = {
+        "name": "external-secrets",
+        "version": "0.16.2",
+        "repository": "https://charts.external-secrets.io",
+        "digest": f"sha256:{'0' * 64}",
+    }
+    file = {"namespace": "secrets-operator", "team": "platform", "chart": chart}
+    found = problems(tmp_path, file, charts={"directory": str(stage_charts())})
+    kinds = {line.split("the chart brings ")[1].split()[0] for line in found}
+    assert {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "ValidatingWebhookConfiguration"} <= kinds
+    assert all("or grant it here with a reason and a last day" in line for line in found)

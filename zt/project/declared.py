@@ -1,0 +1,18 @@
+"""What service and package files declare, as on no stack: no condition of one is asked, and no chart is rendered."""
+
+from pathlib import Path
+
+from components.package.file.directory import PackageAdmission, PackageFile, read_packages
+from components.service.file.directory import Admission, read_services
+from components.service.file.service import ServiceSpec
+
+
+def declared_packages(project: Path) -> tuple[PackageFile, ...]:
+    """The packages of a project. Raises `ConfigError`."""
+    return read_packages(project, PackageAdmission(api_server_reachable=True))
+
+
+def declared_services(project: Path) -> tuple[ServiceSpec, ...]:
+    """The services of a project. Raises `ConfigError`."""
+    packages = declared_packages(project)
+    return read_services(project / "services", Admission((), api_server_reachable=True, packages=packages))
