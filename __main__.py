@@ -118,7 +118,11 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
                 password = made[ref].value(database.password_path, database.password_field)
                 connected[database.name] = vault.connect(database, password, made[ref].ready)
     for package in planned.packages:
-        in_namespace = pulumi.ResourceOptions(providers=[cluster], depends_on=[namespaces[package.namespace]])
+        in_namespace = pulumi.ResourceOptions(
+            providers=[cluster, vault.provider] if vault else [cluster],
+            depends_on=[namespaces[package.namespace]],
+            deleted_with=vault.release if vault else None,
+        )
         Package(package.ref.key, package, in_namespace)
     return vault
 

@@ -26,6 +26,8 @@ class PublicBackend:
 
     service: ServiceRef
     port: int
+    label: str = "app"
+    """The label of its pods that has the name of the service."""
 
 
 def cert_manager_network(
@@ -73,7 +75,7 @@ def gateway_network(
     spans and for the registry of a firewall's module.
     """
     services = [
-        tcp_rule("to", [pods(backend.service.namespace, {"app": backend.service.name})], [backend.port])
+        tcp_rule("to", [pods(backend.service.namespace, {backend.label: backend.service.name})], [backend.port])
         for backend in sorted(set(backends), key=lambda each: (each.service, each.port))
     ]
     solver = {"podSelector": {"matchLabels": _SOLVER_PODS}}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from components.ingress.terms import PublicLimits
 from components.kube.manifest import Manifest
 from components.kube.service_ref import ServiceRef
 from components.package.file.keys import PackageCallSpec, PackageSpec
@@ -23,7 +24,8 @@ from components.service.args.network import (
     plaintext_args,
 )
 from components.service.args.platform import PlatformTerms
-from components.service.args.resolve import calling
+from components.service.args.public import public_limits
+from components.service.args.resolve import calling, secret_args
 from components.service.args.service import ApiRuleArgs, SecureServiceArgs
 from components.service.file.network import CallSpec
 from components.service.file.service import ServiceSpec
@@ -47,6 +49,12 @@ class RenderedPackage:
         if found is None:
             return []
         return [(workload, workload.port(found.targets[port])) for workload in self.rendered.behind(found)]
+
+    @property
+    def routed(self) -> list[Workload]:
+        """The workloads behind the public port."""
+        public = self.spec.public
+        return [workload for workload, _ in self.behind(public.service, public.port)] if public else []
 
     def chosen(self, names: Sequence[str]) -> list[Workload]:
         """The workloads of these names; all of them without names."""
@@ -81,6 +89,11 @@ class PackageArgs:
     def ref(self) -> ServiceRef:
         """The reference to it, by namespace and name."""
         return ServiceRef(self.namespace, self.name)
+
+    @property
+    def public(self) -> list[SecureServiceArgs]:
+        """The workload that the route of the public host is named after: none if the package has no host."""
+        return [workload for workload in self.workloads if workload.host][:1]
 
 
 def known_accounts(args: PackageArgs) -> list[str]:
@@ -200,11 +213,21 @@ def _workload_args(
     spec = package.spec
     ref = ServiceRef(spec.namespace, workload.name)
     ports = _ports(package, workload)
+    routed = workload in package.routed
     return SecureServiceArgs(
         name=workload.name,
         namespace=spec.namespace,
         team=spec.team,
         image=workload.images[0] if workload.images else "",
+        host=(spec.public.host or "") if routed and spec.public else "",
+        limits=public_limits(spec, platform.ingress.public) if routed else PublicLimits(),
+        backend=spec.public.service if routed and spec.public else "",
+        backend_port=spec.public.port if routed and spec.public else 0,
+        secrets=[
+            secret_args(name, secret, secret.fields)
+            for name, secret in sorted(spec.secrets.items())
+            if secret.workload == workload.name
+        ],
         port=ports[0].port if ports else 0,
         platform=platform,
         protocol=ports[0].protocol if ports else "tcp",
@@ -232,7 +255,12 @@ def _ports(package: RenderedPackage, workload: Workload) -> list[PortArgs]:
         for each, number in package.behind(entry.service, entry.port):
             if each == workload:
                 protocols.setdefault(number, "tcp")
-    return [PortArgs(f"port-{number}", number, protocol) for number, protocol in sorted(protocols.items())]
+    public = package.spec.public
+    # The gateway's connections come to the first one.
+    behind = package.behind(public.service, public.port) if public else []
+    routed = [number for each, number in behind if each == workload]
+    numbers = sorted(protocols, key=lambda number: (number not in routed, number))
+    return [PortArgs(f"port-{number}", number, protocols[number]) for number in numbers]
 
 
 def _egress(spec: PackageSpec, workload: Workload) -> list[EgressArgs]:

@@ -12,7 +12,8 @@ from components.package.rendered.objects import RenderedObject, below, items
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.authorization import identity_rule
 from components.service.manifests.exceptions import packaged_exception
-from components.service.manifests.workload import metrics_annotations
+from components.service.manifests.vault import injected, injector_annotations, mesh_annotations
+from components.service.manifests.workload import metrics_annotations, vault_token
 
 _HOOK = "helm.sh/"
 # A claim may wait for its first pod, and a Service has no endpoint before the workload that comes after it.
@@ -92,11 +93,24 @@ def _with_pods(manifest: Manifest, kind: str, workload: SecureServiceArgs) -> Ma
     labels = {WORKLOAD_LABEL: workload.name}
     if workload.platform.mesh.on:
         labels |= pod_label(workload.platform.mesh.revision, workload.platform.mesh.ambient)
-    annotations = metrics_annotations(workload)
     if kind == "Pod":
-        return _labelled(manifest, labels, annotations)
+        return _with_secrets(_labelled(manifest, labels, metrics_annotations(workload)), workload)
     path = ("spec", "jobTemplate", "spec", "template") if kind == "CronJob" else ("spec", "template")
-    return _replaced(manifest, path, _labelled(below(manifest, *path), labels, annotations))
+    template = _labelled(below(manifest, *path), labels, metrics_annotations(workload))
+    return _replaced(manifest, path, _with_secrets(template, workload))
+
+
+def _with_secrets(template: Manifest, workload: SecureServiceArgs) -> Manifest:
+    """The template with what Vault's agent needs: its annotations, and the volume with its token."""
+    if not injected(workload):
+        return template
+    spec = below(template, "spec")
+    names = [str(container["name"]) for container in items(spec, "containers")]
+    annotations = {**injector_annotations(workload, names), **mesh_annotations(workload)}
+    return {
+        **_labelled(template, {}, annotations),
+        "spec": {**spec, "volumes": [*items(spec, "volumes"), vault_token()]},
+    }
 
 
 def _labelled(template: Manifest, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Manifest:

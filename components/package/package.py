@@ -13,7 +13,11 @@ from components.package.manifests import applied, default_deny, destination_rule
 from components.package.rendered.objects import RenderedObject, below
 from components.package.rendered.reach import comes_last
 from components.service.exception_objects import exception_annotations, exception_objects
+from components.service.kept_secrets import first_values, kept_secrets
+from components.service.manifests.vault import uses_vault
 from components.service.network_resources import network_resources
+from components.service.route_resources import route_resources
+from components.service.vault_role import vault_role
 
 _DEFINITION = "CustomResourceDefinition"
 _SECRET_PARTS = ("data", "stringData")
@@ -31,7 +35,10 @@ class Package(pulumi.ComponentResource):
     - the objects of the chart, one resource each: definitions first, then what has no pods, the jobs that Helm would
       run before the release, the workloads, those that it would run after, and at the end what the workloads answer for
 
-    Pass the provider of Kubernetes in `opts.providers`, and the namespace in `opts.depends_on`.
+    - for secrets a Vault policy and role for the workload's service account, and the first values
+    - for a public host the route
+
+    Pass the providers of Kubernetes and Vault in `opts.providers`, and the namespace in `opts.depends_on`.
     """
 
     ready: list[pulumi.Resource]
@@ -42,13 +49,18 @@ class Package(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
+        self._in_vault = pulumi.ResourceOptions.merge(
+            self._child, pulumi.ResourceOptions(deleted_with=opts.deleted_with if opts else None)
+        )
         excepted = {
             workload: exception_objects(f"{name}.{workload}", manifests, self._child)
             for workload, manifests in exceptions(args).items()
         }
         annotations = {workload: exception_annotations(made) for workload, made in excepted.items()}
-        controls = [*self._policies(), *(made for each in excepted.values() for made in each)]
+        controls = [*self._policies(), *self._secrets(), *(made for each in excepted.values() for made in each)]
         self.ready = self._objects(annotations, controls)
+        for workload in args.public:
+            self.ready += route_resources(f"{name}.{workload.name}", workload, self._child)
         self.register_outputs({"name": args.name, "namespace": args.namespace})
 
     def _policies(self) -> list[pulumi.Resource]:
@@ -61,6 +73,17 @@ class Package(pulumi.ComponentResource):
         for rule in destination_rules(args):
             service = rule["metadata"]["name"]
             resources.append(custom_object(f"{self._name}.{service}.destinationrule", rule, self._child))
+        return resources
+
+    def _secrets(self) -> list[pulumi.Resource]:
+        """What Vault keeps for each workload, and the role by which that may read it."""
+        resources: list[pulumi.Resource] = []
+        for workload in self._args.workloads:
+            name = f"{self._name}.{workload.name}"
+            if uses_vault(workload):
+                values = {workload.secret_path(each): first_values(name, each, self) for each in workload.own_secrets}
+                resources += kept_secrets(name, workload, values, self._in_vault)
+                resources += vault_role(name, workload, self._in_vault)
         return resources
 
     def _objects(

@@ -56,7 +56,7 @@ def plan(stack: Stack) -> Plan:
         external_secrets=external_secrets_args(stack),
         mesh=mesh_args(stack),
         certificates=cert_manager_args(stack),
-        ingress=ingress_args(stack, services),
+        ingress=ingress_args(stack, [*services, *(public for package in packages for public in package.public)]),
         policies=policies,
         identities=identities_args(stack),
         hosts=hosts_args(stack),

@@ -21,7 +21,7 @@ from components.kube.mesh_labels import namespace_label
 from components.kube.names import VAULT_PORT
 from components.kyverno.library import load_library
 from components.package.args import RenderedPackage
-from components.package.file.directory import PackageAdmission, read_packages, shared_namespaces
+from components.package.file.directory import PackageAdmission, read_packages, shared_hosts, shared_namespaces
 from components.package.file.keys import PackageSpec
 from components.program.commit_date import commit_date
 from components.program.stack_databases import database_problems
@@ -93,9 +93,9 @@ class Stack:
         return {**labels, **namespace_label(self.settings.mesh.revision or "", self.ambient)} if self.mesh else labels
 
     @property
-    def public(self) -> tuple[ServiceSpec, ...]:
-        """The services with a public host."""
-        return tuple(spec for spec in self.services if spec.hosts)
+    def public(self) -> tuple[ServiceSpec | PackageSpec, ...]:
+        """The services and packages with a public host."""
+        return tuple(spec for spec in self.tenants if spec.hosts)
 
 
 def load_stack(root: Path) -> Stack:
@@ -132,7 +132,19 @@ def read_stack(
     stacks = sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml"))
     reachable = bool(settings.api_server_cidrs) or not posture.network_policies
     scraper = settings.mesh.scraper is not None or not posture.closed
-    files = read_packages(root, PackageAdmission(reachable, as_of, scraper, stack_name(file), stacks))
+    pki_domains = settings.vault.pki.domains if settings.vault.pki and posture.issuer == "vault" else None
+    beside = PackageAdmission(
+        api_server_reachable=reachable,
+        as_of=as_of,
+        scraper=scraper,
+        stack=stack_name(file),
+        stacks=stacks,
+        domain=settings.ingress.domain or "",
+        pki_domains=pki_domains,
+        delivery=delivery(settings, posture),
+        gateway_api=settings.ingress.kind == "gateway-api",
+    )
+    files = read_packages(root, beside)
     admission = Admission(
         # A stack that only reports violations may run any image.
         registries=settings.registries if posture.critical is Action.DENY else (),
@@ -141,7 +153,7 @@ def read_stack(
         vault=posture.vault,
         databases={name: database.address for name, database in settings.databases.items()},
         unsupported=settings.ingress.unsaid_of_a_service,
-        pki_domains=settings.vault.pki.domains if settings.vault.pki and posture.issuer == "vault" else None,
+        pki_domains=pki_domains,
         scraper=scraper,
         ambient=settings.mesh.data_plane == "ambient",
         limits=_namespace_limits(settings, posture),
@@ -159,6 +171,7 @@ def read_stack(
     problems = [
         *exception_problems(settings, services, as_of, source),
         *database_problems(settings, services, source),
+        *shared_hosts(files, services),
         *shared_namespaces(files, (spec.namespace for spec in services)),
     ]
     if problems:

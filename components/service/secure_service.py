@@ -1,29 +1,25 @@
 """`SecureService`: an application on the platform, with nothing trusted that its file does not declare."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.apps.v1 import Deployment, StatefulSet
 from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount
-from pulumi_kubernetes.networking.v1 import Ingress
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
-from pulumi_random import RandomPassword
 from pulumi_vault.database import SecretBackendRole
-from pulumi_vault.kv import SecretV2
 
 from components.kube.manifest import account_subject, as_inputs, role_ref
-from components.kube.names import ANNOTATION, GATEWAY_API
+from components.kube.names import ANNOTATION
 from components.schema.problem import FieldError
-from components.service.args.service import SecretArgs, SecureServiceArgs
+from components.service.args.service import SecureServiceArgs
 from components.service.copied_secrets import copied_secrets
 from components.service.exception_objects import exception_annotations, exception_objects
 from components.service.file.jobs import job_name
 from components.service.file.storage import claim_name
+from components.service.kept_secrets import first_values, kept_secrets
 from components.service.manifests import route, vault, workload
 from components.service.manifests.database import creation_statements, database_roles, revocation_statements
 from components.service.manifests.exceptions import exception_manifest
@@ -33,15 +29,9 @@ from components.service.manifests.peers import peers_service
 from components.service.manifests.scaling import autoscaler_spec
 from components.service.manifests.storage import claim_spec, config_name, own_config_name
 from components.service.network_resources import network_resources
+from components.service.route_resources import route_resources
 from components.service.service_job import ServiceJob, run_resource
 from components.service.vault_role import vault_role
-
-GENERATED_LENGTH = 32
-
-
-def _compact_json(values: Mapping[str, str]) -> str:
-    """JSON without spaces, as the provider keeps it in the state: with others each run would show a difference."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 class SecureService(pulumi.ComponentResource):
@@ -84,7 +74,7 @@ class SecureService(pulumi.ComponentResource):
         self._args = args
         self._owners = owners
         self.kept = []
-        self.values = {args.secret_path(secret): self._first_values(secret) for secret in args.own_secrets}
+        self.values = {args.secret_path(secret): first_values(name, secret, self) for secret in args.own_secrets}
         # Pulumi passes `depends_on` and `deleted_with` to no children, and these need the namespace, or Vault.
         self._child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
         self._in_vault = pulumi.ResourceOptions.merge(
@@ -100,7 +90,7 @@ class SecureService(pulumi.ComponentResource):
         ]
         jobs = self._jobs(opts, controls)
         pods = self._pods(exception_annotations(exceptions), self._after([*controls, *jobs]))
-        self.ready = [pods, *self._services(), *self._availability(), *self._route()]
+        self.ready = [pods, *self._services(), *self._availability(), *route_resources(name, args, self._child)]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
 
     def value(self, path: str, field: str) -> pulumi.Output[str] | None:
@@ -143,20 +133,7 @@ class SecureService(pulumi.ComponentResource):
         args = self._args
         if not vault.uses_vault(args):
             return [self._kubernetes_secret()] if args.secrets else []
-        self.kept = [
-            SecretV2(
-                f"{self._name}.{secret.name}",
-                mount=args.platform.vault.kv_mount,
-                name=args.secret_path(secret),
-                data_json=pulumi.Output.secret(self.values[args.secret_path(secret)]).apply(_compact_json),
-                # First values only: neither a refresh nor a later run overwrites a rotation.
-                disable_read=True,
-                options={"cas": str(secret.replaces)},
-                opts=self._in_vault,
-            )
-            for secret in args.own_secrets
-            if not secret.external
-        ]
+        self.kept = kept_secrets(self._name, args, self.values, self._in_vault)
         of_others = [resource for owner in self._owners for resource in owner.kept]
         # What ends has no agent beside it that renews its login.
         lasting = args.run.timeout if args.databases else 0
@@ -180,21 +157,6 @@ class SecureService(pulumi.ComponentResource):
             )
             roles.append(role)
         return roles
-
-    def _first_values(self, secret: SecretArgs) -> pulumi.Output[Mapping[str, str]]:
-        generated = {
-            field: RandomPassword(
-                f"{self._name}.{secret.name}.{field}",
-                length=GENERATED_LENGTH,
-                # No characters that need quoting in a connection string or a shell file.
-                special=False,
-                opts=pulumi.ResourceOptions(parent=self),
-            ).result
-            for field in secret.generate
-        }
-        # Where there is no Vault, nobody can give those from outside.
-        unknown = dict.fromkeys(secret.external, "")
-        return pulumi.Output.secret(pulumi.Output.all(**{**unknown, **secret.values, **generated}))
 
     def _kubernetes_secret(self) -> Secret:
         values = {path: value for service in (*self._owners, self) for path, value in service.values.items()}
@@ -280,21 +242,3 @@ class SecureService(pulumi.ComponentResource):
             for job in self._args.jobs
         ]
         return [resource for job in jobs for resource in job.ready]
-
-    def _route(self) -> list[pulumi.Resource]:
-        args = self._args
-        if not args.public:
-            return []
-        if args.platform.ingress.route == "ingress":
-            ingress = Ingress(self._name, opts=self._child, **route.ingress_manifest(args))
-            return [ingress]
-        return [
-            CustomResource(
-                f"{self._name}.route",
-                api_version=GATEWAY_API,
-                kind=route.route_kind(args),
-                metadata=as_inputs(workload.metadata(args)),
-                spec=route.route_spec(args),
-                opts=self._child,
-            )
-        ]

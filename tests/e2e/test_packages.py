@@ -4,6 +4,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import hvac
 import pytest
 import yaml
 
@@ -11,11 +12,12 @@ from components.kube.names import WORKLOAD_LABEL
 from components.kyverno.library import load_library
 from tests.e2e.admission import Admission
 from tests.e2e.plane import Plane, copy_program
+from tests.e2e.waiting import eventually
 from tests.support.packages import CHART, CHART_FILE, MENDED
 
 pytestmark = pytest.mark.e2e
 
-STACK, NAMESPACE = "production", "guests"
+STACK, NAMESPACE, HOST = "production", "guests", "guests.example.org"
 TODAY = datetime.now(UTC).date()
 TIMED = {
     "reason": "the chart can't do better yet",
@@ -28,6 +30,8 @@ PACKAGE: dict[str, Any] = {
     **CHART_FILE,
     "values": {**MENDED, "password": {"inEnvironment": True}, "rbac": {"clusterWide": True}, "crds": {"enabled": True}},
     "callers": ["shop/api"],
+    "expose": [{"service": "guestbook-web", "port": 80, "host": HOST}],
+    "secrets": {"session": {"workload": "guestbook-web", "generate": ["key"]}},
     "exceptions": [{"rule": "disallow-secrets-in-environment", "workload": "guestbook-web", **TIMED}],
     "grants": [
         {"kind": "ClusterRole", "names": ["guestbook-nodes"], **TIMED},
@@ -76,11 +80,39 @@ def test_nothing_is_open_that_no_file_says(production: Plane) -> None:
     assert not closed.pod_selector.match_labels
     assert not closed.ingress
     assert not closed.egress
-    [rule] = policies["guestbook-web"].spec.ingress
-    [peer] = rule._from
+    service, gateway = policies["guestbook-web"].spec.ingress
+    [peer] = gateway._from
+    assert peer.namespace_selector.match_labels == {"kubernetes.io/metadata.name": "istio-ingress"}
+    [peer] = service._from
     assert peer.namespace_selector.match_labels == {"kubernetes.io/metadata.name": "shop"}
     assert peer.pod_selector.match_labels == {"app": "api"}
-    assert [port.port for port in rule.ports] == [8080]
+    assert [port.port for port in service.ports] == [8080]
+
+
+def test_its_host_is_served_with_a_certificate(production: Plane) -> None:
+    def certificate() -> Any:
+        found = production.objects.list_namespaced_custom_object(
+            "cert-manager.io", "v1", "istio-ingress", "certificates"
+        )
+        named = [one for one in found["items"] if one["spec"]["dnsNames"] == [HOST]]
+        return [one for one in named if any(c["status"] == "True" for c in one["status"].get("conditions", []))]
+
+    eventually(certificate, "the certificate of the package's host")
+    route = production.objects.get_namespaced_custom_object(
+        "gateway.networking.k8s.io", "v1", NAMESPACE, "httproutes", "guestbook-web"
+    )
+    [backend] = route["spec"]["rules"][0]["backendRefs"]
+    assert (backend["name"], backend["port"]) == ("guestbook-web", 80)
+
+
+def test_its_account_reads_its_own_secret_and_no_other(production: Plane) -> None:
+    vault = production.vault_as_service(NAMESPACE, "guestbook", "guests.guestbook-web")
+    own = vault.secrets.kv.v2.read_secret_version(f"{NAMESPACE}/guestbook/session", raise_on_deleted_version=True)
+    assert own["data"]["data"]["key"]
+    with pytest.raises(hvac.exceptions.Forbidden):
+        vault.secrets.kv.v2.read_secret_version("shop/api/database", raise_on_deleted_version=True)
+    with pytest.raises((hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)):
+        production.vault_as_service("shop", "api", "guests.guestbook-web")
 
 
 def test_a_second_run_changes_nothing(production: Plane) -> None:

@@ -1,9 +1,10 @@
 """Reads the package files, and checks each of them with the stack."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 from pydantic import ValidationError
 
@@ -14,7 +15,10 @@ from components.schema.problem import ConfigError, Key, LineOf, Problem
 from components.schema.typed_file import dotted, problems_of
 from components.service.file.exceptions import problem_with
 from components.service.file.folder import layers_in
-from components.service.file.layers import Layers
+from components.service.file.layers import DOMAIN, NO_STACK, Layers, uses_domain, with_domain
+from components.service.file.public_hosts import signed_for
+from components.service.file.service import ServiceSpec
+from components.vault.terms import Delivery
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,16 @@ class PackageAdmission:
     scraper: bool = True
     stack: str = ""
     stacks: Sequence[str] = ()
+    domain: str = NO_STACK
+    pki_domains: Sequence[str] | None = None
+    delivery: Delivery = Delivery.AGENT
+    gateway_api: bool = True
 
 
-def parse_package(layers: Layers) -> PackageFile:
+def parse_package(layers: Layers, domain: str = NO_STACK) -> PackageFile:
     """The package of a file. Raises `ConfigError` with every problem, each with its line."""
     try:
-        return PackageFile(PackageSpec.model_validate(layers.values), layers)
+        return PackageFile(PackageSpec.model_validate(_with_domain(layers, domain)), layers)
     except ValidationError as error:
         raise ConfigError(problems_of(error, PackageSpec, layers.file, place_of=layers.place_of)) from error
 
@@ -66,12 +74,28 @@ def read_packages(root: Path, admission: PackageAdmission) -> tuple[PackageFile,
     files: list[PackageFile] = []
     for each in layers:
         try:
-            files.append(parse_package(each))
+            files.append(parse_package(each, admission.domain))
         except ConfigError as error:
             problems += error.problems
     if problems := problems or _problems(files, admission):
         raise ConfigError(problems)
     return tuple(sorted(files, key=lambda file: file.spec.ref))
+
+
+def _with_domain(layers: Layers, domain: str) -> Mapping[str, object]:
+    """The values with the stack's domain in the hosts of `expose`. Raises `ConfigError` if it has none."""
+    expose = layers.values.get("expose")
+    if not isinstance(expose, list):
+        return layers.values
+    entries = cast("list[object]", expose)
+    written = [cast("Mapping[str, object]", entry) if isinstance(entry, dict) else {} for entry in entries]
+    used = next((number for number, entry in enumerate(written) if uses_domain(entry)), None)
+    if used is not None and not domain:
+        where, line = layers.place_of(("expose", used, "host"))
+        message = f"the stack has no domain to put in place of {DOMAIN}: set its ingress.domain"
+        raise ConfigError([Problem(where, f"expose[{used}].host", message, line=line)])
+    placed = [with_domain(known, domain) if known else entry for known, entry in zip(written, entries, strict=True)]
+    return {**layers.values, "expose": placed}
 
 
 def _problems(files: Sequence[PackageFile], admission: PackageAdmission) -> list[Problem]:
@@ -94,6 +118,18 @@ def _namespaces(files: Sequence[PackageFile]) -> list[Problem]:
     return problems
 
 
+def shared_hosts(files: Sequence[PackageFile], services: Sequence[ServiceSpec]) -> list[Problem]:
+    """The packages with a public host that a service or another package has."""
+    owners = {host: f"the service {spec.ref}" for spec in services for host in spec.hosts}
+    problems: list[Problem] = []
+    for file in files:
+        for host in file.spec.hosts:
+            owner = owners.setdefault(host, file.file)
+            if owner != file.file:
+                problems.append(file.problem("expose", f"{owner} has this host already", repr(host)))
+    return problems
+
+
 def shared_namespaces(files: Sequence[PackageFile], services: Iterable[str]) -> list[Problem]:
     """The packages in a namespace that services have."""
     taken = {*services}
@@ -111,6 +147,17 @@ def _not_admitted(file: PackageFile, admission: PackageAdmission) -> list[Proble
     if file.spec.metrics and not admission.scraper:
         message = "the stack's mesh.scraper is not set, so nobody may read them"
         problems.append(file.problem("metrics", message))
+    if file.spec.secrets and admission.delivery is not Delivery.AGENT:
+        message = "Vault's agent brings them to the pods of a chart, and none runs on this stack"
+        problems.append(file.problem("secrets", f"{message}: take them out in the package's file of this stack"))
+    public = file.spec.public
+    if public and public.protocol in ("http2", "grpc") and not admission.gateway_api:
+        message = "an Ingress speaks HTTP/1.1: ingress.kind gateway-api of the stack file speaks HTTP/2"
+        problems.append(file.problem("expose", message, repr(public.protocol), ("http",)))
+    for host in file.spec.hosts if admission.pki_domains is not None else ():
+        if not signed_for(host, admission.pki_domains or ()):
+            message = "the stack's vault.pki.domains do not name it, so Vault would sign no certificate for it"
+            problems.append(file.problem("expose", message, repr(host), admission.pki_domains or ()))
     return problems
 
 

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, StrictStr, model_validator
+from pydantic.alias_generators import to_snake
 
 from components.kube.names import SHARED_ACCOUNTS
 from components.kube.service_ref import ServiceRef
 from components.package.file.chart import ChartSpec, Folder, GrantSpec, LeftOutSpec, secret_values
-from components.schema.fields import Label, Port
+from components.schema.fields import HostName, Label, Port
 from components.schema.problem import UNREPEATED, Key
+from components.schema.public import Headers, RateLimit, RequestBytes
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.exceptions import ExceptionSpec
 from components.service.file.network import (
@@ -21,7 +23,8 @@ from components.service.file.network import (
     at_port,
     written_call,
 )
-from components.service.file.ports import PortName, Protocol
+from components.service.file.ports import PROTOCOLS, PortName, Protocol
+from components.service.file.secrets import SecretName, SecretSpec
 from components.service.file.service import not_a_service_namespace
 
 Workloads = tuple[Label, ...]
@@ -38,6 +41,15 @@ class ExposeSpec(TypedFile):
     """The number of the Service's port."""
     protocol: Protocol = "http"
     """The protocol, without TLS of its own."""
+    host: HostName | None = None
+    """The public host name of this port; one port of a package may have one."""
+
+    @model_validator(mode="after")
+    def _routed(self) -> Self:
+        if self.host is not None and self.protocol == "tcp":
+            legal = [protocol for protocol in PROTOCOLS if protocol != "tcp"]
+            raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)
+        return self
 
 
 class PackageCallSpec(CallSpec):
@@ -79,6 +91,20 @@ class PackageMetricsSpec(MetricsSpec):
     """The workload."""
 
 
+class PackageSecretSpec(SecretSpec):
+    """A secret of one workload: the file `/vault/secrets/<file>` in all containers of its pods."""
+
+    workload: Label
+    """The workload."""
+
+    @model_validator(mode="after")
+    def _unshared(self) -> Self:
+        for key, value in (("from", self.from_), ("readers", self.readers)):
+            if value:
+                raise misplaced([key], "a package shares no secret: it reads its own", UNREPEATED)
+        return self
+
+
 class PackageExceptionSpec(ExceptionSpec):
     """A rule that does not apply to one workload of the package, for a limited time."""
 
@@ -111,6 +137,14 @@ class PackageSpec(TypedFile):
     expose: tuple[ExposeSpec, ...] = ()
     """The ports that others may call, if `callers` names them. The first one without a name is what `calls` reaches
     that name no port."""
+    security_headers: Headers | None = None
+    """Response headers of its public host, as in a service file."""
+    rate_limit: RateLimit | None = None
+    """The rate of requests to its public host, as in a service file."""
+    max_request_bytes: RequestBytes | None = None
+    """The largest body of a public request, as in a service file."""
+    secrets: dict[SecretName, PackageSecretSpec] = Field(default_factory=dict)
+    """Its secrets in Vault, by name: files that Vault's agent writes into the pods of a workload."""
     calls: tuple[PackageCall, ...] = ()
     """The services and packages that it calls; it can call no others."""
     callers: tuple[CallerName, ...] = ()
@@ -150,6 +184,21 @@ class PackageSpec(TypedFile):
         return tuple((ServiceRef.parse(service, self.namespace), port or None) for service, _, port in parts)
 
     @property
+    def public(self) -> ExposeSpec | None:
+        """The port with a public host."""
+        return next((exposed for exposed in self.expose if exposed.host), None)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Its public host names."""
+        return tuple(exposed.host for exposed in self.expose if exposed.host)
+
+    @property
+    def owner_of_host(self) -> ServiceRef | None:
+        """The service whose host it is public at: a package has its own."""
+        return None
+
+    @property
     def timed(self) -> bool:
         """Whether anything of it has a last day."""
         return bool(self.exceptions or self.grants or self.plaintext_ports)
@@ -163,6 +212,7 @@ class PackageSpec(TypedFile):
         single = {"plaintextPorts": self.plaintext_ports, "metrics": self.metrics, "exceptions": self.exceptions}
         for key, entries in single.items():
             yield from ((((key, number, "workload")), entry.workload) for number, entry in enumerate(entries))
+        yield from ((("secrets", name, "workload"), secret.workload) for name, secret in self.secrets.items())
         yield from ((("kubernetesApi", number), name) for number, name in enumerate(self.kubernetes_api))
 
     @model_validator(mode="after")
@@ -201,5 +251,13 @@ class PackageSpec(TypedFile):
         if mixed := sorted(host for host, tcp in kinds if tcp and (host, False) in kinds):
             message = "it stands there with tcp and without: the mesh holds a host to one of the two"
             raise misplaced(["egress"], message, mixed[0])
+        if len(self.hosts) > 1:
+            raise misplaced(["expose"], "one port of a package has a public host", ", ".join(self.hosts))
+        for key in ("securityHeaders", "rateLimit", "maxRequestBytes"):
+            if not self.hosts and to_snake(key) in self.model_fields_set:
+                raise misplaced([key], "it needs a host under expose: nothing else is public", UNREPEATED)
+        files = [(secret.workload, secret.file or name) for name, secret in self.secrets.items()]
+        if twice := sorted({file for file in files if files.count(file) > 1}):
+            raise misplaced(["secrets"], f"two of {twice[0][0]} write the file {twice[0][1]}", UNREPEATED)
         if self.callers and not self.expose:
             raise misplaced(["callers"], "it needs expose: nobody can call it without", UNREPEATED)

@@ -106,6 +106,13 @@ def _named(spec: PackageSpec, rendered: Rendered) -> Iterator[Finding]:
     for key, name in spec.named_workloads():
         if name not in workloads:
             yield key, "no workload of the chart", repr(name), workloads
+    without_user = {workload.name for workload in rendered.workloads if not workload.user}
+    for name, secret in spec.secrets.items():
+        if secret.workload in without_user:
+            message = (
+                "Vault's agent runs as the user of its first container, which has to say runAsUser: set it in values"
+            )
+            yield ("secrets", name, "workload"), message, repr(secret.workload), ()
     for section, entries in (("calls", spec.calls), ("egress", spec.egress)):
         for number, entry in enumerate(entries):
             if not entry.workloads and len(workloads) != 1:

@@ -130,6 +130,8 @@ class Workload:
     ports: Mapping[str, int] = field(default_factory=dict[str, int])
     probed: tuple[int, ...] = ()
     images: tuple[str, ...] = ()
+    user: bool = False
+    """Whether its first container says as which user it runs."""
     shares_host: bool = False
     """Whether it has the network, the processes or the memory of its node."""
 
@@ -205,6 +207,7 @@ def _workload(each: RenderedObject, template: Manifest) -> Workload:
         ports,
         tuple(sorted(probed - {0})),
         tuple(str(container.get("image", "")) for container in containers),
+        any("runAsUser" in below(container, "securityContext") for container in containers[:1]),
         any(spec.get(key) is True for key in ("hostNetwork", "hostPID", "hostIPC")),
     )
 

@@ -94,7 +94,7 @@ def ingress_policies(stack: Stack, services: Sequence[SecureServiceArgs]) -> tup
     if not stack.posture.network_policies or issuer == "none" or settings.kind != "gateway-api":
         return ()
     backends = [
-        PublicBackend(ServiceRef(args.namespace, args.name), HBONE_PORT if stack.ambient else args.port)
+        PublicBackend(ServiceRef(args.namespace, args.name), HBONE_PORT if stack.ambient else args.port, *args.selector)
         for args in services
         if args.public
     ]

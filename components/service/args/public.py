@@ -1,12 +1,37 @@
 """The headers and limits of one public service."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from components.ingress.terms import PublicLimits, PublicTerms
-from components.service.file.service import ServiceSpec
+from components.schema.public import Headers, RateLimit, RequestBytes
 
 
-def public_limits(spec: ServiceSpec, terms: PublicTerms) -> PublicLimits:
+class Limited(Protocol):
+    """What is public: a service, or a package."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Its public host names."""
+        ...
+
+    @property
+    def security_headers(self) -> Headers | None:
+        """Its response headers, if it has its own."""
+        ...
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """Its rate of requests, if it has its own."""
+        ...
+
+    @property
+    def max_request_bytes(self) -> RequestBytes | None:
+        """Its largest body, if it has its own."""
+        ...
+
+
+def public_limits(spec: Limited, terms: PublicTerms) -> PublicLimits:
     """The headers and limits of a service: those in its file, and for the rest the defaults of the stack."""
     if not spec.hosts:
         return PublicLimits()

@@ -34,6 +34,7 @@ from components.service.file.database import GrantSpec
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
 from components.service.file.network import CallSpec
+from components.service.file.secrets import SecretSpec
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import SharedSecret, fields_of, shared_by
 
@@ -152,19 +153,20 @@ def _service_args(
 def _secrets(spec: ServiceSpec, fields: Mapping[SharedSecret, tuple[str, ...]]) -> list[SecretArgs]:
     shared = shared_by(spec)
     return [
-        SecretArgs(
-            name,
-            secret.file or name,
-            secret.values,
-            secret.generate,
-            secret.template or _lines(fields[shared[name]] if name in shared else secret.fields),
-            secret.replaces,
-            secret.external,
-            shared[name].owner if name in shared else ServiceRef(),
-            shared[name].name if name in shared else "",
+        replace(
+            secret_args(name, secret, fields[shared[name]] if name in shared else secret.fields),
+            owner=shared[name].owner if name in shared else ServiceRef(),
+            owned_as=shared[name].name if name in shared else "",
         )
         for name, secret in sorted(spec.secrets.items())
     ]
+
+
+def secret_args(name: str, secret: SecretSpec, fields: Sequence[str]) -> SecretArgs:
+    """The arguments of a secret with these fields, as its owner has it."""
+    template = secret.template or _lines(fields)
+    file = secret.file or name
+    return SecretArgs(name, file, secret.values, secret.generate, template, secret.replaces, secret.external)
 
 
 def _lines(fields: Sequence[str]) -> str:

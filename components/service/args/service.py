@@ -146,6 +146,10 @@ class SecureServiceArgs(ResourceArgs):
     made from these arguments."""
     account: str = ""
     """Its service account, if that has another name."""
+    backend: str = ""
+    """The Service that the gateway sends requests to, if that has another name."""
+    backend_port: int = 0
+    """The port of that Service, if it is not that of the pods."""
     probed_ports: Sequence[int] = ()
     """The ports that the kubelet probes, for a workload of a package."""
     patch: PatchArgs = field(default_factory=PatchArgs)
@@ -266,7 +270,7 @@ class SecureServiceArgs(ResourceArgs):
     @property
     def owner(self) -> str:
         """The name of the service that owns the secrets, configuration and database users; a job has its service's."""
-        return self.job_of or self.name
+        return self.job_of or self.package or self.name
 
     @property
     def smallest(self) -> int:

@@ -22,7 +22,7 @@ from components.service.file.layers import DOMAIN, NO_STACK, Layers, uses_domain
 from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_findings
 from components.service.file.network import EgressSpec
 from components.service.file.party import PartyFile
-from components.service.file.public_hosts import Claim, host_findings
+from components.service.file.public_hosts import Claim, host_findings, signed_for
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import sharing_findings
 from components.vault.terms import Delivery
@@ -251,7 +251,7 @@ def _not_signed(file: ServiceFile, domains: Sequence[str] | None) -> list[Proble
     return [
         file.problem("host" if host == file.spec.host else "aliases", message, repr(host), domains)
         for host in file.spec.hosts
-        if not any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in domains)
+        if not signed_for(host, domains)
     ]
 
 

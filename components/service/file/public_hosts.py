@@ -133,6 +133,11 @@ def _lent(spec: ServiceSpec, by_ref: Mapping[ServiceRef, Claim]) -> Iterator[Fin
             yield spec, ("hostUsers", name), message, repr(name), legal
 
 
+def signed_for(host: str, domains: Sequence[str]) -> bool:
+    """Whether one of the names that an authority signs is a host, or a wildcard for it."""
+    return any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in domains)
+
+
 def below(path: str, prefix: str) -> bool:
     """Whether a path is a prefix, or below it: /v1 has /v1/users below it, and not /v10."""
     return f"{path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/")

@@ -69,7 +69,11 @@ def _prefix(path: str) -> Manifest:
 
 def _answered(args: SecureServiceArgs, filters: list[Manifest]) -> Manifest:
     made = [*([_headers(args.limits)] if args.limits.headers else []), *filters]
-    return {**({"filters": made} if made else {}), "backendRefs": [{"name": args.name, "port": args.port}]}
+    return {**({"filters": made} if made else {}), "backendRefs": [_backend(args)]}
+
+
+def _backend(args: SecureServiceArgs) -> Manifest:
+    return {"name": args.backend or args.name, "port": args.backend_port or args.port}
 
 
 def _cors(cors: CorsArgs) -> Manifest:
@@ -102,7 +106,8 @@ def _headers(limits: PublicLimits) -> Manifest:
 
 def ingress_manifest(args: SecureServiceArgs) -> Manifest:
     """Metadata and spec of the Ingress from the public hosts to the service, with TLS if the stack has an issuer."""
-    backend = {"service": {"name": args.name, "port": {"number": args.port}}}
+    service = _backend(args)
+    backend = {"service": {"name": service["name"], "port": {"number": service["port"]}}}
     paths = [{"path": path, "pathType": "Prefix", "backend": backend} for path in args.paths]
     spec: Manifest = {
         "ingressClassName": args.platform.ingress.class_name,

@@ -4,7 +4,7 @@ Annotations: https://developer.hashicorp.com/vault/docs/platform/k8s/injector/an
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from components.service.args.containers import ContainerArgs
 from components.service.args.service import SecureServiceArgs
@@ -48,15 +48,18 @@ def vault_policy(args: SecureServiceArgs) -> str:
     return hcl((path, ("read",)) for path in sorted(paths))
 
 
-def injector_annotations(args: SecureServiceArgs) -> dict[str, str]:
-    """The pod annotations that make the agent write each secret to a file that only the application's user can read."""
+def injector_annotations(args: SecureServiceArgs, containers: Sequence[str] = ()) -> dict[str, str]:
+    """The pod annotations that make the agent write each secret to a file that only the application's user can read.
+
+    `containers` are those that get the files, if none has the service's name.
+    """
     if not injected(args):
         return {}
     prefix = "vault.hashicorp.com"
     annotations = {
         f"{prefix}/agent-inject": "true",
         # Otherwise the mesh's proxy would get the files as well.
-        f"{prefix}/agent-inject-containers": args.name,
+        f"{prefix}/agent-inject-containers": ",".join(containers) or args.name,
         f"{prefix}/role": args.key,
         f"{prefix}/auth-path": f"auth/{args.platform.vault.auth_path}",
         f"{prefix}/agent-pre-populate": "true",

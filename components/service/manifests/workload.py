@@ -187,7 +187,7 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
             "mountPath": "/var/run/secrets/vault.hashicorp.com/serviceaccount",
             "readOnly": True,
         }
-        mounts.append((_vault_token(), {} if injected(args) else mount))
+        mounts.append((vault_token(), {} if injected(args) else mount))
     mounts += own_secret_files(args)
     if args.kubernetes_api:
         mount: Manifest = {
@@ -199,7 +199,8 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
     return mounts
 
 
-def _vault_token() -> Manifest:
+def vault_token() -> Manifest:
+    """The volume with the token by which the agent logs in to Vault."""
     token = {"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_TTL_SECONDS, "path": "token"}
     sources = [{"serviceAccountToken": token}]
     return {"name": TOKEN_VOLUME, "projected": {"defaultMode": _OWNER_AND_GROUP_READ, "sources": sources}}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import pulumi_vault
 import pytest
 from pulumi_kubernetes import Provider
 
@@ -31,7 +32,8 @@ def planned(root: Path, file: Manifest, environment: str = "production", /, **se
 
 def run(args: PackageArgs) -> Recording:
     def program() -> None:
-        options = pulumi.ResourceOptions(providers=[Provider("cluster")])
+        providers = [Provider("cluster"), pulumi_vault.Provider("vault", address="https://v:8200")]
+        options = pulumi.ResourceOptions(providers=providers)
         Package("guests.guestbook", args, options)
 
     return record(program)
@@ -208,3 +210,48 @@ def test_its_namespace_is_kept_as_those_of_services_are(tmp_path: Path) -> None:
     assert made.objects is not None
     assert made.identities.namespaces == ("guests",)
     assert made.objects.accounts == {"guests": ["migrate", "store", "web"]}
+
+
+PUBLIC: Manifest = {
+    **FILE,
+    "expose": [{"service": "web", "port": 80, "host": "guests.example.org"}],
+    "secrets": {"session": {"workload": "web", "generate": ["key"]}},
+}
+
+
+def test_a_public_host_leads_to_the_service_and_the_gateway_to_its_pods(tmp_path: Path) -> None:
+    made = planned(tmp_path, PUBLIC)
+    [package] = made.packages
+    route = run(package).one("HTTPRoute")
+    assert route.inputs["spec"]["hostnames"] == ["guests.example.org"]
+    assert route.inputs["spec"]["rules"][0]["backendRefs"] == [{"name": "web", "port": 80}]
+    web = next(each for each in package.workloads if each.name == "web")
+    [rule] = (authorization_policy(web) or {})["spec"]["rules"]
+    assert rule["from"][0]["source"]["principals"] == ["cluster.local/ns/istio-ingress/sa/public-istio"]
+    assert rule["to"][0]["operation"]["ports"] == ["8080"]
+    assert "guests.example.org" in made.ingress.hosts
+    assert made.ingress.owners["guests.example.org"] == "guests"
+    assert made.hosts is not None
+    assert list(made.hosts.hosts["guests"]) == ["guests.example.org"]
+    backends = [rule for policy in made.ingress.network_policies for rule in policy["spec"].get("egress", [])]
+    pods = [peer.get("podSelector", {}).get("matchLabels") for rule in backends for peer in rule.get("to", [])]
+    assert {WORKLOAD_LABEL: "web"} in pods
+
+
+def test_secrets_are_read_by_the_account_of_their_workload_alone(tmp_path: Path) -> None:
+    [package] = planned(tmp_path, PUBLIC).packages
+    made = run(package)
+    role = made.one("AuthBackendRole")
+    assert role.inputs["boundServiceAccountNames"] == ["web"]
+    assert role.inputs["boundServiceAccountNamespaces"] == ["guests"]
+    assert 'path "secret/data/guests/guestbook/session"' in made.one("Policy").inputs["policy"]
+    assert made.one("SecretV2").inputs["name"] == "guests/guestbook/session"
+    pod = _pods(made.one("Deployment"))
+    annotations = pod["metadata"]["annotations"]
+    assert annotations["vault.hashicorp.com/role"] == "guests.web"
+    assert annotations["vault.hashicorp.com/agent-inject-containers"] == "web"
+    assert "vault-token" in [volume["name"] for volume in pod["spec"]["volumes"]]
+    assert "annotations" not in _pods(made.one("StatefulSet"))["metadata"]
+    egress = network_policy_spec(next(each for each in package.workloads if each.name == "web"))["egress"]
+    assert any(rule["ports"][0]["port"] == 8200 for rule in egress)
+    assert made.one("AuthBackendRole").name in made.behind(made.one("Deployment"))

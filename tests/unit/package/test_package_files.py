@@ -22,6 +22,7 @@ from tests.support.packages import (
     workload,
     write,
 )
+from tests.support.stacks import values
 
 pytestmark = pytest.mark.unit
 
@@ -61,6 +62,21 @@ def test_a_package_is_read_with_its_objects(tmp_path: Path) -> None:
         ({"unknown": 1}, "unknown: unknown key"),
         ({"calls": ["shop/*"]}, "wildcards are over-broad"),
         ({"expose": [{"service": "web", "port": 80}] * 2}, "expose: it stands there twice"),
+        ({"expose": [{"service": "web", "port": 80, "host": "*.x.org"}]}, "expose[0].host: a wildcard host"),
+        (
+            {"expose": [{"service": "web", "port": 80, "host": "a.x.org", "protocol": "tcp"}]},
+            "expose[0].protocol: host needs another",
+        ),
+        (
+            {"expose": [{"service": n, "port": 1, "host": f"{n}.x.org", "name": n} for n in ("a", "b")]},
+            "expose: one port of a package has a public host",
+        ),
+        ({"rateLimit": "none"}, "rateLimit: it needs a host under expose"),
+        (
+            {"secrets": {"key": {"workload": "web", "from": "shop/api/key"}}},
+            "secrets.key.from: a package shares no secret",
+        ),
+        ({"secrets": {"key": {"workload": "web", "values": {"password": "x"}}}}, "looks like a secret in plaintext"),
         ({"callers": ["shop/api"], "expose": []}, "callers: it needs expose"),
         ({"grants": [{"kind": "ClusterRole", "names": ["*"], **DAYS}]}, "not the full name of an object"),
         ({"grants": [{"kind": "ClusterRole", "names": ["a"]}]}, "grants[0].reason: missing"),
@@ -120,6 +136,10 @@ def test_what_no_package_may_say(tmp_path: Path, changes: Manifest, problem: str
         (
             {"grants": [{"kind": "ClusterRole", "names": ["a"], **DAYS}]},
             "grants[0].names[0]: the chart brings no ClusterRole of that name",
+        ),
+        (
+            {"secrets": {"key": {"workload": "wep", "generate": ["value"]}}},
+            "secrets.key.workload: no workload of the chart",
         ),
         ({"kubernetesApi": ["web"]}, "kubernetesApi: the stack's apiServerCidrs is empty"),
     ],
@@ -279,6 +299,34 @@ def test_a_call_leads_to_a_port_of_a_package(tmp_path: Path, call: str, problem:
 def test_a_package_has_its_namespace_alone(tmp_path: Path) -> None:
     [line] = refused(tmp_path, objects(), FILE, api={**API, "namespace": "guests"})
     assert "namespace: services have it" in line
+
+
+def test_a_public_host_is_that_of_one(tmp_path: Path) -> None:
+    public = {**FILE, "expose": [{"service": "web", "port": 80, "host": "api.example.org"}]}
+    [line] = refused(tmp_path, objects(), public, api={**API, "host": "api.example.org"})
+    assert "packages/guestbook.yaml:4: expose: the service shop/api has this host already" in line
+
+
+def test_the_domain_of_a_host_is_that_of_the_stack(tmp_path: Path) -> None:
+    write(tmp_path, objects(), {**FILE, "expose": [{"service": "web", "port": 80, "host": "guests.{domain}"}]})
+    with pytest.raises(ConfigError, match=r"expose\[0\]\.host: the stack has no domain"):
+        stack_of(tmp_path)
+    ingress = {**values("production")["ingress"], "domain": "example.net"}
+    assert stack_of(tmp_path, ingress=ingress).packages[0].spec.hosts == ("guests.example.net",)
+
+
+def test_secrets_are_brought_by_vaults_agent_alone(tmp_path: Path) -> None:
+    write(tmp_path, objects(), {**FILE, "secrets": {"key": {"workload": "web", "generate": ["value"]}}})
+    assert stack_of(tmp_path).packages
+    with pytest.raises(ConfigError, match=r"secrets: Vault's agent brings them to the pods of a chart, and none runs"):
+        stack_of(tmp_path, "local")
+
+
+def test_the_agent_runs_as_a_user_that_the_chart_names(tmp_path: Path) -> None:
+    made = copy.deepcopy(objects())
+    del pod_of(made, "web")["containers"][0]["securityContext"]["runAsUser"]
+    [line] = refused(tmp_path, made, {**FILE, "secrets": {"key": {"workload": "web", "generate": ["value"]}}})
+    assert "secrets.key.workload: Vault's agent runs as the user of its first container" in line
 
 
 def test_a_stack_lies_over_a_package(tmp_path: Path) -> None:

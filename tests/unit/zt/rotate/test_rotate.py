@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from components.schema.problem import ConfigError
 from components.service.file.service import ServiceSpec
-from components.service.secure_service import GENERATED_LENGTH
+from components.service.kept_secrets import GENERATED_LENGTH
 from tests.unit.service.test_directory import SMALL
 from zt.cli import app
 from zt.cluster.vault import Access, ConflictError, VaultError
