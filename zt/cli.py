@@ -13,6 +13,7 @@ from zt.consent.cli import consent
 from zt.diff.cli import diff
 from zt.exceptions.cli import exceptions
 from zt.new.cli import new
+from zt.package.cli import package
 from zt.preflight.cli import preflight
 from zt.promote.cli import promote
 from zt.report.cli import report
@@ -55,6 +56,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(new, name="new", help="Make a file that the program reads.")
+app.add_typer(package, name="package", help="Bring a chart of others, with nothing trusted.")
 app.add_typer(secret, name="secret", help="Give Vault the secrets that come from outside, and list what is missing.")
 app.add_typer(vault, name="vault", help="Copy Vault's storage, and put a copy back.")
 

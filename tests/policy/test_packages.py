@@ -5,22 +5,31 @@ What the rules say of a package's objects is asked of the real Kyverno CLI.
 
 import os
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.kube.charts import ChartSources
 from components.kyverno.library import load_library
 from components.package.args import PackageArgs
+from components.package.file.directory import parse_package
 from components.package.manifests import applied, exceptions
+from components.package.rendered.helm import Renderer, defaults
 from components.program.plan import plan
 from components.schema.problem import ConfigError
+from components.service.file.layers import Layers
 from embedded.toolchain import ensure
 from embedded.toolchain.charts import stage_charts
 from tests.policy.kyverno_cli import Verdicts, verdicts
 from tests.support.packages import CHART, DAYS, MENDED, Manifest, stack_of
 from tests.support.packages import CHART_FILE as FILE
+from zt.check.kyverno import judge
+from zt.package.file_text import Draft, file_text
+from zt.package.search import search
+from zt.package.trial import Trials, unsettled
 
 pytestmark = pytest.mark.policy
 
@@ -164,3 +173,32 @@ def test_the_chart_of_an_operator_names_all_that_it_reaches(tmp_path: Path) -> N
     kinds = {line.split("the chart brings ")[1].split()[0] for line in found}
     assert {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "ValidatingWebhookConfiguration"} <= kinds
     assert all("or grant it here with a reason and a last day" in line for line in found)
+
+
+SOUGHT = (
+    "require-run-as-non-root",
+    "disallow-token-automount",
+    "disallow-latest-tag",
+    "disallow-secrets-in-environment",
+)
+
+
+def test_the_first_file_has_the_values_that_mend_it_and_is_accepted(tmp_path: Path) -> None:
+    """With some of the rules, since each value is asked about with each of them."""
+    project = tmp_path / "project"
+    (project / "services").mkdir(parents=True)
+    shutil.copytree(CHART, project / "packages" / "guestbook")
+    head = {key: FILE[key] for key in ("namespace", "team", "chart")}
+    spec = parse_package(Layers("packages/guestbook.yaml", yaml.safe_dump(head))).spec
+    renderer = Renderer(project, ChartSources())
+    rules = [rule.document for rule in RULES if rule.name in SOUGHT]
+    cli = ensure(["kubectl-kyverno"], progress=False) / "kubectl-kyverno"
+    outcome = search(Trials(spec, renderer, rules, lambda plan: judge(cli, plan, ())), *defaults(renderer, spec))
+    assert outcome.last.problems == frozenset()
+    assert {rule for mend in outcome.mends for rule in (one.rule for one in mend.mends)} == {*SOUGHT, "service account"}
+    left = unsettled(spec.model_copy(update={"values": dict(outcome.last.values)}), outcome.last.objects)
+    text = file_text(Draft(head, outcome, left, "web", date(2026, 11, 20)))
+    (project / "packages" / "guestbook.yaml").write_text(text, encoding="utf-8")
+    assert "# networkPolicy.enabled mends: NetworkPolicy guestbook, which the platform has" in text
+    [made] = plan(stack_of(project, apiServerCidrs=["10.0.0.1/32"])).packages
+    assert len(made.workloads) == 3

@@ -6,6 +6,7 @@ Helm's own hooks are among the objects, and its tests are not. https://helm.sh/d
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -42,18 +43,23 @@ class Renderer:
     root: Path
     charts: ChartSources
 
-    def manifests(self, spec: PackageSpec) -> list[Manifest]:
-        """The objects of a package, as the chart writes them. Raises `RenderError`."""
+    def manifests(self, spec: PackageSpec, *, steady: bool = True) -> list[Manifest]:
+        """The objects of a package, as the chart writes them. Raises `RenderError`.
+
+        With `steady` it is rendered twice, and refused if the two differ.
+        """
         if spec.manifests is not None:
             return list(self._folder(spec.manifests))
         chart = cast("ChartSpec", spec.chart)
         with TemporaryDirectory(prefix="zero-trust-chart-") as name:
-            place = self._chart(chart, Path(name))
+            place = self.chart(chart, Path(name))
             values = Path(name) / "values.json"
             values.write_text(json.dumps(spec.values, default=str), encoding="utf-8")
-            first, second = (self._template(spec, chart, place, values) for _ in range(2))
+            first, *others = (self._template(spec, chart, place, values) for _ in range(2 if steady else 1))
         made = list(_documents(first, ("chart",)))
-        if first != second and (changed := _changed(made, list(_documents(second, ("chart",))))):
+        for other in (text for text in others if text != first):
+            if not (changed := _changed(made, list(_documents(other, ("chart",))))):
+                continue
             message = f"each rendering has other values in {changed}, so each run would change it: set them in values"
             raise RenderError(("values",), message)
         return made
@@ -66,8 +72,8 @@ class Renderer:
         for path in files:
             yield from _documents(path.read_text(encoding="utf-8"), ("manifests",))
 
-    def _chart(self, chart: ChartSpec, into: Path) -> Path:
-        """The folder or the archive of a chart."""
+    def chart(self, chart: ChartSpec, into: Path) -> Path:
+        """The folder of a chart, or its archive, which is downloaded `into` a folder. Raises `RenderError`."""
         if chart.folder is not None:
             place = self.root / chart.folder
             if not (place / "Chart.yaml").is_file():
@@ -83,6 +89,39 @@ class Renderer:
         arguments += ["--kube-version", chart.kubernetes] if chart.kubernetes else []
         arguments += [part for api in chart.apis for part in ("--api-versions", api)]
         return _helm(arguments, ("chart",))
+
+
+def defaults(renderer: Renderer, spec: PackageSpec) -> tuple[Manifest, str]:
+    """The values that a chart has by itself, and the version of its application. Raises `RenderError`."""
+    chart = cast("ChartSpec", spec.chart)
+    with TemporaryDirectory(prefix="zero-trust-chart-") as name:
+        place = renderer.chart(chart, Path(name))
+        values, about = (_mapping(_helm(["show", what, str(place)], ("chart",))) for what in ("values", "chart"))
+    return values, str(about.get("appVersion", ""))
+
+
+def pinned(renderer: Renderer, name: str, repository: str, version: str) -> Manifest:
+    """The section `chart` of a package file, with the digest of what the repository has now. Raises `RenderError`.
+
+    With the stack's directory of charts nothing is downloaded, and the digest is that of no archive.
+    """
+    section: Manifest = {"name": name, "repository": repository, "version": version}
+    if renderer.charts.directory is not None:
+        return {**section, "digest": f"sha256:{'0' * 64}"}
+    with TemporaryDirectory(prefix="zero-trust-chart-") as into:
+        remote = repository.startswith(OCI)
+        where = [f"{repository}/{name}"] if remote else [name, "--repo", repository]
+        said = _helm(["pull", *where, "--version", version, "--destination", into], ("chart",))
+        if remote:
+            found = re.search(r"Digest: (sha256:[0-9a-f]{64})", said)
+            return {**section, "digest": found[1] if found else ""}
+        [archive] = Path(into).glob("*.tgz")
+        return {**section, "digest": _digest(archive)}
+
+
+def _mapping(text: str) -> Manifest:
+    loaded: object = yaml.load(text, Loader=YAML_LOADER)  # noqa: S506 - one of the two safe loaders
+    return cast("Manifest", loaded) if isinstance(loaded, dict) else {}
 
 
 def _unpacked(directory: Path, chart: ChartSpec) -> Path:

@@ -51,6 +51,10 @@ COMMANDS = {
     "adopt": ("adopt --stack production --format json", "zt.adopt.command.adopt"),
     "preflight": ("preflight --stack production --format json", "zt.preflight.command.preflight"),
     "new service": ("new service web --yes --format json", "zt.new.command.values_of"),
+    "package init": (
+        "package init guestbook --namespace guests --team web --dry-run",
+        "zt.package.command.draft",
+    ),
     "show": ("show api --format json", "zt.show.command.stack_of"),
     "secret set": ("secret set api stripe", "zt.secret.command.service_spec"),
     "secret list": ("secret list --format json", "zt.secret.command.service_files"),

@@ -1,0 +1,141 @@
+"""`zt package init`: the values that it finds by trying, and the file that it writes."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from components.kube.charts import ChartSources
+from components.package.file.directory import parse_package
+from components.package.file.keys import PackageSpec
+from components.package.rendered.checks import findings
+from components.package.rendered.helm import Renderer, RenderError
+from components.package.rendered.objects import rendered_objects
+from components.service.file.layers import Layers
+from tests.support.packages import account, role, service, workload
+from zt.check.kyverno_result import Result
+from zt.check.plan import Plan
+from zt.package.candidates import POD, candidates, merged
+from zt.package.file_text import Draft, file_text
+from zt.package.search import Outcome, search
+from zt.package.trial import Trials, Violation, unsettled
+
+pytestmark = pytest.mark.unit
+
+HEAD = {"namespace": "guests", "team": "web", "chart": {"folder": "packages/guestbook"}}
+DEFAULTS: dict[str, Any] = {
+    "image": {"tag": "latest"},
+    "security": {},
+    "account": {"create": False},
+    "own": {"networkPolicy": True, "web": True},
+    "untouched": {"depth": {"switch": False}},
+}
+ROOT, LATEST, WRITES = "require-run-as-non-root", "disallow-latest-tag", "require-probes"
+
+
+def chart(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A chart with a value against all of its sins but one, and a switch that takes its workload away."""
+    v: Any = merged(DEFAULTS, values)
+    if v["security"].get("limits"):
+        raise RenderError(("chart",), "the schema of the values takes no limits here")
+    made: list[dict[str, Any]] = [role("ClusterRole", "nodes")]
+    if v["own"]["web"]:
+        web = workload("Deployment", "web", http=8080)
+        pod = web["spec"]["template"]["spec"]
+        pod["serviceAccountName"] = "web" if v["account"]["create"] else "default"
+        pod["containers"][0] |= {"image": f"r/web:{v['image']['tag']}", "securityContext": v["security"]}
+        made += [web, service("web", 80, "http")]
+    if v["account"]["create"]:
+        made.append(account("web"))
+    if v["own"]["networkPolicy"]:
+        made.append({**role("NetworkPolicy", "own"), "apiVersion": "networking.k8s.io/v1"})
+    return made
+
+
+ASKED: list[int] = []
+
+
+def judge(plan: Plan) -> list[Result]:
+    ASKED.append(len(plan.objects))
+    results: list[Result] = []
+    for planned in plan.objects:
+        container = cast("Any", planned.manifest)["spec"]["template"]["spec"]["containers"][0]
+        broken = {
+            ROOT: not container["securityContext"].get("runAsNonRoot"),
+            LATEST: container["image"].endswith(":latest"),
+            # No value mends it.
+            WRITES: True,
+        }
+        results += [Result(rule, planned.identity, "fail" if bad else "pass", "", ()) for rule, bad in broken.items()]
+    return results
+
+
+def spec() -> PackageSpec:
+    return parse_package(Layers("packages/guestbook.yaml", yaml.safe_dump(HEAD))).spec
+
+
+@pytest.fixture
+def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
+    """Renders that chart, without helm."""
+    ASKED.clear()
+    monkeypatch.setattr(Renderer, "manifests", lambda _, spec, **_options: chart(spec.values))
+    return Trials(spec(), Renderer(Path(), ChartSources()), (), judge)
+
+
+@pytest.fixture
+def outcome(trials: Trials) -> Outcome:
+    return search(trials, DEFAULTS, "2.0.0")
+
+
+def test_each_violation_has_the_value_that_mends_it(outcome: Outcome) -> None:
+    assert outcome.last.values == {
+        "security": POD,
+        "image": {"tag": "2.0.0"},
+        "account": {"create": True},
+        "own": {"networkPolicy": False},
+    }
+    mended = {one for mend in outcome.mends for one in mend.mends}
+    assert mended == {
+        Violation(ROOT, "Deployment", "web"),
+        Violation(LATEST, "Deployment", "web"),
+        Violation("service account", "", "web"),
+    }
+    assert outcome.last.violations == {Violation(WRITES, "Deployment", "web")}
+
+
+def test_a_switch_that_takes_the_workload_away_mends_nothing(outcome: Outcome) -> None:
+    assert "web" not in cast("Any", outcome.last.values)["own"]
+    assert [mend.removes for mend in outcome.mends if mend.removes] == [("NetworkPolicy own",)]
+
+
+def test_an_object_is_asked_about_once(trials: Trials) -> None:
+    search(trials, DEFAULTS, "2.0.0")
+    before = sum(ASKED)
+    search(trials, DEFAULTS, "2.0.0")
+    assert sum(ASKED) == before
+
+
+def test_every_value_is_tried_by_what_it_is() -> None:
+    tried = list(candidates({"a": {"b": True, "c": None, "d": "latest", "e": "text", "f": 1}}, "1.2.3"))
+    assert {"a": {"b": False}} in tried
+    assert {"a": {"c": POD}} in tried
+    assert {"a": {"d": "1.2.3"}} in tried
+    assert {"a": POD} in tried
+    assert not any("e" in each["a"] or "f" in each["a"] for each in tried)
+
+
+def test_the_file_is_one_that_the_program_takes(outcome: Outcome) -> None:
+    planned = spec().model_copy(update={"values": dict(outcome.last.values)})
+    left = unsettled(planned, outcome.last.objects)
+    text = file_text(Draft(HEAD, outcome, left, "web", date(2026, 11, 29)))
+    made = parse_package(Layers("packages/guestbook.yaml", text)).spec
+    assert list(findings(made, rendered_objects(chart(made.values), made.namespace))) == []
+    assert [(one.rule, one.workload, str(one.expires)) for one in made.exceptions] == [(WRITES, "web", "2026-12-29")]
+    assert [(grant.kind, grant.names) for grant in made.grants] == [("ClusterRole", ("nodes",))]
+    assert [(port.service, port.port, port.protocol, port.name) for port in made.expose] == [("web", 80, "http", None)]
+    assert not made.callers
+    assert "&id" not in text
+    assert f"# security mends: {ROOT} of web" in text

@@ -1,0 +1,119 @@
+"""`zt package init`: renders a chart, tries its values, writes the first file, and returns the exit code."""
+
+import sys
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from components.kyverno.library import load_library
+from components.kyverno.policy_set import policies
+from components.package.file.chart import FOLDER
+from components.package.file.directory import parse_package
+from components.package.rendered.helm import Renderer, RenderError, defaults, pinned
+from components.program.plans.kyverno import policy_args
+from components.schema.problem import ConfigError, Problem
+from components.service.file.layers import Layers
+from zt.check.kyverno import judge
+from zt.check.plan import Manifest, text
+from zt.check.remembered import Remembered
+from zt.facts.read import stack_of
+from zt.package.file_text import Draft, file_text
+from zt.package.search import search
+from zt.package.trial import Trials, unsettled
+from zt.project.errors import ExitCode, ToolError, tells_errors
+from zt.project.progress import Say, progress
+
+_REFUSING = ("critical", "important")
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """A chart by its folder below `packages/`, or by its name in a repository at a version."""
+
+    chart: str
+    name: str
+    namespace: str
+    team: str
+    stack: str
+    project: Path
+    today: date
+    repository: str = ""
+    version: str = ""
+    dry_run: bool = False
+
+
+@tells_errors
+def run(options: InitOptions) -> int:
+    """Write the file, or print it: 0 it needs no exception and no grant, 1 it has some, 2 a wrong argument or file."""
+    errors = Console(stderr=True, highlight=False)
+    file = options.project / FOLDER / f"{options.name}.yaml"
+    if file.exists() and not options.dry_run:
+        message = "there is such a file already: remove it, or choose another --name"
+        raise ConfigError([Problem(f"{FOLDER}/{file.name}", "name", message)])
+    with progress(errors, "rendering the chart") as say:
+        text_of_file, open_ends = draft(options, say)
+    if options.dry_run:
+        print(text_of_file, end="")
+    else:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text_of_file, encoding="utf-8")
+        errors.print(f"written to {FOLDER}/{file.name}", markup=False, soft_wrap=True)
+    errors.print(f"exceptions and grants to look at: {open_ends}", markup=False, soft_wrap=True)
+    return ExitCode.NO if open_ends else ExitCode.DONE
+
+
+def draft(options: InitOptions, say: Say) -> tuple[str, int]:
+    """The text of the file, and how many exceptions and grants it has. Raises `ConfigError` or `ToolError`."""
+    stack = stack_of(options.project, options.stack)
+    renderer = Renderer(options.project, stack.charts)
+    rules = policy_args(stack)
+    if rules is None:
+        message = "its posture switches every rule off: choose a stack that has some"
+        raise ConfigError([Problem("zt package init", "--stack", message, repr(options.stack))])
+    held = [each for each in policies(rules, load_library()) if _judges(each)]
+    head: Manifest = {"namespace": options.namespace, "team": options.team, "chart": _chart(options, renderer)}
+    spec = parse_package(Layers(f"{FOLDER}/{options.name}.yaml", yaml.safe_dump(head))).spec
+    try:
+        values, version = defaults(renderer, spec)
+        trials = Trials(spec, renderer, held, lambda plan: judge(_kyverno(), plan, (), kept=_kept()))
+        outcome = search(trials, values, version, say)
+    except RenderError as error:
+        raise ConfigError([Problem("zt package init", "CHART", error.message, error.value)]) from error
+    left = unsettled(spec.model_copy(update={"values": dict(outcome.last.values)}), outcome.last.objects)
+    written = file_text(Draft(head, outcome, left, options.team, options.today))
+    grants = sum(1 for section, *_ in left if section == "grants")
+    return written, len(outcome.last.violations) + grants
+
+
+def _judges(policy: Manifest) -> bool:
+    """Whether a rule refuses, or fills in what others look at. What best practice reports needs no exception."""
+    tier = text(policy, "metadata", "labels", "zero-trust/tier")
+    return policy["kind"] == "MutatingPolicy" or (policy["kind"] == "ValidatingPolicy" and tier in _REFUSING)
+
+
+def _chart(options: InitOptions, renderer: Renderer) -> Manifest:
+    if not options.repository:
+        folder = options.chart.rstrip("/")
+        return {"folder": folder if folder.startswith(f"{FOLDER}/") else f"{FOLDER}/{folder}"}
+    try:
+        return pinned(renderer, options.chart, options.repository, options.version)
+    except RenderError as error:
+        raise ConfigError([Problem("zt package init", "CHART", error.message, error.value)]) from error
+
+
+def _kept() -> Remembered:
+    from embedded.access import EmbeddedPlane
+
+    return Remembered(EmbeddedPlane.cache() / "verdicts")
+
+
+def _kyverno() -> Path:
+    from embedded.access import EmbeddedPlane, EmbeddedPlaneError
+
+    try:
+        return EmbeddedPlane.tool("kubectl-kyverno", progress=sys.stderr.isatty())
+    except EmbeddedPlaneError as error:
+        raise ToolError(str(error)) from error

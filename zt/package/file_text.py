@@ -1,0 +1,162 @@
+"""Writes the first file of a package: what mends a violation with the violation beside it, and nothing that is open."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import cast
+
+import yaml
+
+from components.kube.manifest import Manifest
+from components.package.rendered.objects import Rendered, items
+from components.service.file.ports import port_name
+from zt.package.search import Outcome
+from zt.package.trial import Violation
+
+SCHEMA_LINE = "# yaml-language-server: $schema=../docs/reference/package.schema.json\n"
+_DAYS = 30
+_HOST = re.compile(r"https?://([a-z0-9][a-z0-9.-]*\.[a-z]{2,})", re.IGNORECASE)
+_NO_VALUE = "no value of the chart mends it: zt package init tried them all"
+_WHAT_FOR = "say here what the package needs it for, or leave it out"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is written: the keys of who and what, the outcome of the search, and what has to be settled by hand."""
+
+    head: Mapping[str, object]
+    outcome: Outcome
+    unsettled: Sequence[tuple[str, str, str, str]]
+    owner: str
+    today: date
+
+
+def file_text(draft: Draft) -> str:
+    """The text of the file."""
+    return SCHEMA_LINE + "".join(_sections(draft))
+
+
+def _sections(draft: Draft) -> Iterator[str]:
+    yield _yaml(draft.head)
+    last = draft.outcome.last
+    rendered = Rendered(last.objects)
+    if draft.outcome.mends:
+        for mend in draft.outcome.mends:
+            what = [*(str(one) for one in mend.mends), *(f"{one}, which the platform has" for one in mend.removes)]
+            yield from (f"# {line}\n" for line in _lines(f"{_dotted(mend.values)} mends", what))
+        yield _yaml({"values": dict(last.values)})
+    exposed = list(_exposed(rendered))
+    if exposed:
+        yield "# Every port of the chart's Services. Nobody may call one that callers does not name.\n"
+        yield _yaml({"expose": exposed})
+    if reaching := sorted(_reaching(rendered)):
+        yield "# The chart gives these rights on the Kubernetes API.\n"
+        yield _yaml({"kubernetesApi": reaching})
+    if hosts := sorted(_hosts(last.objects)):
+        yield f"# Hosts that its objects name; those that it calls stand under egress: {', '.join(hosts)}\n"
+    without = [{"kind": kind, "name": name} for section, kind, name, _ in draft.unsettled if section == "without"]
+    if without:
+        yield _yaml({"without": without})
+    if last.violations:
+        yield _yaml({"exceptions": [_exception(one, draft) for one in sorted(last.violations)]})
+    if grants := list(_grants(draft)):
+        yield _yaml({"grants": grants})
+
+
+def _lines(head: str, what: Sequence[str]) -> Iterator[str]:
+    line = f"{head}: {what[0]}"
+    for one in what[1:]:
+        if len(line) + len(one) > 110:
+            yield f"{line},"
+            line = f"  {one}"
+        else:
+            line = f"{line}, {one}"
+    yield line
+
+
+def _dotted(values: Mapping[str, object]) -> str:
+    """The path of the one value that a change writes."""
+    path: list[str] = []
+    value: object = values
+    while isinstance(value, dict) and len(cast("Manifest", value)) == 1:
+        [(key, value)] = cast("Manifest", value).items()
+        path.append(key)
+    return ".".join(path)
+
+
+def _exposed(rendered: Rendered) -> Iterator[Manifest]:
+    """Every port that leads to pods; the first one that speaks HTTP has no name."""
+    ports = [
+        {"service": service.name, "port": port, "protocol": _spoken(target)}
+        for service in rendered.services
+        if rendered.behind(service)
+        for port, target in service.targets.items()
+    ]
+    ports.sort(key=lambda port: port["protocol"] == "tcp")
+    taken: set[str] = set()
+    for number, port in enumerate(ports):
+        name = _name(f"{port['service']}-{port['port']}", cast("int", port["port"]), taken) if number else ""
+        taken.add(name)
+        yield {**({"name": name} if name else {}), **port}
+
+
+def _spoken(target: object) -> str:
+    """The protocol that the name of a port tells; any other is forwarded as it is."""
+    return next((protocol for protocol in ("grpc", "http") if str(target).startswith(protocol)), "tcp")
+
+
+def _name(wanted: str, port: int, taken: set[str]) -> str:
+    for name in (wanted, f"port-{port}", *(f"p{port}-{number}" for number in range(2, 100))):
+        try:
+            if name not in taken:
+                return port_name(name)
+        except ValueError:
+            continue
+    return f"p{port}"
+
+
+def _reaching(rendered: Rendered) -> Iterator[str]:
+    """The workloads whose accounts a binding of the chart names."""
+    bindings = (each for each in rendered.objects if each.kind in ("RoleBinding", "ClusterRoleBinding"))
+    bound = {str(subject.get("name")) for each in bindings for subject in items(each.manifest, "subjects")}
+    yield from (workload.name for workload in rendered.workloads if workload.account in bound)
+
+
+def _hosts(objects: Sequence[object]) -> set[str]:
+    return {match.lower() for match in _HOST.findall(repr(objects))}
+
+
+def _exception(violation: Violation, draft: Draft) -> Manifest:
+    return {"rule": violation.rule, "workload": violation.name, **_days(_NO_VALUE, draft)}
+
+
+def _grants(draft: Draft) -> Iterator[Manifest]:
+    """One grant for each kind, namespace and reason."""
+    names: dict[tuple[str, str, str], list[str]] = {}
+    for section, kind, name, why in draft.unsettled:
+        if section == "grants":
+            where = why.removeprefix("it is in the namespace ") if why.startswith("it is in the namespace ") else ""
+            names.setdefault((kind, where, why), []).append(name)
+    for (kind, where, why), held in names.items():
+        place = {"namespace": where} if where else {}
+        yield {"kind": kind, "names": held, **place, **_days(f"{why}: {_WHAT_FOR}", draft)}
+
+
+def _days(reason: str, draft: Draft) -> Manifest:
+    until = draft.today + timedelta(_DAYS)
+    return {"reason": reason, "owner": draft.owner, "granted": draft.today, "expires": until}
+
+
+def _once(value: object) -> object:
+    """A copy in which nothing stands in two places, which YAML would write as an anchor."""
+    if isinstance(value, dict):
+        return {key: _once(item) for key, item in cast("Manifest", value).items()}
+    if isinstance(value, list):
+        return [_once(item) for item in cast("list[object]", value)]
+    return date.fromordinal(value.toordinal()) if isinstance(value, date) else value
+
+
+def _yaml(value: object) -> str:
+    # The stubs of yaml do not type the stream, and so not the result.
+    return yaml.safe_dump(_once(value), sort_keys=False, default_flow_style=False, allow_unicode=True, width=150)  # pyright: ignore[reportUnknownMemberType]

@@ -1,0 +1,98 @@
+"""Searches a chart's values for those that mend what the rules and the platform say of it, by trying them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from components.kube.manifest import Manifest
+from zt.package.candidates import candidates, merged
+from zt.package.trial import Trial, Trials, Violation
+
+# Values that mend something only when another one is set, such as the token of an account that is not made yet.
+_ROUNDS = 3
+# What the platform has in place of a chart's own, so that it may go.
+_REPLACED = frozenset({"NetworkPolicy", "Ingress", "HTTPRoute", "GRPCRoute"})
+
+
+@dataclass(frozen=True)
+class Mend:
+    """A change of values, and what it mends."""
+
+    values: Manifest
+    mends: tuple[Violation, ...]
+    removes: tuple[str, ...] = ()
+    """The objects of the chart that it takes away, since the platform has its own."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The values that were chosen, what each of them mends, and the chart with all of them."""
+
+    mends: tuple[Mend, ...]
+    last: Trial
+    tried: int
+
+
+def search(
+    trials: Trials, values: Mapping[str, object], version: str, say: Callable[[str], None] = lambda _line: None
+) -> Outcome:
+    """The fewest changes that mend the most. Raises `RenderError` for a chart that does not render by itself."""
+    last, chosen, tried = trials.first({}), list[Mend](), 0
+    for _ in range(_ROUNDS):
+        changes = list(candidates(merged(values, last.values), version))
+        say(f"trying {len(changes)} values of the chart")
+        made = trials.of([merged(last.values, change) for change in changes])
+        tried += len(changes)
+        options = [_mend(last, change, trial) for change, trial in zip(changes, made, strict=True) if trial]
+        new = _fewest([option for option in options if option])
+        together = trials.first(_all(last.values, new)) if new else last
+        # Two changes may be in each other's way: then one after the other.
+        while new and not _is_better(last, together):
+            new = new[:-1]
+            together = trials.first(_all(last.values, new)) if new else last
+        if not new:
+            break
+        chosen += new
+        last = together
+    return Outcome(tuple(chosen), last, tried)
+
+
+def _mend(before: Trial, change: Manifest, after: Trial) -> Mend | None:
+    """What a change mends; nothing if it makes anything worse, or takes away what the chart needs."""
+    gone = before.identities - after.identities
+    gained = before.problems - after.problems
+    removed = tuple(f"{kind} {name}" for kind, name in sorted(gone))
+    if after.problems - before.problems or any(kind not in _REPLACED for kind, _ in gone):
+        return None
+    return Mend(change, tuple(sorted(gained)), removed) if gained or gone else None
+
+
+def _fewest(options: Sequence[Mend]) -> list[Mend]:
+    """Of these the one that mends the most, then the one that mends the most of the rest, and so on."""
+    chosen: list[Mend] = []
+    left = {one for option in options for one in (*option.mends, *option.removes)}
+    while left:
+        best = max(options, key=lambda option: (len(left & {*option.mends, *option.removes}), -_size(option.values)))
+        covered = left & {*best.mends, *best.removes}
+        if not covered:
+            break
+        chosen.append(best)
+        left -= covered
+    return chosen
+
+
+def _size(values: object) -> int:
+    if isinstance(values, dict):
+        return sum(1 + _size(value) for value in values.values())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - values of any kind
+    return 1
+
+
+def _all(values: Mapping[str, object], mends: Sequence[Mend]) -> Manifest:
+    result = dict(values)
+    for mend in mends:
+        result = merged(result, mend.values)
+    return result
+
+
+def _is_better(before: Trial, after: Trial) -> bool:
+    gone = {kind for kind, _ in before.identities - after.identities}
+    return not after.problems - before.problems and gone <= _REPLACED
