@@ -2,10 +2,22 @@
 
 import ipaddress
 import re
+from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
 
+from components.config.engines import ENGINES, Engine, engine_name
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import DNS_LABEL, AbsolutePath, Cidr, HostName, Identifier, Label, Port
 from components.schema.problem import UNREPEATED
@@ -37,24 +49,31 @@ def _generated(value: str) -> str:
 class DatabaseSettings(TypedFile):
     """A database in which Vault creates and removes a user for each service that declares one.
 
-    Vault changes the administrator's password as soon as it is connected, so that nobody else knows it.
-    https://developer.hashicorp.com/vault/docs/secrets/databases/postgresql
+    Vault changes the administrator's password as soon as it is connected, so that nobody else knows it; not that of
+    Redis, which would forget the new one when it starts again.
+    https://developer.hashicorp.com/vault/docs/secrets/databases
     """
 
-    plugin: Literal["postgresql"] = "postgresql"
+    renamed = MappingProxyType({"plugin": "engine"})
+
+    engine: Annotated[Literal["postgresql", "mariadb", "redis"], BeforeValidator(engine_name)] = "postgresql"
+    """What the server is. `redis` is Valkey, too."""
     service: Annotated[StrictStr, AfterValidator(_of_a_stack)] | None = None
     """The service of this stack that is its server, as `namespace/name`, in place of `host` and `port`. Its file lets
     Vault in: `callers: [vault/vault]`. Vault speaks TLS with the server itself, past the mesh."""
     host: Annotated[StrictStr, AfterValidator(_database_host)] | None = None
     """The host that Vault and the services connect to, if it is no service of this stack."""
-    port: Port = 5432
+    port: Port | None = None
+    """Its port; by default that of the engine: 5432, 3306 or 6379."""
     cidrs: tuple[Cidr, ...] = ()
     """Its networks, if it is outside the cluster and its host is a name: network policies accept no names."""
-    database: Identifier
+    database: Identifier | None = None
+    """The database that services connect to. Redis has none."""
     admin_user: Identifier
-    """A user for Vault alone, which may create roles and grant the services' rights."""
+    """A user for Vault alone, which may create users and grant the services' rights."""
     admin_password_file: AbsolutePath | None = None
-    """File with the administrator's first password. Vault needs it once; then the file and this key may be removed."""
+    """File with the administrator's first password. Vault needs it once; then the file and this key may be removed,
+    but for Redis, whose administrator keeps it."""
     admin_secret: Label | None = None
     """The first password as a secret of the Pulumi config: `pulumi config set --secret zero-trust-secrets:<this>`."""
     admin_from: Annotated[StrictStr, AfterValidator(_generated)] | None = None
@@ -65,22 +84,49 @@ class DatabaseSettings(TypedFile):
     tls: StrictBool = True
     """Whether Vault verifies the server. False is legal only for a loopback address."""
     ca_cert_file: AbsolutePath | None = None
-    """PEM file of the authority behind the server's certificate, on Vault's machine: each key of the Secret
+    """PEM file of the authority behind a PostgreSQL server's certificate, on Vault's machine: each key of the Secret
     `vault.tlsSecret` is mounted as `/vault/tls/<key>`."""
+    authority_file: AbsolutePath | None = None
+    """PEM file of the authority behind the certificate of another engine's server, on the machine that runs Pulumi:
+    the program sends it to Vault. Redis needs one; MariaDB has the public authorities without."""
     max_open_connections: Annotated[StrictInt, Field(ge=1, le=100)] = 4
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         self._one_place()
+        self._of_the_engine()
         if self.admin_password_file is not None and self.admin_secret is not None:
             raise misplaced(["adminSecret"], "adminPasswordFile is there, too: keep one", self.admin_secret)
         if self.admin_from is not None and (self.admin_password_file or self.admin_secret):
             raise misplaced(["adminFrom"], "the first password is there twice: keep one", self.admin_from)
         if not self.tls and not self._loopback:
             raise misplaced(["tls"], "it would send credentials over a network in plaintext: leave it out", self.tls)
-        if not self.tls and self.ca_cert_file is not None:
-            raise misplaced(["caCertFile"], "it needs tls: leave it out", self.ca_cert_file)
+        for name in ("ca_cert_file", "authority_file"):
+            if not self.tls and name in self.model_fields_set:
+                raise misplaced([to_camel(name)], "it needs tls: leave it out", getattr(self, name))
         return self
+
+    def _of_the_engine(self) -> None:
+        kind = self.kind
+        if kind.schemas and self.database is None:
+            raise misplaced(["database"], f"required for {self.engine}", UNREPEATED)
+        without = {
+            "ca_cert_file": None if kind.authority_at_vault else "its plugin reads no file: name it in authorityFile",
+            "authority_file": "its plugin reads the file at Vault: name it in caCertFile"
+            if kind.authority_at_vault
+            else None,
+            "database": None if kind.schemas else "it has no databases with names: leave it out",
+            "max_open_connections": None if kind.schemas else "its plugin has no such limit: leave it out",
+        }
+        for name, reason in without.items():
+            if reason and name in self.model_fields_set:
+                raise misplaced([to_camel(name)], f"{self.engine}: {reason}", getattr(self, name))
+        if self.tls and not kind.public_authorities and self.authority_file is None:
+            message = f"required for {self.engine}: its plugin accepts no public authority"
+            raise misplaced(["authorityFile"], message, UNREPEATED)
+        if not kind.rotates and not (self.admin_password_file or self.admin_secret or self.admin_from):
+            message = f"required for {self.engine}, or adminSecret or adminFrom: Vault does not change this password"
+            raise misplaced(["adminPasswordFile"], message, UNREPEATED)
 
     def _one_place(self) -> None:
         if (self.service is None) == (self.host is None):
@@ -92,6 +138,16 @@ class DatabaseSettings(TypedFile):
             return
         if twice := next((key for key in ("port", "cidrs") if key in self.model_fields_set), ""):
             raise misplaced([twice], "service says it: leave it out", UNREPEATED)
+
+    @property
+    def kind(self) -> Engine:
+        """What its engine can do."""
+        return ENGINES[self.engine]
+
+    @property
+    def own_port(self) -> int:
+        """The port of a server that is no service of the stack."""
+        return self.port or self.kind.port
 
     @property
     def server(self) -> ServiceRef:

@@ -28,6 +28,7 @@ from components.program.stack_databases import database_problems
 from components.program.stack_exceptions import exception_problems
 from components.program.stack_packages import render_packages
 from components.schema.problem import ConfigError, LineOf, Problem, no_line
+from components.service.file.checks import KnownDatabase
 from components.service.file.directory import Admission, read_services
 from components.service.file.limits import LIMIT_RANGE, QUOTA, NamespaceLimits
 from components.service.file.service import ServiceSpec
@@ -151,7 +152,9 @@ def read_stack(
         api_server_reachable=reachable,
         as_of=as_of,
         vault=posture.vault,
-        databases={name: database.address for name, database in settings.databases.items()},
+        databases={
+            name: KnownDatabase(database.address, database.engine) for name, database in settings.databases.items()
+        },
         unsupported=settings.ingress.unsaid_of_a_service,
         pki_domains=pki_domains,
         scraper=scraper,

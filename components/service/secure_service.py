@@ -21,7 +21,7 @@ from components.service.file.jobs import job_name
 from components.service.file.storage import claim_name
 from components.service.kept_secrets import first_values, kept_secrets
 from components.service.manifests import route, vault, workload
-from components.service.manifests.database import creation_statements, database_roles, revocation_statements
+from components.service.manifests.databases.statements import creation_statements, database_roles, revocation_statements
 from components.service.manifests.exceptions import exception_manifest
 from components.service.manifests.external_secrets import RULE as COPIES_RULE
 from components.service.manifests.external_secrets import copies_exception
@@ -150,7 +150,7 @@ class SecureService(pulumi.ComponentResource):
                 name=database.role(args.key),
                 db_name=database.connection,
                 creation_statements=creation_statements(database),
-                revocation_statements=revocation_statements(database),
+                revocation_statements=revocation_statements(database) or None,
                 default_ttl=database.ttl,
                 max_ttl=database.max_ttl,
                 opts=self._in_vault,

@@ -1,77 +1,20 @@
-"""The database engine of Vault: one connection for each database. Only Vault knows the administrator's password.
+"""The database engine of Vault, and its connections to databases.
 
-https://developer.hashicorp.com/vault/docs/secrets/databases/postgresql
+https://developer.hashicorp.com/vault/docs/secrets/databases
 """
 
-import ipaddress
 import json
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pulumi
 from pulumi_vault import Mount
-from pulumi_vault.database import SecretBackendConnection, SecretBackendConnectionPostgresqlArgs
+from pulumi_vault.database import SecretBackendConnection
 from pulumi_vault.generic import Endpoint
 
-from components.kube.service_ref import ServiceRef
-from components.schema.problem import FieldError
+from components.vault.database_connection import DatabaseConnectionArgs, plugin_args
 
-_PLUGIN = "postgresql-database-plugin"
-# The service's users, those in another of its databases, and an owner's.
-_OF_ONE_SERVICE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+(\.[a-z0-9-]+(\.owner)?)?")
 _DAY_SECONDS = 86400
-# No display name of a login: the user name is part of SQL statements, and a display name may contain anything.
-_USERNAME = '{{ printf "v-%s-%s-%s" (.RoleName | truncate 24) (random 20) (unix_time) }}'
-
-
-@dataclass(frozen=True)
-class DatabaseConnectionArgs:
-    """A PostgreSQL database and its server, and the roles of services that may have users in it.
-
-    The administrator's first password comes from `password_file` or from the Pulumi secret `password_secret`
-    (`namespace:key`); without both Vault has it already. Raises `FieldError` for a role that is not one service's.
-    """
-
-    name: str
-    host: str
-    port: int
-    database: str
-    username: str
-    roles: Sequence[str]
-    tls: bool = True
-    ca_cert_file: str = ""
-    """PEM file on Vault's machine; empty: the public authorities."""
-    max_open_connections: int = 4
-    password_file: str = ""
-    password_secret: str = ""
-    password_version: int = 1
-    service: ServiceRef = field(default_factory=ServiceRef)
-    """The service of the stack that is the server, which is there after Vault; none for a server elsewhere."""
-    password_path: str = ""
-    """The path of that service's secret with the first password."""
-    password_field: str = ""
-
-    def __post_init__(self) -> None:
-        if broad := sorted(role for role in self.roles if not _OF_ONE_SERVICE.fullmatch(role)):
-            message = "it would let more than one service in: write namespace.name, and what follows for one database"
-            raise FieldError("roles", message, broad[0])
-
-
-def connection_url(args: DatabaseConnectionArgs) -> str:
-    """The connection URL, with Vault's placeholders for the administrator's name and password."""
-    verify = {"sslmode": "verify-full", **({"sslrootcert": args.ca_cert_file} if args.ca_cert_file else {})}
-    query = urlencode(verify if args.tls else {"sslmode": "disable"}, safe="/")
-    return f"postgresql://{{{{username}}}}:{{{{password}}}}@{_host(args.host)}:{args.port}/{args.database}?{query}"
-
-
-def _host(host: str) -> str:
-    try:
-        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
-    except ValueError:
-        return host
 
 
 def first_password(args: DatabaseConnectionArgs) -> pulumi.Output[str] | None:
@@ -121,22 +64,27 @@ def database_connection(
     options: Callable[[Sequence[pulumi.Resource]], pulumi.ResourceOptions],
     keep: bool | None,
 ) -> list[pulumi.Resource]:
-    """Create one connection, and rotate the administrator's `password` at once."""
+    """Create one connection, and rotate the administrator's `password` at once if the server remembers the new one."""
     # Before Vault removes the mount, it removes every user that it resources, and needs the connections for that.
     within = pulumi.ResourceOptions(deleted_with=engine)
+    plugin = plugin_args(args, password)
     connection = SecretBackendConnection(
         f"{mount}.{args.name}",
         backend=mount,
         name=args.name,
-        plugin_name=_PLUGIN,
+        plugin_name=args.kind.plugin,
         allowed_roles=sorted(args.roles),
         verify_connection=True,
-        postgresql=_postgresql(args, password),
+        postgresql=plugin.postgresql,
+        mysql=plugin.mysql,
+        redis=plugin.redis,
         opts=pulumi.ResourceOptions.merge(
             pulumi.ResourceOptions.merge(options([engine]), within),
             pulumi.ResourceOptions(protect=keep, retain_on_delete=keep),
         ),
     )
+    if not args.kind.rotates:
+        return [connection]
     rotation = Endpoint(
         f"{mount}.{args.name}.rotation",
         path=f"{mount}/rotate-root/{args.name}",
@@ -147,19 +95,3 @@ def database_connection(
         opts=pulumi.ResourceOptions.merge(options([connection]), within),
     )
     return [connection, rotation]
-
-
-def _postgresql(
-    args: DatabaseConnectionArgs, password: pulumi.Output[str] | None
-) -> SecretBackendConnectionPostgresqlArgs:
-    return SecretBackendConnectionPostgresqlArgs(
-        connection_url=connection_url(args),
-        username=args.username,
-        # Only sent when its version changes, since it is wrong after the rotation.
-        password_wo=password,
-        password_wo_version=args.password_version,
-        # Vault sends a hash, so that no user's password appears in the log of the database server.
-        password_authentication="scram-sha-256",  # noqa: S106 - a method's name
-        max_open_connections=args.max_open_connections,
-        username_template=_USERNAME,
-    )

@@ -20,7 +20,8 @@ from components.kube.names import DEPLOYER, OPERATOR, TOKEN_AUDIENCE, VAULT_NAME
 from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 from components.vault.bootstrap_resources import BootstrapArgs, DeployerAccess, bootstrap
-from components.vault.database import DatabaseConnectionArgs, database_connection, database_engine, first_password
+from components.vault.database import database_connection, database_engine, first_password
+from components.vault.database_connection import DatabaseConnectionArgs
 from components.vault.deployer import deployer_policy
 from components.vault.operator import OPERATOR_TOKEN_SECONDS, operator_policy
 from components.vault.pki import PkiArgs, pki_engine

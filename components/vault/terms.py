@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from components.config.engines import POSTGRESQL
 from components.kube.names import AUTH_PATH, DATABASE_MOUNT, KV_MOUNT, VAULT_PORT
 from components.kube.service_ref import ServiceRef
 
@@ -29,10 +30,15 @@ class DatabaseServer:
     host: str
     port: int
     database: str
+    """Its name; empty for an engine whose databases have none."""
     networks: Sequence[str] = ()
     """The networks of a server outside the cluster."""
     service: ServiceRef = field(default_factory=ServiceRef)
     """The service of the stack that it is, which Vault reaches; none for a server elsewhere."""
+    engine: str = POSTGRESQL
+    """One of `components.config.engines`."""
+    tls: bool = True
+    """Whether it speaks TLS."""
 
     @property
     def has_external_name(self) -> bool:

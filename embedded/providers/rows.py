@@ -45,6 +45,7 @@ class Prop:
     the API and never given back, ``write_only`` kept out of the state as well. ``sent_with`` names the property whose
     change alone sends this one again. ``replaces_if`` names the flag that turns a change in place into a replacement.
     ``also`` places the property at the row's second endpoint. ``api`` ``@body`` makes the property the whole request.
+    ``answered_if`` is for one of several blocks: a field of the answer, and its value where the answer is this block's.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Prop:
     autoname: bool = False
     also: bool = False
     inner: tuple["Prop", ...] = ()
+    answered_if: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

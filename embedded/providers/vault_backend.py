@@ -237,6 +237,8 @@ def _output(prop: Prop, object_id: str, keys: Values, answer: Mapping[str, objec
     known = state.get(prop.name)
     if prop.api == OBJECT_ID:
         return object_id
+    if prop.answered_if and field(answer, prop.answered_if[0]) != prop.answered_if[1]:
+        return None
     if prop.inner:
         return _observed_block(prop, answer, _block(known)) or None
     if prop.name in keys:

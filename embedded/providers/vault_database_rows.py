@@ -18,12 +18,10 @@ _OTHER_ENGINES = (
     "mongodb",
     "mongodbatlas",
     "mssql",
-    "mysql",
     "mysqlAurora",
     "mysqlLegacy",
     "mysqlRds",
     "oracle",
-    "redis",
     "redisElasticache",
     "redshift",
     "snowflake",
@@ -43,6 +41,23 @@ def _only_writes(inputs: Values) -> str | None:
     return "the embedded stand-in only writes to an endpoint: set disableRead and disableDelete to true."
 
 
+# The server may have rotated the password since: one that did not change here is never sent again.
+_PASSWORD = Prop("password", api="password", secret=True, unreadable=True, sent_with="password")
+_SQL = (
+    Prop("connectionUrl", api="connection_url"),
+    Prop("username", api="username"),
+    _PASSWORD,
+    Prop("passwordWo", api="password", secret=True, write_only=True, sent_with="passwordWoVersion"),
+    Prop("passwordWoVersion", Kind.INTEGER),
+    Prop("usernameTemplate", api="username_template"),
+    Prop("maxOpenConnections", Kind.INTEGER, "max_open_connections"),
+    Prop("maxIdleConnections", Kind.INTEGER, "max_idle_connections"),
+    Prop("maxConnectionLifetime", Kind.SECONDS, "max_connection_lifetime"),
+    Prop("tlsCa", Kind.DOCUMENT, "tls_ca"),
+    Prop("authType", api="auth_type"),
+    Prop("serviceAccountJson", api="service_account_json", secret=True, unreadable=True),
+)
+
 DATABASE_CONNECTION = Row(
     "vault:database/secretBackendConnection:SecretBackendConnection",
     "{backend}/config/{name}",
@@ -59,31 +74,43 @@ DATABASE_CONNECTION = Row(
             "postgresql",
             Kind.OBJECT,
             inner=(
-                Prop("connectionUrl", api="connection_url"),
-                Prop("username", api="username"),
-                # The server may have rotated the password since: one that did not change here is never sent again.
-                Prop("password", api="password", secret=True, unreadable=True, sent_with="password"),
-                Prop("passwordWo", api="password", secret=True, write_only=True, sent_with="passwordWoVersion"),
-                Prop("passwordWoVersion", Kind.INTEGER),
+                *_SQL,
                 Prop("passwordAuthentication", api="password_authentication"),
-                Prop("usernameTemplate", api="username_template"),
                 Prop("disableEscaping", Kind.FLAG, "disable_escaping"),
-                Prop("maxOpenConnections", Kind.INTEGER, "max_open_connections"),
-                Prop("maxIdleConnections", Kind.INTEGER, "max_idle_connections"),
-                Prop("maxConnectionLifetime", Kind.SECONDS, "max_connection_lifetime"),
-                Prop("tlsCa", Kind.DOCUMENT, "tls_ca"),
                 Prop("tlsCertificate", Kind.DOCUMENT, "tls_certificate"),
                 Prop("privateKey", Kind.DOCUMENT, "private_key", secret=True, unreadable=True),
-                Prop("authType", api="auth_type"),
-                Prop("serviceAccountJson", api="service_account_json", secret=True, unreadable=True),
                 Prop("selfManaged", Kind.FLAG, "self_managed"),
             ),
+            answered_if=("plugin_name", _PLUGIN),
+        ),
+        Prop(
+            "mysql",
+            Kind.OBJECT,
+            inner=(
+                *_SQL,
+                Prop("tlsCertificateKey", Kind.DOCUMENT, "tls_certificate_key", secret=True, unreadable=True),
+            ),
+            answered_if=("plugin_name", "mysql-database-plugin"),
+        ),
+        Prop(
+            "redis",
+            Kind.OBJECT,
+            inner=(
+                Prop("host", api="host", required=True),
+                Prop("port", Kind.INTEGER, "port"),
+                Prop("username", api="username", required=True),
+                _PASSWORD,
+                Prop("tls", Kind.FLAG, "tls"),
+                Prop("insecureTls", Kind.FLAG, "insecure_tls"),
+                Prop("caCert", Kind.DOCUMENT, "ca_cert"),
+            ),
+            answered_if=("plugin_name", "redis-database-plugin"),
         ),
     ),
     unsupported={
         **_NAMESPACE,
-        **dict.fromkeys(_OTHER_ENGINES, "the embedded stack runs no database but PostgreSQL"),
-        "data": "give username and password in postgresql",
+        **dict.fromkeys(_OTHER_ENGINES, "the embedded stack has been tried with PostgreSQL, MariaDB and Redis alone"),
+        "data": "give username and password in the block of the engine",
         "pluginVersion": "the embedded Vault has built-in plugins only",
         "disableAutomatedRotation": _ENTERPRISE,
         "rotationPeriod": _ENTERPRISE,
@@ -91,7 +118,8 @@ DATABASE_CONNECTION = Row(
         "rotationWindow": _ENTERPRISE,
         "skipStaticRoleImportRotation": _ENTERPRISE,
     },
-    any_of=(("postgresql",),),
+    any_of=(("postgresql", "mysql", "redis"),),
+    exclusive=(("postgresql", "mysql", "redis"),),
     adapt=_named_as_written,
 )
 

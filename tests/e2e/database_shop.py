@@ -1,4 +1,4 @@
-"""The production stack with a database, whose users a service and its migration have."""
+"""The production stack with a database of each engine, whose users a service and its migration have."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import hvac
 import yaml
 
+from tests.e2e.database_servers import MariaDB, Redis
 from tests.e2e.plane import Plane
 from tests.e2e.postgres import Postgres
 
@@ -45,6 +46,32 @@ STOCK = {
 }
 MIGRATE = {"databases": {"stock": "owner"}, "timeout": "10m"}
 
+LEDGER, CACHE = f"{CREDS}.ledger", f"{CREDS}.cache"
+OTHERS = {
+    "ledger": {
+        "connection": "ledger",
+        "grants": [{"schema": "shop_ledger", "privileges": ["SELECT", "INSERT"], "tables": "all"}],
+    },
+    "cache": {"connection": "cache", "keys": [{"prefix": "orders:", "privileges": ["READ", "WRITE"]}]},
+}
+MARIADB_PREPARED = (
+    "CREATE DATABASE shop_ledger",
+    "CREATE TABLE shop_ledger.lines (cents int)",
+    f"CREATE USER '{ADMIN}'@'%' IDENTIFIED BY '{FIRST}' REQUIRE SSL",
+    f"GRANT CREATE USER, CONNECTION ADMIN ON *.* TO '{ADMIN}'@'%'",
+    rf"GRANT SELECT, INSERT ON `shop\_ledger`.* TO '{ADMIN}'@'%' WITH GRANT OPTION",
+)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The servers, and the file with the first password of each one's administrator."""
+
+    postgres: int
+    mariadb: MariaDB
+    redis: Redis
+    password_file: Path
+
 
 @dataclass(frozen=True)
 class User:
@@ -58,10 +85,11 @@ class User:
 
 @dataclass(frozen=True)
 class Shop:
-    """The stack, its services and its database."""
+    """The stack, its services and its databases."""
 
     plane: Plane
     postgres: Postgres
+    places: Places
 
     def api(self) -> hvac.Client:
         return self.plane.vault_as_service("shop", "api", "shop.api")
@@ -78,19 +106,22 @@ class Shop:
         return self.postgres.psql(*statements, user=user.name, password=user.password, database=DATABASE)
 
 
-def write_stack(checkout: Path, port: int, password_file: Path, database: dict[str, Any]) -> None:
-    """The production stack with a database, and the service `api` with users in it in place of a fixed password."""
+def write_stack(checkout: Path, places: Places, database: dict[str, Any]) -> None:
+    """The production stack with databases, and the service `api` with users in them in place of a fixed password."""
     path = checkout / f"Pulumi.{STACK}.yaml"
     stack = yaml.safe_load(path.read_text())
+    each = {"host": "127.0.0.1", "adminUser": ADMIN, "adminPasswordFile": str(places.password_file)}
+    mariadb, redis = places.mariadb, places.redis
     stack["config"]["zero-trust:databases"] = {
-        "shop": {
-            "host": "127.0.0.1",
-            "port": port,
-            "database": DATABASE,
-            "adminUser": ADMIN,
-            "adminPasswordFile": str(password_file),
-            "tls": False,
-        }
+        "shop": {**each, "port": places.postgres, "database": DATABASE, "tls": False},
+        "ledger": {
+            **each,
+            "engine": "mariadb",
+            "port": mariadb.port,
+            "database": "shop_ledger",
+            "authorityFile": str(mariadb.authority),
+        },
+        "cache": {**each, "engine": "redis", "port": redis.port, "authorityFile": str(redis.authority)},
     }
     stack["config"]["zero-trust:vault"]["secrets"] = {"refresh": "1s"}
     path.write_text(yaml.safe_dump(stack))
@@ -103,5 +134,5 @@ def write_stack(checkout: Path, port: int, password_file: Path, database: dict[s
     service = checkout / "services" / "api.yaml"
     api = yaml.safe_load(service.read_text())
     api.pop("secrets", None)
-    api |= {"database": database, "databases": {"stock": STOCK}, "jobs": {"migrate": MIGRATE}}
+    api |= {"database": database, "databases": {"stock": STOCK, **OTHERS}, "jobs": {"migrate": MIGRATE}}
     service.write_text(yaml.safe_dump(api))

@@ -1,4 +1,4 @@
-"""A service's own database users, end to end: real Vault API, real PostgreSQL, one stack with a database."""
+"""A service's own database users, end to end: real Vault API, real databases, one stack with one of each engine."""
 
 import json
 import stat
@@ -14,11 +14,15 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tests.e2e.database_servers import MariaDB, Redis, running_mariadb, running_redis
 from tests.e2e.database_shop import (
     ADMIN,
+    CACHE,
     CREDS,
     DATABASE,
     FIRST,
+    LEDGER,
+    MARIADB_PREPARED,
     OWN,
     OWNER,
     OWNERS,
@@ -26,6 +30,7 @@ from tests.e2e.database_shop import (
     SCHEMA,
     STACK,
     WANTED,
+    Places,
     Shop,
     User,
     write_stack,
@@ -47,7 +52,21 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shop(plane: Plane, checkout: Path) -> Shop:
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    with running_mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+        assert server.sql(*MARIADB_PREPARED) == ""
+        yield server
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        server.run("set", "cards:1", "4111")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shop(plane: Plane, checkout: Path, mariadb: MariaDB, redis: Redis) -> Shop:
     own = Plane(plane.state, checkout)
     own.run("up", "--no-stack", "--postgres", timeout=3600)
     port = json.loads((own.state / "ports.json").read_text())["postgres"]
@@ -58,9 +77,10 @@ def shop(plane: Plane, checkout: Path) -> Shop:
     assert postgres.psql("SELECT 1", user=ADMIN, password=FIRST) == "1"
     first = checkout.parent / "first-password"
     first.write_text(FIRST)
-    write_stack(checkout, port, first, WANTED)
+    places = Places(port, mariadb, redis, first)
+    write_stack(checkout, places, WANTED)
     own.run("up", "--stack", STACK)
-    return Shop(own, postgres)
+    return Shop(own, postgres, places)
 
 
 class TestUsers:
@@ -198,12 +218,10 @@ class TestShortLives:
 
     @pytest.fixture(scope="class")
     def short(self, shop: Shop, checkout: Path) -> Iterator[Shop]:
-        database = yaml.safe_load((checkout / f"Pulumi.{STACK}.yaml").read_text())["config"]["zero-trust:databases"]
-        place = (checkout, database["shop"]["port"], Path(database["shop"]["adminPasswordFile"]))
-        write_stack(*place, {**WANTED, "ttl": f"{TTL_SECONDS}s", "maxTtl": f"{2 * TTL_SECONDS}s"})
+        write_stack(checkout, shop.places, {**WANTED, "ttl": f"{TTL_SECONDS}s", "maxTtl": f"{2 * TTL_SECONDS}s"})
         shop.plane.run("up", "--stack", STACK)
         yield shop
-        write_stack(*place, WANTED)
+        write_stack(checkout, shop.places, WANTED)
         shop.plane.run("up", "--stack", STACK)
 
     def test_a_user_ends_with_its_time(self, short: Shop) -> None:
@@ -219,6 +237,53 @@ class TestShortLives:
             eventually(lambda: agent.fields("database") != first, "the next user")
             assert short.postgres.logs_in(first, DATABASE)
             assert short.postgres.logs_in(agent.fields("database"), DATABASE)
+
+
+class TestOtherEngines:
+    """Users in MariaDB and Redis. What their statements do and don't allow is in `test_database_engines.py`."""
+
+    @pytest.fixture
+    def ledger(self, shop: Shop) -> User:
+        return shop.user(path=LEDGER)
+
+    @pytest.fixture
+    def cache(self, shop: Shop) -> User:
+        return shop.user(path=CACHE)
+
+    def test_a_user_in_mariadb_has_its_rights_alone(self, ledger: User, mariadb: MariaDB) -> None:
+        as_user = {"user": ledger.name, "password": ledger.password}
+        assert mariadb.sql("INSERT INTO shop_ledger.lines VALUES (3)", **as_user) == ""
+        assert "denied" in mariadb.sql("DELETE FROM shop_ledger.lines", **as_user)
+        assert "Access denied" in mariadb.sql("SELECT 1", **as_user, tls=False)
+
+    def test_a_user_in_redis_has_its_keys_alone(self, cache: User, redis: Redis) -> None:
+        as_user = {"user": cache.name, "password": cache.password}
+        assert redis.run("set", "orders:1", "tea", **as_user) == "OK"
+        assert "NOPERM" in redis.run("get", "cards:1", **as_user)
+
+    def test_the_agent_writes_what_each_client_needs(self, shop: Shop, tmp_path: Path) -> None:
+        with running_agent(shop.plane, "shop", "api", tmp_path) as agent:
+            ledger, cache = agent.fields("ledger"), agent.fields("cache")
+        assert (ledger["DB_NAME"], ledger["DB_PORT"]) == ("shop_ledger", str(shop.places.mariadb.port))
+        as_user = {"user": ledger["DB_USER"], "password": ledger["DB_PASS"]}
+        assert shop.places.mariadb.sql("SELECT 1", **as_user) == "1"
+        assert set(cache) == {"DB_HOST", "DB_PORT", "DB_USER", "DB_PASS"}
+        assert shop.places.redis.run("ping", user=cache["DB_USER"], password=cache["DB_PASS"]) == "PONG"
+
+    def test_a_service_that_is_cut_off_is_out_of_all_of_them(
+        self, shop: Shop, ledger: User, cache: User, mariadb: MariaDB, redis: Redis
+    ) -> None:
+        arguments = ["revoke", "shop/api", "--yes", "--embedded", "--project", str(shop.plane.checkout)]
+        environment = {"ZERO_TRUST_EMBEDDED_DIR": str(shop.plane.state)}
+        done = CliRunner(env=environment).invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        assert ledger.name not in mariadb.users()
+        assert cache.name not in redis.users()
+
+    def test_vault_alone_has_the_password_of_mariadbs_administrator(self, mariadb: MariaDB, redis: Redis) -> None:
+        assert "Access denied" in mariadb.sql("SELECT 1", user=ADMIN, password=FIRST)
+        # Redis would forget a new one when it starts again.
+        assert redis.run("ping") == "PONG"
 
 
 class TestAccess:
@@ -302,7 +367,7 @@ class TestAgent:
     def test_only_the_applications_user_reads_it(self, shop: Shop, api: Agent) -> None:
         api.fields("database")
         assert stat.S_IMODE(api.file("database").stat().st_mode) == 0o400
-        assert sorted(path.name for path in api.file("").iterdir()) == ["database", "stock"]
+        assert sorted(path.name for path in api.file("").iterdir()) == ["cache", "database", "ledger", "stock"]
         assert shop.postgres.logs_in(api.fields("stock"), DATABASE)
 
     def test_a_rotated_secret_is_in_its_file_without_a_restart(self, shop: Shop, tmp_path: Path) -> None:
@@ -318,8 +383,12 @@ class TestZDestroy:
     """Last in the file: it ends the stack."""
 
     def test_destroying_the_stack_leaves_no_user_behind(self, shop: Shop) -> None:
-        user = shop.user()
+        user, ledger, cache = shop.user(), shop.user(path=LEDGER), shop.user(path=CACHE)
         assert user.name in shop.postgres.roles()
+        assert ledger.name in shop.places.mariadb.users()
+        assert cache.name in shop.places.redis.users()
         shop.plane.run("destroy", "--stack", STACK)
+        assert shop.places.mariadb.users() == {"owner", ADMIN, "mariadb.sys"}
+        assert shop.places.redis.users() == {"default", ADMIN}
         # What the owner has is data, which outlives the stack.
         assert shop.postgres.roles() == {"postgres", ADMIN, OWNER}

@@ -60,8 +60,13 @@ OWNER = "front/site"
 SITE = {**BESIDE["backend"], "namespace": "front", "host": SHARED_HOST, "paths": ["/site"]}
 """The service of another namespace whose host a file may share, and that agrees to it."""
 
+_SERVERS = {
+    "main": {"host": "10.0.0.9", "database": "shop"},
+    "maria": {"engine": "mariadb", "host": "10.0.0.8", "database": "shop"},
+    "cache": {"engine": "redis", "host": "127.0.0.1", "tls": False, "adminSecret": "cache"},
+}
 DATABASES_OF_THE_STACK = {
-    "main": DatabaseSettings.model_validate({"host": "10.0.0.9", "database": "shop", "adminUser": "vault"})
+    name: DatabaseSettings.model_validate({**server, "adminUser": "vault"}) for name, server in _SERVERS.items()
 }
 PLACEMENT = {
     "gpu": {
@@ -115,10 +120,21 @@ GRANTS = st.fixed_dictionaries(
     },
     optional={"sequences": st.just("all")},
 )
-DATABASES = st.fixed_dictionaries(
-    {"connection": mostly(st.just("main"), seldom=labels()), "grants": st.lists(GRANTS, min_size=1, max_size=2)},
+PREFIXES = mostly(st.sampled_from(["orders:", "a"]), seldom=TEXT)
+RIGHTS_ON_KEYS = st.lists(st.sampled_from(["READ", "WRITE"]), max_size=2)
+KEY_GRANTS = st.fixed_dictionaries({"prefix": PREFIXES, "privileges": RIGHTS_ON_KEYS})
+CACHES = st.fixed_dictionaries(
+    {"connection": mostly(st.just("cache"), seldom=st.just("main")), "keys": st.lists(KEY_GRANTS, max_size=2)},
+    optional={"channels": st.lists(PREFIXES, max_size=2), "scripts": st.booleans()},
+)
+TABLES = st.fixed_dictionaries(
+    {
+        "connection": mostly(st.sampled_from(["main", "maria"]), seldom=labels()),
+        "grants": st.lists(GRANTS, min_size=1, max_size=2),
+    },
     optional={"owns": st.lists(SCHEMAS, max_size=2), "ttl": DURATIONS, "maxTtl": DURATIONS, "file": FILES},
 )
+DATABASES = st.one_of(TABLES, CACHES)
 JOBS = st.fixed_dictionaries(
     {"command": st.just(["bin/migrate"])},
     optional={

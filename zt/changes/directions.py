@@ -288,6 +288,7 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
 
 DATABASE: Mapping[str, Direction] = MappingProxyType(
     {
+        "engine": Direction("the engine", unknown, TRUST, "postgresql"),
         "place": Direction("the place", unknown, TRUST),
         "administrator": Direction("the administrator", unknown, TRUST),
         "tls": Direction("TLS to the server", scale("off", "on"), "plaintext can be read", "on"),

@@ -250,6 +250,8 @@ def _in_database(grant: DatabaseRight | DatabaseOwner) -> str:
 
 
 def _relation(grant: DatabaseRight) -> str:
+    if not grant.schema:
+        return f"every {grant.relation} that begins with {grant.name}" if grant.name else f"{grant.relation}s"
     if grant.name == ANYTHING:
         return f"every {grant.relation} in schema {grant.schema}"
     return f"{grant.relation} {grant.schema}.{grant.name}"
@@ -267,7 +269,7 @@ def part(grant: Grant, broader: Grant, say: Say) -> str:
         case Registry():
             return grant.registry
         case DatabaseRight():
-            return f"{grant.schema}.{grant.name}"
+            return f"{grant.schema}.{grant.name}" if grant.schema else grant.name
         case _:
             return say(subject_of(grant))
 

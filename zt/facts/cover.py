@@ -26,7 +26,10 @@ def covers(grant: Grant, other: Grant) -> bool:
         case Consent(), Consent() if grant.path and other.path:
             return replace(grant, path="") == replace(other, path="") and _below(other.path, grant.path)
         case DatabaseRight(), DatabaseRight():
-            return replace(grant, name="") == replace(other, name="") and grant.name in (ANYTHING, other.name)
+            same = replace(grant, name="") == replace(other, name="")
+            # In Redis a name is the beginning of those of keys or channels.
+            begins = not grant.schema and other.name.startswith(grant.name)
+            return same and (begins or grant.name in (ANYTHING, other.name))
         case Registry(), Registry():
             return _below(other.registry, grant.registry)
         case _:

@@ -82,7 +82,10 @@ class VaultAccess:
 
 @dataclass(frozen=True)
 class DatabaseRight:
-    """A privilege of a service's users on a table or a sequence of a schema, or on all of them (anything)."""
+    """A privilege of a service's users on a table or a sequence of a schema, or on all of them (anything).
+
+    In Redis there is no schema: it is on every key or channel whose name begins with `name`, or to run scripts.
+    """
 
     service: str
     database: str

@@ -22,7 +22,7 @@ from components.program.stack import Stack, read_stack
 from components.service.file.consent import consents
 from components.service.file.sharing import readers_of
 from components.service.manifests.egress import sidecar
-from components.vault.database import DatabaseConnectionArgs
+from components.vault.database_connection import DatabaseConnectionArgs
 from components.vault.platform import VaultPlatformArgs
 from components.vault.values import ServerArgs
 from zt.facts.model import (
@@ -150,11 +150,16 @@ def _vault(args: VaultPlatformArgs) -> Iterator[tuple[str, str]]:
 
 
 def _database(args: DatabaseConnectionArgs) -> Iterator[tuple[str, str]]:
-    yield "place", f"{args.host}:{args.port}/{args.database}"
+    yield "engine", args.engine
+    yield "place", f"{args.host}:{args.port}/{args.database}".removesuffix("/")
     yield "administrator", args.username
     yield "tls", _on(args.tls)
     if args.tls:
-        yield "authority", args.ca_cert_file or "public"
+        yield "authority", args.ca_cert_file or (_key_digest(args.authority) if args.authority else "public")
+
+
+def _key_digest(pem: str) -> str:
+    return f"sha256:{hashlib.sha256(''.join(pem.split()).encode()).hexdigest()[:16]}"
 
 
 def _seal_key(args: ServerArgs) -> str:
@@ -188,8 +193,7 @@ def _action(rule: Rule, args: KyvernoPolicySetArgs | None) -> str:
 
 def _signer(attestor: Attestor) -> Signer:
     if isinstance(attestor, KeyAttestor):
-        digest = hashlib.sha256("".join(attestor.public_key.split()).encode()).hexdigest()
-        return Signer(attestor.name, f"key sha256:{digest[:16]}", SIGNATURE_RULE)
+        return Signer(attestor.name, f"key {_key_digest(attestor.public_key)}", SIGNATURE_RULE)
     identity = f"{attestor.subject} of {attestor.issuer}, logged at {attestor.rekor_url}"
     return Signer(attestor.name, identity, SIGNATURE_RULE)
 

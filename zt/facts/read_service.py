@@ -137,6 +137,11 @@ def _rights(name: str, database: DatabaseArgs) -> Iterator[DatabaseRight]:
         sequences = [ANYTHING] if grant.all_sequences else grant.sequences
         for privilege, kind, relation in (*rights, *(("USAGE", "sequence", sequence) for sequence in sequences)):
             yield DatabaseRight(name, database.connection, privilege, kind, grant.schema, relation)
+    rights = [(privilege, "key", grant.prefix) for grant in database.keys for privilege in grant.privileges]
+    rights += [(privilege, "channel", prefix) for prefix in database.channels for privilege in ("PUBLISH", "SUBSCRIBE")]
+    rights += [("EVAL", "script", "")] if database.scripts else []
+    for privilege, kind, prefix in rights:
+        yield DatabaseRight(name, database.connection, privilege, kind, "", prefix)
 
 
 def _api(name: str, args: SecureServiceArgs, deployment: Manifest) -> Iterator[Fact]:

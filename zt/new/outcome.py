@@ -18,7 +18,7 @@ from components.service.file.directory import parse_service
 from components.service.file.jobs import job_name
 from components.service.file.storage import claim_name
 from components.service.manifests.authorization import authorization_policy
-from components.service.manifests.database import database_roles
+from components.service.manifests.databases.statements import database_roles
 from components.service.manifests.external_secrets import copies_exception
 from components.service.manifests.job import workload_of, workloads_of
 from components.service.manifests.network_policy import challenge_policy, mesh_objects

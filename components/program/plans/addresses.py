@@ -25,7 +25,7 @@ def cluster_address(settings: VaultSettings) -> str:
 def port_for_vault(stack: Stack, database: DatabaseSettings) -> int:
     """The port at which Vault reaches a database: its own, or that which the proxy of a service has for Vault."""
     if not database.server:
-        return database.port
+        return database.own_port
     closed = stack.posture.mtls == "STRICT" and not stack.ambient
     return VAULT_INBOUND if closed else port_of(stack, database)
 
@@ -33,7 +33,7 @@ def port_for_vault(stack: Stack, database: DatabaseSettings) -> int:
 def port_of(stack: Stack, database: DatabaseSettings) -> int:
     """The port at which services reach a database."""
     ports = (spec.port for spec in stack.services if spec.ref == database.server)
-    return next(ports, None) or database.port
+    return next(ports, None) or database.own_port
 
 
 def port(address: str | None) -> int:

@@ -177,7 +177,7 @@ def _address(url: str) -> Manifest:
 
 def _database(stack: Stack, database: DatabaseSettings) -> Manifest:
     if not database.server:
-        return _place(database.address, database.port, database.networks)
+        return _place(database.address, database.own_port, database.networks)
     where = pods(database.server.namespace, {"app": database.server.name})
     return tcp_rule("to", [where], [port_for_vault(stack, database)])
 

@@ -18,7 +18,7 @@ from components.schema.fields import seconds
 from components.schema.problem import FieldError, keys_of
 from components.service.args.database import role_names
 from components.vault.bootstrap_resources import BootstrapArgs
-from components.vault.database import DatabaseConnectionArgs
+from components.vault.database_connection import DatabaseConnectionArgs
 from components.vault.deployer import MOUNTS, CertLogin, DeployerLogin, JwtLogin, KubernetesLogin
 from components.vault.pki import PkiArgs
 from components.vault.platform import VaultPlatformArgs
@@ -122,18 +122,20 @@ def _snapshots(stack: Stack) -> SnapshotArgs | None:
 def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> DatabaseConnectionArgs:
     password = settings.admin_password_file
     if password is not None and not Path(password).is_file():
-        message = "no such file; leave the key out once it is used"
+        message = "no such file" + ("; leave the key out once it is used" if settings.kind.rotates else "")
         raise FieldError(f"databases.{name}.adminPasswordFile", message, password)
     secret, _, field = (settings.admin_from or "").partition("/")
     return DatabaseConnectionArgs(
         name=name,
         host=settings.address,
         port=port_for_vault(stack, settings),
-        database=settings.database,
+        database=settings.database or "",
+        engine=settings.engine,
         username=settings.admin_user,
         roles=[role for spec in stack.services for role in role_names(spec, name)],
         tls=settings.tls,
         ca_cert_file=settings.ca_cert_file or "",
+        authority=read_pem(settings.authority_file, f"databases.{name}.authorityFile"),
         max_open_connections=settings.max_open_connections,
         password_file=password or "",
         password_secret=f"{SECRETS}:{settings.admin_secret}" if settings.admin_secret else "",
@@ -195,9 +197,11 @@ def vault_terms(stack: Stack) -> VaultTerms:
                 name,
                 database.address,
                 port_of(stack, database),
-                database.database,
+                database.database or "",
                 database.networks,
                 database.server,
+                database.engine,
+                database.tls,
             )
             for name, database in sorted(stack.settings.databases.items())
         ],

@@ -4,19 +4,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from components.config.engines import POSTGRESQL
 from components.schema.fields import DAY_SECONDS
 from components.service.file.database import SECRET_NAME
 from components.service.file.service import ServiceSpec
 from components.vault.terms import DatabaseServer
 
 _LONGEST, _DIGEST = 63, 16
-_TEMPLATE = """\
-DB_HOST={host}
-DB_PORT={port}
-DB_NAME={database}
-DB_USER={{{{ .Data.username }}}}
-DB_PASS={{{{ .Data.password }}}}
-"""
+_CREDENTIALS = "DB_USER={{ .Data.username }}\nDB_PASS={{ .Data.password }}\n"
 
 
 @dataclass(frozen=True)
@@ -32,6 +27,14 @@ class GrantArgs:
 
 
 @dataclass(frozen=True)
+class KeyGrantArgs:
+    """Rights on the keys whose names begin with the prefix."""
+
+    prefix: str
+    privileges: Sequence[str]
+
+
+@dataclass(frozen=True)
 class DatabaseArgs:
     """A database of a service, by its `name` there. Times are seconds."""
 
@@ -40,7 +43,7 @@ class DatabaseArgs:
     grants: Sequence[GrantArgs] = ()
     name: str = SECRET_NAME
     owner: str = ""
-    """The role in the database that owns `schemas`; empty: the service owns nothing there."""
+    """The role in PostgreSQL that owns `schemas`, or its name elsewhere; empty: the service owns nothing there."""
     schemas: Sequence[str] = ()
     as_owner: bool = False
     """Whether users act as the owner. Only those of a job do."""
@@ -48,6 +51,14 @@ class DatabaseArgs:
     max_ttl: int = DAY_SECONDS
     file: str = SECRET_NAME
     template: str = ""
+    engine: str = POSTGRESQL
+    """One of `components.config.engines`."""
+    encrypted: bool = False
+    """Whether the server is to refuse its users without TLS. PostgreSQL has that in its own configuration."""
+    keys: Sequence[KeyGrantArgs] = ()
+    channels: Sequence[str] = ()
+    """The beginnings of the names of channels."""
+    scripts: bool = False
 
     def role(self, service: str) -> str:
         """The name of the role in Vault that makes the users of a service, which is given as `namespace.name`."""
@@ -84,4 +95,5 @@ def owner_role(database: str, service: str) -> str:
 
 def default_template(server: DatabaseServer) -> str:
     """The default template of the credentials' file: a line for each of host, port, database, user and password."""
-    return _TEMPLATE.format(host=server.host, port=server.port, database=server.database)
+    where = f"DB_HOST={server.host}\nDB_PORT={server.port}\n"
+    return where + (f"DB_NAME={server.database}\n" if server.database else "") + _CREDENTIALS

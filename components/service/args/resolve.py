@@ -7,7 +7,7 @@ from components.kube.service_ref import ServiceRef
 from components.schema.fields import seconds
 from components.schema.problem import FieldError
 from components.service.args.containers import init_args, scratch_args, sidecar_args
-from components.service.args.database import DatabaseArgs, GrantArgs, default_template, owner_role
+from components.service.args.database import DatabaseArgs, GrantArgs, KeyGrantArgs, default_template, owner_role
 from components.service.args.exceptions import exception_args
 from components.service.args.jobs import RunArgs, job_args, run_args
 from components.service.args.lifecycle import stop_args
@@ -217,7 +217,13 @@ def _database(service: ServiceSpec, name: str, platform: PlatformTerms) -> Datab
     return DatabaseArgs(
         connection=server.name,
         database=server.database,
+        engine=server.engine,
+        # Within the cluster the mesh encrypts what services send to it.
+        encrypted=server.tls and not server.service,
         grants=[_grant(grant) for grant in spec.grants],
+        keys=[KeyGrantArgs(grant.prefix, grant.privileges) for grant in spec.keys],
+        channels=spec.channels,
+        scripts=spec.scripts,
         name=name,
         owner=owner_role(server.database, service.ref.key) if owned else "",
         schemas=spec.schemas if owned else (),

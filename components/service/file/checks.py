@@ -5,7 +5,9 @@ workloads are enough to keep the paths of secrets and database users apart.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
+from components.config.engines import ENGINES, POSTGRESQL
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import Key
 from components.service.file.jobs import job_callees, job_name
@@ -18,6 +20,14 @@ from components.vault.terms import Delivery
 
 Finding = tuple[ServiceSpec, Key, str, str, tuple[str, ...]]
 """The service, the key that is wrong, the message, the value there, and what is legal."""
+
+
+class KnownDatabase(NamedTuple):
+    """A database of the stack file: its host, and its engine in `components.config.engines`."""
+
+    host: str
+    engine: str = POSTGRESQL
+
 
 # Whoever writes one of these chooses the service account of a pod, and so the identity of its program.
 _MAKES_PODS = frozenset(
@@ -103,6 +113,15 @@ def job_calls(spec: ServiceSpec, database: str, owner: ServiceRef, call: str) ->
         if database in job.accesses and owner not in job_callees(spec.namespace, job.calls):
             message = f"the database is the service {call}, which only its callers reach"
             yield spec, ("jobs", name, "calls"), message, repr(list(job.calls)), (*job.calls, call)
+
+
+def engine_findings(specs: Sequence[ServiceSpec], databases: Mapping[str, KnownDatabase]) -> Iterator[Finding]:
+    """The rights in databases that their engines don't have."""
+    for spec in specs:
+        for name, database in spec.all_databases.items():
+            if known := databases.get(database.connection):
+                for key, message in database.problems(known.engine, ENGINES[known.engine]):
+                    yield spec, (*spec.database_key(name), *key), message, "", ()
 
 
 _READ_BY_ALL = (

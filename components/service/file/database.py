@@ -1,9 +1,12 @@
 """The sections `database` and `databases` of a service file: the service's users in databases."""
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr, model_validator
 
+from components.config.engines import Engine
 from components.schema.fields import DAY_SECONDS, Duration, FileName, Label, identifier, seconds
 from components.schema.problem import UNREPEATED
 from components.schema.typed_file import TypedFile, misplaced
@@ -11,10 +14,14 @@ from components.service.file.template import parse
 
 Privilege = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 PRIVILEGES: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE", "DELETE")
+KeyPrivilege = Literal["READ", "WRITE"]
+KEY_PRIVILEGES: tuple[str, ...] = ("READ", "WRITE")
 
 _CREDENTIALS_DATA, _CREDENTIALS = ".Data", ("username", "password")
 SECRET_NAME = "database"  # noqa: S105 - the name that the injector's annotations give the file
 """The name of the database under `database`; those under `databases` have names of their own."""
+# None of the characters that make a pattern of it: https://redis.io/docs/latest/commands/keys
+_KEY_PREFIX = re.compile(r"[A-Za-z0-9:._/{}@#+-]{1,64}")
 OWNER = "owner"
 Access = Literal[True, False, "owner"]
 """The users that a job gets: none, those of the service, or those of the owner of the service's schemas."""
@@ -27,6 +34,13 @@ def schema_name(value: str) -> str:
     return identifier(value)
 
 
+def key_prefix(value: str) -> str:
+    """The beginning of the names of keys or channels. Raises `ValueError` for a pattern, and for an empty one."""
+    if not _KEY_PREFIX.fullmatch(value):
+        raise ValueError("not the beginning of a name: 1 to 64 letters, digits and :._/{}@#+-")
+    return value
+
+
 def _relations(value: object) -> object:
     if value == "all":
         return value
@@ -35,6 +49,7 @@ def _relations(value: object) -> object:
     return tuple(identifier(name) for name in cast("list[str]", value))
 
 
+KeyPrefix = Annotated[StrictStr, AfterValidator(key_prefix)]
 Schema = Annotated[StrictStr, AfterValidator(schema_name)]
 Relations = Annotated[Literal["all"] | tuple[StrictStr, ...], BeforeValidator(_relations)]
 
@@ -61,12 +76,36 @@ class GrantSpec(TypedFile):
         return self
 
 
+class KeyGrantSpec(TypedFile):
+    """What the service's users may do with the keys of a Redis server whose names begin alike."""
+
+    prefix: KeyPrefix
+    """The beginning of the names, such as `orders:`. There is no word for all keys of a server."""
+    privileges: tuple[KeyPrivilege, ...] = Field(min_length=1)
+    """What the users may do with them. No command without a key is among it, such as those that list or remove the keys
+    of everybody."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.privileges)) < len(self.privileges):
+            raise ValueError("a privilege stands there twice")
+        return self
+
+
 class DatabaseSpec(TypedFile):
     """The service's users in a database: each pod gets one, which ends when its time is over or the pod is gone."""
 
     connection: Label
     """The database, by its name under `databases` in the stack file."""
-    grants: tuple[GrantSpec, ...] = Field(min_length=1)
+    grants: tuple[GrantSpec, ...] = ()
+    """What they may do, by schema; a schema of MariaDB is a database."""
+    keys: tuple[KeyGrantSpec, ...] = ()
+    """What they may do in Redis, in place of `grants`."""
+    channels: tuple[KeyPrefix, ...] = ()
+    """The beginnings of the names of Redis channels that they may publish to and subscribe to; by default none."""
+    scripts: StrictBool = False
+    """Whether they may run Lua scripts in Redis, which then have their rights. A script blocks the server while it
+    runs."""
     owns: tuple[Schema, ...] = ()
     """The schemas that its jobs with `owner` change; by default that of the only grant."""
     ttl: Duration = "1h"
@@ -78,7 +117,7 @@ class DatabaseSpec(TypedFile):
     `database`, or its name under `databases`."""
     template: StrictStr | None = None
     """The file's text, with `{{ .Data.username }}` and `{{ .Data.password }}`; by default `DB_HOST`, `DB_PORT`,
-    `DB_NAME`, `DB_USER` and `DB_PASS`, a line each."""
+    `DB_NAME`, `DB_USER` and `DB_PASS`, a line each; Redis has no `DB_NAME`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -86,6 +125,7 @@ class DatabaseSpec(TypedFile):
             raise ValueError(f"maxTtl {self.max_ttl} is more than 24h")
         if seconds(self.ttl) > seconds(self.max_ttl):
             raise ValueError(f"ttl {self.ttl} is more than maxTtl {self.max_ttl}")
+        self._one_kind_of_rights()
         schemas = [grant.schema_ for grant in self.grants]
         if twice := sorted({name for name in schemas if schemas.count(name) > 1}):
             raise ValueError(f"two grants for the schema {', '.join(twice)}: keep one")
@@ -96,6 +136,29 @@ class DatabaseSpec(TypedFile):
         except ValueError as error:
             raise misplaced(["template"], str(error), UNREPEATED) from error
         return self
+
+    def _one_kind_of_rights(self) -> None:
+        if not self.grants and not (self.keys or self.channels):
+            raise misplaced(["grants"], "required, or keys for Redis", UNREPEATED)
+        of_redis = next((key for key in ("keys", "channels", "scripts") if getattr(self, key)), "")
+        if self.grants and of_redis:
+            raise misplaced([of_redis], "grants is there, too, which Redis has none of: keep one", UNREPEATED)
+        prefixes = [grant.prefix for grant in self.keys]
+        if twice := sorted({name for name in prefixes if prefixes.count(name) > 1}):
+            raise misplaced(["keys"], "two of them for one prefix: keep one", ", ".join(twice))
+
+    def problems(self, engine: str, kind: Engine) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """What a database of this engine can't do, each with the path of the key below this section."""
+        if kind.schemas != bool(self.grants):
+            wanted, written = ("grants", "keys") if kind.schemas else ("keys", "grants")
+            present = written if getattr(self, written) else "channels"
+            yield (present,), f"the database {self.connection} is {engine}: write {wanted}"
+        for number, grant in enumerate(self.grants):
+            if grant.schema_.lower() in kind.own_schemas:
+                yield ("grants", number, "schema"), f"a schema of {engine} itself: name one of the application's"
+            if grant.sequences and kind.schemas and not kind.sequences:
+                message = f"in {engine} whoever may INSERT needs no right for them: leave it out"
+                yield ("grants", number, "sequences"), message
 
     @property
     def schemas(self) -> tuple[str, ...]:

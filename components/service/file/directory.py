@@ -14,7 +14,15 @@ from components.schema.problem import ConfigError, Key, LineOf, Problem
 from components.schema.public import ROUTE_SETTINGS
 from components.schema.typed_file import dotted, problems_of
 from components.service.file.ambient import ambient_findings
-from components.service.file.checks import Finding, delivery_findings, findings, job_calls, placement_findings
+from components.service.file.checks import (
+    Finding,
+    KnownDatabase,
+    delivery_findings,
+    engine_findings,
+    findings,
+    job_calls,
+    placement_findings,
+)
 from components.service.file.edges import edge_problems
 from components.service.file.exceptions import problem_with
 from components.service.file.folder import layers_in, name_of, unread_folders
@@ -57,7 +65,7 @@ class Admission:
     """The conditions of a stack for its service files.
 
     Empty `registries` admit every image. `as_of` returns the day for the expiry of exceptions (`None`: they do not
-    expire); it is only called when there are some. `databases` has the host of each database (`None`: not checked).
+    expire); it is only called when there are some. `databases` are those of the stack file (`None`: not checked).
     `unsupported` are the settings of a public route that the stack's class of Ingress has no annotation for. `scraper`
     is whether the stack allows reading metrics. `pki_domains` are the names that the stack's PKI signs (`None`: another
     authority does). `ambient` is whether the mesh is in the ambient mode. `limits`: what the rules allow a namespace.
@@ -73,7 +81,7 @@ class Admission:
     api_server_reachable: bool
     as_of: Callable[[], date | None] = lambda: None
     vault: bool = True
-    databases: Mapping[str, str] | None = None
+    databases: Mapping[str, KnownDatabase] | None = None
     unsupported: Sequence[str] = ()
     scraper: bool = True
     pki_domains: Sequence[str] | None = None
@@ -149,6 +157,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *(problem for file in files for problem in _not_admitted(file, admission)),
         *(problem for file in files for problem in _not_signed(file, admission.pki_domains)),
         *_unreachable_databases(files, admission),
+        *_problems(files, engine_findings([file.spec for file in files], admission.databases or {})),
         *(problem for file in files if file.spec.timed for problem in _timed(file, admission.as_of())),
     ]
 
@@ -278,7 +287,7 @@ def _unreachable_database(
     if connection not in known:
         message = "no such database in the stack file"
         return [file.problem((*key, "connection"), message, repr(connection), sorted(known))]
-    owner = ServiceRef.of_host(known[connection])
+    owner = ServiceRef.of_host(known[connection].host)
     if owner is None:
         return []
     call = owner.seen_from(spec.namespace)

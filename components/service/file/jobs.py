@@ -113,6 +113,9 @@ def _check_databases(name: str, job: JobSpec, databases: Mapping[str, DatabaseSp
         if access != OWNER:
             continue
         spec = databases[database]
+        if not spec.grants:
+            message = "keys have no owner, since nothing has to be created for them: write true"
+            raise misplaced(key, message, access)
         if not spec.schemas:
             message = "which schemas it owns is not said, and there are several: name them under owns of the database"
             raise misplaced(key, message, access, [grant.schema_ for grant in spec.grants])

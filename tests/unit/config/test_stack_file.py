@@ -19,6 +19,7 @@ from components.schema.typed_file import legal_keys
 from tests.support.stacks import ENVIRONMENTS, plan_of, settings, values
 
 SHOP = {"host": "db.example.org", "database": "shop", "adminUser": "vault"}
+REDIS = {"engine": "redis", "host": "cache.example.org", "adminUser": "vault"}
 GCP = {"project": "p", "region": "r", "keyRing": "k", "cryptoKey": "c"}
 AZURE = {"tenantId": "t", "vaultName": "v", "keyName": "k"}
 TRANSIT = {"address": "https://v.example.org", "keyName": "unseal", "tokenSecret": "transit-token"}
@@ -62,7 +63,17 @@ WRONG: list[tuple[str, Any, str]] = [
     ("vault", {"secrets": {"deleteAfter": 3600}}, "a text is expected"),
     ("vault", {"secrets": {"deleteAfter": "30d"}}, "not a time such as 1h"),
     ("databases", {"Shop": SHOP}, "not a DNS label"),
-    ("databases", {"shop": {**SHOP, "plugin": "mysql"}}, "postgresql"),
+    ("databases", {"shop": {**SHOP, "engine": "oracle"}}, "postgresql, mariadb, redis"),
+    ("databases", {"shop": {**SHOP, "engine": "mysql"}}, "ends the sessions of a user"),
+    ("databases", {"shop": {**SHOP, "engine": "mongodb"}}, "OpenBao has no plugin"),
+    ("databases", {"shop": {**SHOP, "engine": "valkey"}}, "write redis"),
+    ("databases", {"shop": {**SHOP, "engine": "mariadb", "caCertFile": "/x"}}, "name it in authorityFile"),
+    ("databases", {"shop": {**SHOP, "authorityFile": "/x"}}, "name it in caCertFile"),
+    ("databases", {"shop": {"host": "db.example.org", "adminUser": "vault"}}, "required for postgresql"),
+    ("databases", {"shop": {**SHOP, "engine": "redis"}}, "no databases with names"),
+    ("databases", {"shop": {**REDIS, "maxOpenConnections": 3}}, "no such limit"),
+    ("databases", {"shop": {**REDIS, "adminSecret": "x"}}, "accepts no public authority"),
+    ("databases", {"shop": {**REDIS, "authorityFile": "/x"}}, "does not change this password"),
     ("databases", {"shop": {**SHOP, "host": "*.example.org"}}, "wildcard host"),
     ("databases", {"shop": {**SHOP, "host": "db.example.org?x"}}, "host name"),
     ("databases", {"shop": {**SHOP, "port": 0}}, "less than 1"),

@@ -125,6 +125,7 @@ DERIVED = {
     "namespaces",
     "owner",
     "owners",
+    "password_file",
     "roles",
     "privileges",
     "attestors",

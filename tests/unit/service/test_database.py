@@ -14,13 +14,14 @@ from components.schema.fields import seconds
 from components.schema.problem import ConfigError
 from components.service.args.database import DatabaseArgs, GrantArgs
 from components.service.args.resolve import services_args
+from components.service.file.checks import KnownDatabase
 from components.service.file.database import PRIVILEGES
 from components.service.file.directory import Admission, parse_service, read_services
 from components.service.file.service import ServiceSpec
-from components.service.manifests.database import creation_statements, revocation_statements
+from components.service.manifests.databases.statements import creation_statements, revocation_statements
 from components.service.manifests.network_policy import network_policy_spec
 from components.service.manifests.vault import injector_annotations, mesh_annotations, vault_policy
-from components.vault.database import DatabaseConnectionArgs
+from components.vault.database_connection import DatabaseConnectionArgs
 from components.vault.terms import DatabaseServer
 from tests.support.consents import agreeing
 from tests.support.stacks import platform, service
@@ -41,8 +42,8 @@ def grant(*, times: int = 1, **changes: object) -> str:
 
 WRONG = [
     (f"database: {{{GRANT}}}", r"database\.connection: missing"),
-    ("database: {connection: shop}", r"database\.grants: missing"),
-    ("database: {connection: shop, grants: []}", r"database\.grants: .*fewer than 1"),
+    ("database: {connection: shop}", r"5: database\.grants: required, or keys for Redis"),
+    ("database: {connection: shop, grants: []}", r"database\.grants: required, or keys for Redis"),
     (f"database: {{connection: Shop, {GRANT}}}", r"database\.connection: not a DNS label"),
     (
         f"database: {{connection: shop, role: admin, {GRANT}}}",
@@ -260,15 +261,15 @@ def test_a_stack_without_vault_makes_nothing_of_it() -> None:
     assert not made.of("kubernetes:core/v1:Secret")
 
 
-def admission(host: str = "db.example.org", **more: Any) -> Admission:
-    return Admission((), api_server_reachable=True, **{"databases": {"shop": host}, **more})
+def admission(host: str = "db.example.org", engine: str = "postgresql", **more: Any) -> Admission:
+    return Admission((), api_server_reachable=True, **{"databases": {"shop": KnownDatabase(host, engine)}, **more})
 
 
 @pytest.mark.parametrize(
     ("admitted", "error"),
     [
         (
-            admission(databases={"stock": "h", "books": "h"}),
+            admission(databases=dict.fromkeys(("stock", "books"), KnownDatabase("h"))),
             r"services/a\.yaml:5: database\.connection: no such database .*, found 'shop'; legal: books, stock",
         ),
         (admission(databases={}), r"database\.connection: no such database"),

@@ -12,7 +12,7 @@ from components.service.args.jobs import JobArgs
 from components.service.args.resolve import services_args
 from components.service.args.service import SecureServiceArgs
 from components.service.file.directory import check_services, parse_service
-from components.service.manifests.database import creation_statements, database_roles, revocation_statements
+from components.service.manifests.databases.statements import creation_statements, database_roles, revocation_statements
 from components.service.manifests.job import workload_of
 from components.service.manifests.vault import injector_annotations, vault_policy
 from components.vault.terms import DatabaseServer

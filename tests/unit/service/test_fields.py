@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from components.schema.problem import ConfigError
+from components.service.file.checks import KnownDatabase
 from components.service.file.directory import Admission, parse_service, read_services
 from components.service.file.service import ServiceSpec
 from tests.unit.service.test_directory import OPEN, SMALL, write
@@ -204,7 +205,7 @@ def test_names_of_two_namespaces_and_rights_in_one_of_its_own_do_not_clash(tmp_p
 def test_a_job_with_database_users_has_to_reach_the_database(tmp_path: Path) -> None:
     grant = "{schema: public, privileges: [SELECT], tables: all}"
     text = SMALL + f"calls: [pg]\ndatabase: {{connection: main, grants: [{grant}]}}\n"
-    stack = Admission((), api_server_reachable=True, databases={"main": "pg.shop.svc"})
+    stack = Admission((), api_server_reachable=True, databases={"main": KnownDatabase("pg.shop.svc")})
     folder = write(tmp_path, a=text + "jobs: {m: {database: true}}\n", pg=SMALL + "callers: [a]\n")
     with pytest.raises(ConfigError, match=r"a\.yaml:7: jobs\.m\.calls: the database is the service pg.*; legal: pg"):
         read_services(folder, stack)

@@ -14,7 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 from components.kube.charts import OPENBAO, VAULT
 from components.kube.names import OPERATOR, PLATFORM_NAMESPACES
 from components.schema.problem import ConfigError
-from components.vault.database import DatabaseConnectionArgs, connection_url
+from components.vault.database_connection import DatabaseConnectionArgs, connection_url
 from components.vault.operator import operator_policy
 from components.vault.platform import VaultPlatform, VaultPlatformArgs
 from components.vault.values import InjectorArgs, ServerArgs, chart_values, server_config
@@ -386,7 +386,16 @@ def test_the_databases_of_the_stack_reach_the_arguments(tmp_path: Path) -> None:
     assert args is not None
     books, shop = args.databases
     assert shop == DatabaseConnectionArgs(
-        "shop", "db.example.org", 6432, "shop", "vault", [], True, "/vault/tls/db.crt", 9, str(password), "", 3
+        "shop",
+        "db.example.org",
+        6432,
+        "shop",
+        "vault",
+        [],
+        ca_cert_file="/vault/tls/db.crt",
+        max_open_connections=9,
+        password_file=str(password),
+        password_version=3,
     )
     assert (books.host, books.password_file, books.password_secret) == ("::1", "", "")
     secret = plan_of("production", databases={"shop": {**STACK_SHOP, "adminSecret": "shop"}}).vault

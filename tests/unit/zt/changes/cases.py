@@ -27,6 +27,12 @@ def _database(grants: list[dict[str, Any]], connection: dict[str, Any] | None = 
     return Files({"api": {"database": wanted}}, {"databases": {"orders": {**_DATABASE, **(connection or {})}}})
 
 
+def _cache(keys: list[dict[str, Any]], **more: Any) -> Files:
+    server = {"engine": "redis", "host": "127.0.0.1", "tls": False, "adminUser": "vault", "adminSecret": "cache"}
+    wanted = {"connection": "cache", "keys": keys, **more}
+    return Files({"api": {"database": wanted}}, {"databases": {"cache": server}})
+
+
 def _patching_services(expires: str) -> Files:
     days = {"owner": "commerce", "granted": "2026-01-01", "expires": expires}
     right = {"resources": ["services"], "verbs": ["patch"], "reason": "it moves its own Service", **days}
@@ -48,6 +54,18 @@ def _reading_services(kind: str, verbs: list[str]) -> Files:
 SERVICE_CASES = [
     Case("a call", ["weaker: web may now reach redis:6379"], _service("web", calls=["redis"])),
     Case("a consent", ["weaker: redis now agrees that web may call it"], _service("redis", callers=["web"])),
+    Case(
+        "fewer keys of Redis",
+        [
+            "weaker: api may now PUBLISH on every channel that begins with orders. of database cache",
+            "weaker: api may now SUBSCRIBE on every channel that begins with orders. of database cache",
+            "stronger: api may no longer EVAL on scripts of database cache",
+            "stronger: api may no longer READ on every key that begins with orders: of database cache, "
+            "except orders:eu:",
+        ],
+        _cache([{"prefix": "orders:eu:", "privileges": ["READ"]}], channels=["orders."]),
+        _cache([{"prefix": "orders:", "privileges": ["READ"]}], scripts=True),
+    ),
     Case(
         "a consent less",
         ["stronger: redis no longer agrees that web may call it"],

@@ -51,6 +51,7 @@ FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
             PlatformSetting("service-identities", "deny"),
             PlatformSetting("a-later-layer", "one"),
             DatabaseSetting("orders", "tls", "on"),
+            DatabaseSetting("orders", "engine", "postgresql"),
             ServiceSetting("a/b", "database", "orders"),
         ],
         [
@@ -59,11 +60,13 @@ FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
             PlatformSetting("service-identities", "audit"),
             PlatformSetting("a-later-layer", "two"),
             DatabaseSetting("orders", "tls", "off"),
+            DatabaseSetting("orders", "engine", "mariadb"),
             ServiceSetting("a/b", "database", "stock"),
         ],
         [
             "weaker: the database of a/b goes from orders to stock",
             "weaker: TLS to the server of database orders goes from on to off",
+            "weaker: the engine of database orders goes from postgresql to mariadb",
             "weaker: a-later-layer goes from one to two",
             "weaker: the authority behind Vault's certificate goes from public to ca.pem",
             "weaker: the environment goes from production to dev",

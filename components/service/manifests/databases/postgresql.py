@@ -1,4 +1,4 @@
-"""The SQL statements with which Vault creates and removes a service's users in a database.
+"""The SQL statements with which Vault creates and removes a service's users in PostgreSQL.
 
 https://developer.hashicorp.com/vault/api-docs/secret/databases/postgresql#statements
 
@@ -8,12 +8,10 @@ owner's too. The service's own users get their rights on it as on anything else,
 """
 
 import re
-from dataclasses import replace
 
 from components.schema.fields import identifier
 from components.schema.problem import FieldError
 from components.service.args.database import DatabaseArgs, GrantArgs
-from components.service.args.service import SecureServiceArgs
 from components.service.file.database import PRIVILEGES, schema_name
 
 
@@ -35,20 +33,6 @@ def creation_statements(args: DatabaseArgs) -> list[str]:
     rights = [connect, *(right for grant in args.grants for right in _rights(grant))]
     statements += [f'GRANT {right} TO "{{{{name}}}}";' for right in rights]
     return [*statements, *(statement for grant in args.grants for statement in _later_rights(args, grant))]
-
-
-def database_roles(args: SecureServiceArgs) -> list[DatabaseArgs]:
-    """The databases of a service, each once for its own users and once for those of an owner.
-
-    A user of an owner lives for as long as the longest of its jobs may take.
-    """
-    times = {name: job.timeout for job in sorted(args.jobs, key=lambda job: job.timeout) for name in job.owns}
-    owners = [
-        replace(database, as_owner=True, ttl=times[database.name], max_ttl=times[database.name])
-        for database in args.databases
-        if database.name in times
-    ]
-    return [*args.databases, *owners]
 
 
 def _owner(args: DatabaseArgs) -> str:

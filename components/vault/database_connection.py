@@ -1,0 +1,150 @@
+"""A connection of Vault's database engine: what each engine's plugin is given. Only Vault knows the administrator.
+
+https://developer.hashicorp.com/vault/api-docs/secret/databases
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import pulumi
+from pulumi_vault.database import (
+    SecretBackendConnectionMysqlArgs,
+    SecretBackendConnectionPostgresqlArgs,
+    SecretBackendConnectionRedisArgs,
+)
+
+from components.config.engines import ENGINES, MARIADB, POSTGRESQL, REDIS, Engine
+from components.kube.service_ref import ServiceRef
+from components.schema.problem import FieldError
+
+# The service's users, those in another of its databases, and an owner's.
+_OF_ONE_SERVICE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+(\.[a-z0-9-]+(\.owner)?)?")
+# No display name of a login: the user name is part of SQL statements, and a display name may contain anything.
+USERNAME_TEMPLATE = '{{ printf "v-%s-%s-%s" (.RoleName | truncate 24) (random 20) (unix_time) }}'
+
+
+@dataclass(frozen=True)
+class DatabaseConnectionArgs:
+    """A database and its server, and the roles of services that may have users in it.
+
+    The administrator's first password comes from `password_file` or from the Pulumi secret `password_secret`
+    (`namespace:key`); without both Vault has it already. Raises `FieldError` for a role that is not one service's, and
+    for an engine without rotation that has no password.
+    """
+
+    name: str
+    host: str
+    port: int
+    database: str
+    """Its name; empty for an engine whose databases have none."""
+    username: str
+    roles: Sequence[str]
+    engine: str = POSTGRESQL
+    """One of `components.config.engines`."""
+    tls: bool = True
+    ca_cert_file: str = ""
+    """PEM file of PostgreSQL's authority on Vault's machine; empty: the public authorities."""
+    authority: str = ""
+    """The authority of another engine's server in PEM; empty: the public authorities."""
+    max_open_connections: int = 4
+    password_file: str = ""
+    password_secret: str = ""
+    password_version: int = 1
+    service: ServiceRef = field(default_factory=ServiceRef)
+    """The service of the stack that is the server, which is there after Vault; none for a server elsewhere."""
+    password_path: str = ""
+    """The path of that service's secret with the first password."""
+    password_field: str = ""
+
+    def __post_init__(self) -> None:
+        if broad := sorted(role for role in self.roles if not _OF_ONE_SERVICE.fullmatch(role)):
+            message = "it would let more than one service in: write namespace.name, and what follows for one database"
+            raise FieldError("roles", message, broad[0])
+        if not self.kind.rotates and not (self.password_file or self.password_secret or self.password_path):
+            message = f"required for {self.engine}, whose administrator's password Vault does not change"
+            raise FieldError("password_file", message, self.name)
+
+    @property
+    def kind(self) -> Engine:
+        """What its engine can do."""
+        return ENGINES[self.engine]
+
+
+def connection_url(args: DatabaseConnectionArgs) -> str:
+    """The connection URL of an SQL database, with Vault's placeholders for the administrator's name and password."""
+    credentials = "{{username}}:{{password}}"
+    if args.engine == MARIADB:
+        # With an authority of its own the plugin names the TLS settings itself.
+        verify = "?tls=true" if args.tls and not args.authority else ""
+        return f"{credentials}@tcp({_host(args.host)}:{args.port})/{verify}"
+    verify = {"sslmode": "verify-full", **({"sslrootcert": args.ca_cert_file} if args.ca_cert_file else {})}
+    query = urlencode(verify if args.tls else {"sslmode": "disable"}, safe="/")
+    return f"postgresql://{credentials}@{_host(args.host)}:{args.port}/{args.database}?{query}"
+
+
+def _host(host: str) -> str:
+    try:
+        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    except ValueError:
+        return host
+
+
+@dataclass(frozen=True)
+class PluginArgs:
+    """What Vault's plugin is given: one of them, by the engine."""
+
+    postgresql: SecretBackendConnectionPostgresqlArgs | None = None
+    mysql: SecretBackendConnectionMysqlArgs | None = None
+    redis: SecretBackendConnectionRedisArgs | None = None
+
+
+def plugin_args(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) -> PluginArgs:
+    """The arguments of the plugin, with the administrator's `password` if Vault is to have it."""
+    if args.engine == REDIS:
+        return PluginArgs(redis=_redis(args, password))
+    if args.engine == MARIADB:
+        return PluginArgs(mysql=_mysql(args, password))
+    return PluginArgs(postgresql=_postgresql(args, password))
+
+
+def _postgresql(
+    args: DatabaseConnectionArgs, password: pulumi.Output[str] | None
+) -> SecretBackendConnectionPostgresqlArgs:
+    return SecretBackendConnectionPostgresqlArgs(
+        connection_url=connection_url(args),
+        username=args.username,
+        # Only sent when its version changes, since it is wrong after the rotation.
+        password_wo=password,
+        password_wo_version=args.password_version,
+        # Vault sends a hash, so that no user's password appears in the log of the database server.
+        password_authentication="scram-sha-256",  # noqa: S106 - a method's name
+        max_open_connections=args.max_open_connections,
+        username_template=USERNAME_TEMPLATE,
+    )
+
+
+def _mysql(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) -> SecretBackendConnectionMysqlArgs:
+    return SecretBackendConnectionMysqlArgs(
+        connection_url=connection_url(args),
+        username=args.username,
+        password_wo=password,
+        password_wo_version=args.password_version,
+        tls_ca=args.authority or None,
+        max_open_connections=args.max_open_connections,
+        username_template=USERNAME_TEMPLATE,
+    )
+
+
+def _redis(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) -> SecretBackendConnectionRedisArgs:
+    return SecretBackendConnectionRedisArgs(
+        host=args.host,
+        port=args.port,
+        username=args.username,
+        # The arguments have refused a connection without one.
+        password=password or "",
+        tls=args.tls,
+        ca_cert=args.authority or None,
+    )
