@@ -29,8 +29,8 @@ def _database(grants: list[dict[str, Any]], connection: dict[str, Any] | None = 
 
 def _cache(keys: list[dict[str, Any]], **more: Any) -> Files:
     server = {"engine": "redis", "host": "127.0.0.1", "tls": False, "adminUser": "vault", "adminSecret": "cache"}
-    wanted = {"connection": "cache", "keys": keys, **more}
-    return Files({"api": {"database": wanted}}, {"databases": {"cache": server}})
+    wanted = {"connection": "kv", "keys": keys, **more}
+    return Files({"api": {"database": wanted}}, {"databases": {"kv": server}})
 
 
 def _patching_services(expires: str) -> Files:
@@ -57,11 +57,10 @@ SERVICE_CASES = [
     Case(
         "fewer keys of Redis",
         [
-            "weaker: api may now PUBLISH on every channel that begins with orders. of database cache",
-            "weaker: api may now SUBSCRIBE on every channel that begins with orders. of database cache",
-            "stronger: api may no longer EVAL on scripts of database cache",
-            "stronger: api may no longer READ on every key that begins with orders: of database cache, "
-            "except orders:eu:",
+            "weaker: api may now PUBLISH on every channel that begins with orders. of database kv",
+            "weaker: api may now SUBSCRIBE on every channel that begins with orders. of database kv",
+            "stronger: api may no longer EVAL on scripts of database kv",
+            "stronger: api may no longer READ on every key that begins with orders: of database kv, except orders:eu:",
         ],
         _cache([{"prefix": "orders:eu:", "privileges": ["READ"]}], channels=["orders."]),
         _cache([{"prefix": "orders:", "privileges": ["READ"]}], scripts=True),
