@@ -27,6 +27,7 @@ from components.service.manifests.external_secrets import RULE as COPIES_RULE
 from components.service.manifests.external_secrets import copies_exception
 from components.service.manifests.peers import peers_service
 from components.service.manifests.scaling import autoscaler_spec
+from components.service.manifests.secret_env import secret_variables
 from components.service.manifests.storage import claim_spec, config_name, own_config_name
 from components.service.network_resources import network_resources
 from components.service.route_resources import route_resources
@@ -171,6 +172,10 @@ class SecureService(pulumi.ComponentResource):
             )
             for secret in self._args.secrets
         }
+        for each in secret_variables(self._args):
+            value = values[paths[each.secret]].apply(lambda fields, field=each.field: fields[field])
+            # With the line end that the agent writes.
+            files[each.file] = pulumi.Output.concat(value, "\n")
         return Secret(self._name, metadata=metadata, type="Opaque", string_data=files, opts=self._child)
 
     def _exceptions(self) -> list[pulumi.Resource]:

@@ -1,6 +1,7 @@
 """The production stack with a database of each engine, whose users a service and its migration have."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,19 @@ STOCK = {
     "grants": [{"schema": "stock", "privileges": ["SELECT", "INSERT"], "tables": "all", "sequences": "all"}],
 }
 MIGRATE = {"databases": {"stock": "owner"}, "timeout": "10m"}
+
+_TODAY = datetime.now(UTC).date() - timedelta(1)
+# As if the image of redis read no files.
+IN_ENVIRONMENT = {
+    "command": ["/usr/bin/env"],
+    "secretEnv": {
+        "variables": {"AUTH": "auth/password"},
+        "reason": "the test reads no file",
+        "owner": "commerce",
+        "granted": _TODAY.isoformat(),
+        "expires": (_TODAY + timedelta(30)).isoformat(),
+    },
+}
 
 LEDGER, CACHE = f"{CREDS}.ledger", f"{CREDS}.cache"
 OTHERS = {
@@ -131,6 +145,8 @@ def write_stack(checkout: Path, places: Places, database: dict[str, Any]) -> Non
         kept = yaml.safe_load(other.read_text())
         (kept["secrets"][secret] if key else kept["secrets"]).pop(key or secret, None)
         other.write_text(yaml.safe_dump(kept))
+    redis = checkout / "services" / "redis.yaml"
+    redis.write_text(yaml.safe_dump({**yaml.safe_load(redis.read_text()), **IN_ENVIRONMENT}))
     service = checkout / "services" / "api.yaml"
     api = yaml.safe_load(service.read_text())
     api.pop("secrets", None)

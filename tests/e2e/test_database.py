@@ -377,6 +377,11 @@ class TestAgent:
             assert len(first["PASSWORD"]) >= 32
             deployer.secrets.kv.v2.create_or_update_secret("shop/redis/auth", {"password": "rotated"}, cas=1)
             eventually(lambda: agent.fields("auth") == {"PASSWORD": "rotated"}, "the new password")
+            eventually(lambda: agent.file(".env.AUTH").read_text() == "rotated\n", "the file of the variable")
+            (pod,) = shop.plane.apps.read_namespaced_deployment("redis", "shop").spec.template.spec.containers
+            shell, flag, script, *program = pod.command
+            local = script.replace("/vault/secrets", str(agent.file("")))
+            assert "AUTH=rotated" in subprocess.check_output([shell, flag, local, *program], text=True).splitlines()
 
 
 class TestZDestroy:

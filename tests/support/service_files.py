@@ -31,6 +31,7 @@ from tests.support.service_values import (
     PLACES,
     PORTS,
     SCHEDULES,
+    SECRET_ENV,
     SHARED_HOST,
     SIZES,
     TEXT,
@@ -170,16 +171,15 @@ SCRATCH = st.dictionaries(
     st.fixed_dictionaries({"path": mostly(st.just("/work"), seldom=PLACES)}, optional={"size": SIZES}),
     max_size=2,
 )
+HOST_ALIAS = st.fixed_dictionaries({"ip": st.just("10.0.0.9"), "hostnames": st.lists(HOSTS, max_size=2)})
+ANNOTATIONS = mostly(st.just("example.org/parser"), seldom=st.just("istio.io/rev"))
 PATCH = st.fixed_dictionaries(
     {"reason": st.just("nothing else says it"), "owner": st.just("commerce"), "granted": st.just(date(2026, 11, 1))},
     optional={
         "pod": st.fixed_dictionaries(
             {},
             optional={
-                "hostAliases": st.lists(
-                    st.fixed_dictionaries({"ip": st.just("10.0.0.9"), "hostnames": st.lists(HOSTS, max_size=2)}),
-                    max_size=1,
-                ),
+                "hostAliases": st.lists(HOST_ALIAS, max_size=1),
                 "dnsConfig": st.just({"options": [{"name": "ndots", "value": "2"}]}),
                 "setHostnameAsFQDN": st.booleans(),
             },
@@ -197,9 +197,7 @@ PATCH = st.fixed_dictionaries(
             ),
             max_size=1,
         ),
-        "annotations": st.dictionaries(
-            mostly(st.just("example.org/parser"), seldom=st.just("istio.io/rev")), LINES, max_size=1
-        ),
+        "annotations": st.dictionaries(ANNOTATIONS, LINES, max_size=1),
     },
 ).map(lambda patch: {**patch, "expires": date(2026, 12, 1)})
 RPC = st.sampled_from(["shop.Cart/AddItem", "shop.Cart/*", "Cart/Add"])
@@ -338,6 +336,7 @@ OPTIONAL: dict[str, Values] = {
         max_size=3,
     ),
     "stop": st.fixed_dictionaries({}, optional={"delay": DURATIONS, "within": DURATIONS}),
+    "secretEnv": SECRET_ENV,
     "leaderElection": st.booleans(),
     "config": st.fixed_dictionaries(
         {"files": st.dictionaries(FILES, LINES, min_size=1, max_size=2)}, optional={"path": PLACES}

@@ -1,6 +1,7 @@
 """Single values of service files: mostly what the reference allows, up to the longest, and at times what is beside."""
 
 import string
+from datetime import date
 from typing import Any
 
 from hypothesis import strategies as st
@@ -100,3 +101,16 @@ PLACES = mostly(
     ),
 )
 SIZES = mostly(st.sampled_from(["1Gi", "500M", "10Ti", "1073741824"]), seldom=st.sampled_from(["0", "1m", "1", "1.5"]))
+SECRET_ENV = st.fixed_dictionaries(
+    {
+        "variables": st.dictionaries(
+            mostly(st.sampled_from(["DB_PASSWORD", "_x"]), seldom=TEXT),
+            mostly(st.just("work/password"), seldom=st.sampled_from(["work/none", "none/password", "password"])),
+            max_size=2,
+        ),
+        **{key: st.just(value) for key, value in (("reason", "the image reads no file"), ("owner", "commerce"))},
+        "granted": st.just(date(2026, 11, 1)),
+        "expires": mostly(st.just(date(2026, 12, 1)), seldom=st.just(date(2026, 11, 1))),
+    },
+    optional={"shell": mostly(st.just("/bin/ash"), seldom=st.just("sh"))},
+)

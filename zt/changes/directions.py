@@ -43,6 +43,9 @@ EXEMPTION = Direction("", later_is_weaker, "the rule does not hold for the servi
 EXCLUSION = Direction("", later_is_weaker, "what is created there is neither refused nor reported until that day", "")
 API_EXCEPTION = Direction("", later_is_weaker, "whoever takes over the service has it, and what it leads to", "")
 POD_PATCH = Direction("", later_is_weaker, "what it makes of the pods is beside what the platform knows of them", "")
+SECRET_IN_ENVIRONMENT = Direction(
+    "", later_is_weaker, "its children, its crash reports and whoever is its user see what a program has there", ""
+)
 CLEAR_TEXT = Direction("", later_is_weaker, "without a certificate a caller is known by its address alone", "")
 _BY_KIND: Mapping[str, Direction] = MappingProxyType(
     {
@@ -53,6 +56,7 @@ _BY_KIND: Mapping[str, Direction] = MappingProxyType(
         "api-exception": API_EXCEPTION,
         "clear-text": CLEAR_TEXT,
         "pod-patch": POD_PATCH,
+        "secret-in-environment": SECRET_IN_ENVIRONMENT,
     }
 )
 UNLISTED = Direction("", unknown, "zt/changes/directions.py has no direction for it")

@@ -25,6 +25,7 @@ from zt.facts.model import (
     PlatformSetting,
     PodPatch,
     Reach,
+    SecretInEnvironment,
     Service,
     ServiceContainer,
     ServiceJob,
@@ -52,6 +53,7 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
         "clear-text": "exceptions",
         "api-exception": "exceptions",
         "pod-patch": "exceptions",
+        "secret-in-environment": "exceptions",
         "exclusion": "exceptions",
         "public": "gateway",
         "without-token": "gateway",
@@ -293,7 +295,7 @@ def setting_sentence(before: Setting | None, after: Setting | None, label: str, 
             return f"the text of {setting.tier} rule {setting.rule} changed"
         case RuleParameter():
             return _from_to(f"{setting.parameter} of {setting.tier} rule {setting.rule}", old, new)
-        case ApiException() | ClearText() | Exclusion() | Exemption() | PodPatch():
+        case ApiException() | ClearText() | Exclusion() | Exemption() | PodPatch() | SecretInEnvironment():
             return _timed_sentence(setting, old, new, say)
         case ServiceSetting():
             return _from_to(f"{label} of {say(setting.service)}", old, new)
@@ -311,6 +313,9 @@ def _timed_sentence(setting: Timed, old: str | None, new: str | None, say: Say) 
             return _right_sentence(f"the right of {say(setting.service)} to {setting.right}", old, new)
         case PodPatch():
             return _patch_sentence(f"the patch of the pods of {say(setting.service)}, {setting.patch},", old, new)
+        case SecretInEnvironment():
+            what = f"the variable {setting.variable} of {say(setting.service)} with the secret {setting.source}"
+            return _patch_sentence(what, old, new)
         case Exclusion():
             return _exclusion_sentence(f"namespace {setting.namespace}", old, new)
         case Exemption():

@@ -263,6 +263,17 @@ class PodPatch:
 
 
 @dataclass(frozen=True)
+class SecretInEnvironment:
+    """A variable of a service with a field of a secret, as `secret/field`; `value` is the first day without it."""
+
+    service: str
+    variable: str
+    source: str
+    value: str
+    kind: Literal["secret-in-environment"] = "secret-in-environment"
+
+
+@dataclass(frozen=True)
 class Exclusion:
     """A namespace of others that no rule applies to; `value` is the first day on which the rules hold there."""
 
@@ -271,7 +282,7 @@ class Exclusion:
     kind: Literal["exclusion"] = "exclusion"
 
 
-Timed = ApiException | ClearText | Exclusion | Exemption | PodPatch
+Timed = ApiException | ClearText | Exclusion | Exemption | PodPatch | SecretInEnvironment
 Setting = Timed | PlatformSetting | ServiceSetting | DatabaseSetting | RuleAction | RuleText | RuleParameter
 Grant = (
     Reach

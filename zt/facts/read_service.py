@@ -30,6 +30,7 @@ from zt.facts.model import (
     Fact,
     Kept,
     PodPatch,
+    SecretInEnvironment,
     Service,
     ServiceJob,
     ServiceSetting,
@@ -66,6 +67,8 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
         yield from _job(name, args, job)
     if args.patch.expires:
         yield PodPatch(name, args.patch.text, args.patch.expires)
+    for each in args.secret_env.variables:
+        yield SecretInEnvironment(name, each.name, f"{each.secret}/{each.field}", args.secret_env.expires)
     for exception in args.exceptions:
         yield Exemption(name, exception.rule, library.rule(exception.rule).tier, exception.expires)
 

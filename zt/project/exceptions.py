@@ -24,13 +24,16 @@ GRANT = "grant"
 """The tier of an object of a package's chart that reaches beyond the package."""
 PATCH = "patch"
 """The tier and the rule of a patch of a service's pods."""
+SECRET_ENV = "secret-env"  # noqa: S105 - a key
+"""The tier of secrets as environment variables, and before `:` the rule of each."""
 NAMESPACE, EVERY_RULE = "namespace", "*"
 """The tier and the rule of a namespace that no rule looks at."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One exception on a day: from a rule, from mTLS at a port (`mtls:<port>`), a `patch`, or a right (`api:<right>`).
+    """One exception on a day: from a rule, from mTLS at a port (`mtls:<port>`), a `patch`, a secret
+    in a variable (`secret-env:<variable>`), or a right (`api:<right>`).
 
     A grant of a package is `grant:<kind>/<name>`. `service` is a service, a workload of a package (a package, for a
     grant) or, in an exception of a stack file, a service account or all of a namespace (`namespace/*`). `action` is
@@ -75,6 +78,8 @@ def exceptions(project: Path, as_of: date, stack: str | None = None) -> tuple[Ro
         )
         if service.patch:
             rows.append(_row(name, PATCH, PATCH, service.patch, as_of, ""))
+        if spec := service.secret_env:
+            rows += (_row(name, f"{SECRET_ENV}:{variable}", SECRET_ENV, spec, as_of, "") for variable in spec.variables)
         for granted in service.kubernetes_api:
             if exception := granted.exception:
                 rights = (f"api:{right_text(right)}" for right in granted.leading_on())

@@ -28,6 +28,7 @@ from components.service.args.probes import probes_args
 from components.service.args.public import public_limits
 from components.service.args.routes import RouteArgs, route_args
 from components.service.args.scaling import autoscaling_args
+from components.service.args.secret_env import secret_env_args
 from components.service.args.service import ApiRuleArgs, SecretArgs, SecureServiceArgs
 from components.service.args.storage import ca_bundle_args, config_args, volume_args
 from components.service.file.database import GrantSpec
@@ -134,6 +135,7 @@ def _service_args(
         arguments=spec.args,
         env=spec.env,
         pod_env=spec.pod_env,
+        secret_env=secret_env_args(spec.secret_env),
         stop=stop_args(spec.stop),
         run=run_args(spec.run) if spec.run else RunArgs(),
         config=config_args(spec.config),

@@ -32,6 +32,7 @@ from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
 from components.service.args.routes import RouteArgs
 from components.service.args.scaling import AutoscalingArgs, ResourceArgs
+from components.service.args.secret_env import SecretEnvArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
 from components.service.file.containers import application_user, container_name
 from components.service.file.kubernetes_api import READING
@@ -127,6 +128,8 @@ class SecureServiceArgs(ResourceArgs):
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     pod_env: Mapping[str, str] = field(default_factory=dict[str, str])
     """Environment variables with fields of the pod, such as `name`."""
+    secret_env: SecretEnvArgs = field(default_factory=SecretEnvArgs)
+    """Environment variables with fields of its secrets."""
     stop: StopArgs = field(default_factory=StopArgs)
     run: RunArgs = field(default_factory=RunArgs)
     """How its program runs, if it ends."""
@@ -204,8 +207,13 @@ class SecureServiceArgs(ResourceArgs):
             each.path for each in self.routes if each.without_token and each.arrives_at.rstrip("/") in with_token
         ]:
             raise FieldError(f"{self.key}.routes", "it comes to the service as one that needs a token", same[0])
+        self._program_is_checked()
+
+    def _program_is_checked(self) -> None:
         if not 0 <= self.stop.delay < self.stop.within:
             raise FieldError(f"{self.key}.stop", "the delay is not less than within", self.stop.delay)
+        if self.secret_env.variables and not (self.command or self.job_of):
+            raise FieldError(f"{self.key}.command", "required with secret_env")
         if self.replicas < 1:
             raise FieldError(f"{self.key}.replicas", "less than 1", self.replicas)
 

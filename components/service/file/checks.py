@@ -141,6 +141,14 @@ def delivery_findings(specs: Sequence[ServiceSpec], delivery: Delivery) -> Itera
     for spec in specs:
         reading = [(key, each) for key, each in spec.containers if each.reads]
         if delivery is Delivery.APPLICATION:
+            if spec.secret_env:
+                yield (
+                    spec,
+                    ("secretEnv",),
+                    "no agent writes files in the pods of this stack, of which it reads some",
+                    "",
+                    (),
+                )
             for key, each in reading:
                 below = next(name for name in ("secrets", "database", "databases") if getattr(each, name))
                 yield spec, (*key, below), _LOGS_IN, repr(list(each.reads)), ()

@@ -306,6 +306,8 @@ def _timed(file: ServiceFile, as_of: date | None) -> list[Problem]:
     problems: list[Problem] = []
     if file.spec.patch and (problem := file.spec.patch.problem(as_of)):
         problems.append(file.problem(("patch", problem[0]), problem[1]))
+    if file.spec.secret_env and (problem := file.spec.secret_env.problem(as_of)):
+        problems.append(file.problem(("secretEnv", problem[0]), problem[1]))
     for number, exception in enumerate(file.spec.exceptions):
         if problem := problem_with(exception, load_library(), as_of):
             key, message, legal = problem

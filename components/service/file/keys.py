@@ -45,6 +45,7 @@ from components.service.file.ports import Ports, Protocol
 from components.service.file.probes import ProbesSpec
 from components.service.file.routes import LentPaths, PathSpec, PublicPathSpec
 from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
+from components.service.file.secret_env import SecretEnvSpec
 from components.service.file.secrets import SecretName, SecretSpec
 from components.service.file.storage import CaBundleSpec, ConfigSpec, VolumeName, VolumeSpec
 
@@ -127,6 +128,8 @@ class ServiceKeys(TypedFile):
     """Environment variables that are not secret, such as `DB_PASSWORD_FILE: /vault/secrets/database`."""
     pod_env: PodEnvironment = Field(default_factory=dict)
     """Environment variables with what only the cluster knows of the pod, such as `POD_NAME: name`."""
+    secret_env: SecretEnvSpec | None = None
+    """Secrets as environment variables, for an image that reads variables alone, with a reason and a last day."""
     config: ConfigSpec | None = None
     """Configuration files, read-only."""
     health: ProbePath | None = None
@@ -209,9 +212,10 @@ class ServiceKeys(TypedFile):
 
     @property
     def timed(self) -> bool:
-        """Whether it has an exception, a plaintext port, a patch or a right on the Kubernetes API with a last day."""
+        """Whether it has something with a last day: an exception, a plaintext port, a patch, variables with secrets, or
+        a right on the Kubernetes API."""
         rights = any(rule.exception for rule in self.kubernetes_api)
-        return bool(self.exceptions or self.plaintext_ports or self.patch or rights)
+        return bool(self.exceptions or self.plaintext_ports or self.patch or self.secret_env or rights)
 
     @property
     def api_rules(self) -> tuple[ApiRule, ...]:

@@ -15,6 +15,7 @@ from components.service.file.keys import ServiceKeys
 from components.service.file.network import at_port, check_tokens, peers_name
 from components.service.file.ports import PROTOCOLS, check_ports, check_probes
 from components.service.file.routes import check_paths
+from components.service.file.secret_env import check_secret_env
 from components.service.file.storage import SHARED, clash
 
 _LABEL_LENGTH = 63
@@ -97,6 +98,7 @@ class ServiceSpec(ServiceKeys):
             if database.owns and not self.has_owner(name):
                 message = "no job owns anything there: write owner under its database, or leave this out"
                 raise misplaced([*self.database_key(name), "owns"], message, ", ".join(database.owns))
+        check_secret_env(self)
         check_jobs(self.jobs, self.ref, self.callees(), tuple(self.secrets), hosts, self.all_databases)
         return self
 

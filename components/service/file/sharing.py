@@ -89,9 +89,22 @@ def _reading(
         yield owner, consent, message, repr(list(kept.readers)), (*kept.readers, reader)
     elif problem := spec.secrets[name].template_problem(kept.fields):
         yield spec, ("secrets", name, "template"), problem, "", ()
+    elif wrong := _missing_variable(spec, name, kept.fields):
+        variable, written = wrong
+        legal = tuple(f"{name}/{field}" for field in kept.fields)
+        yield spec, ("secretEnv", "variables", variable), "no field of the secret", repr(written), legal
     elif spec.secrets[name].template is None and any("\n" in value for value in kept.values.values()):
         message = "a value of several lines breaks the default file: write a template, as {{ .Data.data | toJSON }}"
         yield spec, ("secrets", name), message, "", ()
+
+
+def _missing_variable(spec: ServiceSpec, secret: str, fields: Sequence[str]) -> tuple[str, str] | None:
+    """The first variable with a field that a secret has not, and what is written there."""
+    sources = spec.secret_env.sources() if spec.secret_env else {}
+    wrong = (
+        (name, f"{secret}/{field}") for name, (of, field) in sources.items() if of == secret and field not in fields
+    )
+    return next(wrong, None)
 
 
 def _offered(spec: ServiceSpec, by_ref: Mapping[ServiceRef, ServiceSpec]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from components.service.file.secrets import DATA
 from components.service.file.template import for_operator
 from components.service.manifests.exceptions import condition_name, workload_expression
 from components.service.manifests.metadata import metadata
+from components.service.manifests.secret_env import variables_of
 from components.service.manifests.vault import copied
 
 RULE = "disallow-secrets-in-environment"
@@ -51,6 +52,7 @@ def secret_store(args: SecureServiceArgs) -> Manifest:
 def external_secret(args: SecureServiceArgs, secret: SecretArgs) -> Manifest:
     """The ExternalSecret of one secret. The copy has the file that the agent would write, and is deleted with it."""
     name = copy_name(args.name, secret.name)
+    variables = {each.file: operator_template(each.template) for each in variables_of(args, secret.name)}
     return {
         "apiVersion": EXTERNAL_SECRETS_API,
         "kind": "ExternalSecret",
@@ -73,7 +75,7 @@ def external_secret(args: SecureServiceArgs, secret: SecretArgs) -> Manifest:
                     "engineVersion": "v2",
                     "mergePolicy": "Replace",
                     "metadata": {"labels": dict(args.labels)},
-                    "data": {secret.file: operator_template(secret.template)},
+                    "data": {secret.file: operator_template(secret.template), **variables},
                 },
             },
             "dataFrom": [{"extract": {"key": args.secret_path(secret)}}],

@@ -48,6 +48,7 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
         arguments=job.arguments,
         env=args.env,
         pod_env=args.pod_env,
+        secret_env=args.secret_env,
         config=args.config,
         ca_bundle=args.ca_bundle,
         run=job.run,

@@ -6,6 +6,7 @@ from components.kube.manifest import Manifest
 from components.service.args.containers import ContainerArgs
 from components.service.args.service import SecretArgs, SecureServiceArgs
 from components.service.manifests.external_secrets import copy_name
+from components.service.manifests.secret_env import variables_of
 from components.service.manifests.vault import SECRETS_DIRECTORY, copied, injected, sidecar_volume, uses_vault
 
 _OWNER_READ = 0o400
@@ -35,7 +36,10 @@ def _kept(args: SecureServiceArgs, name: str, secrets: Sequence[SecretArgs]) -> 
     """The volume of secrets that Kubernetes keeps: copies from Vault, or what there is on a stack without it."""
     if not secrets or (uses_vault(args) and not copied(args)):
         return []
-    items = {secret.name: [{"key": secret.file, "path": secret.file}] for secret in secrets}
+    files = {secret.name: [secret.file, *(each.file for each in variables_of(args, secret.name))] for secret in secrets}
+    # Those of variables are for the service's own container.
+    own = {name: each if secrets is args.secrets else each[:1] for name, each in files.items()}
+    items = {name: [{"key": file, "path": file} for file in each] for name, each in own.items()}
     if copied(args):
         sources = [
             {"secret": {"name": copy_name(args.name, secret.name), "items": items[secret.name]}} for secret in secrets

@@ -10,6 +10,7 @@ from components.service.args.containers import ContainerArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.secrets import DATA
 from components.service.file.template import render
+from components.service.manifests.secret_env import SECRETS_DIRECTORY, secret_variables
 from components.vault.policy import hcl
 from components.vault.terms import Delivery
 
@@ -17,7 +18,6 @@ TOKEN_VOLUME = "vault-token"  # noqa: S105 - the name of a volume
 
 TOKEN_TTL_SECONDS = 3600
 TOKEN_MAX_TTL_SECONDS = 86400
-SECRETS_DIRECTORY = "/vault/secrets"
 
 
 def uses_vault(args: SecureServiceArgs) -> bool:
@@ -87,9 +87,12 @@ def sidecar_volume(container: ContainerArgs) -> str:
 
 def _files(args: SecureServiceArgs) -> Iterator[tuple[str, tuple[str, str, str]]]:
     """The name of each secret, with its path in Vault, its file and its template."""
+    paths = {secret.name: f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret)}" for secret in args.secrets}
     for secret in args.secrets:
-        path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret)}"
-        yield secret.name, (path, secret.file, secret.template)
+        yield secret.name, (paths[secret.name], secret.file, secret.template)
+    for number, variable in enumerate(secret_variables(args)):
+        # By numbers, since the name of an annotation is not long enough for that of every variable.
+        yield f"env.{number}", (paths[variable.secret], variable.file, variable.template)
     for database in args.databases:
         yield database.name, (args.database_path(database), database.file, database.template)
 

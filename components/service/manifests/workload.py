@@ -16,6 +16,7 @@ from components.service.manifests.metadata import metadata
 from components.service.manifests.patch import patched
 from components.service.manifests.placement import placement_fields, with_devices
 from components.service.manifests.probes import probe_manifests
+from components.service.manifests.secret_env import command
 from components.service.manifests.secret_files import own_secret_files
 from components.service.manifests.security_context import pod_security_context
 from components.service.manifests.storage import ca_bundle_mounts, claim_spec, config_mounts, volume_mounts, volume_name
@@ -154,7 +155,7 @@ def container(args: SecureServiceArgs) -> Manifest:
         args.run_as_user,
         with_devices(containers.resources(args), args.place),
         [mount for _, mount in _mounts(args) if mount],
-        command=list(args.command),
+        command=command(args),
         args=list(args.arguments),
         env=environment(args.name, args.env, args.pod_env),
     )

@@ -46,6 +46,12 @@ _CLASSES: dict[str, Any] = {
 _DATA = {"data": {"path": "/data", "size": "1Gi"}}
 
 
+def _secret_env(expires: str, **variables: str) -> Files:
+    days = {key: _PATCH[key] for key in ("reason", "owner", "granted")}
+    section = {"variables": variables, **days, "expires": expires}
+    return _service("web", secrets=_SECRETS, command=["serve"], secretEnv=section)
+
+
 def _service(name: str, **keys: Any) -> Files:
     return Files({name: keys})
 
@@ -165,6 +171,21 @@ WORKLOAD_CASES = [
         [f"stronger: {_PATCHED} has ended"],
         SMALL,
         _service("web", patch=_PATCH),
+    ),
+    Case(
+        "a secret in the environment",
+        [
+            "weaker: the variable A_KEY of web with the secret a/x lasts until 2026-12-24, and not 2026-12-01",
+            "weaker: the variable B_KEY of web with the secret b/x lasts until 2026-12-24",
+        ],
+        _secret_env("2026-12-24", A_KEY="a/x", B_KEY="b/x"),
+        _secret_env("2026-12-01", A_KEY="a/x"),
+    ),
+    Case(
+        "a secret in the environment less",
+        ["stronger: the variable A_KEY of web with the secret a/x has ended"],
+        _service("web", secrets=_SECRETS, command=["serve"]),
+        _secret_env("2026-12-01", A_KEY="a/x"),
     ),
     Case(
         "volumes",

@@ -103,6 +103,19 @@ def test_a_right_that_may_lead_to_more_is_an_exception_too(project: Path, run: R
     assert ({row["state"] for row in rows}, done.exit_code) == ({"expired"}, 1)
 
 
+def test_a_secret_in_a_variable_is_an_exception_too(project: Path, run: Run) -> None:
+    days = {"reason": "the image reads no file", "owner": "ann", "granted": "2026-01-01", "expires": "2026-02-01"}
+    file = {
+        **yaml.safe_load(SERVICE.format(name="till").replace("exceptions:", "")),
+        "command": ["serve"],
+        "secrets": {"db": {"generate": ["password"]}},
+        "secretEnv": {"variables": {"DB_PASSWORD": "db/password"}, **days},
+    }
+    (project / "services" / "till.yaml").write_text(yaml.safe_dump(file))
+    (row,) = json.loads(run("--format", "json", "--as-of", "2026-01-31").stdout)["exceptions"]
+    assert (row["rule"], row["tier"], row["state"]) == ("secret-env:DB_PASSWORD", "secret-env", "active")
+
+
 TIMED = {"reason": "the nodes need it", "owner": "platform", "granted": "2026-01-01", "expires": "2026-02-01"}
 AGENT = {**TIMED, "rule": "disallow-host-path", "namespace": "monitoring", "serviceAccount": "node-exporter"}
 

@@ -30,6 +30,7 @@ BESIDE = {
         for key in ("aliases", "paths", "hostUsers", "securityHeaders", "maxRequestBytes", "jwt")
     },
     "hostOwner": {"host": SITE["host"]},
+    "secretEnv": {"command": ["serve"], "secrets": {"work": {"generate": ["password"]}}},
 }
 
 
