@@ -114,6 +114,10 @@ class Plane:
         return client.AppsV1Api(self.api)
 
     @property
+    def batch(self) -> Any:
+        return client.BatchV1Api(self.api)
+
+    @property
     def networking(self) -> Any:
         return client.NetworkingV1Api(self.api)
 
