@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic.alias_generators import to_camel
 
 from components.config.action import Action
+from components.config.engines import ENGINES
 from components.config.ingress import ingress_problems
 from components.config.mesh import mesh_problems
 from components.config.posture import Posture, PostureError
@@ -39,12 +40,23 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
         _bootstrap_problems(settings, problem)
         _snapshot_problems(settings, problem)
         _pki_problems(settings, problem)
+        _engine_problems(settings, problem)
     _delivery_problems(settings, posture, problem)
     for registry in settings.pull_secrets:
         if not any(registry == each or registry.startswith(f"{each}/") for each in settings.registries):
             message = "no image may come from there: registries does not have it"
             problem(f"pullSecrets.{registry}", message, registry, settings.registries)
     return problems
+
+
+def _engine_problems(settings: Settings, problem: ProblemSink) -> None:
+    if settings.vault.distribution != "openbao":
+        return
+    legal = sorted(name for name, engine in ENGINES.items() if engine.in_openbao)
+    for name, database in settings.databases.items():
+        if not database.kind.in_openbao:
+            message = "OpenBao has no plugin for it, and HashiCorp's Vault has: see vault.distribution"
+            problem(f"databases.{name}.engine", message, database.engine, legal)
 
 
 def _delivery_problems(settings: Settings, posture: Posture, problem: ProblemSink) -> None:

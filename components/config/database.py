@@ -56,15 +56,16 @@ class DatabaseSettings(TypedFile):
 
     renamed = MappingProxyType({"plugin": "engine"})
 
-    engine: Annotated[Literal["postgresql", "mariadb", "redis"], BeforeValidator(engine_name)] = "postgresql"
-    """What the server is. `redis` is Valkey, too."""
+    engine: Annotated[Literal["postgresql", "mariadb", "redis", "mongodb"], BeforeValidator(engine_name)] = "postgresql"
+    """What the server is. `redis` is Valkey, too. `mongodb` needs HashiCorp's Vault, and is planned by its
+    documentation alone: it has not been tried."""
     service: Annotated[StrictStr, AfterValidator(_of_a_stack)] | None = None
     """The service of this stack that is its server, as `namespace/name`, in place of `host` and `port`. Its file lets
     Vault in: `callers: [vault/vault]`. Vault speaks TLS with the server itself, past the mesh."""
     host: Annotated[StrictStr, AfterValidator(_database_host)] | None = None
     """The host that Vault and the services connect to, if it is no service of this stack."""
     port: Port | None = None
-    """Its port; by default that of the engine: 5432, 3306 or 6379."""
+    """Its port; by default that of the engine: 5432, 3306, 6379 or 27017."""
     cidrs: tuple[Cidr, ...] = ()
     """Its networks, if it is outside the cluster and its host is a name: network policies accept no names."""
     database: Identifier | None = None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-POSTGRESQL, MARIADB, REDIS = "postgresql", "mariadb", "redis"
+POSTGRESQL, MARIADB, REDIS, MONGODB = "postgresql", "mariadb", "redis", "mongodb"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class Engine:
     """Whether the plugin reads the authority's certificate on Vault's machine; otherwise the program sends it."""
     own_schemas: tuple[str, ...] = ()
     """The schemas that belong to the server, beside those that no service may name with any engine."""
+    whole_schemas: bool = False
+    """Whether rights are to read all of a schema, or to read and write it, and nothing finer."""
+    in_openbao: bool = True
+    """Whether OpenBao has the plugin; HashiCorp's Vault has all of them."""
     public_authorities: bool = True
     """Whether the plugin accepts a certificate of a public authority."""
 
@@ -41,13 +45,17 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
         ),
         # Redis forgets at a restart what it was told about users, so Vault would be locked out.
         REDIS: Engine("redis-database-plugin", 6379, False, False, False, False, public_authorities=False),
+        MONGODB: Engine(
+            *("mongodb-database-plugin", 27017, True, False, True, False, ("admin", "config", "local")),
+            whole_schemas=True,
+            in_openbao=False,
+        ),
     }
 )
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "mysql": "MySQL has no statement that ends the sessions of a user, so that one who is revoked would go on",
-        "mongodb": "OpenBao has no plugin for MongoDB, and the program has not been tried with Vault's",
         "valkey": "its servers speak the protocol of Redis, and the same plugin makes their users: write redis",
     }
 )

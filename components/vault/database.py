@@ -78,6 +78,7 @@ def database_connection(
         postgresql=plugin.postgresql,
         mysql=plugin.mysql,
         redis=plugin.redis,
+        mongodb=plugin.mongodb,
         opts=pulumi.ResourceOptions.merge(
             pulumi.ResourceOptions.merge(options([engine]), within),
             pulumi.ResourceOptions(protect=keep, retain_on_delete=keep),

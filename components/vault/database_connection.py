@@ -11,12 +11,13 @@ from urllib.parse import urlencode
 
 import pulumi
 from pulumi_vault.database import (
+    SecretBackendConnectionMongodbArgs,
     SecretBackendConnectionMysqlArgs,
     SecretBackendConnectionPostgresqlArgs,
     SecretBackendConnectionRedisArgs,
 )
 
-from components.config.engines import ENGINES, MARIADB, POSTGRESQL, REDIS, Engine
+from components.config.engines import ENGINES, MARIADB, MONGODB, POSTGRESQL, REDIS, Engine
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import FieldError
 
@@ -74,12 +75,14 @@ class DatabaseConnectionArgs:
 
 
 def connection_url(args: DatabaseConnectionArgs) -> str:
-    """The connection URL of an SQL database, with Vault's placeholders for the administrator's name and password."""
+    """The connection URL of a database, with Vault's placeholders for the administrator's name and password."""
     credentials = "{{username}}:{{password}}"
     if args.engine == MARIADB:
         # With an authority of its own the plugin names the TLS settings itself.
         verify = "?tls=true" if args.tls and not args.authority else ""
         return f"{credentials}@tcp({_host(args.host)}:{args.port})/{verify}"
+    if args.engine == MONGODB:
+        return f"mongodb://{credentials}@{_host(args.host)}:{args.port}/admin?tls={str(args.tls).lower()}"
     verify = {"sslmode": "verify-full", **({"sslrootcert": args.ca_cert_file} if args.ca_cert_file else {})}
     query = urlencode(verify if args.tls else {"sslmode": "disable"}, safe="/")
     return f"postgresql://{credentials}@{_host(args.host)}:{args.port}/{args.database}?{query}"
@@ -99,12 +102,15 @@ class PluginArgs:
     postgresql: SecretBackendConnectionPostgresqlArgs | None = None
     mysql: SecretBackendConnectionMysqlArgs | None = None
     redis: SecretBackendConnectionRedisArgs | None = None
+    mongodb: SecretBackendConnectionMongodbArgs | None = None
 
 
 def plugin_args(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) -> PluginArgs:
     """The arguments of the plugin, with the administrator's `password` if Vault is to have it."""
     if args.engine == REDIS:
         return PluginArgs(redis=_redis(args, password))
+    if args.engine == MONGODB:
+        return PluginArgs(mongodb=_mongodb(args, password))
     if args.engine == MARIADB:
         return PluginArgs(mysql=_mysql(args, password))
     return PluginArgs(postgresql=_postgresql(args, password))
@@ -147,4 +153,16 @@ def _redis(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) ->
         password=password or "",
         tls=args.tls,
         ca_cert=args.authority or None,
+    )
+
+
+def _mongodb(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) -> SecretBackendConnectionMongodbArgs:
+    return SecretBackendConnectionMongodbArgs(
+        connection_url=connection_url(args),
+        username=args.username,
+        password_wo=password,
+        password_wo_version=args.password_version,
+        tls_ca=args.authority or None,
+        max_open_connections=args.max_open_connections,
+        username_template=USERNAME_TEMPLATE,
     )

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -251,22 +252,21 @@ class TestOtherEngines:
         return shop.user(path=CACHE)
 
     def test_a_user_in_mariadb_has_its_rights_alone(self, ledger: User, mariadb: MariaDB) -> None:
-        as_user = {"user": ledger.name, "password": ledger.password}
-        assert mariadb.sql("INSERT INTO shop_ledger.lines VALUES (3)", **as_user) == ""
-        assert "denied" in mariadb.sql("DELETE FROM shop_ledger.lines", **as_user)
-        assert "Access denied" in mariadb.sql("SELECT 1", **as_user, tls=False)
+        sql = partial(mariadb.sql, user=ledger.name, password=ledger.password)
+        assert sql("INSERT INTO shop_ledger.lines VALUES (3)") == ""
+        assert "denied" in sql("DELETE FROM shop_ledger.lines")
+        assert "Access denied" in sql("SELECT 1", tls=False)
 
     def test_a_user_in_redis_has_its_keys_alone(self, cache: User, redis: Redis) -> None:
-        as_user = {"user": cache.name, "password": cache.password}
-        assert redis.run("set", "orders:1", "tea", **as_user) == "OK"
-        assert "NOPERM" in redis.run("get", "cards:1", **as_user)
+        run = partial(redis.run, user=cache.name, password=cache.password)
+        assert run("set", "orders:1", "tea") == "OK"
+        assert "NOPERM" in run("get", "cards:1")
 
     def test_the_agent_writes_what_each_client_needs(self, shop: Shop, tmp_path: Path) -> None:
         with running_agent(shop.plane, "shop", "api", tmp_path) as agent:
             ledger, cache = agent.fields("ledger"), agent.fields("cache")
         assert (ledger["DB_NAME"], ledger["DB_PORT"]) == ("shop_ledger", str(shop.places.mariadb.port))
-        as_user = {"user": ledger["DB_USER"], "password": ledger["DB_PASS"]}
-        assert shop.places.mariadb.sql("SELECT 1", **as_user) == "1"
+        assert shop.places.mariadb.sql("SELECT 1", user=ledger["DB_USER"], password=ledger["DB_PASS"]) == "1"
         assert set(cache) == {"DB_HOST", "DB_PORT", "DB_USER", "DB_PASS"}
         assert shop.places.redis.run("ping", user=cache["DB_USER"], password=cache["DB_PASS"]) == "PONG"
 

@@ -156,8 +156,12 @@ class DatabaseSpec(TypedFile):
         for number, grant in enumerate(self.grants):
             if grant.schema_.lower() in kind.own_schemas:
                 yield ("grants", number, "schema"), f"a schema of {engine} itself: name one of the application's"
+            if kind.whole_schemas and grant.tables != "all":
+                yield ("grants", number, "tables"), f"{engine} has rights on all of a schema alone: write all"
+            if kind.whole_schemas and {*grant.privileges} not in ({"SELECT"}, {*PRIVILEGES}):
+                yield ("grants", number, "privileges"), f"in {engine} they are SELECT alone, or all four"
             if grant.sequences and kind.schemas and not kind.sequences:
-                message = f"in {engine} whoever may INSERT needs no right for them: leave it out"
+                message = f"in {engine} whoever may INSERT needs no right on any: leave it out"
                 yield ("grants", number, "sequences"), message
 
     @property

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.config.engines import ENGINES, MARIADB, REDIS
+from components.config.engines import ENGINES, MARIADB, MONGODB, REDIS
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import ConfigError
 from components.service.args.database import DatabaseArgs, GrantArgs, KeyGrantArgs
@@ -76,6 +76,9 @@ def test_keys_have_no_owner() -> None:
         (KEYS, "postgresql", r"database\.keys: the database shop is postgresql: write grants"),
         ("channels: [a]", "postgresql", r"database\.channels: the database shop is postgresql: write grants"),
         (GRANT.replace("all}", "all, sequences: all}"), MARIADB, r"grants\[0\]\.sequences: in mariadb whoever may INS"),
+        (GRANT.replace("all}", "[a]}"), MONGODB, r"grants\[0\]\.tables: mongodb has rights on all of a schema alone"),
+        (GRANT.replace("[SELECT]", "[INSERT]"), MONGODB, r"grants\[0\]\.privileges: in mongodb they are SELECT alone"),
+        (GRANT.replace("orders", "admin"), MONGODB, r"grants\[0\]\.schema: a schema of mongodb itself"),
         (GRANT.replace("orders", "mysql"), MARIADB, r"grants\[0\]\.schema: a schema of mariadb itself"),
     ],
 )
@@ -87,7 +90,13 @@ def test_what_the_engine_has_not_is_refused_with_its_line(tmp_path: Path, text: 
 
 @pytest.mark.parametrize(
     ("text", "engine"),
-    [(GRANT, MARIADB), (KEYS, REDIS), ("channels: [a]", REDIS), (GRANT.replace("orders", "mysql"), "postgresql")],
+    [
+        (GRANT, MARIADB),
+        (GRANT, MONGODB),
+        (KEYS, REDIS),
+        ("channels: [a]", REDIS),
+        (GRANT.replace("orders", "mysql"), "postgresql"),
+    ],
 )
 def test_what_the_engine_has_is_accepted(tmp_path: Path, text: str, engine: str) -> None:
     file = SMALL + f"database: {{connection: shop, {text}}}\n"
@@ -159,6 +168,33 @@ class TestMariaDB:
         grant = GrantArgs(**{"schema": "orders", "privileges": ["SELECT"], "tables": ["a"], **changes})
         with pytest.raises(ValueError, match=r"not a name|not a privilege|server itself"):
             creation_statements(DatabaseArgs("shop", "shop", [grant], engine=MARIADB))
+
+
+class TestMongoDB:
+    """Planned by HashiCorp's documentation: no server has seen it."""
+
+    SERVER = DatabaseServer("shop", "10.0.0.9", 27017, "shop", ["10.0.0.9/32"], engine=MONGODB)
+
+    def test_a_user_has_a_role_in_each_schema(self) -> None:
+        grants = (
+            "grants: [{schema: orders, privileges: [SELECT], tables: all},"
+            " {schema: stock, privileges: [SELECT, INSERT, UPDATE, DELETE], tables: all}]"
+        )
+        (users,) = creation_statements(args_of(grants, self.SERVER))
+        roles = [{"role": "read", "db": "orders"}, {"role": "readWrite", "db": "stock"}]
+        assert json.loads(users) == {"db": "shop", "roles": roles}
+        assert [json.loads(each) for each in revocation_statements(args_of(grants, self.SERVER))] == [{"db": "shop"}]
+
+    def test_an_owner_changes_collections_and_no_users(self) -> None:
+        args = DatabaseArgs("shop", "shop", schemas=["orders"], as_owner=True, engine=MONGODB)
+        roles = [{"role": role, "db": "orders"} for role in ("readWrite", "dbAdmin")]
+        assert json.loads(creation_statements(args)[0]) == {"db": "shop", "roles": roles}
+
+    @pytest.mark.parametrize("changes", [{"privileges": ["INSERT"]}, {"all_tables": False}, {"schema": "a.b"}])
+    def test_the_builder_trusts_no_caller(self, changes: dict[str, Any]) -> None:
+        grant = GrantArgs(**{"schema": "orders", "privileges": ["SELECT"], "all_tables": True, **changes})
+        with pytest.raises(ValueError, match=r"no role|all of a schema|not a name"):
+            creation_statements(DatabaseArgs("shop", "shop", [grant], engine=MONGODB))
 
 
 class TestRedis:

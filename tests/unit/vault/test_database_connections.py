@@ -60,6 +60,24 @@ class TestMariaDB:
         assert recorded.one("Endpoint").inputs["path"] == "database/rotate-root/shop"
 
 
+class TestMongoDB:
+    def test_the_connection_has_tls_and_its_password_is_replaced(self, authority: Path, first: Path) -> None:
+        keys = {"engine": "mongodb", "authorityFile": str(authority), "adminPasswordFile": str(first)}
+        recorded = run(databases=[connections(shop={**MARIADB, **keys})["shop"]])
+        made = recorded.one("SecretBackendConnection").inputs
+        assert made["pluginName"] == "mongodb-database-plugin"
+        block = made["mongodb"]
+        assert block["connectionUrl"] == "mongodb://{{username}}:{{password}}@10.0.0.9:27017/admin?tls=true"
+        assert (block["tlsCa"], block["passwordWo"]) == (authority.read_text(), "hunter2")
+        assert recorded.of("Endpoint")
+
+    def test_openbao_has_no_plugin_for_it(self) -> None:
+        wanted = {"distribution": "openbao", "address": "https://vault.example.org:8200"}
+        message = r"databases\.shop\.engine: OpenBao has no plugin.*legal: mariadb, postgresql, redis"
+        with pytest.raises(ConfigError, match=message):
+            plan_of("staging", databases={"shop": {**MARIADB, "engine": "mongodb"}}, vault=wanted)
+
+
 class TestRedis:
     def test_the_connection_has_tls_and_keeps_its_password(self, authority: Path, first: Path) -> None:
         keys = {"authorityFile": str(authority), "adminPasswordFile": str(first)}

@@ -6,12 +6,13 @@ https://developer.hashicorp.com/vault/docs/secrets/databases/redis
 """
 
 import json
+from collections.abc import Mapping
 
 from components.schema.problem import FieldError
 from components.service.args.database import DatabaseArgs, KeyGrantArgs
 from components.service.file.database import KEY_PRIVILEGES, key_prefix
 
-_ACCESS = {("READ",): "%R~", ("WRITE",): "%W~", ("READ", "WRITE"): "~"}
+_ACCESS: Mapping[tuple[str, ...], str] = {("READ",): "%R~", ("WRITE",): "%W~", ("READ", "WRITE"): "~"}
 _SCRIPTS = ("+eval", "+evalsha", "+eval_ro", "+evalsha_ro", "+script|load", "+script|exists")
 # What the categories hold that no pattern of keys or channels bounds. Those of scripts include functions, which are
 # everybody's; tracking tells the names of all keys that change.

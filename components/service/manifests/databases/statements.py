@@ -2,20 +2,22 @@
 
 from dataclasses import replace
 
-from components.config.engines import MARIADB, POSTGRESQL, REDIS
+from components.config.engines import MARIADB, MONGODB, POSTGRESQL, REDIS
 from components.service.args.database import DatabaseArgs
 from components.service.args.service import SecureServiceArgs
-from components.service.manifests.databases import mariadb, postgresql, redis
+from components.service.manifests.databases import mariadb, mongodb, postgresql, redis
 
 _CREATION = {
     POSTGRESQL: postgresql.creation_statements,
     MARIADB: mariadb.creation_statements,
     REDIS: redis.creation_statements,
+    MONGODB: mongodb.creation_statements,
 }
 _REVOCATION = {
     POSTGRESQL: postgresql.revocation_statements,
     MARIADB: mariadb.revocation_statements,
     REDIS: redis.revocation_statements,
+    MONGODB: mongodb.revocation_statements,
 }
 
 
