@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 
 import pulumi
@@ -110,9 +111,9 @@ def plugin_args(args: DatabaseConnectionArgs, password: pulumi.Output[str] | Non
     if args.engine == REDIS:
         return PluginArgs(redis=_redis(args, password))
     if args.engine == MONGODB:
-        return PluginArgs(mongodb=_mongodb(args, password))
+        return PluginArgs(mongodb=SecretBackendConnectionMongodbArgs(**_by_url(args, password)))
     if args.engine == MARIADB:
-        return PluginArgs(mysql=_mysql(args, password))
+        return PluginArgs(mysql=SecretBackendConnectionMysqlArgs(**_by_url(args, password)))
     return PluginArgs(postgresql=_postgresql(args, password))
 
 
@@ -132,16 +133,17 @@ def _postgresql(
     )
 
 
-def _mysql(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) -> SecretBackendConnectionMysqlArgs:
-    return SecretBackendConnectionMysqlArgs(
-        connection_url=connection_url(args),
-        username=args.username,
-        password_wo=password,
-        password_wo_version=args.password_version,
-        tls_ca=args.authority or None,
-        max_open_connections=args.max_open_connections,
-        username_template=USERNAME_TEMPLATE,
-    )
+def _by_url(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) -> dict[str, Any]:
+    """What the plugins of MariaDB and MongoDB are given alike."""
+    return {
+        "connection_url": connection_url(args),
+        "username": args.username,
+        "password_wo": password,
+        "password_wo_version": args.password_version,
+        "tls_ca": args.authority or None,
+        "max_open_connections": args.max_open_connections,
+        "username_template": USERNAME_TEMPLATE,
+    }
 
 
 def _redis(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) -> SecretBackendConnectionRedisArgs:
@@ -153,16 +155,4 @@ def _redis(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) ->
         password=password or "",
         tls=args.tls,
         ca_cert=args.authority or None,
-    )
-
-
-def _mongodb(args: DatabaseConnectionArgs, password: pulumi.Output[str] | None) -> SecretBackendConnectionMongodbArgs:
-    return SecretBackendConnectionMongodbArgs(
-        connection_url=connection_url(args),
-        username=args.username,
-        password_wo=password,
-        password_wo_version=args.password_version,
-        tls_ca=args.authority or None,
-        max_open_connections=args.max_open_connections,
-        username_template=USERNAME_TEMPLATE,
     )

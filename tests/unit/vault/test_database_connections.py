@@ -13,6 +13,7 @@ from tests.unit.vault.test_platform import run
 
 pytestmark = pytest.mark.unit
 
+STACK_SHOP = {"host": "db.example.org", "database": "shop", "adminUser": "vault"}
 MARIADB = {"engine": "mariadb", "host": "10.0.0.9", "database": "shop", "adminUser": "vault"}
 REDIS = {"engine": "redis", "host": "10.0.0.8", "adminUser": "vault"}
 
@@ -117,3 +118,42 @@ def test_vaults_servers_reach_the_port_of_the_engine() -> None:
     (servers,) = [one for one in planned.network_policies if one["metadata"]["name"] == "servers"]
     (rule,) = [rule for rule in servers["spec"]["egress"] if {"ipBlock": {"cidr": "10.0.0.9/32"}} in rule["to"]]
     assert [port["port"] for port in rule["ports"]] == [3306]
+
+
+def test_the_databases_of_the_stack_reach_the_arguments(tmp_path: Path) -> None:
+    password = tmp_path / "first"
+    password.write_text("hunter2")
+    given = {
+        "port": 6432,
+        "adminPasswordFile": str(password),
+        "adminPasswordVersion": 3,
+        "caCertFile": "/vault/tls/db.crt",
+        "maxOpenConnections": 9,
+    }
+    args = plan_of(
+        "production", databases={"shop": {**STACK_SHOP, **given}, "books": STACK_SHOP | {"host": "::1"}}
+    ).vault
+    assert args is not None
+    books, shop = args.databases
+    assert shop == DatabaseConnectionArgs(
+        "shop",
+        "db.example.org",
+        6432,
+        "shop",
+        "vault",
+        [],
+        ca_cert_file="/vault/tls/db.crt",
+        max_open_connections=9,
+        password_file=str(password),
+        password_version=3,
+    )
+    assert (books.host, books.password_file, books.password_secret) == ("::1", "", "")
+    secret = plan_of("production", databases={"shop": {**STACK_SHOP, "adminSecret": "shop"}}).vault
+    assert secret is not None
+    assert secret.databases[0].password_secret == "zero-trust-secrets:shop"
+
+
+def test_a_missing_password_file_is_named_before_anything_is_created(tmp_path: Path) -> None:
+    database = {**STACK_SHOP, "adminPasswordFile": str(tmp_path / "none")}
+    with pytest.raises(ConfigError, match=r"zero-trust:databases\.shop\.adminPasswordFile: no such file.*none"):
+        plan_of("production", databases={"shop": database})

@@ -13,7 +13,6 @@ from syrupy.assertion import SnapshotAssertion
 
 from components.kube.charts import OPENBAO, VAULT
 from components.kube.names import OPERATOR, PLATFORM_NAMESPACES
-from components.schema.problem import ConfigError
 from components.vault.database_connection import DatabaseConnectionArgs, connection_url
 from components.vault.operator import operator_policy
 from components.vault.platform import VaultPlatform, VaultPlatformArgs
@@ -25,7 +24,6 @@ MATRIX = list(product((1, 3), (False, True), (False, True)))
 
 
 SHOP = DatabaseConnectionArgs("shop", "postgres.shop.svc", 5432, "shop", "vault", ["shop.web", "shop.api"])
-STACK_SHOP = {"host": "db.example.org", "database": "shop", "adminUser": "vault"}
 
 
 def run(**changes: Any) -> Recording:
@@ -368,42 +366,3 @@ def test_what_holds_the_administrators_password_is_kept_while_the_stack_says_so(
 
 def test_without_a_database_there_is_no_engine() -> None:
     assert [mount.name for mount in run().of("Mount")] == ["secret"]
-
-
-def test_the_databases_of_the_stack_reach_the_arguments(tmp_path: Path) -> None:
-    password = tmp_path / "first"
-    password.write_text("hunter2")
-    given = {
-        "port": 6432,
-        "adminPasswordFile": str(password),
-        "adminPasswordVersion": 3,
-        "caCertFile": "/vault/tls/db.crt",
-        "maxOpenConnections": 9,
-    }
-    args = plan_of(
-        "production", databases={"shop": {**STACK_SHOP, **given}, "books": STACK_SHOP | {"host": "::1"}}
-    ).vault
-    assert args is not None
-    books, shop = args.databases
-    assert shop == DatabaseConnectionArgs(
-        "shop",
-        "db.example.org",
-        6432,
-        "shop",
-        "vault",
-        [],
-        ca_cert_file="/vault/tls/db.crt",
-        max_open_connections=9,
-        password_file=str(password),
-        password_version=3,
-    )
-    assert (books.host, books.password_file, books.password_secret) == ("::1", "", "")
-    secret = plan_of("production", databases={"shop": {**STACK_SHOP, "adminSecret": "shop"}}).vault
-    assert secret is not None
-    assert secret.databases[0].password_secret == "zero-trust-secrets:shop"
-
-
-def test_a_missing_password_file_is_named_before_anything_is_created(tmp_path: Path) -> None:
-    database = {**STACK_SHOP, "adminPasswordFile": str(tmp_path / "none")}
-    with pytest.raises(ConfigError, match=r"zero-trust:databases\.shop\.adminPasswordFile: no such file.*none"):
-        plan_of("production", databases={"shop": database})
