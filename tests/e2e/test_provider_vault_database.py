@@ -1,4 +1,4 @@
-"""The vault stand-in's database types against a real OpenBao and a real PostgreSQL."""
+"""The vault stand-in's database types against a real OpenBao and real databases."""
 
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from embedded.paths import State
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.pki import Pki
 from embedded.supervisor.postgres import password_file, postgres_program
+from tests.e2e.database_servers import ADMIN, running_mariadb, running_redis
+from tests.e2e.database_servers import FIRST as PASSWORD
 from tests.e2e.postgres import REFUSED, Postgres
 from tests.e2e.provider_fixtures import (
     Bao,
@@ -176,6 +178,40 @@ def test_a_connection_that_does_not_work_is_refused(vault: Plugin, server: Postg
     assert "wrong" not in told
 
 
+def test_a_connection_to_another_engine_lives_changes_and_goes(
+    vault: Plugin, bao: Bao, engine: str, tmp_path: Path
+) -> None:
+    for name in ("mariadb", "redis"):
+        (tmp_path / name).mkdir()
+    with running_mariadb(tmp_path / "mariadb") as mariadb, running_redis(tmp_path / "redis") as redis:
+        assert mariadb.sql(f"CREATE USER vault@'%' IDENTIFIED BY '{FIRST}'") == ""
+        sql: dict[str, object] = {
+            "connectionUrl": f"{{{{username}}}}:{{{{password}}}}@tcp(127.0.0.1:{mariadb.port})/",
+            "username": "vault",
+            "passwordWo": secret(FIRST),
+            "passwordWoVersion": 1,
+            "tlsCa": mariadb.authority.read_text(),
+        }
+        cache: dict[str, object] = {
+            "host": "127.0.0.1",
+            "port": redis.port,
+            "username": ADMIN,
+            "password": secret(PASSWORD),
+            "tls": True,
+            "caCert": redis.authority.read_text(),
+        }
+        for kind, block in (("mysql", sql), ("redis", cache)):
+            wanted = {"backend": "database", "name": kind, "pluginName": f"{kind}-database-plugin", kind: block}
+            connection = Managed(vault, CONNECTION)
+            assert connection.up(wanted) == "create"
+            assert (connection.up(wanted), connection.refresh(), connection.up(wanted)) == ("same", "same", "same")
+            assert {"postgresql", "mysql", "redis"} & connection.outputs.keys() == {kind}
+            assert connection.up({**wanted, "allowedRoles": ["shop.api"]}) == "update"
+            assert bao.read(f"database/config/{kind}")["allowed_roles"] == ["shop.api"]
+            connection.destroy()
+            assert not bao.read(f"database/config/{kind}")
+
+
 def test_a_role_makes_users_changes_and_goes(
     vault: Plugin, bao: Bao, server: Postgres, admin: str, engine: str
 ) -> None:
@@ -216,7 +252,9 @@ def test_an_unknown_property_is_named(vault: Plugin, server: Postgres) -> None:
         Managed(vault, CONNECTION).checked(inputs(server, "vault", conectionUrl="x"))
     with pytest.raises(CheckError, match="revocationStatement"):
         Managed(vault, ROLE).checked({"backend": "database", "dbName": "a", "revocationStatement": []})
-    with pytest.raises(CheckError, match="no database but PostgreSQL"):
+    with pytest.raises(CheckError, match="PostgreSQL, MariaDB and Redis alone"):
+        Managed(vault, CONNECTION).checked({**inputs(server, "vault"), "cassandra": {"hosts": ["x"]}})
+    with pytest.raises(CheckError, match="exclude each other"):
         Managed(vault, CONNECTION).checked({**inputs(server, "vault"), "mysql": {"connectionUrl": "x"}})
     with pytest.raises(CheckError, match="set disableRead and disableDelete"):
         Managed(vault, ENDPOINT).checked({"path": "sys/x", "dataJson": "{}"})

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import trustme
 
-from components.schema.problem import ConfigError
+from components.config.stack_file import parse_settings
+from components.schema.problem import ConfigError, Problem
 from components.vault.database_connection import DatabaseConnectionArgs, connection_url
-from tests.support.stacks import plan_of
+from tests.support.stacks import plan_of, values
 from tests.unit.vault.test_platform import run
 
 pytestmark = pytest.mark.unit
@@ -104,6 +105,13 @@ class TestRedis:
     def test_a_connection_built_in_code_needs_one_too(self) -> None:
         with pytest.raises(ValueError, match=r"^password_file: required for redis"):
             DatabaseConnectionArgs("cache", "h", 6379, "", "vault", ["shop.api"], engine="redis")
+
+
+def test_the_old_name_of_the_engine_is_told() -> None:
+    warnings: list[Problem] = []
+    given = {**values("production"), "databases": {"shop": {**STACK_SHOP, "plugin": "postgresql"}}}
+    assert parse_settings(given, "f", warn=warnings.append).databases["shop"].engine == "postgresql"
+    assert [warning.key for warning in warnings] == ["zero-trust:databases.shop.plugin"]
 
 
 def test_an_authority_that_is_none_is_named(first: Path) -> None:
