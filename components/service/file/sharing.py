@@ -100,10 +100,10 @@ def _reading(
 
 def _missing_variable(spec: ServiceSpec, secret: str, fields: Sequence[str]) -> tuple[str, str] | None:
     """The first variable with a field that a secret has not, and what is written there."""
-    sources = spec.secret_env.sources() if spec.secret_env else {}
-    wrong = (
-        (name, f"{secret}/{field}") for name, (of, field) in sources.items() if of == secret and field not in fields
-    )
+    if spec.secret_env is None:
+        return None
+    sources = spec.secret_env.sources().items()
+    wrong = ((name, f"{of}/{field}") for name, (of, field) in sources if of == secret and field not in fields)
     return next(wrong, None)
 
 
