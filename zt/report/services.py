@@ -8,7 +8,8 @@ from components.program.plan import Plan
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.job import workloads_of
 from components.service.manifests.route import public_url
-from components.service.manifests.vault import SECRETS_DIRECTORY, copied, injected
+from components.service.manifests.secret_env import SECRETS_DIRECTORY
+from components.service.manifests.vault import copied, injected
 from zt.facts import model as facts
 from zt.facts.cover import covers
 from zt.report.model import Connection, OpenPort, Outside, PublicPath, Service, VaultPath

@@ -1,13 +1,13 @@
 """The volumes with the files of secrets: one for each container that reads some, with those that it names alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from components.kube.manifest import Manifest
 from components.service.args.containers import ContainerArgs
-from components.service.args.service import SecretArgs, SecureServiceArgs
+from components.service.args.service import SecureServiceArgs
 from components.service.manifests.external_secrets import copy_name
-from components.service.manifests.secret_env import variables_of
-from components.service.manifests.vault import SECRETS_DIRECTORY, copied, injected, sidecar_volume, uses_vault
+from components.service.manifests.secret_env import SECRETS_DIRECTORY, variables_of
+from components.service.manifests.vault import copied, injected, sidecar_volume, uses_vault
 
 _OWNER_READ = 0o400
 # The agent writes a few of Vault's secrets there, each of which has a megabyte at most.
@@ -16,7 +16,8 @@ _AGENT_LIMIT = "16Mi"
 
 def own_secret_files(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
     """The volume of the service's own container, with its mount; none where the pod itself asks Vault."""
-    return _kept(args, "secrets", args.secrets)
+    variables = {secret.name: [each.file for each in variables_of(args, secret.name)] for secret in args.secrets}
+    return _kept(args, "secrets", {secret.name: [secret.file, *variables[secret.name]] for secret in args.secrets})
 
 
 def secret_files(args: SecureServiceArgs, container: ContainerArgs) -> list[tuple[Manifest, Manifest]]:
@@ -29,21 +30,21 @@ def secret_files(args: SecureServiceArgs, container: ContainerArgs) -> list[tupl
             return []
         volume = {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": _AGENT_LIMIT}}
         return [(volume, _mount(name))]
-    return _kept(args, name, [secret for secret in args.secrets if secret.name in container.secrets])
+    return _kept(
+        args, name, {secret.name: [secret.file] for secret in args.secrets if secret.name in container.secrets}
+    )
 
 
-def _kept(args: SecureServiceArgs, name: str, secrets: Sequence[SecretArgs]) -> list[tuple[Manifest, Manifest]]:
-    """The volume of secrets that Kubernetes keeps: copies from Vault, or what there is on a stack without it."""
-    if not secrets or (uses_vault(args) and not copied(args)):
+def _kept(args: SecureServiceArgs, name: str, files: Mapping[str, Sequence[str]]) -> list[tuple[Manifest, Manifest]]:
+    """The volume of secrets that Kubernetes keeps: copies from Vault, or what there is on a stack without it.
+
+    `files` are those of each secret.
+    """
+    if not files or (uses_vault(args) and not copied(args)):
         return []
-    files = {secret.name: [secret.file, *(each.file for each in variables_of(args, secret.name))] for secret in secrets}
-    # Those of variables are for the service's own container.
-    own = {name: each if secrets is args.secrets else each[:1] for name, each in files.items()}
-    items = {name: [{"key": file, "path": file} for file in each] for name, each in own.items()}
+    items = {secret: [{"key": file, "path": file} for file in each] for secret, each in files.items()}
     if copied(args):
-        sources = [
-            {"secret": {"name": copy_name(args.name, secret.name), "items": items[secret.name]}} for secret in secrets
-        ]
+        sources = [{"secret": {"name": copy_name(args.name, secret), "items": items[secret]}} for secret in files]
         volume: Manifest = {"name": name, "projected": {"defaultMode": _OWNER_READ, "sources": sources}}
     else:
         every = [item for each in items.values() for item in each]
