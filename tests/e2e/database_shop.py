@@ -138,6 +138,7 @@ def write_stack(checkout: Path, places: Places, database: dict[str, Any]) -> Non
         "cache": {**each, "engine": "redis", "port": redis.port, "authorityFile": str(redis.authority)},
     }
     stack["config"]["zero-trust:vault"]["secrets"] = {"refresh": "1s"}
+    stack["config"]["zero-trust:asOf"] = _TODAY.isoformat()
     path.write_text(yaml.safe_dump(stack))
     # Its database makes its users, so that it shares no password with it, nor reads one of redis.
     for name, secret, key in (("postgres", "api", None), ("redis", "auth", "readers")):
