@@ -49,7 +49,11 @@ from zt.cli import app
 pytestmark = pytest.mark.e2e
 
 STACK = "production"
-NOT_MEASURED = {"packets", "pod-latest-tag", "database-rows", "vault-owner"}
+NOT_SENT = {
+    *("packets", "packets-past-the-proxy", "packets-outside", "packets-host-network", "packets-names"),
+    *("shell-env", "shell-vault-read", "shell-kubectl-get", "shell-kubectl-run"),
+}
+NOT_MEASURED = NOT_SENT | {"pod-latest-tag", "database-rows", "vault-owner"}
 
 
 @dataclass(frozen=True)
@@ -212,7 +216,7 @@ NO_SWITCH = {
     "forge-certificate": "istiod signs for whom the token names; no setting of the platform changes that",
     "vault-without-token": "no setting of Vault answers a request without a token",
     "vault-forged-token": "the API server judges the signature; only another API server would say otherwise",
-    "packets": "not measured: no data plane here",
+    **dict.fromkeys(NOT_SENT, "not measured: no container runs here; tests/node sends with each control off"),
     "database-rows": "not measured: the service has no database user on this stack",
     "vault-owner": "not measured: no job of the service owns anything in a database on this stack",
     "pod-latest-tag": "not measured on this stack: its rule is in audit; that it would block is tested below",

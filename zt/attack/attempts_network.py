@@ -1,58 +1,23 @@
-"""Attack 1: connect from the compromised pod to the database, judged by the live rules of network and mesh."""
+"""Attack 1: connect from the compromised pod to the database, as the live rules of network and mesh would decide."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from components.kube.mesh_labels import HBONE_PORT
-from components.kube.names import VAULT_INBOUND
-from components.kube.service_ref import ServiceRef
-from components.service.file.service import ServiceSpec
 from zt.attack.attempt import Attempt
 from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
+from zt.attack.connections import INTRUDER, calls_of, live, outside, undeclared
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import by_rights
-from zt.attack.network import Address, Decision, Pod, egress, ingress
+from zt.attack.network import Decision, Pod, egress, ingress
 from zt.attack.session import MESH_ROOT, NAME, Session
 from zt.cluster.manifest import Manifest
-
-METADATA_SERVICE, INTERNET = Address("169.254.169.254"), Address("203.0.113.10")
-"""The cloud's metadata service, and an address reserved for documentation (RFC 5737) as the internet."""
 
 Way = Callable[[Sequence[Manifest], Pod, Pod, int], Decision]
 
 _NO_PODS = "no pod of another service runs"
-_INTRUDER = "intruder"
 _OTHER_PORT = 22
 _PLATFORM_PORT = 443
-
-
-def _live(session: Session, spec: ServiceSpec) -> Pod | None:
-    pods = session.pods_of(spec)
-    return replace(session.end(pods[0]), name=spec.name) if pods else None
-
-
-def _calls(spec: ServiceSpec) -> set[tuple[ServiceRef, str | None]]:
-    """The services that a service calls, each with the name of the port."""
-    return {(ref, call.port) for ref, call in spec.called()}
-
-
-def _undeclared(session: Session) -> Iterator[tuple[Pod, Pod, int]]:
-    """Each connection that no service file declares: between services, and from a pod that is in no file."""
-    live = [(spec, pod) for spec in session.declared.services if (pod := _live(session, spec))]
-    calls = {spec.ref: _calls(spec) for spec, _ in live}
-    for spec, target in live:
-        for name, (port, _) in spec.called_ports.items():
-            yield session.imagined(_INTRUDER), target, port
-            for other, source in live:
-                if other != spec and (spec.ref, name) not in calls[other.ref]:
-                    yield source, target, port
-        # The port for Vault is for no service, not even for those that call it.
-        if spec.lets_vault_in:
-            yield from ((source, target, VAULT_INBOUND) for source in _others(session, spec, live))
-
-
-def _others(session: Session, spec: ServiceSpec, live: Sequence[tuple[ServiceSpec, Pod]]) -> list[Pod]:
-    return [session.imagined(_INTRUDER), *(pod for other, pod in live if other != spec)]
 
 
 def _judge(decision: Decision, what: str, rule: str) -> Evidence:
@@ -76,25 +41,25 @@ def _by_network(session: Session, way: Way, source: Pod, target: Pod, port: int)
 
 
 def _connect_in(session: Session) -> Evidence:
-    tries = [_by_network(session, ingress, source, target, port) for source, target, port in _undeclared(session)]
+    tries = [_by_network(session, ingress, edge.source, edge.target, edge.port) for edge in undeclared(session)]
     return together(tries, _NO_PODS)
 
 
 def _connect_out(session: Session) -> Evidence:
-    compromised = _live(session, session.service)
+    compromised = live(session, session.service)
     if compromised is None:
         return not_measured("no pod of the service runs")
     targets = [*_other_services(session), *_platform_pods(session)]
-    sources = (compromised, session.imagined(_INTRUDER))
+    sources = (compromised, session.imagined(INTRUDER))
     tries = [_by_network(session, egress, source, target, port) for source in sources for target, port in targets]
     return together(tries, "no other pod runs")
 
 
 def _other_services(session: Session) -> Iterator[tuple[Pod, int]]:
     """The ports of services that this one does not call, and another port of those that it calls."""
-    calls = _calls(session.service)
+    calls = calls_of(session.service)
     for spec in session.declared.others:
-        if target := _live(session, spec):
+        if target := live(session, spec):
             closed = [port for name, (port, _) in spec.called_ports.items() if (spec.ref, name) not in calls]
             yield from ((target, port) for port in closed or [_OTHER_PORT])
 
@@ -109,17 +74,13 @@ def _platform_pods(session: Session) -> Iterator[tuple[Pod, int]]:
 
 
 def _leave(session: Session) -> Evidence:
-    compromised = _live(session, session.service)
+    compromised = live(session, session.service)
     if compromised is None:
         return not_measured("no pod of the service runs")
     policies = session.network_policies
-    # An egress rule for a host name opens the whole internet at that port.
-    declared = {(INTERNET, outside.port) for outside in session.service.egress if not outside.cidrs}
-    places = ((METADATA_SERVICE, 80), (INTERNET, 443), (INTERNET, 53))
     tries = [
         _judge(egress(policies, compromised, target, port), f"{compromised} to {target}:{port}", "NetworkPolicy")
-        for target, port in places
-        if (target, port) not in declared
+        for target, port in outside(session)
     ]
     return together(tries, _NO_PODS)
 
@@ -128,11 +89,11 @@ def _identity(session: Session) -> Evidence:
     policies = session.authorization_policies
     tries = [
         _judge(
-            authorized(policies, MESH_ROOT, target, session.peer(source), port),
-            f"{session.peer(source).principal} to {target}:{port}",
+            authorized(policies, MESH_ROOT, edge.target, session.peer(edge.source), edge.port),
+            f"{session.peer(edge.source).principal} to {edge.target}:{edge.port}",
             "AuthorizationPolicy",
         )
-        for source, target, port in _undeclared(session)
+        for edge in undeclared(session)
     ]
     return together(tries, _NO_PODS)
 
@@ -141,15 +102,15 @@ def _called(session: Session) -> list[tuple[Pod, int]]:
     own = session.service
     specs = {spec.ref: spec for spec in session.declared.others}
     calls = [(specs[ref], call.port) for ref, call in own.called() if ref in specs]
-    return [(target, spec.called_ports[name][0]) for spec, name in calls if (target := _live(session, spec))]
+    return [(target, spec.called_ports[name][0]) for spec, name in calls if (target := live(session, spec))]
 
 
 def _forged_label(session: Session) -> Evidence:
     """Copy the labels of a declared caller. Whoever writes a pod chooses its labels, but not its certificate."""
-    compromised = _live(session, session.service)
+    compromised = live(session, session.service)
     if compromised is None:
         return not_measured("no pod of the service runs")
-    impostor = replace(compromised, account=_INTRUDER, name=_INTRUDER)
+    impostor = replace(compromised, account=INTRUDER, name=INTRUDER)
     tries: list[Evidence] = []
     for target, port in _called(session):
         arrival = HBONE_PORT if target.ambient else port
@@ -163,7 +124,7 @@ def _forged_label(session: Session) -> Evidence:
 def _without_certificate(session: Session) -> Evidence:
     tries: list[Evidence] = []
     for spec in session.declared.services:
-        if (target := _live(session, spec)) is None:
+        if (target := live(session, spec)) is None:
             continue
         for port in spec.open_ports:
             mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, target, port)
@@ -200,10 +161,6 @@ def _over_wide(session: Session) -> Evidence:
     if answer.unauthorized or answer.status == 404:
         return not_measured(f"{answer.status} {answer.message}")
     return by_rights(answer, "an AuthorizationPolicy with an empty source")
-
-
-def _packets(_: Session) -> Evidence:
-    return not_measured("packets: none is sent, the live policies are evaluated; what enforces them is not seen here")
 
 
 def _attempt(name: str, tried: str, control: Control, run: Callable[[Session], Evidence]) -> Attempt:
@@ -262,5 +219,4 @@ ATTEMPTS = (
         Control("authorization", "MeshSecurity: istiod's webhook"),
         _over_wide,
     ),
-    _attempt("packets", "Send packets to the database.", Control("network_policies", "the cluster's CNI"), _packets),
 )

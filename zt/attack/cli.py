@@ -35,6 +35,18 @@ def attack(
     istiod_addr: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="istiod's port 15012, such as one that is forwarded.")
     ] = "",
+    probe_image: Annotated[
+        str,
+        typer.Option(
+            metavar="IMAGE",
+            help="An image with sh and curl, of an approved registry. Where the pods themselves have neither, packets "
+            "leave from a pod of it with their labels and accounts, which is removed afterwards.",
+        ),
+    ] = "",
+    internet: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="A host of the internet that answers: packets are sent to it, too."),
+    ] = "",
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="An attempt by its name, or an attack by its number.")
     ] = None,
@@ -47,15 +59,17 @@ def attack(
     A pod tries the zero-trust model's six, by the tokens, the network identity and the files that it has. A namespace's
     member tries what leads out of it or into its services, by a built-in role that is bound to a user for the run. Says
     of each attempt what stopped it, or that it cannot be measured here. Stores nothing that is tried, shows no secret.
+    Packets are sent from the pods themselves; what became of each stands beside what the live rules say of it.
 
-    Exit codes: 0 no attempt succeeded; 1 one did; 2 wrong argument or file; 3 the stack cannot be reached.
+    Exit codes: 0 no attempt succeeded; 1 one did, or a packet went otherwise than the live rules say; 2 wrong argument
+    or file; 3 the stack cannot be reached.
     """
     from zt.attack.attacker import Attacker
     from zt.attack.command import Options, run
 
     access = cluster_access(kubeconfig, cluster_context, embedded)
     logs, names = tuple(audit_log or ()), tuple(only or ())
-    where = (vault_addr, vault_cacert, logs, istiod_addr)
-    options = Options(stack, project, access, service, *where, names, output_format, output, Attacker(attacker))
+    where, sends = (vault_addr, vault_cacert, logs, istiod_addr), (probe_image, internet)
+    options = Options(stack, project, access, service, *where, names, output_format, output, Attacker(attacker), *sends)
     # A program that calls the command may pass other connections.
     raise typer.Exit(run(options, context.obj))

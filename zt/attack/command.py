@@ -1,5 +1,6 @@
 """`zt attack`: its options, the connections it needs, and the exit code."""
 
+import ipaddress
 import os
 import time
 from collections.abc import Callable, Generator
@@ -26,6 +27,7 @@ from zt.project.errors import tells_errors
 from zt.project.progress import progress
 from zt.project.result_file import write_result
 from zt.project.service import service_name
+from zt.project.signals import ended_in_order
 from zt.project.stack_file import StackFile, project_library
 
 
@@ -45,6 +47,8 @@ class Options:
     output_format: str = "text"
     output: Path | None = None
     attacker: Attacker = Attacker.POD
+    probe_image: str = ""
+    internet: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,11 @@ def run(options: Options, connections: Connections | None = None) -> int:
     """
     errors = Console(stderr=True, highlight=False)
     attempts = chosen(options.only, options.attacker)
-    with session(options, connections or Connections()) as opened, progress(errors, "attacking") as say:
+    with (
+        ended_in_order(),
+        session(options, connections or Connections()) as opened,
+        progress(errors, "attacking") as say,
+    ):
         result = replay(opened, attempts, say)
     write_result(result, options.output_format, options.output, FORMATS, print_replay)
     if options.output is not None:
@@ -75,6 +83,7 @@ def run(options: Options, connections: Connections | None = None) -> int:
 @contextmanager
 def session(options: Options, connections: Connections) -> Generator[Session]:
     """A session against the stack. What it created is removed at its end. Raises `ConfigError` or `StackError`."""
+    _check_internet(options.internet)
     file = StackFile.read(options.project, options.stack)
     described = declared(options, file)
     # Who has rights in a namespace has none in Vault: none of those attempts asks it.
@@ -83,11 +92,19 @@ def session(options: Options, connections: Connections) -> Generator[Session]:
     vault = connections.vault(place) if place else None
     operator = operator_token(admin, vault, described.auth_path) if vault else ""
     logs = _audit_logs(options, file)
-    istiod, kind = _istiod(options, file), options.attacker
-    with Session(described, admin, vault, logs, operator, istiod, connections.clock, kind) as opened:
+    istiod, kind, sends = _istiod(options, file), options.attacker, (options.probe_image, options.internet)
+    with Session(described, admin, vault, logs, operator, istiod, connections.clock, kind, *sends) as opened:
         if vault and operator:
             opened.afterwards(lambda: vault.call("POST", "auth/token/revoke-self", operator))
         yield opened
+
+
+def _check_internet(address: str) -> None:
+    try:
+        ipaddress.ip_address(address or "::")
+    except ValueError as error:
+        problem = Problem("zt attack", "--internet", "is no address: the rules know no names", repr(address))
+        raise ConfigError([problem]) from error
 
 
 def declared(options: Options, file: StackFile) -> Declared:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from zt.attack.packets.packet import Sent
 from zt.project.errors import CommandError
 
 _ANSWER = 220
@@ -47,6 +48,13 @@ class Evidence:
 
     result: Result
     answer: str
+    packets: tuple[Sent, ...] = ()
+    """What was sent for it, and what became of each."""
+
+    @property
+    def differs(self) -> int:
+        """How many of the packets went otherwise than the live rules say."""
+        return sum(sent.differs for sent in self.packets)
 
 
 def blocked(answer: str) -> Evidence:

@@ -10,6 +10,7 @@ import urllib3.exceptions
 from kubernetes.client import ApiClient, ApiException, Configuration
 
 from zt.attack.evidence import Evidence, StackError, blocked, not_measured, succeeded
+from zt.attack.exec_api import Execute, executor, no_exec
 from zt.cluster.access import Access, ClusterError, connect
 from zt.cluster.manifest import Manifest, parts
 
@@ -68,6 +69,8 @@ class Kubernetes:
     where: str
     token: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    execute: Execute = no_exec
+    """Runs a program in a container, with the credentials of the kubeconfig."""
 
     def call(self, method: str, path: str, body: Manifest | None = None, *, dry_run: bool = False) -> Answer:
         """Make a request; a dry run passes authorization and admission and stores nothing."""
@@ -124,7 +127,7 @@ def cluster(access: Access) -> Kubernetes:
             reason = " ".join(str(getattr(error, "reason", None) or error).split())
             raise StackError(f"{live.where} cannot be reached: {reason}") from error
 
-    return Kubernetes(send, live.where)
+    return Kubernetes(send, live.where, execute=executor(authenticated))
 
 
 def _without_credentials(original: Any) -> ApiClient:

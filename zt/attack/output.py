@@ -11,6 +11,7 @@ from rich.text import Text
 from zt.attack.attacker import Attacker
 from zt.attack.attempt import TITLES
 from zt.attack.evidence import Result
+from zt.attack.packets.packet import Sent
 from zt.attack.replay import Replay, Row, outcome
 
 JSON_VERSION = 1
@@ -56,20 +57,25 @@ def summary(replay: Replay) -> str:
     """The replay in one line."""
     counts = ", ".join(f"{replay.count(result)} {result}" for result in Result)
     who = replay.service if replay.attacker is Attacker.POD else f"{replay.attacker} of {replay.service}"
-    return f"{replay.stack}: {len(replay.rows)} attempts as {who}: {counts}"
+    differing = f"; {replay.differing} packets went otherwise than the rules say" if replay.differing else ""
+    return f"{replay.stack}: {len(replay.rows)} attempts as {who}: {counts}{differing}"
 
 
 def as_json(replay: Replay) -> str:
     """The replay for scripts. `version` changes when a key changes its meaning or goes; keys may be added.
 
         {"version": 1, "stack", "as": ATTACKER, "service": "namespace/name", "cluster", "vault": text,
-         "summary": {"blocked", "succeeded", "not measured": number},
+         "summary": {"blocked", "succeeded", "not measured", "differing": number},
          "attacks": [{"number", "title", "result": RESULT,
            "attempts": [{"name", "tried": text, "result": RESULT, "answer": text,
-             "control": {"layer", "component": text, "rules": [text]}, "seconds": number}]}]}
+             "control": {"layer", "component": text, "rules": [text]}, "seconds": number,
+             "packets": [{"from", "to", "by": text, "declared": bool, "judged": JUDGED, "rule": text,
+               "sent": SENT, "answer": text, "differs": bool}]}]}]}
 
     ATTACKER is pod, namespace-admin or namespace-edit; the last two have their role in the namespace of the service.
-    RESULT is blocked, succeeded or not measured. An attack of which nothing was tried is left out.
+    RESULT is blocked, succeeded or not measured. An attack of which nothing was tried is left out. JUDGED is what the
+    live rules say: blocked or open, or empty where they say nothing; SENT what became of the packet: open, refused,
+    silent or not sent. Only attempts that send have `packets`.
     """
     document = {
         "version": JSON_VERSION,
@@ -78,7 +84,7 @@ def as_json(replay: Replay) -> str:
         "service": replay.service,
         "cluster": replay.cluster,
         "vault": replay.vault,
-        "summary": {result.value: replay.count(result) for result in Result},
+        "summary": {**{result.value: replay.count(result) for result in Result}, "differing": replay.differing},
         "attacks": [
             {"number": number, "title": title, "result": result.value, "attempts": [_row(row) for row in rows]}
             for number, title in TITLES.items()
@@ -98,6 +104,22 @@ def _row(row: Row) -> dict[str, object]:
         "answer": row.evidence.answer,
         "control": {"layer": control.layer, "component": control.component, "rules": list(control.rules)},
         "seconds": round(row.seconds, 3),
+        **({"packets": [_packet(sent) for sent in row.evidence.packets]} if row.evidence.packets else {}),
+    }
+
+
+def _packet(sent: Sent) -> dict[str, object]:
+    packet = sent.packet
+    return {
+        "from": str(packet.sender),
+        "to": f"{packet.target}:{packet.port}",
+        "by": packet.by,
+        "declared": packet.declared,
+        "judged": sent.judged,
+        "rule": packet.verdict.why if packet.verdict else "",
+        "sent": sent.arrival.value,
+        "answer": sent.answer,
+        "differs": sent.differs,
     }
 
 

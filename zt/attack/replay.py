@@ -11,23 +11,27 @@ from zt.attack import (
     attempts_environment,
     attempts_network,
     attempts_pods,
+    attempts_shell,
     attempts_vault,
 )
 from zt.attack.attacker import Attacker
 from zt.attack.attempt import TITLES, Attempt
 from zt.attack.evidence import Evidence, Result, UntriedError, not_measured
 from zt.attack.namespace import attempts as attempts_namespace
+from zt.attack.packets import attempts as attempts_packets
 from zt.attack.session import Session
 from zt.project.progress import Say
 
 ATTEMPTS: tuple[Attempt, ...] = (
     *attempts_network.ATTEMPTS,
+    *attempts_packets.ATTEMPTS,
     *attempts_certificate.ATTEMPTS,
     *attempts_environment.ATTEMPTS,
     *attempts_vault.ATTEMPTS,
     *attempts_api.ATTEMPTS,
     *attempts_pods.ATTEMPTS,
     *attempts_data.ATTEMPTS,
+    *attempts_shell.ATTEMPTS,
 )
 """The attempts of a compromised pod."""
 
@@ -63,9 +67,14 @@ class Replay:
         return sum(row.evidence.result is result for row in self.rows)
 
     @property
+    def differing(self) -> int:
+        """How many packets went otherwise than the live rules say."""
+        return sum(row.evidence.differs for row in self.rows)
+
+    @property
     def exit_code(self) -> int:
-        """1 when an attempt succeeded, else 0."""
-        return int(bool(self.count(Result.SUCCEEDED)))
+        """1 when an attempt succeeded, or a packet went otherwise than the live rules say; else 0."""
+        return int(bool(self.count(Result.SUCCEEDED) or self.differing))
 
 
 def chosen(only: Sequence[str], attacker: Attacker = Attacker.POD) -> tuple[Attempt, ...]:

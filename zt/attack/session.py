@@ -75,6 +75,8 @@ class Session:
         istiod: str = "",
         clock: Callable[[], float] = time.perf_counter,
         attacker_kind: Attacker = Attacker.POD,
+        probe_image: str = "",
+        internet: str = "",
     ) -> None:
         self.declared = declared
         self.admin = admin
@@ -84,6 +86,9 @@ class Session:
         self.istiod = istiod
         self.clock = clock
         self.attacker_kind = attacker_kind
+        self.probe_image = probe_image
+        self.internet = internet
+        self._known: dict[str, Manifest] = {}
         self._undo = ExitStack()
 
     def __enter__(self) -> "Session":
@@ -183,6 +188,13 @@ class Session:
     def vault_token(self) -> str:
         """The pod's token of Vault. Empty without a Vault."""
         return self.login(self.vault).auth["client_token"] if self.vault else ""
+
+    def known(self, path: str) -> Manifest:
+        """An object as the API server showed it first; empty when there is none."""
+        if path not in self._known:
+            answer = self.admin.call("GET", path)
+            self._known[path] = dict(answer.body) if answer.ok else {}
+        return self._known[path]
 
     @cached_property
     def namespaces(self) -> Mapping[str, Mapping[str, str]]:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.schema.problem import ConfigError, Problem
-from zt.report.model import Attack, Attempt, Measurement
+from zt.report.model import Attack, Attempt, Measurement, Packet
 
 Attacker = Literal["pod", "namespace-admin", "namespace-edit"]
 Result = Literal["blocked", "succeeded", "not measured"]
@@ -24,12 +24,25 @@ class _Control(_Part):
     rules: tuple[str, ...]
 
 
+class _Packet(_Part):
+    sender: str = Field(alias="from")
+    target: str = Field(alias="to")
+    by: str
+    declared: bool
+    judged: Literal["open", "blocked", ""]
+    rule: str
+    sent: Literal["open", "refused", "silent", "not sent"]
+    answer: str
+    differs: bool
+
+
 class _Attempt(_Part):
     name: str
     tried: str
     result: Result
     answer: str
     control: _Control
+    packets: tuple[_Packet, ...] = ()
 
 
 class _Attack(_Part):
@@ -94,9 +107,9 @@ def _attack(attack: _Attack, attacker: Attacker) -> Attack:
 
 def _attempt(attempt: _Attempt) -> Attempt:
     control = f"{attempt.control.layer}: {', '.join(attempt.control.rules) or attempt.control.component}"
-    return Attempt(
-        name=attempt.name, tried=attempt.tried, result=attempt.result, answer=attempt.answer, control=control
-    )
+    packets = tuple(Packet(**packet.model_dump()) for packet in attempt.packets)
+    kept = attempt.model_dump(include={"name", "tried", "result", "answer"})
+    return Attempt(**kept, control=control, packets=packets)
 
 
 def count(attacks: Sequence[Attack], result: Result) -> int:

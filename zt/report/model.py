@@ -232,6 +232,24 @@ class Exemption(Part):
     """What the rule does on the stack."""
 
 
+class Packet(Part):
+    """A packet that `zt attack` sent."""
+
+    sender: str
+    target: str
+    by: str
+    """How it named the target: pod address, Service or name."""
+    declared: bool
+    """A service file declares the connection: it shows that the target answers, and is no attack."""
+    judged: Literal["open", "blocked", ""]
+    """What the live rules say of it. Empty where they say nothing."""
+    rule: str
+    sent: Literal["open", "refused", "silent", "not sent"]
+    answer: str
+    differs: bool
+    """It went otherwise than the live rules say."""
+
+
 class Attempt(Part):
     """One attempt of an attacker."""
 
@@ -241,6 +259,8 @@ class Attempt(Part):
     answer: str
     control: str
     """The control that should stop it."""
+    packets: tuple[Packet, ...]
+    """What was sent for it."""
 
 
 class Attack(Part):

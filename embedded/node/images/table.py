@@ -123,7 +123,18 @@ IMAGES: tuple[Image, ...] = (
         files={**_USERS, **_TRIES, "/usr/local/bin/start-redis": _own("start-redis", _EXECUTABLE)},
         debian=("redis-server", "dash", "coreutils"),
     ),
-    Image("api", ("/api",), files={**_USERS, "/api": _tool("image-api")}, debian=("libc6",)),
+    Image(
+        "api",
+        ("/api",),
+        # The shell and the programs that whoever got into it would try first.
+        files={
+            **_USERS,
+            "/api": _tool("image-api"),
+            "/usr/local/bin/kubectl": _tool("kubectl"),
+            "/usr/local/bin/vault": ((lambda _: _bao()), _EXECUTABLE),
+        },
+        debian=("libc6", "dash", "coreutils", "curl"),
+    ),
 )
 
 

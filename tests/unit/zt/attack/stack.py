@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from components.kube.names import IDENTITIES
+from tests.unit.zt.attack.packets import PROBES, Packets
+from zt.attack.exec_api import no_exec
 from zt.attack.kubernetes_api import Answer, Call, Kubernetes
 from zt.attack.vault_api import Place, Vault, VaultAnswer, VaultCall
 
@@ -16,12 +18,17 @@ CALLERS = {"api": "istio-ingress/public-istio", "postgres": "shop/api", "redis":
 DEPLOYER = "zt-attack"
 
 
+def address(name: str) -> str:
+    """The address of a pod: another one for each name of the tests."""
+    return f"10.0.{len(name)}.{sum(map(ord, name)) % 250}"
+
+
 def pod(name: str, namespace: str = "shop") -> dict[str, Any]:
     container: dict[str, Any] = {"name": name, "image": f"registry.example.org/shop/{name}:v1", "env": []}
     return {
         "metadata": {"name": f"{name}-1", "namespace": namespace, "labels": {"app": name}},
         "spec": {"serviceAccountName": name, "containers": [container], "volumes": []},
-        "status": {"phase": "Running", "podIP": "10.0.0.1"},
+        "status": {"phase": "Running", "podIP": address(name)},
     }
 
 
@@ -63,11 +70,13 @@ class Stack:
         self.made: list[str] = []
         self.usable: set[str] = set()
         self._number = itertools.count()
+        self.network_of_packets: Packets | None = None
 
     # --- the API server
 
     def cluster(self, _access: object) -> Kubernetes:
-        return Kubernetes(self._kubernetes, "context test (https://test)")
+        execute = self.network_of_packets.execute if self.network_of_packets else no_exec
+        return Kubernetes(self._kubernetes, "context test (https://test)", execute=execute)
 
     def _kubernetes(self, call: Call) -> Answer:
         path, _, query = call.path.partition("?")
@@ -81,6 +90,8 @@ class Stack:
             self.usable = {name for rule in (call.body or {})["rules"] for name in rule.get("resourceNames", [])}
         if path.endswith("/token"):
             return self._token(call, path)
+        if self.network_of_packets and path.startswith(PROBES):
+            return self.network_of_packets.probe(call)
         return Answer(200, "", {"items": self._items(path)})
 
     def _items(self, path: str) -> list[dict[str, Any]]:

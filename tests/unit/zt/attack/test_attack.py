@@ -17,7 +17,7 @@ from components.service.file.directory import parse_service
 from embedded.paths import STATE_VARIABLE, State
 from embedded.supervisor.overlay import write_overlay
 from tests.support.stacks import ROOT, settings
-from tests.unit.zt.attack.stack import PORTS, SECRET, Stack, authorization, network_policy, pod
+from tests.unit.zt.attack.stack import SECRET, Stack, authorization, network_policy, pod
 from zt.attack.command import Connections, Options, session
 from zt.attack.evidence import Evidence, Result, StackError, short
 from zt.attack.kubernetes_api import Answer
@@ -27,16 +27,6 @@ from zt.attack.vault_api import Place, VaultAnswer, VaultCall
 from zt.cli import app
 from zt.cluster.access import Access
 
-SERVICES = {
-    "api": """\
-host: api.example.org
-calls: [postgres, redis]
-secrets:
-  database: {values: {username: api}, generate: [password]}
-""",
-    "postgres": "callers: [api]\nsecrets: {superuser: {generate: [password]}}\n",
-    "redis": "callers: [api]\nsecrets: {auth: {generate: [password]}}\n",
-}
 IDENTITIES = ("identity-undeclared", "identity-forged-label", "identity-unlisted")
 KUBECONFIG = """\
 apiVersion: v1
@@ -48,26 +38,6 @@ users: [{name: test, user: {token: t}}]
 """
 
 Run = Callable[..., Finished]
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    logs = [tmp_path / "audit-1.log", tmp_path / "audit-2.log"]
-    for log in logs:
-        log.touch()
-    return Stack(logs)
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "policies").symlink_to(ROOT / "policies")
-    (tmp_path / "Pulumi.production.yaml").symlink_to(ROOT / "Pulumi.production.yaml")
-    (tmp_path / "services").mkdir()
-    for name, rest in SERVICES.items():
-        image = f"registry.example.org/shop/{name}:v1"
-        head = f"namespace: shop\nteam: commerce\nimage: {image}\nport: {PORTS[name]}\n"
-        (tmp_path / "services" / f"{name}.yaml").write_text(head + rest)
-    return tmp_path
 
 
 @pytest.fixture

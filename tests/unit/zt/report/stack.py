@@ -148,6 +148,13 @@ def attacks(directory: Path, stack: str = "production", **changes: Any) -> Path:
         (4, "Other namespaces and the Kubernetes API", "list-pods", "not measured", "istiod cannot be reached"),
         (5, "A malicious pod", "foreign-image", "succeeded", "the pod was admitted"),
     ]
+    packet = {"from": "shop/redis", "to": "shop/postgres:5432", "by": "name", "declared": False, "judged": "blocked"}
+    packets = [
+        packet | {"rule": "no egress rule of shop/redis", "sent": "refused", "answer": "refused", "differs": False},
+        packet | {"by": "Service", "rule": "", "sent": "open", "answer": "heard: N", "differs": True},
+        packet | {"by": "Service", "judged": "", "rule": "", "sent": "silent", "answer": "", "differs": False},
+        packet | {"declared": True, "judged": "open", "rule": "", "sent": "open", "answer": "N", "differs": False},
+    ]
     control = {"layer": "critical", "component": "KyvernoPolicySet", "rules": ["restrict-image-registries"]}
     document = {
         "version": 1,
@@ -169,6 +176,7 @@ def attacks(directory: Path, stack: str = "production", **changes: Any) -> Path:
                         "answer": answer,
                         "control": control,
                         "seconds": 0.1,
+                        **({"packets": packets} if number == 1 else {}),
                     }
                 ],
             }

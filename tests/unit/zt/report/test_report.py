@@ -241,6 +241,13 @@ class TestAttacks:
         }
         assert [(a["number"], a["result"]) for a in found["attacks"]][-1] == (5, "succeeded")
         assert (found["summary"]["attacksBlocked"], found["summary"]["attacksSucceeded"]) == (3, 1)
+        [tried] = found["attacks"][0]["attempts"]
+        assert [(one["by"], one["sent"], one["differs"]) for one in tried["packets"]] == [
+            ("name", "refused", False),
+            ("Service", "open", True),
+            ("Service", "silent", False),
+            ("name", "open", False),
+        ]
 
     def test_those_of_a_second_attacker_come_after_them(self, read: Any, tmp_path: Path) -> None:
         files = [stacks.attacks(tmp_path), stacks.member_attacks(tmp_path)]
