@@ -1,4 +1,4 @@
-"""Attacks 2 to 5 from a shell in the compromised container, as the zero-trust model writes them, with what each says."""
+"""Attacks 2 to 5 from a shell in the compromised container, as the model writes them, with what each command says."""
 
 import base64
 import json

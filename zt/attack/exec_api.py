@@ -1,5 +1,6 @@
 """Runs a program in a container, as `kubectl exec` does. That it cannot be run is an answer, not an error."""
 
+import ast
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -87,7 +88,8 @@ def _reason(text: str) -> str:
     head, _, rest = text.partition(_HANDSHAKE)
     body = rest.rpartition(_HANDSHAKE)[2].strip()
     try:
-        said = json.loads(body.removeprefix("b'").removesuffix("'"))["message"]
-    except (ValueError, KeyError, TypeError):
+        # The library shows the body as Python writes bytes.
+        said = json.loads(ast.literal_eval(body))["message"]
+    except (ValueError, SyntaxError, KeyError, TypeError):
         said = body or head
     return " ".join(str(said).split())[:_REASON]

@@ -251,6 +251,11 @@ class Session:
         return self.admin.listed("/apis/security.istio.io/v1/authorizationpolicies")
 
     @cached_property
+    def sidecars(self) -> list[Manifest]:
+        """The live Sidecars of the mesh: what each proxy knows."""
+        return self.admin.listed("/apis/networking.istio.io/v1/sidecars")
+
+    @cached_property
     def peer_authentications(self) -> list[Manifest]:
         """The live PeerAuthentications."""
         return self.admin.listed("/apis/security.istio.io/v1/peerauthentications")

@@ -9,6 +9,14 @@ HTTP, TCP, NAME = "http", "tcp", "name"
 """What is asked of the other end: an HTTP request, with the question of a database in addition, or its address."""
 
 
+class Way(StrEnum):
+    """How a packet names its target."""
+
+    ADDRESS = "pod address"
+    SERVICE = "Service"
+    NAME = "name"
+
+
 class Arrival(StrEnum):
     """What became of a packet. `SILENT`: it was taken, maybe by a proxy on the way, and nothing was heard."""
 
@@ -55,7 +63,7 @@ class Packet:
     target: End
     host: str
     port: int
-    by: str
+    by: Way
     question: str
     verdict: Verdict | None
     declared: bool = False

@@ -7,13 +7,12 @@ from components.kube.names import SHARED_ACCOUNTS
 from zt.attack.connections import INTERNET, INTRUDER, TCP, Edge, edges, live, outside
 from zt.attack.evidence import UntriedError
 from zt.attack.network import Address, Pod
-from zt.attack.packets.packet import HTTP, NAME, Packet, Sender
+from zt.attack.packets.packet import HTTP, NAME, Packet, Sender, Way
 from zt.attack.packets.verdict import has_proxy, verdict
 from zt.attack.session import Session
 from zt.attack.temporary_rights import NAME as TEMPORARY
 from zt.cluster.manifest import parts, texts, word
 
-ADDRESS, SERVICE, BY_NAME = "pod address", "Service", "name"
 OUTSIDE_NAME = "example.com"
 """A name of the world, which IANA keeps for examples."""
 
@@ -50,7 +49,7 @@ def to_the_outside(session: Session) -> list[Packet]:
     pod = compromised(session)
     senders = [Sender(pod, meshed=False), *([Sender(pod, meshed=True)] if _meshed(session, pod) else [])]
     return [
-        Packet(sender, target, host, at, by, HTTP, verdict(session, sender, target, port, meshed=False))
+        Packet(sender, target, host, at, by, HTTP, verdict(session, sender, target, port, by, meshed=False))
         for sender in senders
         for target, port, host, at, by in _places(session)
     ]
@@ -59,7 +58,7 @@ def to_the_outside(session: Session) -> list[Packet]:
 def for_names(session: Session) -> list[Packet]:
     """The compromised service asks for a name of the world."""
     sender = Sender(compromised(session), meshed=_meshed(session, compromised(session)))
-    return [Packet(sender, Address(OUTSIDE_NAME), OUTSIDE_NAME, 80, BY_NAME, NAME, None)]
+    return [Packet(sender, Address(OUTSIDE_NAME), OUTSIDE_NAME, 80, Way.NAME, NAME, None)]
 
 
 def compromised(session: Session) -> Pod:
@@ -78,19 +77,20 @@ def _from(session: Session, sender: Sender) -> list[Packet]:
 def _to(session: Session, sender: Sender, edge: Edge) -> Iterator[Packet]:
     """By the address of a pod, by the Service's and by name. A declared caller has to use one of the last two."""
     target, question = edge.target, TCP if edge.protocol == TCP else HTTP
-    judged = verdict(session, sender, target, edge.port, meshed=_meshed(session, target))
+    meshed = _meshed(session, target)
     for by, host in _ways(session, target):
-        if host and not (edge.declared and by == ADDRESS):
+        if host and not (edge.declared and by is Way.ADDRESS):
+            judged = verdict(session, sender, target, edge.port, by, meshed=meshed)
             yield Packet(sender, target, host, edge.port, by, question, judged, edge.declared)
 
 
-def _ways(session: Session, target: Pod) -> list[tuple[str, str]]:
+def _ways(session: Session, target: Pod) -> list[tuple[Way, str]]:
     path = f"/api/v1/namespaces/{target.namespace}/services/{target.name}"
     address = word(session.known(path), "spec", "clusterIP")
     return [
-        (ADDRESS, target.ip),
-        (SERVICE, "" if address == "None" else address),
-        (BY_NAME, f"{target.name}.{target.namespace}.svc"),
+        (Way.ADDRESS, target.ip),
+        (Way.SERVICE, "" if address == "None" else address),
+        (Way.NAME, f"{target.name}.{target.namespace}.svc"),
     ]
 
 
@@ -107,27 +107,27 @@ def _meshed(session: Session, pod: Pod) -> bool:
     return pod.ambient or any(has_proxy(manifest) for manifest in manifests)
 
 
-def _places(session: Session) -> Iterator[tuple[Address, int, str, int, str]]:
+def _places(session: Session) -> Iterator[tuple[Address, int, str, int, Way]]:
     """Target and port as the rules see them, host and port to connect to, and by what that names the target."""
     for place, port in outside(session):
         # Nobody has the address that stands for the internet, unless somebody names one that answers.
         if place != INTERNET or session.internet:
             address = session.internet if place == INTERNET else place.ip
-            yield Address(address), port, address, port, ADDRESS
+            yield Address(address), port, address, port, Way.ADDRESS
     if not session.service.kubernetes_api:
         yield from _api_server(session)
     for node in session.admin.listed("/api/v1/nodes")[:_NODES]:
         addresses = (one["address"] for one in parts(node, "status", "addresses") if one["type"] == "InternalIP")
         for address in addresses:
-            yield from ((Address(address), port, address, port, ADDRESS) for port in (_KUBELET, _SSH))
+            yield from ((Address(address), port, address, port, Way.ADDRESS) for port in (_KUBELET, _SSH))
 
 
-def _api_server(session: Session) -> Iterator[tuple[Address, int, str, int, str]]:
+def _api_server(session: Session) -> Iterator[tuple[Address, int, str, int, Way]]:
     service = word(session.known("/api/v1/namespaces/default/services/kubernetes"), "spec", "clusterIP")
     for item in session.admin.listed(_SLICES):
         ports = [port["port"] for port in parts(item, "ports")]
         addresses = [address for end in parts(item, "endpoints") for address in texts(end, "addresses")]
         for address in addresses:
-            yield from ((Address(address), port, address, port, ADDRESS) for port in ports)
+            yield from ((Address(address), port, address, port, Way.ADDRESS) for port in ports)
         if service and addresses and ports:
-            yield Address(addresses[0]), ports[0], service, 443, SERVICE
+            yield Address(addresses[0]), ports[0], service, 443, Way.SERVICE

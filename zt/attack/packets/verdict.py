@@ -3,10 +3,10 @@
 from components.kube.mesh_labels import HBONE_PORT
 from zt.attack.attempts_environment import containers
 from zt.attack.authorization import NOBODY, authorized, mtls_mode
-from zt.attack.network import Address, End, Pod, egress, ingress
-from zt.attack.packets.packet import Sender, Verdict
+from zt.attack.network import Address, End, Pod, egress, ingress, selects
+from zt.attack.packets.packet import Sender, Verdict, Way
 from zt.attack.session import MESH_ROOT, Session
-from zt.cluster.manifest import Manifest
+from zt.cluster.manifest import Manifest, part, parts, texts, word
 
 PROXY = "istio-proxy"
 
@@ -16,10 +16,11 @@ def has_proxy(pod: Manifest) -> bool:
     return any(container["name"] == PROXY for container in containers(pod))
 
 
-def verdict(session: Session, sender: Sender, target: End, port: int, *, meshed: bool) -> Verdict:
+def verdict(session: Session, sender: Sender, target: End, port: int, by: Way, *, meshed: bool) -> Verdict:
     """Whether a packet gets through. `meshed`: the mesh decides who may talk to the target.
 
-    The first rule that refuses decides: at the sender, at the target, and then in the mesh.
+    The first rule that refuses decides: at the sender, at the target, and then in the mesh. `by` is how the packet
+    names the target, which the sender's own proxy looks at.
     """
     pod, policies = sender.pod, session.network_policies
     arrival = HBONE_PORT if sender.meshed and isinstance(target, Pod) and target.ambient else port
@@ -30,6 +31,8 @@ def verdict(session: Session, sender: Sender, target: End, port: int, *, meshed:
             return Verdict(allowed=False, why=f"no egress rule of {out}")
         if isinstance(target, Pod) and not (into := ingress(policies, pod, target, arrival)).allowed:
             return Verdict(allowed=False, why=f"no ingress rule of {into}")
+    if sender.meshed and (closed := _unknown_to_proxy(session, pod, target, by)):
+        return Verdict(allowed=False, why=closed)
     if isinstance(target, Address) or not meshed:
         return Verdict(allowed=True, why="no rule is in its way")
     mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, target, port)
@@ -39,3 +42,32 @@ def verdict(session: Session, sender: Sender, target: End, port: int, *, meshed:
     decision = authorized(session.authorization_policies, MESH_ROOT, target, peer, port)
     said = f"AuthorizationPolicy {decision}"
     return Verdict(decision.allowed, said if decision.allowed else f"no rule of {said}")
+
+
+def _unknown_to_proxy(session: Session, pod: Pod, target: End, by: Way) -> str:
+    """Why the pod's own proxy has no way to the target; empty if it has one.
+
+    A proxy that is told to keep to what it knows has no way to an address, but to that of a Service.
+    https://istio.io/latest/docs/reference/config/networking/sidecar/
+    """
+    if pod.ambient:
+        return ""
+    for item in session.sidecars:
+        metadata, spec = item["metadata"], part(item, "spec")
+        labels = {"matchLabels": part(spec, "workloadSelector", "labels")}
+        if metadata["namespace"] != pod.namespace or not selects(labels, pod.labels):
+            continue
+        if word(spec, "outboundTrafficPolicy", "mode") != "REGISTRY_ONLY":
+            return ""
+        hosts = [host for listener in parts(spec, "egress") for host in texts(listener, "hosts")]
+        known = by is not Way.ADDRESS and isinstance(target, Pod) and any(_names(host, target, pod) for host in hosts)
+        return "" if known else f"no host of Sidecar {metadata['namespace']}/{metadata['name']}"
+    return ""
+
+
+def _names(pattern: str, target: Pod, pod: Pod) -> bool:
+    """Whether a host of a Sidecar, `namespace/name`, is that of a target's Service."""
+    namespace, _, host = pattern.partition("/")
+    wanted = f"{target.name}.{target.namespace}.svc.cluster.local"
+    in_namespace = namespace == "*" or target.namespace == (pod.namespace if namespace == "." else namespace)
+    return in_namespace and (host in ("*", wanted) or (host.startswith("*.") and wanted.endswith(host[1:])))

@@ -60,6 +60,7 @@ class Stack:
         root = {"name": "deny-by-default", "namespace": "istio-system"}
         self.authorization = [{"metadata": root, "spec": {}}, *map(authorization, PORTS)]
         self.mtls = "STRICT"
+        self.sidecars: list[dict[str, Any]] = []
         self.secrets: list[dict[str, Any]] = []
         self.rights: set[tuple[str, str]] = set()
         self.rules_off: set[str] = set()
@@ -107,6 +108,7 @@ class Stack:
             "/apis/networking.k8s.io/v1/networkpolicies": self.network,
             "/apis/security.istio.io/v1/authorizationpolicies": self.authorization,
             "/apis/security.istio.io/v1/peerauthentications": [strict],
+            "/apis/networking.istio.io/v1/sidecars": self.sidecars,
         }
         return found.get(path) or [{"metadata": {"name": name}} for name in names.get(path, [])]
 

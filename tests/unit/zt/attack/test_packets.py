@@ -110,6 +110,30 @@ class TestBetweenServices:
         [one] = [one for one in found["packets"] if one["from"] == "shop/redis" and one["sent"] == "open"]
         assert (one["judged"], one["differs"]) == ("open", False)
 
+    @pytest.mark.parametrize(
+        ("host", "mode", "judged"),
+        [
+            ("shop/postgres.shop.svc.cluster.local", "REGISTRY_ONLY", {"name": "open", "pod address": "blocked"}),
+            ("./*", "REGISTRY_ONLY", {"name": "open", "pod address": "blocked"}),
+            ("*/*.shop.svc.cluster.local", "REGISTRY_ONLY", {"name": "open", "pod address": "blocked"}),
+            ("shop/redis.shop.svc.cluster.local", "REGISTRY_ONLY", {"name": "blocked", "pod address": "blocked"}),
+            ("other/*", "REGISTRY_ONLY", {"name": "blocked", "pod address": "blocked"}),
+            ("other/*", "ALLOW_ANY", {"name": "open", "pod address": "open"}),
+        ],
+    )
+    def test_what_the_callers_own_proxy_knows_is_judged_too(
+        self, run: Run, packets: Packets, stack: Stack, host: str, mode: str, judged: dict[str, str]
+    ) -> None:
+        stack.network.clear()
+        stack.authorization.clear()
+        selector, egress = {"labels": {"app": "redis"}}, [{"hosts": [host]}]
+        spec = {"workloadSelector": selector, "egress": egress, "outboundTrafficPolicy": {"mode": mode}}
+        stack.sidecars.append({"metadata": {"name": "redis", "namespace": "shop"}, "spec": spec})
+        found = row(run("packets", "--probe-image", IMAGE))
+        edge = ("shop/redis", "shop/postgres:5432")
+        assert {one["by"]: one["judged"] for one in found["packets"] if (one["from"], one["to"]) == edge} == judged
+        assert packets.removed == 1
+
     @pytest.mark.parametrize("answer", [DENIED, NOWHERE])
     def test_an_answer_of_the_proxy_is_none_of_the_service(self, run: Run, packets: Packets, answer: str) -> None:
         packets.says["redis", BY_NAME["api"]] = answer
