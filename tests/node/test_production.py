@@ -7,17 +7,14 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import yaml
 
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.node.names import NODE, NODE_ADDRESS
-from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
 from tests.node.cluster import Cluster
 
@@ -29,20 +26,8 @@ DECLARED = {("api", "postgres"), ("api", "redis")}
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Production, with certificates of the platform's own CA: Let's Encrypt cannot be reached from here."""
-    state = tmp_path_factory.mktemp("plane") / "embedded"
-    plane = Plane(state, copy_program(tmp_path_factory.mktemp("checkout")))
-    file = plane.checkout / "Pulumi.production.yaml"
-    stack = yaml.safe_load(file.read_text())
-    stack["config"]["zero-trust:posture"] = {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}}
-    file.write_text(yaml.safe_dump(stack))
-    plane.run("up", "--no-stack", "--node", timeout=3600)
-    try:
-        plane.run("up", "--stack", "production", "--node", timeout=3600)
-        yield Cluster(plane)
-    finally:
-        plane.run("down", check=False)
+def cluster(production: Cluster) -> Cluster:
+    return production
 
 
 def pods(cluster: Cluster, namespace: str = "shop") -> list[Any]:
