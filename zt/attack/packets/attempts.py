@@ -3,16 +3,16 @@
 from collections.abc import Callable, Sequence
 
 from zt.attack.attempt import Attempt
-from zt.attack.evidence import Control, Evidence, Result, UntriedError, blocked, not_measured, succeeded, together
+from zt.attack.evidence import Control, Evidence, UntriedError, blocked, not_measured, short, succeeded, together
 from zt.attack.packets import parcels
 from zt.attack.packets.packet import Arrival, Packet, Sender, Sent
 from zt.attack.packets.senders import ProbeRefusedError, send
 from zt.attack.session import Run, Session
 
-List = Callable[[Session], list[Packet]]
+PacketList = Callable[[Session], list[Packet]]
 
 
-def sends(packets_of: List, nothing: str, *, with_declared: bool = False) -> Run:
+def sends(packets_of: PacketList, nothing: str, *, with_declared: bool = False) -> Run:
     """Send a list of packets, and with them the declared ones by which a silent service shows that it answers."""
 
     def run(session: Session) -> Evidence:
@@ -66,8 +66,7 @@ def _summed_up(evidence: Evidence, sent: Sequence[Sent]) -> Evidence:
     """The evidence with its packets. Where a packet went otherwise than the rules say, the answer is that one."""
     differing = [one for one in sent if one.differs]
     answer = f"{differing[0]} ({len(differing)} differ)" if differing else evidence.answer
-    made = {Result.BLOCKED: blocked, Result.SUCCEEDED: succeeded}.get(evidence.result, not_measured)(answer)
-    return Evidence(made.result, made.answer, tuple(sent))
+    return Evidence(evidence.result, short(answer), tuple(sent))
 
 
 def _attempt(name: str, tried: str, control: Control, run: Run) -> Attempt:

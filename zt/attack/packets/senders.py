@@ -45,8 +45,8 @@ def send(session: Session, sender: Sender, packets: Sequence[Packet]) -> list[Se
             if printed.refused:
                 sent += [Sent(packet, Arrival.NOT_SENT, printed.refused) for packet in some]
             else:
-                found = answers(some, printed.text)
-                sent += [Sent(packet, *answer) for packet, answer in zip(some, found, strict=True)]
+                replies = answers(some, printed.text)
+                sent += [Sent(packet, *reply) for packet, reply in zip(some, replies, strict=True)]
         return sent
 
 

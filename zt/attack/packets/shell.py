@@ -63,10 +63,10 @@ def answers(packets: Sequence[Packet], output: str) -> list[tuple[Arrival, str]]
     return [_best(heard_of[number]) for number in range(len(packets))]
 
 
-def _best(found: Sequence[tuple[Arrival, str]]) -> tuple[Arrival, str]:
+def _best(replies: Sequence[tuple[Arrival, str]]) -> tuple[Arrival, str]:
     """Of several questions to one place the answer that says most: one that was answered decides."""
     for arrival in (Arrival.OPEN, Arrival.SILENT, Arrival.REFUSED):
-        if said := next((answer for one, answer in found if one is arrival), None):
+        if said := next((answer for one, answer in replies if one is arrival), None):
             return arrival, said
     return Arrival.NOT_SENT, "the program in the container printed nothing of it"
 

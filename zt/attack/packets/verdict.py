@@ -35,9 +35,9 @@ def verdict(session: Session, sender: Sender, target: End, port: int, by: Way, *
         return Verdict(allowed=False, why=closed)
     if isinstance(target, Address) or not meshed:
         return Verdict(allowed=True, why="no rule is in its way")
-    mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, target, port)
+    mode, policy = mtls_mode(session.peer_authentications, MESH_ROOT, target, port)
     if not sender.meshed and mode == "STRICT":
-        return Verdict(allowed=False, why=f"PeerAuthentication {by} says {mode}")
+        return Verdict(allowed=False, why=f"PeerAuthentication {policy} says {mode}")
     peer = session.peer(pod) if sender.meshed else NOBODY
     decision = authorized(session.authorization_policies, MESH_ROOT, target, peer, port)
     said = f"AuthorizationPolicy {decision}"
