@@ -52,9 +52,10 @@ class Cluster:
         done = self.kubectl("apply", "--filename=-", stdin=text)
         assert done.returncode == 0, done.stdout
 
-    def ask(self, pod: str, what: str, where: str, namespace: str = "team") -> str:
-        """What the program `api` in a pod's container says of a place: `get` a URL, `dial` a port."""
-        return self.kubectl("exec", f"--namespace={namespace}", pod, "--", "/api", what, where).stdout
+    def ask(self, pod: str, url: str, namespace: str = "team") -> str:
+        """What curl in a pod's container prints of a URL, and then the answer's status in a line; 000 without one."""
+        curl = ("curl", "-q", "-s", "-S", "-m", "5", "-w", "%{http_code}\n", url)
+        return self.kubectl("exec", f"--namespace={namespace}", pod, "--", *curl).stdout
 
     @contextmanager
     def world(self) -> Iterator[NetworkNamespace]:
@@ -101,12 +102,11 @@ class Cluster:
         return self.plane.core.read_namespaced_pod(name, namespace).status.pod_ip
 
 
-def server(name: str, image: str = "registry.example.org/team/api:v1", words: tuple[str, ...] = ()) -> dict[str, Any]:
+def server(name: str, image: str = "registry.example.org/team/api:v1") -> dict[str, Any]:
     """A pod that serves HTTP, as hardened as one of a service, with the kubelet's own probe."""
     container = {
         "name": name,
         "image": image,
-        "args": list(words),
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
         "securityContext": RESTRICTED,
     }

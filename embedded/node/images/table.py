@@ -57,8 +57,6 @@ def _bao() -> Path:
 
 
 _USERS = {"/etc/passwd": _own("passwd"), "/etc/group": _own("group"), "/etc/nsswitch.conf": _own("nsswitch.conf")}
-# What somebody who got into a container would bring along, to try what it reaches.
-_TRIES = {"/api": _tool("image-api")}
 # What Debian's alternatives would link.
 _IPTABLES = {
     f"/usr/sbin/{name}{suffix}": "xtables-nft-multi"
@@ -103,7 +101,7 @@ IMAGES: tuple[Image, ...] = (
     Image(
         "postgres",
         ("/usr/local/bin/start-postgres",),
-        files={**_USERS, **_TRIES, "/usr/local/bin/start-postgres": _own("start-postgres", _EXECUTABLE)},
+        files={**_USERS, "/usr/local/bin/start-postgres": _own("start-postgres", _EXECUTABLE)},
         # As they lie in the wheel: the programs look for their libraries from there.
         trees={
             f"{_POSTGRES}/server/install": lambda _: postgres_binaries().parent,
@@ -120,7 +118,7 @@ IMAGES: tuple[Image, ...] = (
     Image(
         "redis",
         ("/usr/local/bin/start-redis",),
-        files={**_USERS, **_TRIES, "/usr/local/bin/start-redis": _own("start-redis", _EXECUTABLE)},
+        files={**_USERS, "/usr/local/bin/start-redis": _own("start-redis", _EXECUTABLE)},
         debian=("redis-server", "dash", "coreutils"),
     ),
     Image(

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"net/http"
@@ -33,64 +32,10 @@ var (
 )
 
 func main() {
-	if len(os.Args) == 3 {
-		ask(os.Args[1], os.Args[2])
-		return
-	}
 	http.HandleFunc("/healthz", func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprintln(answer, "ok") })
 	http.HandleFunc("/", visit)
 	server := &http.Server{Addr: listen, ReadHeaderTimeout: patience}
 	log.Fatal(server.ListenAndServe())
-}
-
-// ask is what a person in the container has in place of a shell's tools: `get URL`, and `dial`, `redis` and `postgres`
-// with HOST:PORT.
-func ask(what, where string) {
-	switch what {
-	case "dial":
-		connection, err := net.DialTimeout("tcp", where, patience)
-		if err != nil {
-			log.Fatal(err)
-		}
-		connection.Close()
-		fmt.Println("open")
-	case "get":
-		client := &http.Client{Timeout: patience}
-		answer, err := client.Get(where)
-		if err != nil {
-			log.Fatal(err)
-		}
-		defer answer.Body.Close()
-		body, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<16))
-		fmt.Printf("%d\n%s", answer.StatusCode, body)
-	case "redis":
-		hear(where, "PING\r\n")
-	case "postgres":
-		// "Do you speak TLS?": https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest.
-		hear(where, "\x00\x00\x00\x08\x04\xd2\x16\x2f")
-	default:
-		log.Fatalf("unknown: %s", what)
-	}
-}
-
-// hear says something that a server of a protocol answers to anybody. A connection alone proves nothing: the proxy
-// beside the caller accepts it.
-func hear(where, question string) {
-	connection, err := net.DialTimeout("tcp", where, patience)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer connection.Close()
-	_ = connection.SetDeadline(time.Now().Add(patience))
-	if _, err := connection.Write([]byte(question)); err != nil {
-		log.Fatal(err)
-	}
-	answer := make([]byte, 64)
-	length, err := connection.Read(answer)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Printf("heard %q\n", answer[:length])
 }
 
 // visit writes a row to the database, adds one to a number in the cache, and answers with both.
