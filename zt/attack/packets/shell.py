@@ -1,7 +1,7 @@
 """The program that sends packets, for a container with `sh` and `curl`, and what its output means."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from zt.attack.evidence import short
 from zt.attack.packets.packet import HTTP, NAME, TCP, Arrival, Packet
@@ -9,8 +9,8 @@ from zt.attack.packets.packet import HTTP, NAME, TCP, Arrival, Packet
 NEEDS = ("sh", "-c", "curl --version")
 """Ends with 0 in a container that has what the program needs."""
 
-AT_ONCE = 24
-"""So many packets are in one program."""
+AT_ONCE = 4
+"""So many packets are in one program. The memory for it is that of the application's container, which has a limit."""
 
 SECONDS = 30.0
 _CONNECT_SECONDS, _ANSWER_SECONDS = 3, 5
@@ -41,15 +41,17 @@ _GATEWAY_ERRORS = ("502", "503", "504")
 
 def program(packets: Sequence[Packet]) -> str:
     """A shell's program that sends packets at once and prints, for each, a line with its number."""
-    lines = (line for number, packet in enumerate(packets) for line in _sending(number, packet))
+    lines = (_sending(number, packet) for number, packet in enumerate(packets))
     return _HEAD + "\n".join(lines) + "\nwait\n"
 
 
-def _sending(number: int, packet: Packet) -> Iterator[str]:
+def _sending(number: int, packet: Packet) -> str:
     place = shlex.quote(f"{packet.host}:{packet.port}")
-    yield f'{{ o=$({_CURL} http://{place}/ 2>&1); say {number} $? "$o"; }} &'
+    questions = [f"{_CURL} http://{place}/"]
     if packet.question == TCP:
-        yield f"{{ o=$(printf '{_DATABASE}' | {_CURL} telnet://{place} 2>&1); say {number} $? \"$o\"; }} &"
+        questions.append(f"printf '{_DATABASE}' | {_CURL} telnet://{place}")
+    asked = " ".join(f'o=$({question} 2>&1); say {number} $? "$o";' for question in questions)
+    return f"{{ {asked} }} &"
 
 
 def answers(packets: Sequence[Packet], output: str) -> list[tuple[Arrival, str]]:

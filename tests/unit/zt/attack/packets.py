@@ -17,7 +17,7 @@ DENIED = "0 0.001 HTTP/1.1 403 Forbidden server: envoy RBAC: access denied conne
 NOWHERE = "0 0.001 HTTP/1.1 502 Bad Gateway content-length: 0 server: envoy connected=0.001"
 LETTER, PAGE = "0 0.001 N connected=0.001", "0 0.001 HTTP/1.1 200 OK content-length: 3 ok connected=0.001"
 NO_NAME = "6 0.000000 curl: (6) Could not resolve host: example.com connected=0.000000"
-_ASKED = re.compile(r"(http|telnet)://([^/' ]+):(\d+).*; say (\d+) ")
+_ASKED = re.compile(r"(http|telnet)://([^/' ]+):(\d+)[^;]*; say (\d+) ")
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Packets:
             return Printed(refused="exec failed: no such file or directory")
         if tuple(command) == NEEDS:
             return Printed("curl 8.0.0")
-        lines = (match for line in command[-1].splitlines() if (match := _ASKED.search(line)))
-        return Printed("".join(f"{one[4]} {self._said(name, one)}\n" for one in lines))
+        asked = _ASKED.finditer(command[-1])
+        return Printed("".join(f"{one[4]} {self._said(name, one)}\n" for one in asked))
 
     def _said(self, name: str, asked: re.Match[str]) -> str:
         said = self.says.get((name, f"{asked[2]}:{asked[3]}"), REFUSED)
