@@ -93,18 +93,21 @@ def _probe(session: Session, sender: Sender) -> Generator[Container]:
     path = f"{collection}/{NAME}"
     # What a killed run left.
     _remove(session, path)
-    session.afterwards(lambda: _remove(session, path))
-    answer = session.admin.call("POST", collection, probe_pod(session, sender))
-    if not answer.ok:
-        without = probe_pod(session, replace(sender, host_network=False))
-        good = sender.host_network and session.admin.call("POST", collection, without, dry_run=True).ok
-        refused = ProbeRefusedError if good else UntriedError
-        raise refused(f"the probe pod as {sender} is refused: {answer.status} {answer.message}")
     try:
+        answer = session.admin.call("POST", collection, probe_pod(session, sender))
+        if not answer.ok:
+            raise _refusal(session, collection, sender, answer)
         _started(session, path, sender)
         yield Container(namespace, NAME, _PROBE)
     finally:
         _remove(session, path)
+
+
+def _refusal(session: Session, collection: str, sender: Sender, answer: Answer) -> UntriedError:
+    without = probe_pod(session, replace(sender, host_network=False))
+    good = sender.host_network and session.admin.call("POST", collection, without, dry_run=True).ok
+    said = f"the probe pod as {sender} is refused: {answer.status} {answer.message}"
+    return ProbeRefusedError(said) if good else UntriedError(said)
 
 
 def probe_pod(session: Session, sender: Sender) -> Manifest:
