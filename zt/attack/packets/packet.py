@@ -30,16 +30,20 @@ class Arrival(StrEnum):
 class Sender:
     """Where packets leave from: a pod, as its labels and its service account make it.
 
-    `meshed`: through the proxy of the mesh, with the account's certificate. `host_network`: from the node's address.
+    `meshed`: through the proxy of the mesh, with the account's certificate. `running`: the pod itself, where it has
+    what is needed. `host_network`: from the node's address.
     """
 
     pod: Pod
     meshed: bool
+    running: bool = False
     host_network: bool = False
 
     def __str__(self) -> str:
         """As a person reads it."""
-        way = " in the node's network" if self.host_network else "" if self.meshed else " without a proxy"
+        way = (
+            " in the node's network" if self.host_network else "" if self.meshed or self.running else " without a proxy"
+        )
         return f"{self.pod}{way}"
 
 

@@ -47,7 +47,8 @@ def of_a_neighbour(session: Session) -> list[Packet]:
 def to_the_outside(session: Session) -> list[Packet]:
     """From the compromised service, by its proxy and past it, to the world, the API server and the nodes."""
     pod = compromised(session)
-    senders = [Sender(pod, meshed=False), *([Sender(pod, meshed=True)] if _meshed(session, pod) else [])]
+    itself = _sender(session, pod)
+    senders = [itself, *([Sender(pod, meshed=False)] if itself.meshed else [])]
     return [
         Packet(sender, target, host, at, by, HTTP, verdict(session, sender, target, port, by, meshed=False))
         for sender in senders
@@ -57,7 +58,7 @@ def to_the_outside(session: Session) -> list[Packet]:
 
 def for_names(session: Session) -> list[Packet]:
     """The compromised service asks for a name of the world."""
-    sender = Sender(compromised(session), meshed=_meshed(session, compromised(session)))
+    sender = _sender(session, compromised(session))
     return [Packet(sender, Address(OUTSIDE_NAME), OUTSIDE_NAME, 80, Way.NAME, NAME, None)]
 
 
@@ -96,7 +97,7 @@ def _ways(session: Session, target: Pod) -> list[tuple[Way, str]]:
 
 def _sender(session: Session, source: Pod) -> Sender:
     if source.name != INTRUDER:
-        return Sender(source, _meshed(session, source))
+        return Sender(source, _meshed(session, source), running=True)
     # The rules refuse the account that everybody has; one of no service is there for everybody, too.
     account = next(name for name in SHARED_ACCOUNTS if name != "default")
     return Sender(replace(source, account=account), _meshed(session, compromised(session)))

@@ -57,7 +57,7 @@ def container_of(session: Session, sender: Sender) -> Generator[Container]:
     Raises `UntriedError` without either, and `ProbeRefusedError` when a rule refuses the probe pod.
     """
     why = f"{sender} is no running pod"
-    if sender.pod.ip and sender.meshed:
+    if sender.running:
         pod = next(one for one in session.pods if word(one, "status", "podIP") == sender.pod.ip)
         own, why = _in(session, pod)
         if own:

@@ -245,6 +245,17 @@ class TestANeighbour:
         assert "PeerAuthentication" in row(done)["answer"]
 
 
+class TestWithoutAMesh:
+    def test_the_pods_themselves_send(self, run: Run, packets: Packets, stack: Stack) -> None:
+        for pod in stack.pods:
+            pod["spec"]["containers"].pop()
+        done = run("packets", "--probe-image", IMAGE)
+        assert (done.exit_code, row(done)["result"]) == (0, "blocked"), row(done)
+        assert len(packets.probes) == 1
+        done = run("packets-outside")
+        assert (done.exit_code, row(done)["result"], len(packets.probes)) == (0, "blocked", 1)
+
+
 class TestNames:
     @pytest.mark.parametrize(("said", "result", "code"), [(NO_NAME, "blocked", 0), (PAGE, "succeeded", 1)])
     def test_a_name_of_the_world(self, run: Run, packets: Packets, said: str, result: str, code: int) -> None:
