@@ -5,8 +5,8 @@ from enum import StrEnum
 
 from zt.attack.network import End, Pod
 
-HTTP, TCP, NAME = "http", "tcp", "name"
-"""What is asked of the other end: an HTTP request, with the question of a database in addition, or its address."""
+HTTP, HTTP2, TCP, NAME = "http", "http2", "tcp", "name"
+"""What is asked: an HTTP request, with one by HTTP/2 or the question of a database in addition, or an address."""
 
 
 class Way(StrEnum):

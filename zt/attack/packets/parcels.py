@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from components.kube.names import SHARED_ACCOUNTS
-from zt.attack.connections import INTERNET, INTRUDER, TCP, Edge, edges, live, outside
+from zt.attack.connections import INTERNET, INTRUDER, Edge, edges, live, outside
 from zt.attack.evidence import UntriedError
 from zt.attack.network import Address, Pod
-from zt.attack.packets.packet import HTTP, NAME, Packet, Sender, Way
+from zt.attack.packets.packet import HTTP, HTTP2, NAME, TCP, Packet, Sender, Way
 from zt.attack.packets.verdict import has_proxy, verdict
 from zt.attack.session import Session
 from zt.attack.temporary_rights import NAME as TEMPORARY
@@ -77,7 +77,7 @@ def _from(session: Session, sender: Sender) -> list[Packet]:
 
 def _to(session: Session, sender: Sender, edge: Edge) -> Iterator[Packet]:
     """By the address of a pod, by the Service's and by name. A declared caller has to use one of the last two."""
-    target, question = edge.target, TCP if edge.protocol == TCP else HTTP
+    target, question = edge.target, {"http": HTTP, "tcp": TCP}.get(edge.protocol, HTTP2)
     meshed = _meshed(session, target)
     for by, host in _ways(session, target):
         if host and not (edge.declared and by is Way.ADDRESS):

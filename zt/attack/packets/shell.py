@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from zt.attack.evidence import short
-from zt.attack.packets.packet import HTTP, NAME, TCP, Arrival, Packet
+from zt.attack.packets.packet import HTTP, HTTP2, NAME, TCP, Arrival, Packet
 
 NEEDS = ("sh", "-c", "curl --version")
 """Ends with 0 in a container that has what the program needs."""
@@ -46,10 +46,13 @@ def program(packets: Sequence[Packet]) -> str:
 
 
 def _sending(number: int, packet: Packet) -> str:
-    place = shlex.quote(f"{packet.host}:{packet.port}")
-    questions = [f"{_CURL} http://{place}/"]
-    if packet.question == TCP:
-        questions.append(f"printf '{_DATABASE}' | {_CURL} telnet://{place}")
+    host = f"[{packet.host}]" if ":" in packet.host else packet.host
+    place = shlex.quote(f"{host}:{packet.port}")
+    more = {
+        HTTP2: [f"{_CURL} --http2-prior-knowledge http://{place}/"],
+        TCP: [f"printf '{_DATABASE}' | {_CURL} telnet://{place}"],
+    }
+    questions = [f"{_CURL} http://{place}/", *more.get(packet.question, [])]
     asked = " ".join(f'o=$({question} 2>&1); say {number} $? "$o";' for question in questions)
     return f"{{ {asked} }} &"
 
