@@ -9,8 +9,8 @@ from components.ingress.public_hosts import PublicHostsArgs
 from components.ingress.secure_ingress import SecureIngressArgs
 from components.kyverno.policy_set import KyvernoPolicySetArgs, rules_on
 from components.mesh.security import MeshSecurityArgs
-from components.program.plans.addresses import cluster_dns
 from components.package.args import PackageArgs, neighbours, packages_args
+from components.program.plans.addresses import cluster_dns
 from components.program.plans.ingress import cert_manager_args, hosts_args, ingress_args, ingress_terms
 from components.program.plans.kyverno import identities_args, policy_args, service_objects_args
 from components.program.plans.mesh import mesh_args, mesh_terms
