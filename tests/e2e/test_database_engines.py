@@ -1,4 +1,4 @@
-"""The users that the program's own statements make in MariaDB and Redis, by the plugins of a real OpenBao.
+"""The users that the program's own connections and statements make in MariaDB and Redis, by a real OpenBao.
 
 What a whole stack makes of them is in `test_database.py`.
 """
@@ -10,20 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import hvac.exceptions
+import pulumi
 import pytest
 
-from components.config.engines import ENGINES, MARIADB, REDIS
+from components.config.engines import MARIADB, REDIS
 from components.service.args.database import DatabaseArgs, GrantArgs, KeyGrantArgs
 from components.service.manifests.databases.statements import creation_statements, revocation_statements
-from components.vault.database_connection import USERNAME_TEMPLATE, DatabaseConnectionArgs, connection_url
+from components.vault.database import database_engine
+from components.vault.database_connection import DatabaseConnectionArgs
 from tests.e2e.database_servers import ADMIN, FIRST, MariaDB, Redis, running_mariadb, running_redis
-from tests.e2e.provider_fixtures import Bao, bao
+from tests.e2e.provider_fixtures import Bao, Managed, Plugin, bao, failure, vault
 from tests.e2e.waiting import eventually
+from tests.support.monitor import record
 
-__all__ = ["bao"]
+__all__ = ["bao", "vault"]
 
 pytestmark = pytest.mark.e2e
 
+CONNECTION = "vault:database/secretBackendConnection:SecretBackendConnection"
+ENDPOINT = "vault:generic/endpoint:Endpoint"
 PREPARED = (
     "CREATE DATABASE shop_orders",
     "CREATE DATABASE shopXorders",
@@ -93,26 +98,31 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
         yield server
 
 
+def connect(vault: Plugin, args: DatabaseConnectionArgs, password: Path) -> None:
+    """Make what the program registers for a connection, by the plugin of its provider."""
+    args = replace(args, password_file=str(password))
+    made = record(lambda: database_engine("database", [args], lambda _: pulumi.ResourceOptions(), keep=None))
+    # The password is replaced when Vault is connected.
+    for kind in (CONNECTION, ENDPOINT):
+        for resource in (each for each in made.resources if each.type == kind):
+            Managed(vault, kind).up(resource.inputs)
+
+
 @pytest.fixture(scope="module")
-def orders(engine: Bao, mariadb: MariaDB) -> Bao:
-    args = DatabaseConnectionArgs(
-        "orders", "127.0.0.1", mariadb.port, "orders", ADMIN, ["shop.api"], MARIADB, authority="PEM"
-    )
-    wanted: dict[str, object] = {
-        "plugin_name": ENGINES[MARIADB].plugin,
-        "connection_url": connection_url(args),
-        "username": ADMIN,
-        "password": FIRST,
-        "username_template": USERNAME_TEMPLATE,
-        "allowed_roles": ["*"],
-    }
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("first") / "password"
+    path.write_text(FIRST)
+    return path
+
+
+@pytest.fixture(scope="module")
+def orders(engine: Bao, vault: Plugin, mariadb: MariaDB, first: Path) -> Bao:
+    roles = ["shop.api", "shop.one", "shop.two", "shop.api.orders.owner"]
+    args = DatabaseConnectionArgs("orders", "127.0.0.1", mariadb.port, "orders", ADMIN, roles, MARIADB)
     # Without the authority of the server's certificate there is no connection.
-    public = connection_url(replace(args, authority=""))
-    for other in ({"connection_url": public}, {"tls_ca": Path(engine.ca_file).read_text()}):
-        with pytest.raises(hvac.exceptions.VaultError, match="certificate"):
-            engine.write("database/config/orders", **{**wanted, **other})
-    engine.write("database/config/orders", **wanted, tls_ca=mariadb.authority.read_text())
-    engine.write("database/rotate-root/orders")
+    for other in ("", Path(engine.ca_file).read_text()):
+        assert "certificate" in failure(lambda pem=other: connect(vault, replace(args, authority=pem), first))
+    connect(vault, replace(args, authority=mariadb.authority.read_text()), first)
     make_role(engine, "shop.api", TABLES)
     make_role(engine, "shop.api.orders.owner", replace(TABLES, as_owner=True))
     return engine
@@ -198,19 +208,12 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-def cache(engine: Bao, redis: Redis) -> Bao:
-    wanted: dict[str, object] = {
-        "plugin_name": ENGINES[REDIS].plugin,
-        "host": "127.0.0.1",
-        "port": redis.port,
-        "username": ADMIN,
-        "password": FIRST,
-        "tls": True,
-        "allowed_roles": ["*"],
-    }
-    with pytest.raises(hvac.exceptions.VaultError, match="certificate"):
-        engine.write("database/config/cache", **wanted, ca_cert=Path(engine.ca_file).read_text())
-    engine.write("database/config/cache", **wanted, ca_cert=redis.authority.read_text())
+def cache(engine: Bao, vault: Plugin, redis: Redis, first: Path) -> Bao:
+    roles = ["shop.cache", "shop.scripts"]
+    args = DatabaseConnectionArgs("cache", "127.0.0.1", redis.port, "", ADMIN, roles, REDIS, password_file=str(first))
+    other = Path(engine.ca_file).read_text()
+    assert "certificate" in failure(lambda: connect(vault, replace(args, authority=other), first))
+    connect(vault, replace(args, authority=redis.authority.read_text()), first)
     make_role(engine, "shop.cache", KEYS)
     return engine
 
