@@ -37,10 +37,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "reported": ("staging",),
     "judged": ("library",),
-    # The last adds namespaces, after whatever the others did to the objects of theirs.
-    "spared": ("excluded_namespaces", "service_files", "packages", "example_databases"),
+    "spared": ("excluded_namespaces", "service_files", "packages"),
     "delivered": ("upgrade", "external_secrets"),
     "connected": ("database",),
+    # Its connections to databases are protected, so that no other stack's `up` could take them away.
+    "exemplified": ("example_databases",),
     "beside": ("existing_layers", "adopt"),
     "ambient": ("ambient",),
     "grown": ("dev",),
