@@ -9,7 +9,7 @@ from typing import Any
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
 from components.kube.installed import (
-    account_of,
+    account_line,
     aggregation_line,
     controller,
     served_line,
@@ -17,7 +17,7 @@ from components.kube.installed import (
     version_of,
 )
 from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_API, EXTERNAL_SECRETS_NAMESPACE
-from components.kube.parts import Manifest, parts, texts, word
+from components.kube.parts import parts, texts, word
 
 OLDEST = "0.16"
 """The first release line that serves `external-secrets.io/v1`."""
@@ -40,21 +40,14 @@ def existing_external_secrets(cluster: Cluster) -> Iterator[Line]:
         yield line
         if there and name == "external-secrets":
             yield version_line("version of External Secrets", "external-secrets", version_of(there), OLDEST)
-            yield _account(there)
+            why = "each service's account may be used by"
+            yield account_line("account of the operator", there, EXTERNAL_SECRETS_ACCOUNT, why, "serviceAccount.name")
     yield _webhook(cluster)
     groups = ["external-secrets.io", "generators.external-secrets.io"]
     yield aggregation_line(
         cluster, "roles of External Secrets", groups, "rbac.aggregateToEdit: false, rbac.aggregateToView: false"
     )
     yield _rights(cluster)
-
-
-def _account(there: Manifest) -> Line:
-    about, account = "account of the operator", account_of(there)
-    if account == EXTERNAL_SECRETS_ACCOUNT:
-        return ok(about, account)
-    found = f"{account}, where the stack lets {EXTERNAL_SECRETS_ACCOUNT} use each service's account"
-    return fails(about, found, f"set serviceAccount.name: {EXTERNAL_SECRETS_ACCOUNT}")
 
 
 def _webhook(cluster: Cluster) -> Line:

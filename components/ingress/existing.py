@@ -10,7 +10,7 @@ from components.kube.charts import GATEWAY_API_CRDS
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
 from components.kube.installed import (
-    account_of,
+    account_line,
     aggregation_line,
     container_of,
     controller,
@@ -21,7 +21,7 @@ from components.kube.installed import (
     version_of,
 )
 from components.kube.names import CERT_MANAGER_ACCOUNT, CERT_MANAGER_API, CERT_MANAGER_NAMESPACE, GATEWAY_API
-from components.kube.parts import part, parts, word
+from components.kube.parts import Manifest, part, parts, word
 
 OLDEST = "1.20"
 """The oldest release line that cert-manager itself still mends."""
@@ -59,14 +59,10 @@ def existing_cert_manager(cluster: Cluster, gateway_api: bool) -> Iterator[Line]
     yield aggregation_line(cluster, "roles of cert-manager", groups, "global.rbac.aggregateClusterRoles: false")
 
 
-def _controller(cluster: Cluster, there: Mapping[str, Any], gateway_api: bool) -> Iterator[Line]:
-    about, account = "account of cert-manager", account_of(dict(there))
-    if account == _ACCOUNT:
-        yield ok(about, account)
-    else:
-        found = f"{account}, where the stack's policies and its login to Vault know {_ACCOUNT}"
-        yield fails(about, found, f"set serviceAccount.name: {_ACCOUNT}")
-    given = flags(container_of(dict(there)))
+def _controller(cluster: Cluster, there: Manifest, gateway_api: bool) -> Iterator[Line]:
+    why = "policies and the login to Vault know"
+    yield account_line("account of cert-manager", there, _ACCOUNT, why, "serviceAccount.name")
+    given = flags(container_of(there))
     if "config" in given:
         found = f"it reads {given['config']}, whose settings no check here sees"
         yield warns("settings of cert-manager", found, "set enableGatewayAPI, controllers and its namespace by flags")

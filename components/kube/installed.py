@@ -64,6 +64,14 @@ def account_of(deployment: Manifest) -> str:
     return str(part(deployment, "spec", "template", "spec").get("serviceAccountName") or "default")
 
 
+def account_line(about: str, deployment: Manifest, due: str, why: str, value: str) -> Line:
+    """The line about the account of a Deployment's pods; `value` is what the chart calls it."""
+    account = account_of(deployment)
+    if account == due:
+        return ok(about, account)
+    return fails(about, f"{account}, where {why} {due}", f"set {value}: {due}")
+
+
 def flags(container: Manifest) -> dict[str, str]:
     """The flags among a container's command and arguments: the last one counts, one without a value is `true`."""
     values: dict[str, str] = {}

@@ -12,7 +12,7 @@ from typing import cast
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
 from components.kube.installed import (
-    account_of,
+    account_line,
     aggregation_line,
     container_of,
     controller,
@@ -110,9 +110,9 @@ def existing_kyverno(cluster: Cluster, unjudged: Sequence[str], rules: Sequence[
         cluster, "kinds of Kyverno", "policies.kyverno.io/v1", _KINDS, f"upgrade Kyverno to {OLDEST}, with its CRDs"
     )
     for component, wanted in _FLAGS.items():
-        about = f"Kyverno's {component.replace('-', ' ')}"
+        title = f"Kyverno's {component.replace('-', ' ')}"
         there, line = controller(
-            cluster, about, KYVERNO_NAMESPACE, {_PART_OF: "kyverno", _COMPONENT: component}, _INSTALL
+            cluster, title, KYVERNO_NAMESPACE, {_PART_OF: "kyverno", _COMPONENT: component}, _INSTALL
         )
         yield line
         if there is None:
@@ -120,9 +120,11 @@ def existing_kyverno(cluster: Cluster, unjudged: Sequence[str], rules: Sequence[
         if component == "admission-controller":
             yield version_line("version of Kyverno", "kyverno", version_of(there, "kyverno"), OLDEST)
         if component == "cleanup-controller":
-            yield _cleanup_account(there)
+            about = "account of Kyverno's cleanup controller"
+            value = "cleanupController.rbac.serviceAccount.name"
+            yield account_line(about, there, CLEANUP_ACCOUNT, "exceptions are ended by", value)
         given = flags(container_of(there, "kyverno" if component == "admission-controller" else "controller"))
-        yield from (_flag_line(about, flag, given) for flag in wanted)
+        yield from (_flag_line(title, flag, given) for flag in wanted)
     yield from _configuration(cluster, unjudged)
     groups = [*dict.fromkeys([*EXCEPTIONS, *POLICIES, *REPORTS])]
     yield aggregation_line(cluster, "roles of Kyverno", groups, "rbac.roles.aggregate.{admin,view}: false")
@@ -136,14 +138,6 @@ def _flag_line(about: str, flag: _Flag, given: Mapping[str, str]) -> Line:
     return fails(
         name, f"{value or 'absent'}, where {flag.why} only with {flag.value}", f"set {flag.chart}: {flag.value}"
     )
-
-
-def _cleanup_account(there: Manifest) -> Line:
-    about, account = "account of Kyverno's cleanup controller", account_of(there)
-    if account == CLEANUP_ACCOUNT:
-        return ok(about, account)
-    fix = f"set cleanupController.rbac.serviceAccount.name: {CLEANUP_ACCOUNT}"
-    return fails(about, f"{account}, where the stack lets {CLEANUP_ACCOUNT} end exceptions", fix)
 
 
 def _configuration(cluster: Cluster, unjudged: Sequence[str]) -> Iterator[Line]:
