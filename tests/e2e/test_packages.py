@@ -4,9 +4,9 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import hvac
 import pytest
 import yaml
+from hvac.exceptions import Forbidden, InvalidRequest
 
 from components.kube.names import WORKLOAD_LABEL
 from components.kyverno.library import load_library
@@ -109,9 +109,9 @@ def test_its_account_reads_its_own_secret_and_no_other(production: Plane) -> Non
     vault = production.vault_as_service(NAMESPACE, "guestbook", "guests.guestbook-web")
     own = vault.secrets.kv.v2.read_secret_version(f"{NAMESPACE}/guestbook/session", raise_on_deleted_version=True)
     assert own["data"]["data"]["key"]
-    with pytest.raises(hvac.exceptions.Forbidden):
+    with pytest.raises(Forbidden):
         vault.secrets.kv.v2.read_secret_version("shop/api/database", raise_on_deleted_version=True)
-    with pytest.raises((hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)):
+    with pytest.raises((Forbidden, InvalidRequest)):
         production.vault_as_service("shop", "api", "guests.guestbook-web")
 
 
@@ -127,7 +127,7 @@ class TestAdmission:
     def pod(self, production: Plane, name: str) -> dict[str, Any]:
         """A pod as the controller makes it."""
         found = production.core.list_namespaced_pod(NAMESPACE, label_selector=f"{WORKLOAD_LABEL}={name}").items[0]
-        made = production.api.sanitize_for_serialization(found)
+        made: Any = production.api.sanitize_for_serialization(found)
         spec = {
             key: made["spec"][key] for key in ("serviceAccountName", "automountServiceAccountToken", "securityContext")
         }

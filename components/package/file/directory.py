@@ -88,7 +88,8 @@ def _with_domain(layers: Layers, domain: str) -> Mapping[str, object]:
     if not isinstance(expose, list):
         return layers.values
     entries = cast("list[object]", expose)
-    written = [cast("Mapping[str, object]", entry) if isinstance(entry, dict) else {} for entry in entries]
+    nothing: Mapping[str, object] = {}
+    written = [cast("Mapping[str, object]", entry) if isinstance(entry, dict) else nothing for entry in entries]
     used = next((number for number, entry in enumerate(written) if uses_domain(entry)), None)
     if used is not None and not domain:
         where, line = layers.place_of(("expose", used, "host"))
