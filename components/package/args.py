@@ -84,6 +84,8 @@ class PackageArgs:
     protocols: Mapping[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     """The protocol of each exposed port, by Service and number."""
     exceptions: Sequence[WorkloadExceptionArgs] = ()
+    grants: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The objects of the chart that reach beyond the package, by kind and name, each with the first day without it."""
 
     @property
     def ref(self) -> ServiceRef:
@@ -204,6 +206,11 @@ def _package_args(package: RenderedPackage, platform: PlatformTerms, edges: _Edg
             for each in spec.exceptions
             if each.rule in platform.rules
         ],
+        grants={
+            f"{grant.kind} {f'{grant.namespace}/' if grant.namespace else ''}{name}": grant.expires.isoformat()
+            for grant in spec.grants
+            for name in grant.names
+        },
     )
 
 

@@ -42,6 +42,17 @@ class Plan:
     services: list[SecureServiceArgs]
     packages: list[PackageArgs] = field(default_factory=list[PackageArgs])
 
+    @property
+    def workloads(self) -> list[SecureServiceArgs]:
+        """The services, and the workloads that packages bring."""
+        return [*self.services, *(workload for package in self.packages for workload in package.workloads)]
+
+    @property
+    def public(self) -> list[SecureServiceArgs]:
+        """Those with a route: one for each public host of a package."""
+        routed = [*self.services, *(workload for package in self.packages for workload in package.public)]
+        return [args for args in routed if args.public]
+
 
 @stack_keys()
 def plan(stack: Stack) -> Plan:

@@ -46,6 +46,7 @@ POD_PATCH = Direction("", later_is_weaker, "what it makes of the pods is beside 
 SECRET_IN_ENVIRONMENT = Direction(
     "", later_is_weaker, "its children, its crash reports and whoever is its user see what a program has there", ""
 )
+GRANTED = Direction("", later_is_weaker, "whoever writes the chart has what it reaches until that day", "")
 CLEAR_TEXT = Direction("", later_is_weaker, "without a certificate a caller is known by its address alone", "")
 _BY_KIND: Mapping[str, Direction] = MappingProxyType(
     {
@@ -55,6 +56,7 @@ _BY_KIND: Mapping[str, Direction] = MappingProxyType(
         "exclusion": EXCLUSION,
         "api-exception": API_EXCEPTION,
         "clear-text": CLEAR_TEXT,
+        "granted": GRANTED,
         "pod-patch": POD_PATCH,
         "secret-in-environment": SECRET_IN_ENVIRONMENT,
     }

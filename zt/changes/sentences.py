@@ -20,6 +20,7 @@ from zt.facts.model import (
     Exemption,
     Fact,
     Grant,
+    Granted,
     Kept,
     OutsideHost,
     PlatformSetting,
@@ -52,6 +53,7 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
         "outside-host": "network",
         "clear-text": "exceptions",
         "api-exception": "exceptions",
+        "granted": "exceptions",
         "pod-patch": "exceptions",
         "secret-in-environment": "exceptions",
         "exclusion": "exceptions",
@@ -295,7 +297,7 @@ def setting_sentence(before: Setting | None, after: Setting | None, label: str, 
             return f"the text of {setting.tier} rule {setting.rule} changed"
         case RuleParameter():
             return _from_to(f"{setting.parameter} of {setting.tier} rule {setting.rule}", old, new)
-        case ApiException() | ClearText() | Exclusion() | Exemption() | PodPatch() | SecretInEnvironment():
+        case ApiException() | ClearText() | Exclusion() | Exemption() | Granted() | PodPatch() | SecretInEnvironment():
             return _timed_sentence(setting, old, new, say)
         case ServiceSetting():
             return _from_to(f"{label} of {say(setting.service)}", old, new)
@@ -316,6 +318,8 @@ def _timed_sentence(setting: Timed, old: str | None, new: str | None, say: Say) 
         case SecretInEnvironment():
             what = f"the variable {setting.variable} of {say(setting.service)} with the secret {setting.source}"
             return _patch_sentence(what, old, new)
+        case Granted():
+            return _granted_sentence(f"{setting.object} of the package {say(setting.service)}", old, new)
         case Exclusion():
             return _exclusion_sentence(f"namespace {setting.namespace}", old, new)
         case Exemption():
@@ -359,6 +363,14 @@ def _patch_sentence(patch: str, old: str | None, new: str | None) -> str:
     if new is None:
         return f"{patch} has ended"
     return f"{patch} lasts until {new}" if old is None else f"{patch} lasts until {new}, and not {old}"
+
+
+def _granted_sentence(granted: str, old: str | None, new: str | None) -> str:
+    if new is None:
+        return f"{granted}, which reaches beyond it, is no longer granted"
+    if old is None:
+        return f"{granted}, which reaches beyond it, is granted until {new}"
+    return f"{granted}, which reaches beyond it, is granted until {new}, and not {old}"
 
 
 def _exclusion_sentence(namespace: str, old: str | None, new: str | None) -> str:

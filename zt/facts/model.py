@@ -274,6 +274,16 @@ class SecretInEnvironment:
 
 
 @dataclass(frozen=True)
+class Granted:
+    """An object of a package's chart that reaches beyond the package; `value` is the first day without the grant."""
+
+    service: str
+    object: str
+    value: str
+    kind: Literal["granted"] = "granted"
+
+
+@dataclass(frozen=True)
 class Exclusion:
     """A namespace of others that no rule applies to; `value` is the first day on which the rules hold there."""
 
@@ -282,7 +292,7 @@ class Exclusion:
     kind: Literal["exclusion"] = "exclusion"
 
 
-Timed = ApiException | ClearText | Exclusion | Exemption | PodPatch | SecretInEnvironment
+Timed = ApiException | ClearText | Exclusion | Exemption | Granted | PodPatch | SecretInEnvironment
 Setting = Timed | PlatformSetting | ServiceSetting | DatabaseSetting | RuleAction | RuleText | RuleParameter
 Grant = (
     Reach

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from components.kyverno.library import Library
 from components.package.args import PackageArgs
 from components.service.args.service import SecureServiceArgs
-from zt.facts.model import ApiRight, Exemption, Fact, Service, ServiceSetting
+from zt.facts.model import ApiRight, Exemption, Fact, Granted, Service, ServiceSetting
 from zt.facts.read_network import network_facts
+from zt.facts.read_service import public_facts, vault_facts
 
 
 def package_facts(args: PackageArgs, library: Library) -> Iterator[Fact]:
@@ -15,9 +16,14 @@ def package_facts(args: PackageArgs, library: Library) -> Iterator[Fact]:
         name = f"{workload.namespace}/{workload.name}"
         yield Service(name, workload.team)
         yield from network_facts(name, workload)
+        yield from vault_facts(name, workload)
         yield from dict.fromkeys(_rights(name, workload))
         yield ServiceSetting(name, "image", workload.image)
         yield ServiceSetting(name, "team", workload.team)
+    for workload in args.public:
+        yield from public_facts(f"{workload.namespace}/{workload.name}", workload)
+    for what, expires in args.grants.items():
+        yield Granted(str(args.ref), what, expires)
     for each in args.exceptions:
         rule = each.exception.rule
         name = f"{args.namespace}/{each.workload}"

@@ -52,9 +52,9 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     workload = job_spec(args) if args.ends else workload_spec(args)
     yield Service(name, args.team)
     yield from network_facts(name, args)
-    yield from _public(name, args)
+    yield from public_facts(name, args)
     yield from paths_without_token(name, args)
-    yield from _vault(name, args)
+    yield from vault_facts(name, args)
     yield from _databases(name, args)
     yield from _api(name, args, workload)
     shared = [scratch.path for scratch in args.scratch]
@@ -79,7 +79,7 @@ def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
     name = f"{workload.namespace}/{workload.name}"
     yield ServiceJob(service, name, job.run.schedule)
     yield from outward_facts(name, workload)
-    yield from _vault(name, workload)
+    yield from vault_facts(name, workload)
     yield from _databases(name, workload)
     yield ServiceSetting(name, "placement", placement_text(workload.place))
     pod = job_spec(workload)["template"]["spec"]
@@ -88,7 +88,8 @@ def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
         yield from (ServiceSetting(name, key, value) for key, value in hardening(context))
 
 
-def _public(name: str, args: SecureServiceArgs) -> Iterator[Public | CrossOrigin]:
+def public_facts(name: str, args: SecureServiceArgs) -> Iterator[Public | CrossOrigin]:
+    """Where everybody reaches it, and which pages may read its answers."""
     if not args.public:
         return
     if args.platform.ingress.route == "ingress":
@@ -118,7 +119,8 @@ def _matched_path(match: Manifest) -> str:
     )
 
 
-def _vault(name: str, args: SecureServiceArgs) -> Iterator[VaultAccess]:
+def vault_facts(name: str, args: SecureServiceArgs) -> Iterator[VaultAccess]:
+    """What its account may do in Vault."""
     if not uses_vault(args):
         return
     for path, capabilities in _POLICY.findall(vault_policy(args)):

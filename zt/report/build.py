@@ -60,7 +60,7 @@ def report(request: Request, connect_to: Connect = connect) -> Report:
     attack, attacks = read_attacks(request.attacks, request.stack)
     cluster = Snapshot(connect_to(request.access)) if request.access else None
     rules, violations = _rules(stack, library, known, cluster)
-    open_connections, names = connections(planned, known), [name_of(args) for args in planned.services]
+    open_connections, names = connections(planned, known), [name_of(args) for args in planned.workloads]
     paths = public(planned, known)
     held = certificates(_public_hosts(planned), cluster, request.now)
     posture = tuple(_layers(stack, library, rules))
@@ -113,7 +113,7 @@ def _where(cluster: Snapshot | None) -> Measurement:
 
 
 def _public_hosts(planned: Plan) -> list[PublicHost]:
-    public_services = [(args, args.platform.ingress.issuer) for args in planned.services if args.public]
+    public_services = [(args, args.platform.ingress.issuer) for args in planned.public]
     return [PublicHost(args.host, name_of(args), issuer) for args, issuer in public_services if issuer]
 
 

@@ -9,7 +9,7 @@ from zt.report.services import name_of
 
 def public_limits(planned: Plan) -> tuple[PublicLimits, ...]:
     """The gateway's limits of each public service, sorted by the service's name."""
-    public = (args for args in planned.services if args.public)
+    public = planned.public
     rows = (
         _ingress(args) if args.platform.ingress.route == "ingress" else _gateway(args, planned.ingress)
         for args in public

@@ -24,7 +24,7 @@ def name_of(args: SecureServiceArgs) -> str:
 
 def services(planned: Plan, known: Collection[facts.Fact]) -> tuple[Service, ...]:
     """Every service with what it may do."""
-    return tuple(_service(args, [fact for fact in known if _is_of(fact, name_of(args))]) for args in planned.services)
+    return tuple(_service(args, [fact for fact in known if _is_of(fact, name_of(args))]) for args in planned.workloads)
 
 
 def _is_of(fact: facts.Fact, service: str) -> bool:
@@ -69,8 +69,8 @@ def _all(known: Iterable[facts.Fact], kind: type[_Fact]) -> Iterator[_Fact]:
 
 def connections(planned: Plan, known: Collection[facts.Fact]) -> tuple[Connection, ...]:
     """Who may connect to whom. A declared call to a service that is open to anything is listed too."""
-    declared = {facts.Reach(name_of(args), str(c.service), c.port) for args in planned.services for c in args.calls}
-    names = {name_of(args) for args in planned.services}
+    declared = {facts.Reach(name_of(args), str(c.service), c.port) for args in planned.workloads for c in args.calls}
+    names = {name_of(args) for args in planned.workloads}
     reached = set(_all(known, facts.Reach))
     covered = {call for call in declared if any(covers(reach, call) for reach in reached)}
     # Connections that differ only in method or path are one connection.
@@ -123,7 +123,7 @@ def outside(known: Collection[facts.Fact]) -> tuple[Outside, ...]:
 
 def public(planned: Plan, known: Collection[facts.Fact]) -> tuple[PublicPath, ...]:
     """The public paths, which anybody may request."""
-    schemes = {name_of(args): public_url(args).partition(":")[0] for args in planned.services}
+    schemes = {name_of(args): public_url(args).partition(":")[0] for args in planned.workloads}
     paths = (
         PublicPath(service=fact.service, url=f"{schemes[fact.service]}://{fact.host}{fact.path}", port=fact.port)
         for fact in _all(known, facts.Public)
@@ -133,7 +133,7 @@ def public(planned: Plan, known: Collection[facts.Fact]) -> tuple[PublicPath, ..
 
 def vault_paths(planned: Plan, known: Collection[facts.Fact]) -> tuple[VaultPath, ...]:
     """The paths of Vault that the role of each service and of each job may use."""
-    workloads = [each for args in planned.services for each in workloads_of(args)]
+    workloads = [each for args in planned.workloads for each in workloads_of(args)]
     files = {key: file for args in workloads for key, file in _files(args)}
     roles = {name_of(args): args.key for args in workloads}
     access = sorted(_all(known, facts.VaultAccess), key=_place)

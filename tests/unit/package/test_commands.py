@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 from components.kyverno.library import load_library
 from components.program.plan import plan
-from tests.support.packages import API, DAYS, FILE, Manifest, objects, stack_of, write
+from tests.support.packages import API, DAYS, FILE, Manifest, objects, role, stack_of, write
 from tests.support.stacks import ROOT
 from zt.check.kyverno_result import Result
 from zt.check.plan import parse_plan
 from zt.check.verdicts import Outcome, read_service_texts, verdicts
 from zt.cli import app
-from zt.facts.model import Exemption, Reach
+from zt.facts.model import Exemption, Granted, Public, Reach, VaultAccess
 from zt.facts.read import facts_of
 
 pytestmark = pytest.mark.unit
@@ -74,6 +74,46 @@ def test_facts_have_each_workload_and_both_ends_of_its_calls(tmp_path: Path) -> 
         ("guests/web", "guests/store", 6379),
     }
     assert {(fact.service, fact.rule) for fact in facts if isinstance(fact, Exemption)} == {("guests/web", RULE)}
+
+
+def test_facts_have_what_a_package_is_granted_where_it_is_public_and_what_it_reads(tmp_path: Path) -> None:
+    nodes = role("ClusterRole", "nodes", {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]})
+    file = {
+        **FILE,
+        "expose": [{"service": "web", "port": 80, "host": "guests.example.org"}],
+        "secrets": {"session": {"workload": "web", "generate": ["key"]}},
+        "grants": [{"kind": "ClusterRole", "names": ["nodes"], **DAYS}],
+    }
+    stack = stack_of(write(tmp_path, [*objects(), nodes], file))
+    facts = set(facts_of(stack, plan(stack), load_library()))
+    assert Granted("guests/guestbook", "ClusterRole nodes", "2026-12-01") in facts
+    assert {(fact.service, fact.host) for fact in facts if isinstance(fact, Public)} == {
+        ("guests/web", "guests.example.org")
+    }
+    assert {(fact.service, fact.path) for fact in facts if isinstance(fact, VaultAccess)} == {
+        ("guests/web", "secret/data/guests/guestbook/session")
+    }
+
+
+def test_the_report_has_the_workloads_of_packages(tmp_path: Path) -> None:
+    public = {**FILE, "callers": ["shop/api"], "expose": [{"service": "web", "port": 80, "host": "guests.example.org"}]}
+    write(tmp_path, objects(), public, api={**API, "calls": ["guests/guestbook"]})
+    for shared in ("policies", "Pulumi.production.yaml"):
+        (tmp_path / shared).symlink_to(ROOT / shared)
+    code, text = zt("report", "--stack", "production", "--project", str(tmp_path), "--format", "json")
+    report = json.loads(text)
+    assert code == 0
+    assert {row["name"]: row["calledBy"] for row in report["services"]} == {
+        "shop/api": [],
+        "guests/migrate": [],
+        "guests/store": ["guests/web"],
+        "guests/web": ["shop/api"],
+    }
+    assert [(row["service"], row["url"]) for row in report["public"]] == [("guests/web", "https://guests.example.org/")]
+    assert {(row["source"], row["target"]) for row in report["connections"]} == {
+        ("guests/web", "guests/store"),
+        ("shop/api", "guests/web"),
+    }
 
 
 def test_facts_know_a_workload_whose_account_has_another_name(tmp_path: Path) -> None:

@@ -1,11 +1,32 @@
 """Differences between facts that no stack of this checkout makes, and what is said of them."""
 
-from zt.facts.model import ApiToken, DatabaseSetting, Fact, PlatformSetting, Public, ServiceSetting
+from zt.facts.model import ApiToken, DatabaseSetting, Fact, Granted, PlatformSetting, Public, ServiceSetting
 from zt.facts.rules import RuleAction, RuleItem
 
 _ON = RuleAction("r", "critical", "deny")
 
 FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
+    (
+        "what a package is granted",
+        [
+            Granted("guests/book", "ClusterRole nodes", "2026-12-01"),
+            Granted("guests/book", "Page first", "2026-12-01"),
+            Granted("guests/book", "Page second", "2026-12-01"),
+        ],
+        [
+            Granted("guests/book", "ClusterRole nodes", "2027-01-01"),
+            Granted("guests/book", "Page second", "2026-12-01"),
+            Granted("guests/book", "APIService a", "2026-12-01"),
+        ],
+        [
+            "weaker: APIService a of the package guests/book, which reaches beyond it, is granted until 2026-12-01",
+            (
+                "weaker: ClusterRole nodes of the package guests/book, which reaches beyond it, is granted until "
+                "2027-01-01, and not 2026-12-01"
+            ),
+            "stronger: Page first of the package guests/book, which reaches beyond it, is no longer granted",
+        ],
+    ),
     (
         "a container that is less hardened",
         [
