@@ -161,7 +161,7 @@ def program(directory: Path) -> None:
         shutil.copytree(ROOT / here, directory / there, ignore=shutil.ignore_patterns("__pycache__"))
         for file in (directory / there).rglob("*.py"):
             text = re.sub(r"\bcomponents\b", "elsewhere", file.read_text())
-            file.write_text(text.replace("_DNS_PORT = 53", "_DNS_PORT = 5353"))
+            file.write_text(text.replace("DNS_PORT = 53\n", "DNS_PORT = 5353\n"))
 
 
 class TestBothPlans:
