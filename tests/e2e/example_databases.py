@@ -43,11 +43,15 @@ def brought_up(plane: Plane, checkout: Path) -> Applications:
     own.run("up", "--no-stack", "--postgres", timeout=3600)
     port = json.loads((own.state / "ports.json").read_text())["postgres"]
     postgres = Postgres(port, (own.state / "postgres" / "password").read_text())
-    prepared = [f"CREATE ROLE {ADMIN} WITH LOGIN CREATEROLE PASSWORD '{FIRST}'"]
     for name in EXAMPLES:
-        prepared += [f"CREATE DATABASE {name}", f"GRANT CREATE ON DATABASE {name} TO {ADMIN}"]
-    for statement in prepared:
-        assert "ERROR" not in postgres.psql(statement)
+        # One for each database, since Vault changes the password of each connection's.
+        admin = f"{ADMIN}_{name}"
+        for statement in (
+            f"CREATE ROLE {admin} WITH LOGIN CREATEROLE PASSWORD '{FIRST}'",
+            f"CREATE DATABASE {name}",
+            f"GRANT CREATE ON DATABASE {name} TO {admin}",
+        ):
+            assert "ERROR" not in postgres.psql(statement)
     _write_stack(checkout, port)
     own.run("up", "--stack", STACK, timeout=3600)
     return Applications(own, postgres)
@@ -67,6 +71,7 @@ def _write_stack(checkout: Path, port: int) -> None:
             named = {"name": service.stem, **yaml.safe_load(service.read_text())}
             (checkout / "services" / f"{name}-{service.name}").write_text(yaml.safe_dump(named))
         for key, database in yaml.safe_load((folder / "stack.yaml").read_text())["zero-trust:databases"].items():
-            databases[key] = {**{each: value for each, value in database.items() if each != "cidrs"}, **here}
+            own = {each: value for each, value in database.items() if each != "cidrs"}
+            databases[key] = {**own, **here, "adminUser": f"{ADMIN}_{name}"}
     stack["config"]["zero-trust:databases"] = databases
     path.write_text(yaml.safe_dump(stack))

@@ -348,7 +348,10 @@ class TestWrongFiles:
         finally:
             service.write_text(written)
         assert done.returncode != 0
-        assert "database.connection: no such database in the stack file, found 'shopp'; legal: shop" in done.stdout
+        assert (
+            "database.connection: no such database in the stack file, found 'shopp'; legal: cache, ledger, shop"
+            in done.stdout
+        )
 
 
 class TestAgent:
