@@ -1,6 +1,8 @@
 """The whole program on one page: read the stack, create the platform, then the services on it."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pulumi
 from pulumi_kubernetes import Provider
@@ -18,12 +20,18 @@ from components.program.core_dns import corefile
 from components.program.existing import existing_layers, living_cluster, refuse_unfit
 from components.program.objects_of_others import ObjectsOfOthers
 from components.program.plan import Plan, plan
+from components.program.plans.teams import text, told
 from components.program.stack import Stack, load_stack
 from components.program.stack_databases import servers
 from components.schema.problem import ConfigError
+from components.service.args.document import Platform
 from components.service.file.sharing import owners_first
 from components.service.identities import ServiceIdentities
 from components.service.objects import ServiceObjects
+from components.teams.grants import TeamGrants
+from components.teams.team_access import TeamAccess, TeamAccessArgs
+
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -53,12 +61,22 @@ def main() -> None:
     pulumi.export("vault", summary.vault(vault_settings, stack.posture))
     pulumi.export("posture", summary.decisions(stack.posture))
     pulumi.export("coreDns", corefile(stack))
+    pulumi.export("platform", with_authority(told, planned.platform, vault))
     if vault and vault.authority is not None:
         pulumi.export("vaultAuthority", vault.authority)
     if vault and vault.pki_request is not None:
         pulumi.export("vaultPkiRequest", vault.pki_request)
     if vault and vault.recovery_keys is not None:
         pulumi.export("vaultRecoveryKeys", pulumi.Output.secret(vault.recovery_keys))
+
+
+def with_authority(
+    write: Callable[[Platform, str], T], platform: Platform, vault: VaultPlatform | None
+) -> pulumi.Output[T]:
+    """What is written of the platform, with the authority of Vault's certificate if the program has that issued."""
+    authority = vault.authority if vault else None
+    known = authority if authority is not None else pulumi.Output.from_input("")
+    return known.apply(lambda pem: write(platform, pem))
 
 
 def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
@@ -81,7 +99,8 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
     identities = ServiceIdentities("identities", planned.identities, on_cluster) if planned.identities else None
     hosts = PublicHosts("public-hosts", planned.hosts, on_cluster) if planned.hosts else None
     objects = ServiceObjects("objects", planned.objects, on_cluster) if planned.objects else None
-    layers = (policies, certificates, vault, operator, mesh, ingress, identities, hosts, objects)
+    grants = TeamGrants("grants", planned.grants, on_cluster) if planned.grants else None
+    layers = (policies, certificates, vault, operator, mesh, ingress, identities, hosts, objects, grants)
     ready = [resource for layer in layers if layer for resource in layer.ready]
     # Rules, generated objects and injection only affect what is created after them.
     after_platform = pulumi.ResourceOptions(provider=cluster, depends_on=ready)
@@ -96,6 +115,8 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
         )
         for name in stack.namespaces
     }
+    if planned.teams:
+        create_teams(planned.teams, planned, vault, namespaces, after_platform)
     made: dict[ServiceRef, SecureService] = {}
     connected: dict[str, list[pulumi.Resource]] = {}
     later = [database for database in planned.vault.databases if database.service] if planned.vault else []
@@ -125,6 +146,21 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
         )
         Package(package.ref.key, package, in_namespace)
     return vault
+
+
+def create_teams(
+    args: TeamAccessArgs,
+    planned: Plan,
+    vault: VaultPlatform | None,
+    namespaces: Mapping[str, pulumi.Resource],
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """Create the rights of the teams' deployers, and what each of them is told."""
+    documents = {name: with_authority(text, platform, vault) for name, platform in planned.platforms.items()}
+    access = TeamAccess("teams", args, documents, namespaces, opts)
+    if vault:
+        in_vault = pulumi.ResourceOptions(provider=vault.provider, depends_on=vault.ready, deleted_with=vault.release)
+        access.in_vault(args, vault.auth_path, vault.accessor, in_vault)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from components.mesh.security import MeshSecurity, MeshSecurityArgs
     from components.package.args import PackageArgs
     from components.package.package import Package
+    from components.service.args.document import Platform
     from components.service.args.service import SecureServiceArgs
+    from components.service.catalogue import platform_of_cluster
     from components.service.secure_service import SecureService
     from components.vault.platform import VaultPlatform, VaultPlatformArgs
 
@@ -20,12 +22,14 @@ __all__ = [
     "MeshSecurityArgs",
     "Package",
     "PackageArgs",
+    "Platform",
     "SecureIngress",
     "SecureIngressArgs",
     "SecureService",
     "SecureServiceArgs",
     "VaultPlatform",
     "VaultPlatformArgs",
+    "platform_of_cluster",
 ]
 
 _MODULES = {
@@ -33,10 +37,12 @@ _MODULES = {
     "MeshSecurity": "components.mesh.security",
     "Package": "components.package.package",
     "PackageArgs": "components.package.args",
+    "Platform": "components.service.args.document",
     "SecureIngress": "components.ingress.secure_ingress",
     "SecureService": "components.service.secure_service",
     "SecureServiceArgs": "components.service.args.service",
     "VaultPlatform": "components.vault.platform",
+    "platform_of_cluster": "components.service.catalogue",
 }
 
 

@@ -14,6 +14,7 @@ from components.config.posture import Posture, PostureError
 from components.config.problem_sink import ProblemSink
 from components.config.settings import Settings
 from components.config.stack_source import StackSource
+from components.config.teams import team_problems
 from components.config.vault import VaultSettings
 from components.schema.problem import UNSHOWN, Problem
 
@@ -42,6 +43,7 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
         _pki_problems(settings, problem)
         _engine_problems(settings, problem)
     _delivery_problems(settings, posture, problem)
+    team_problems(settings.teams, settings.databases, settings.vault.delivery, problem)
     for registry in settings.pull_secrets:
         if not any(registry == each or registry.startswith(f"{each}/") for each in settings.registries):
             message = "no image may come from there: registries does not have it"

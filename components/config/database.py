@@ -59,6 +59,9 @@ class DatabaseSettings(TypedFile):
     engine: Annotated[Literal["postgresql", "mariadb", "redis", "mongodb"], BeforeValidator(engine_name)] = "postgresql"
     """What the server is. `redis` is Valkey, too. `mongodb` needs HashiCorp's Vault, and is planned by its
     documentation alone: it has not been tried."""
+    team: Label | None = None
+    """The team whose stack makes the users of its services in it; then no service of this stack has any. Whoever makes
+    users writes statements that run as `adminUser`, so that has to be an administrator of nothing else."""
     service: Annotated[StrictStr, AfterValidator(_of_a_stack)] | None = None
     """The service of this stack that is its server, as `namespace/name`, in place of `host` and `port`. Its file lets
     Vault in: `callers: [vault/vault]`. Vault speaks TLS with the server itself, past the mesh."""

@@ -18,6 +18,7 @@ from components.config.kyverno import KyvernoSettings
 from components.config.mesh import MeshSettings
 from components.config.placement import PlacementClass
 from components.config.posture import LAYERS, Override, Posture, posture_for
+from components.config.teams import TeamSettings
 from components.config.vault import VaultSettings
 from components.kube import cluster_dns
 from components.kube.names import API_SERVER_PORTS
@@ -134,6 +135,8 @@ class Settings(TypedFile):
     services: ServiceDefaults = ServiceDefaults()
     placement: dict[Label, PlacementClass] = Field(default_factory=dict)
     """The classes of nodes that services may choose from, by name."""
+    teams: dict[Label, TeamSettings] = Field(default_factory=dict)
+    """The teams that deploy from stacks of their own, by name, which is `team` of their service files."""
     pull_secrets: dict[ImageReference, Label] = Field(default_factory=dict)
     """For a registry, or a path in one, that asks who pulls: the Secret with the credentials. The program does not
     create it: somebody, such as External Secrets, keeps it in each namespace of services. Only pods with an image of

@@ -20,6 +20,8 @@ MESH_NAMESPACE = "istio-system"
 CERT_MANAGER_NAMESPACE = "cert-manager"
 GATEWAY_NAMESPACE = "istio-ingress"
 EXTERNAL_SECRETS_NAMESPACE = "external-secrets"
+TEAMS_NAMESPACE = "platform-teams"
+"""The namespace of the teams' deployers, and of what the platform tells each of them. No pod runs there."""
 PLATFORM_NAMESPACES = (
     "kube-system",
     "kube-node-lease",
@@ -64,6 +66,16 @@ ANNOTATION = "zero-trust.dev"
 """The prefix of the platform's own annotations."""
 WORKLOAD_LABEL = f"{ANNOTATION}/workload"
 """The label by which the pods of a package's workload are known. A chart has labels of its own, which say less."""
+
+# Teams with stacks of their own. No namespace and no service has an underscore in its name.
+TEAM_DEPLOYER = "team-deployer"
+"""The ClusterRole that a team's deployer has in each of the team's namespaces."""
+TEAM_GRANTS = "team-grants"
+"""The policy that holds in the teams' namespaces what the platform has to approve."""
+CATALOGUE_KEY = "platform.json"
+"""The key of the ConfigMap, of the team's name, that tells a team what its services need of the platform."""
+TEAM_SERVICES = "team_services"
+"""The policy in Vault of the services of every team; each reads below its own namespace and name alone."""
 
 # Vault.
 VAULT_RELEASE = "vault"

@@ -13,6 +13,7 @@ from components.kube.names import ACME_SERVERS
 from components.kube.service_ref import ServiceRef
 from components.kyverno.image_signatures import PUBLIC_REKOR
 from components.program.stack import Stack
+from components.program.stack_teams import team_hosts
 
 _TEMPLATE = """\
 cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
@@ -58,6 +59,7 @@ def outside_names(stack: Stack) -> list[str]:
 
 
 def _of_services(stack: Stack) -> Iterator[str]:
+    yield from (host for hosts in team_hosts(stack.settings).values() for host in hosts)
     for spec in stack.services:
         # cert-manager looks at a public host as the ACME server does.
         yield from spec.hosts

@@ -1,5 +1,6 @@
 """The arguments of every component, from a stack: all are validated before the first resource is created."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from components.config.placement import PlacementClass
@@ -14,15 +15,20 @@ from components.program.plans.addresses import cluster_dns
 from components.program.plans.ingress import cert_manager_args, hosts_args, ingress_args, ingress_terms
 from components.program.plans.kyverno import identities_args, policy_args, service_objects_args
 from components.program.plans.mesh import mesh_args, mesh_terms
+from components.program.plans.teams import common, platforms, team_access_args, team_grants_args
 from components.program.plans.vault import external_secrets_args, vault_args, vault_terms
 from components.program.stack import Stack
 from components.program.stack_keys import stack_keys
+from components.program.stack_teams import elsewhere
+from components.service.args.document import Platform
 from components.service.args.placement import PlacementArgs, TolerationArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.resolve import services_args
 from components.service.args.service import SecureServiceArgs
 from components.service.identities import ServiceIdentitiesArgs
 from components.service.objects import ServiceObjectsArgs
+from components.teams.grants import TeamGrantsArgs
+from components.teams.team_access import TeamAccessArgs
 from components.vault.platform import VaultPlatformArgs
 
 
@@ -40,6 +46,12 @@ class Plan:
     hosts: PublicHostsArgs | None
     objects: ServiceObjectsArgs | None
     services: list[SecureServiceArgs]
+    teams: TeamAccessArgs | None
+    grants: TeamGrantsArgs | None
+    platforms: Mapping[str, Platform]
+    """What the platform tells each team."""
+    platform: Platform
+    """The same for all of them, which the stack exports."""
     packages: list[PackageArgs] = field(default_factory=list[PackageArgs])
 
     @property
@@ -61,7 +73,8 @@ def plan(stack: Stack) -> Plan:
     platform = platform_terms(stack, rules_on(policies) if policies else ())
     packages = packages_args(stack.packages, stack.services, platform)
     beside = neighbours(stack.packages, stack.services)
-    services = services_args(stack.services, platform, stack.settings.services.replicas, beside)
+    replicas, others = stack.settings.services.replicas, elsewhere(stack.settings)
+    services = services_args(stack.services, platform, replicas, beside, others)
     return Plan(
         vault=vault_args(stack) if stack.posture.vault else None,
         external_secrets=external_secrets_args(stack),
@@ -73,6 +86,10 @@ def plan(stack: Stack) -> Plan:
         hosts=hosts_args(stack),
         objects=service_objects_args(stack, services, packages),
         services=services,
+        teams=team_access_args(stack, platform),
+        grants=team_grants_args(stack, platform),
+        platforms=platforms(stack, platform),
+        platform=common(stack, platform),
         packages=packages,
     )
 

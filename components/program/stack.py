@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 
 from components.config.action import Action
+from components.config.commit_date import commit_date
 from components.config.overlay import Overlay
 from components.config.posture import Posture
 from components.config.settings import Settings
@@ -23,12 +24,12 @@ from components.kyverno.library import load_library
 from components.package.args import RenderedPackage
 from components.package.file.directory import PackageAdmission, read_packages, shared_hosts, shared_namespaces
 from components.package.file.keys import PackageSpec
-from components.program.commit_date import commit_date
-from components.program.stack_databases import database_problems
+from components.program.stack_databases import database_problems, databases_of
 from components.program.stack_exceptions import exception_problems
 from components.program.stack_packages import render_packages
+from components.program.stack_teams import elsewhere, team_problems
 from components.schema.problem import ConfigError, LineOf, Problem, no_line
-from components.service.file.checks import KnownDatabase
+from components.service.file.conditions import Conditions
 from components.service.file.directory import Admission, read_services
 from components.service.file.limits import LIMIT_RANGE, QUOTA, NamespaceLimits
 from components.service.file.service import ServiceSpec
@@ -76,8 +77,8 @@ class Stack:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """The namespaces of the services and packages."""
-        return tuple(sorted({spec.namespace for spec in self.tenants}))
+        """The namespaces of the services and packages, those of teams among them."""
+        return tuple(sorted({*(spec.namespace for spec in self.tenants), *elsewhere(self.settings)}))
 
     @property
     def tenants(self) -> tuple[ServiceSpec | PackageSpec, ...]:
@@ -90,6 +91,7 @@ class Stack:
         The Pod Security Standard only warns there: the critical rules enforce it, and know the exceptions from it.
         """
         teams = {spec.team for spec in self.tenants if spec.namespace == namespace}
+        teams |= {name for owned, name in elsewhere(self.settings).items() if owned == namespace}
         labels = {**({"team": teams.pop()} if len(teams) == 1 else {}), **pod_security("restricted", "warn", "audit")}
         return {**labels, **namespace_label(self.settings.mesh.revision or "", self.ambient)} if self.mesh else labels
 
@@ -130,43 +132,24 @@ def read_stack(
     stack file takes out of the rules.
     """
     posture = settings.decisions()
-    stacks = sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml"))
-    reachable = bool(settings.api_server_cidrs) or not posture.network_policies
-    scraper = settings.mesh.scraper is not None or not posture.closed
-    pki_domains = settings.vault.pki.domains if settings.vault.pki and posture.issuer == "vault" else None
+    known, stacks = conditions(settings, posture), sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml"))
     beside = PackageAdmission(
-        api_server_reachable=reachable,
+        api_server_reachable=known.api_server_reachable,
         as_of=as_of,
-        scraper=scraper,
+        scraper=known.scraper,
         stack=stack_name(file),
         stacks=stacks,
-        domain=settings.ingress.domain or "",
-        pki_domains=pki_domains,
-        delivery=delivery(settings, posture),
-        gateway_api=settings.ingress.kind == "gateway-api",
+        domain=known.domain,
+        pki_domains=known.pki_domains,
+        delivery=known.delivery,
+        gateway_api=known.gateway_api,
     )
     files = read_packages(root, beside)
     admission = Admission(
-        # A stack that only reports violations may run any image.
-        registries=settings.registries if posture.critical is Action.DENY else (),
-        api_server_reachable=reachable,
+        **{each.name: getattr(known, each.name) for each in fields(Conditions)},
         as_of=as_of,
-        vault=posture.vault,
-        databases={
-            name: KnownDatabase(database.address, database.engine) for name, database in settings.databases.items()
-        },
-        unsupported=settings.ingress.unsaid_of_a_service,
-        pki_domains=pki_domains,
-        scraper=scraper,
-        ambient=settings.mesh.data_plane == "ambient",
-        limits=_namespace_limits(settings, posture),
-        gateway_api=settings.ingress.kind == "gateway-api",
         stack=stack_name(file),
         stacks=stacks,
-        domain=settings.ingress.domain or "",
-        bypassed_port=_bypassed_port(settings, posture),
-        delivery=delivery(settings, posture),
-        placements={name: made.namespaces for name, made in settings.placement.items()},
         packages=files,
     )
     services = read_services(root / "services", admission)
@@ -174,6 +157,7 @@ def read_stack(
     problems = [
         *exception_problems(settings, services, as_of, source),
         *database_problems(settings, services, source),
+        *team_problems(settings, [*services, *(each.spec for each in files)], source),
         *shared_hosts(files, services),
         *shared_namespaces(files, (spec.namespace for spec in services)),
     ]
@@ -181,6 +165,28 @@ def read_stack(
         raise ConfigError(problems)
     packages = render_packages(root, settings.charts.sources, files)
     return Stack(file, settings, posture, services, line_of, packages)
+
+
+def conditions(settings: Settings, posture: Posture) -> Conditions:
+    """The conditions of these settings for service files, wherever the files are."""
+    return Conditions(
+        # A stack that only reports violations may run any image.
+        registries=settings.registries if posture.critical is Action.DENY else (),
+        api_server_reachable=bool(settings.api_server_cidrs) or not posture.network_policies,
+        vault=posture.vault,
+        databases=databases_of(settings),
+        unsupported=settings.ingress.unsaid_of_a_service,
+        pki_domains=settings.vault.pki.domains if settings.vault.pki and posture.issuer == "vault" else None,
+        scraper=settings.mesh.scraper is not None or not posture.closed,
+        ambient=settings.mesh.data_plane == "ambient",
+        limits=_namespace_limits(settings, posture),
+        gateway_api=settings.ingress.kind == "gateway-api",
+        domain=settings.ingress.domain or "",
+        bypassed_port=_bypassed_port(settings, posture),
+        delivery=delivery(settings, posture),
+        placements={name: made.namespaces for name, made in settings.placement.items()},
+        elsewhere=elsewhere(settings),
+    )
 
 
 def stack_name(file: str) -> str:

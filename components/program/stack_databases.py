@@ -9,8 +9,18 @@ from components.config.stack_source import StackSource
 from components.kube.names import VAULT_CALLER, VAULT_INBOUND
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import Problem
+from components.service.file.checks import KnownDatabase
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import owners_first
+
+
+def databases_of(settings: Settings, team: str | None = None) -> dict[str, KnownDatabase]:
+    """The databases of a team, or those of the stack's own services."""
+    return {
+        name: KnownDatabase(database.address, database.engine)
+        for name, database in settings.databases.items()
+        if database.team == team
+    }
 
 
 def servers(settings: Settings) -> Mapping[str, ServiceRef]:
@@ -41,6 +51,9 @@ def _problems(
 ) -> Iterator[Problem]:
     key = f"databases.{name}.service"
     spec = by_ref.get(database.server)
+    if database.team is not None:
+        message = "the server is a service of this stack, whose secrets a team cannot have: write the host of another"
+        yield source.problem(f"databases.{name}.team", message, database.team)
     if settings.vault.mode == "external":
         message = "an external Vault does not reach the network of the pods: write the host that it reaches"
         yield source.problem(key, message, database.service)

@@ -83,12 +83,14 @@ class ServiceObjectsArgs:
     action: Action
     accounts: Mapping[str, Sequence[str]]
     held: Mapping[str, Mapping[str, Sequence[str]]]
+    whole: Sequence[str] = ()
+    """Namespaces of other stacks, whose services nobody here knows: there every object counts as that of all."""
     operators: Sequence[str] = ("kube-system", KYVERNO_NAMESPACE, CERT_MANAGER_NAMESPACE, MESH_NAMESPACE)
 
     def __post_init__(self) -> None:
         if self.action is Action.OFF:
             raise FieldError("action", "off creates nothing: leave the component out")
-        if not self.accounts:
+        if not (self.accounts or self.whole):
             raise FieldError("namespaces", "none is named, so there is no service to keep")
 
 
@@ -96,13 +98,16 @@ _NO_PACKAGES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def objects_args(
-    action: Action, services: Sequence[SecureServiceArgs], packages: Mapping[str, Sequence[str]] = _NO_PACKAGES
+    action: Action,
+    services: Sequence[SecureServiceArgs],
+    packages: Mapping[str, Sequence[str]] = _NO_PACKAGES,
+    whole: Sequence[str] = (),
 ) -> ServiceObjectsArgs:
-    """The arguments for these services and their jobs, and for the accounts of packages, by namespace."""
+    """The arguments for these services and their jobs, for the accounts of packages, by namespace, and for `whole`."""
     names = {namespace: [*known] for namespace, known in packages.items()}
     for args in services:
         names.setdefault(args.namespace, []).extend(accounts(args))
-    return ServiceObjectsArgs(action, names, held_names(services))
+    return ServiceObjectsArgs(action, names, held_names(services), whole)
 
 
 # An update that changes the status alone, finalizers, or what the API server itself keeps is none. Drivers of storage
@@ -266,6 +271,7 @@ def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
         # Network policies add up, and so does the rest of these: one more opens everything.
         "opening": " || ".join(
             (
+                *([f"request.namespace in {cel_list(args.whole)}"] if args.whole else []),
                 "request.resource.resource.endsWith('networkpolicies')",
                 f"request.resource.group in {cel_list(_OPENING_GROUPS)}",
                 (
@@ -356,7 +362,7 @@ def policy_spec(args: ServiceObjectsArgs) -> Manifest:
 
 def native_policy(args: ServiceObjectsArgs) -> NativePolicy:
     """The policy with its action and its namespaces."""
-    return NativePolicy(OBJECTS, policy_spec(args), args.action, [*args.accounts])
+    return NativePolicy(OBJECTS, policy_spec(args), args.action, [*args.accounts, *args.whole])
 
 
 class ServiceObjects(pulumi.ComponentResource):

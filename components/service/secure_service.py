@@ -1,6 +1,8 @@
 """`SecureService`: an application on the platform, with nothing trusted that its file does not declare."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -11,10 +13,14 @@ from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from pulumi_vault.database import SecretBackendRole
 
+from components.config.commit_date import commit_date
 from components.kube.manifest import account_subject, as_inputs, role_ref
 from components.kube.names import ANNOTATION
-from components.schema.problem import FieldError
+from components.schema.problem import ConfigError, FieldError
+from components.service.args.document import Platform
 from components.service.args.service import SecureServiceArgs
+from components.service.args.team import team_args
+from components.service.catalogue import vault_provider
 from components.service.copied_secrets import copied_secrets
 from components.service.exception_objects import exception_annotations, exception_objects
 from components.service.file.jobs import job_name
@@ -93,6 +99,38 @@ class SecureService(pulumi.ComponentResource):
         pods = self._pods(exception_annotations(exceptions), self._after([*controls, *jobs]))
         self.ready = [pods, *self._services(), *self._availability(), *route_resources(name, args, self._child)]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        platform: Platform,
+        opts: pulumi.ResourceOptions | None = None,
+        as_of: date | None = None,
+    ) -> "SecureService":
+        """The service of a file, in a team's own stack on a platform that is there.
+
+        Without a provider of Vault among `opts.providers` it logs in as the team's deployer. What has a last day is
+        judged by `as_of`, or else by the date of the checked-out commit. Raises `pulumi.RunError` with every problem of
+        the file, before anything is created.
+        """
+        file = Path(path)
+        try:
+            args = team_args(file, platform, lambda: as_of or commit_date(file.resolve().parent))
+        except ConfigError as error:
+            raise pulumi.RunError(str(error)) from error
+        return cls.of_team(args, platform, opts)
+
+    @classmethod
+    def of_team(
+        cls, args: SecureServiceArgs, platform: Platform, opts: pulumi.ResourceOptions | None = None
+    ) -> "SecureService":
+        """A team's service, with a login to Vault of its own unless `opts.providers` has one."""
+        options = opts or pulumi.ResourceOptions()
+        if vault.uses_vault(args) and not options.providers:
+            provider = vault_provider(f"{args.key}.vault", platform.vault, options.parent)
+            options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(providers=[provider]))
+        return cls(args.key, args, options)
 
     def value(self, path: str, field: str) -> pulumi.Output[str] | None:
         """The first value of a field that it generates, a secret; `None` without a path."""

@@ -14,8 +14,11 @@ def vault_role(
 ) -> list[pulumi.Resource]:
     """A policy for the paths of the workload's secrets, and a role for its service account only.
 
-    A login lasts for at least `lasting` seconds, since the users in databases that come of it end with it.
+    A login lasts for at least `lasting` seconds, since the users in databases that come of it end with it. A team's
+    services share the role that the platform made: it creates nothing for them.
     """
+    if args.platform.vault.role:
+        return []
     policy = Policy(name, name=args.key, policy=vault_policy(args), opts=opts)
     role = AuthBackendRole(
         name,

@@ -73,7 +73,7 @@ def database_connection(
         backend=mount,
         name=args.name,
         plugin_name=args.kind.plugin,
-        allowed_roles=sorted(args.roles),
+        allowed_roles=sorted([*args.roles, *(f"{namespace}.*" for namespace in args.namespaces)]),
         verify_connection=True,
         postgresql=plugin.postgresql,
         mysql=plugin.mysql,

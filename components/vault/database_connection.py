@@ -20,6 +20,7 @@ from pulumi_vault.database import (
 
 from components.config.engines import ENGINES, MARIADB, MONGODB, POSTGRESQL, REDIS, Engine
 from components.kube.service_ref import ServiceRef
+from components.schema.fields import DNS_LABEL
 from components.schema.problem import FieldError
 
 # The service's users, those in another of its databases, and an owner's.
@@ -60,11 +61,15 @@ class DatabaseConnectionArgs:
     password_path: str = ""
     """The path of that service's secret with the first password."""
     password_field: str = ""
+    namespaces: Sequence[str] = ()
+    """The namespaces of the team that makes its own roles, which begin with one of them and a dot."""
 
     def __post_init__(self) -> None:
         if broad := sorted(role for role in self.roles if not _OF_ONE_SERVICE.fullmatch(role)):
             message = "it would let more than one service in: write namespace.name, and what follows for one database"
             raise FieldError("roles", message, broad[0])
+        if broad := sorted(name for name in self.namespaces if not re.fullmatch(DNS_LABEL, name)):
+            raise FieldError("namespaces", "not the name of one namespace", broad[0])
         if not self.kind.rotates and not (self.password_file or self.password_secret or self.password_path):
             message = f"required for {self.engine}, whose administrator's password Vault does not change"
             raise FieldError("password_file", message, self.name)

@@ -142,6 +142,8 @@ class VaultPlatform(pulumi.ComponentResource):
     """The signing request of the intermediate, in PEM; `None` without `pki`."""
     kv_mount: str
     auth_path: str
+    accessor: pulumi.Output[str]
+    """The accessor of the services' login, by which policies name what it says of them."""
     ready: list[pulumi.Resource]
 
     def __init__(self, name: str, args: VaultPlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -300,6 +302,7 @@ class VaultPlatform(pulumi.ComponentResource):
             description="Service accounts of the cluster",
             opts=self._in_vault(audits),
         )
+        self.accessor = backend.accessor
         token = None if self._args.server else self._reviewer(name, namespace)
         config = AuthBackendConfig(
             self.auth_path,

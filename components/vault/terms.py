@@ -73,6 +73,8 @@ class VaultTerms:
     port: int = VAULT_PORT
     networks: Sequence[str] = ()
     """The networks of an external Vault; empty: Vault runs in namespace `vault`."""
+    role: str = ""
+    """The role that all services of a team log in to, each for its own paths; empty: each service has its own."""
 
     @property
     def on(self) -> bool:

@@ -38,6 +38,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "reported": ("staging",),
     "judged": ("library",),
     "spared": ("excluded_namespaces", "service_files", "packages"),
+    "shared": ("teams",),
     "delivered": ("upgrade", "external_secrets"),
     "connected": ("database",),
     # Its connections to databases are protected, so that no other stack's `up` could take them away.

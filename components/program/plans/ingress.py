@@ -27,6 +27,7 @@ from components.program.plans.network import cert_manager_policies, ingress_poli
 from components.program.stack import Stack
 from components.program.stack_exceptions import platform_namespaces
 from components.program.stack_keys import stack_keys
+from components.program.stack_teams import team_hosts
 from components.service.args.service import SecureServiceArgs
 from components.service.file.public_hosts import lent_hosts
 from components.service.manifests.authorization import uses_jwt
@@ -62,6 +63,7 @@ def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureI
     """The arguments of `SecureIngress`. Raises `ConfigError` at the key of a file that cannot be read."""
     settings, posture = stack.settings.ingress, stack.posture
     owners = {host: spec.namespace for spec in stack.public if spec.owner_of_host is None for host in spec.hosts}
+    owners |= {host: namespace for namespace, hosts in team_hosts(stack.settings).items() for host in hosts}
     guests: dict[str, list[str]] = {}
     for namespace, hosts in sorted(lent_hosts(stack.services).items()):
         for host in hosts:
@@ -71,13 +73,13 @@ def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureI
         kind=settings.kind,
         ingress_class=settings.class_name,
         gateway_namespace=settings.gateway_namespace,
-        hosts=tuple(sorted({host for args in services for host in args.hosts})),
+        hosts=tuple(sorted({*(host for args in services for host in args.hosts), *owners})),
         owners=owners,
         guests=guests,
         deny_by_default=posture.authorization != "off",
         tls_version=settings.tls.min_version,
         cipher_suites=settings.tls.ciphers,
-        limits=tuple(_limits(services)),
+        limits=(*_limits(services), *_team_limits(stack)),
         retries=tuple(_retries(services)),
         tokenless=any(route.without_token for args in services if uses_jwt(args) for route in args.routes),
         firewall=FirewallArgs(settings.waf.image, settings.waf.directives)
@@ -96,6 +98,14 @@ def _limits(services: Sequence[SecureServiceArgs]) -> Iterator[HostLimits]:
     for host, args in public:
         limits = HostLimits(host, args.limits.requests, args.limits.seconds, args.limits.max_request_bytes)
         yield replace(limits, service=args.key, routes=route_names(args)) if times[host] > 1 else limits
+
+
+def _team_limits(stack: Stack) -> Iterator[HostLimits]:
+    """The limits of the hosts of teams: the stack's own, since a team's file does not reach the gateway."""
+    default = public_terms(stack).default
+    for hosts in team_hosts(stack.settings).values():
+        for host in hosts if stack.posture.authorization != "off" else ():
+            yield HostLimits(host, default.requests, default.seconds, default.max_request_bytes)
 
 
 def _retries(services: Sequence[SecureServiceArgs]) -> Iterator[RouteRetries]:
@@ -131,6 +141,8 @@ def hosts_args(stack: Stack) -> PublicHostsArgs | None:
     if stack.posture.critical is Action.OFF:
         return None
     hosts = {namespace: list(patterns) for namespace, patterns in stack.settings.ingress.hosts.items()}
+    for namespace, own in team_hosts(stack.settings).items():
+        hosts[namespace] = [*hosts.get(namespace, []), *own]
     for spec in stack.public:
         if spec.owner_of_host is None:
             hosts[spec.namespace] = [*hosts.get(spec.namespace, []), *spec.hosts]

@@ -17,6 +17,7 @@ from components.program.plans.network import kyverno_policies
 from components.program.stack import Stack
 from components.program.stack_exceptions import platform_namespaces
 from components.program.stack_keys import stack_keys
+from components.program.stack_teams import elsewhere
 from components.schema.problem import keys_of
 from components.service.args.service import SecureServiceArgs
 from components.service.identities import ServiceIdentitiesArgs
@@ -73,10 +74,11 @@ def service_objects_args(
     stack: Stack, services: Sequence[SecureServiceArgs], packages: Sequence[PackageArgs] = ()
 ) -> ServiceObjectsArgs | None:
     """The arguments of `ServiceObjects`, with the action of the critical rules; `None` when these are off."""
-    action = stack.posture.critical
-    if action is Action.OFF or not (services or packages):
+    action, teams = stack.posture.critical, sorted(elsewhere(stack.settings))
+    if action is Action.OFF or not (services or packages or teams):
         return None
-    return objects_args(action, services, {package.namespace: known_accounts(package) for package in packages})
+    accounts = {package.namespace: known_accounts(package) for package in packages}
+    return objects_args(action, services, accounts, teams)
 
 
 def _parameters(stack: Stack) -> Mapping[str, Mapping[str, object]]:

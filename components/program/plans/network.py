@@ -25,6 +25,7 @@ from components.kyverno.network import kyverno_network
 from components.mesh.network import istiod_rule, mesh_network
 from components.program.plans.addresses import cluster_address, cluster_dns, port, port_for_vault
 from components.program.stack import Stack
+from components.program.stack_teams import team_hosts
 from components.service.args.service import SecureServiceArgs
 from components.vault.network import SERVERS, vault_network
 
@@ -98,7 +99,9 @@ def ingress_policies(stack: Stack, services: Sequence[SecureServiceArgs]) -> tup
         for args in services
         if args.public
     ]
-    further = [*_collector(stack), *_module_registry(stack)]
+    # Which of a team's pods is public, and at which port, is in that team's stack: its own policy decides.
+    teams = [{"to": [namespace_selector(namespace)]} for namespace in sorted(team_hosts(stack.settings))]
+    further = [*teams, *_collector(stack), *_module_registry(stack)]
     acme, cluster = issuer in ACME_SERVERS, cluster_network(stack)
     return gateway_network(cluster, settings.gateway_namespace, backends, istiod_rule(), acme, further)
 

@@ -133,6 +133,7 @@ def _connection(stack: Stack, name: str, settings: DatabaseSettings) -> Database
         engine=settings.engine,
         username=settings.admin_user,
         roles=[role for spec in stack.services for role in role_names(spec, name)],
+        namespaces=stack.settings.teams[settings.team].namespaces if settings.team else (),
         tls=settings.tls,
         ca_cert_file=settings.ca_cert_file or "",
         authority=read_pem(settings.authority_file, f"databases.{name}.authorityFile"),

@@ -1,6 +1,6 @@
 """The arguments of services, from their files: both ends of each call, the stack's defaults, the database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from components.kube.service_ref import ServiceRef
@@ -38,17 +38,30 @@ from components.service.file.network import CallSpec
 from components.service.file.secrets import SecretSpec
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import SharedSecret, fields_of, shared_by
+from components.vault.terms import DatabaseServer
 
 _ALONE = Neighbours()
 
 
 def services_args(
-    specs: Sequence[ServiceSpec], platform: PlatformTerms, replicas: int, packages: Neighbours = _ALONE
+    specs: Sequence[ServiceSpec],
+    platform: PlatformTerms,
+    replicas: int,
+    packages: Neighbours = _ALONE,
+    elsewhere: Collection[str] = (),
 ) -> list[SecureServiceArgs]:
-    """The arguments of every service. A call in a caller's file makes both its `calls` and the callee's `called_by`."""
+    """The arguments of every service. A call in a caller's file makes both its `calls` and the callee's `called_by`.
+
+    Of a call to or from a service of another stack each stack makes its own half: the caller's from `calls`, which has
+    the number of the port, and the callee's from `callers`, for every request at that port. `elsewhere` are the
+    namespaces of other stacks.
+    """
     ports = {spec.ref: {name: port for name, (port, _) in spec.called_ports.items()} for spec in specs}
     fields = fields_of(specs)
-    callers: dict[ServiceRef, list[Peer]] = {ref: [*packages.callers.get(ref, ())] for ref in ports}
+    callers: dict[ServiceRef, list[Peer]] = {
+        spec.ref: [*packages.callers.get(spec.ref, ()), *_from_elsewhere(spec, ports[spec.ref], elsewhere)]
+        for spec in specs
+    }
     for spec in specs:
         for callee, call in spec.called():
             if callee in ports:
@@ -79,8 +92,15 @@ def _called(
     """What a call leads to: a service, or the workloads behind a port of a package."""
     if ports is not None:
         return [Peer(callee, ports[call.port], call.sent_methods, call.sent_paths)]
+    if call.number:
+        return [Peer(callee, call.number, call.sent_methods, call.sent_paths)]
     behind = packages.callees.get((callee, call.port or ""), ())
     return [replace(peer, methods=call.sent_methods, paths=call.sent_paths) for peer in behind]
+
+
+def _from_elsewhere(spec: ServiceSpec, ports: Mapping[str | None, int], namespaces: Collection[str]) -> list[Peer]:
+    """The callers that another stack deploys, to which the service agrees."""
+    return [Peer(caller, ports[port]) for caller, port in spec.allowed_callers() if caller.namespace in namespaces]
 
 
 def _service_args(
@@ -202,10 +222,16 @@ def _database_egress(spec: ServiceSpec, name: str, platform: PlatformTerms) -> l
             )
             raise FieldError(f"databases.{server.name}.cidrs", message)
         if server.networks:
-            # The mesh needs a host name for an address too; names below `invalid` never exist (RFC 2606).
-            host = server.host if server.has_external_name else f"{server.name}.invalid"
-            egress.append(EgressArgs(host, server.port, "tcp", server.networks))
+            egress.append(EgressArgs(egress_host(server), server.port, "tcp", server.networks))
     return egress
+
+
+def egress_host(server: DatabaseServer) -> str:
+    """The host by which the mesh knows a database outside the cluster.
+
+    It needs a name for an address too; names below `invalid` never exist (RFC 2606).
+    """
+    return server.host if server.has_external_name else f"{server.name}.invalid"
 
 
 def _database(service: ServiceSpec, name: str, platform: PlatformTerms) -> DatabaseArgs:

@@ -4,7 +4,7 @@ A call opens the callee's network policy and its AuthorizationPolicy. Without it
 into both. The halves may come in any order: a consent that nobody uses yet opens nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from components.kube.names import VAULT_CALLER
@@ -45,8 +45,14 @@ def missing_consents(specs: Sequence[Party]) -> Iterator[MissingConsent]:
                 yield MissingConsent(caller, callee, number)
 
 
-def consent_findings(specs: Sequence[Party]) -> Iterator[PartyFinding]:
-    """The problems of `callers`: a call without consent, and a consent to nobody."""
+def consent_findings(
+    specs: Sequence[Party], is_elsewhere: Callable[[str], bool] = lambda _: False
+) -> Iterator[PartyFinding]:
+    """The problems of `callers`: a call without consent, and a consent to nobody.
+
+    `is_elsewhere` is whether other stacks deploy the services of a namespace. A name there may only be taken by the
+    team that has the namespace, and that is whom the callee agrees to.
+    """
     for missing in missing_consents(specs):
         callee, written = missing.callee, missing.written
         message = (
@@ -60,7 +66,7 @@ def consent_findings(specs: Sequence[Party]) -> Iterator[PartyFinding]:
     for spec in specs:
         legal = tuple(sorted(ref.seen_from(spec.namespace) for ref in services - {spec.ref}))
         for number, (ref, port) in enumerate(spec.allowed_callers()):
-            if ref == spec.ref or ref not in known:
+            if ref == spec.ref or (ref not in known and not is_elsewhere(ref.namespace)):
                 message = SELF_CALL if ref == spec.ref else _NOBODY
                 yield spec, ("callers", number), message, repr(spec.callers[number]), legal
             elif port and port not in spec.called_ports:

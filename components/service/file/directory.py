@@ -1,7 +1,7 @@
 """Reads the service files, and checks them against each other and against the stack."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -16,24 +16,23 @@ from components.schema.typed_file import dotted, problems_of
 from components.service.file.ambient import ambient_findings
 from components.service.file.checks import (
     Finding,
-    KnownDatabase,
     delivery_findings,
     engine_findings,
     findings,
     job_calls,
     placement_findings,
 )
+from components.service.file.conditions import Conditions
 from components.service.file.edges import edge_problems
 from components.service.file.exceptions import problem_with
 from components.service.file.folder import layers_in, name_of, unread_folders
 from components.service.file.layers import DOMAIN, NO_STACK, Layers, uses_domain, with_domain
-from components.service.file.limits import NO_LIMITS, NamespaceLimits, limit_findings
+from components.service.file.limits import limit_findings
 from components.service.file.network import EgressSpec
 from components.service.file.party import PartyFile
 from components.service.file.public_hosts import Claim, host_findings, signed_for
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import sharing_findings
-from components.vault.terms import Delivery
 
 
 @dataclass(frozen=True)
@@ -61,46 +60,28 @@ class ServiceFile:
 
 
 @dataclass(frozen=True)
-class Admission:
-    """The conditions of a stack for its service files.
+class Admission(Conditions):
+    """The conditions of a stack for its own service files.
 
-    Empty `registries` admit every image. `as_of` returns the day for the expiry of exceptions (`None`: they do not
-    expire); it is only called when there are some. `databases` are those of the stack file (`None`: not checked).
-    `unsupported` are the settings of a public route that the stack's class of Ingress has no annotation for. `scraper`
-    is whether the stack allows reading metrics. `pki_domains` are the names that the stack's PKI signs (`None`: another
-    authority does). `ambient` is whether the mesh is in the ambient mode. `limits`: what the rules allow a namespace.
-    `bypassed_port` is the port of Vault, where that alone says which connections of a pod leave out the mesh's proxy.
-    `gateway_api` is whether routes of the Gateway API lead to public services, and no Ingress. `consent` is whether a
-    call without its callee's consent is a problem. `stack` is the stack's name, whose own files lie over those of the
-    services, and `stacks` are all of them; `domain` is what `{domain}` stands for (empty: the stack has none).
-    `delivery` is how the secrets come to the pods. `placements` are the classes of nodes, each with the namespaces that
-    may choose it (empty: all). `packages` are other people's charts, which services call and are called by.
+    `as_of` returns the day for the expiry of exceptions (`None`: they do not expire); it is only called when there are
+    some. `consent` is whether a call without its callee's consent is a problem. `stack` is the stack's name, whose own
+    files lie over those of the services, and `stacks` are all of them. `packages` are other people's charts, which
+    services call and are called by.
     """
 
-    registries: Sequence[str]
-    api_server_reachable: bool
     as_of: Callable[[], date | None] = lambda: None
-    vault: bool = True
-    databases: Mapping[str, KnownDatabase] | None = None
-    unsupported: Sequence[str] = ()
-    scraper: bool = True
-    pki_domains: Sequence[str] | None = None
-    ambient: bool = False
-    limits: NamespaceLimits = NO_LIMITS
-    bypassed_port: int = 0
-    gateway_api: bool = True
     consent: bool = True
     stack: str = ""
     stacks: Sequence[str] = ()
-    domain: str = NO_STACK
-    delivery: Delivery = Delivery.AGENT
-    placements: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     packages: Sequence[PartyFile] = ()
 
 
-def parse_service(text: str, file: str) -> ServiceFile:
-    """The service of a YAML text, as on no stack. Raises `ConfigError` with every problem, each with its line."""
-    return _service(Layers(file, text), NO_STACK)
+def parse_service(text: str, file: str, domain: str = NO_STACK) -> ServiceFile:
+    """The service of a YAML text, by default as on no stack; `domain` is what `{domain}` stands for.
+
+    Raises `ConfigError` with every problem, each with its line.
+    """
+    return _service(Layers(file, text), domain)
 
 
 def _service(layers: Layers, domain: str) -> ServiceFile:
@@ -143,26 +124,27 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
     """The problems of service files with each other and with the stack."""
     return [
         *_same_name(files),
-        *edge_problems([*files, *admission.packages], consent=admission.consent),
+        *edge_problems([*files, *admission.packages], consent=admission.consent, is_elsewhere=admission.is_elsewhere),
         *_outside_hosts(files),
         *_past_the_proxy(files, admission),
-        *_problems(files, host_findings([Claim(file.spec, file.file) for file in files])),
+        *problems_at(files, host_findings([Claim(file.spec, file.file) for file in files])),
         *(problem for file in files for problem in _unsupported(file, admission.unsupported)),
-        *_problems(files, findings([file.spec for file in files])),
-        *_problems(files, sharing_findings([file.spec for file in files])),
-        *_problems(files, delivery_findings([file.spec for file in files], admission.delivery)),
-        *_problems(files, limit_findings([file.spec for file in files], admission.limits)),
-        *(_problems(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
-        *_problems(files, placement_findings([file.spec for file in files], admission.placements)),
+        *problems_at(files, findings([file.spec for file in files])),
+        *problems_at(files, sharing_findings([file.spec for file in files])),
+        *problems_at(files, delivery_findings([file.spec for file in files], admission.delivery)),
+        *problems_at(files, limit_findings([file.spec for file in files], admission.limits)),
+        *(problems_at(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
+        *problems_at(files, placement_findings([file.spec for file in files], admission.placements)),
         *(problem for file in files for problem in _not_admitted(file, admission)),
         *(problem for file in files for problem in _not_signed(file, admission.pki_domains)),
         *_unreachable_databases(files, admission),
-        *_problems(files, engine_findings([file.spec for file in files], admission.databases or {})),
+        *problems_at(files, engine_findings([file.spec for file in files], admission.databases or {})),
         *(problem for file in files if file.spec.timed for problem in _timed(file, admission.as_of())),
     ]
 
 
-def _problems(files: Sequence[ServiceFile], all_findings: Iterable[Finding]) -> list[Problem]:
+def problems_at(files: Sequence[ServiceFile], all_findings: Iterable[Finding]) -> list[Problem]:
+    """The problems of findings, each in its file and at its line."""
     by_service = {file.spec.ref: file for file in reversed(files)}
     problems: list[Problem] = []
     for spec, key, message, value, legal in all_findings:
@@ -298,7 +280,7 @@ def _unreachable_database(
         # Without calls the line of what asks for one.
         place = found if spec.calls else file.problem((*key, "connection"), message)
         return [replace(found, file=place.file, line=place.line)]
-    return _problems([file], job_calls(spec, name, owner, call)) if owner in spec.callees() else []
+    return problems_at([file], job_calls(spec, name, owner, call)) if owner in spec.callees() else []
 
 
 def _timed(file: ServiceFile, as_of: date | None) -> list[Problem]:

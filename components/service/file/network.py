@@ -188,7 +188,8 @@ class CallSpec(TypedFile):
     service: ServiceName
     """The name of the service, or `namespace/name`."""
     port: Annotated[StrictStr, Field(min_length=1, max_length=15)] | None = None
-    """The name of the port, if it is one of the service's `ports`."""
+    """The name of the port, if it is one of the service's `ports`; for a service that another stack deploys, its
+    number."""
     methods: tuple[Method, ...] = ()
     """The HTTP methods of the requests; by default all."""
     paths: tuple[Annotated[StrictStr, AfterValidator(_called_path)], ...] = ()
@@ -202,6 +203,12 @@ class CallSpec(TypedFile):
     def written(self) -> str:
         """The service and the port, as the short form writes them."""
         return at_port(self.service, self.port)
+
+    @property
+    def number(self) -> int:
+        """The number of the port, by which a call to a service of another stack names it; 0 for a name. A port's name
+        has a letter."""
+        return int(self.port) if self.port and self.port.isdecimal() and 0 < int(self.port) < _PORTS else 0
 
     @property
     def http(self) -> bool:

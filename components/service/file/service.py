@@ -5,7 +5,13 @@ from typing import Self
 from pydantic import model_validator
 from pydantic.alias_generators import to_camel
 
-from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, PLATFORM_CONTAINERS, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
+from components.kube.names import (
+    EXTERNAL_SECRETS_NAMESPACE,
+    PLATFORM_CONTAINERS,
+    PLATFORM_NAMESPACES,
+    SHARED_ACCOUNTS,
+    TEAMS_NAMESPACE,
+)
 from components.schema.problem import UNREPEATED, Key
 from components.schema.typed_file import misplaced
 from components.service.file.containers import check_containers
@@ -26,7 +32,9 @@ _STAYS = ("replicas", "autoscaling", "probes", "stop", "peers", "metrics", "lead
 
 def not_a_service_namespace(namespace: str) -> str:
     """Why no service may have this namespace; empty if one may."""
-    if namespace in (*PLATFORM_NAMESPACES, EXTERNAL_SECRETS_NAMESPACE) or namespace.startswith("kube-"):
+    if namespace in (*PLATFORM_NAMESPACES, EXTERNAL_SECRETS_NAMESPACE, TEAMS_NAMESPACE) or namespace.startswith(
+        "kube-"
+    ):
         return "it is the platform's: write one of your own"
     # It is there before the stack, which would take it over and delete it in the end.
     return "it is the cluster's own: write one of the team's" if namespace == "default" else ""

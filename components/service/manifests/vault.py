@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from components.service.args.containers import ContainerArgs
+from components.service.args.platform import PlatformTerms
 from components.service.args.service import SecureServiceArgs
 from components.service.file.secrets import DATA
 from components.service.file.template import render
@@ -60,7 +61,7 @@ def injector_annotations(args: SecureServiceArgs, containers: Sequence[str] = ()
         f"{prefix}/agent-inject": "true",
         # Otherwise the mesh's proxy would get the files as well.
         f"{prefix}/agent-inject-containers": ",".join(containers) or args.name,
-        f"{prefix}/role": args.key,
+        f"{prefix}/role": args.platform.vault.role or args.key,
         f"{prefix}/auth-path": f"auth/{args.platform.vault.auth_path}",
         f"{prefix}/agent-pre-populate": "true",
         f"{prefix}/agent-pre-populate-only": "false",
@@ -147,9 +148,14 @@ def mesh_annotations(args: SecureServiceArgs) -> dict[str, str]:
     The agent's init container runs before the proxy, and connects to Vault with its own TLS
     (https://github.com/hashicorp/vault-k8s/issues/41). The network policy still allows that port for Vault only.
     """
-    if not (args.platform.mesh.sidecars and reaches_vault(args)):
+    return vault_bypass(args.platform) if reaches_vault(args) else {}
+
+
+def vault_bypass(platform: PlatformTerms) -> dict[str, str]:
+    """The annotation of pods that reach Vault without their proxy; none where no proxy runs in the pods."""
+    if not platform.mesh.sidecars:
         return {}
-    if args.platform.vault.networks:
+    if platform.vault.networks:
         # By address, since the port may be 443 and other servers have it too.
-        return {"traffic.sidecar.istio.io/excludeOutboundIPRanges": ",".join(args.platform.vault.networks)}
-    return {"traffic.sidecar.istio.io/excludeOutboundPorts": str(args.platform.vault.port)}
+        return {"traffic.sidecar.istio.io/excludeOutboundIPRanges": ",".join(platform.vault.networks)}
+    return {"traffic.sidecar.istio.io/excludeOutboundPorts": str(platform.vault.port)}

@@ -113,6 +113,7 @@ def test_the_outputs_are_for_people_and_pipelines(environment: str) -> None:
     outputs: dict[str, Any] = run(environment).outputs
     # Known to the cluster alone.
     assert isinstance(outputs.pop("vaultAuthority", None), pulumi.Output if environment != "local" else type(None))
+    assert isinstance(outputs.pop("platform"), pulumi.Output)
     assert json.loads(json.dumps(outputs)) == outputs
     assert outputs["summary"]["environment"] == environment
     assert [row["name"] for row in outputs["services"]] == ["api", "postgres", "redis"]

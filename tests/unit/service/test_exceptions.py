@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.program.commit_date import commit_date
+from components.config.commit_date import commit_date
 from components.schema.problem import ConfigError, FieldError
 from components.service.args.resolve import services_args
 from components.service.file.directory import Admission, parse_service, read_services

@@ -1,0 +1,113 @@
+"""A team's own project on a platform that it does not own: a folder, a stack, and the rights of its deployer alone."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.kube.names import TEAMS_NAMESPACE
+from embedded.paths import State
+from embedded.pulumi_stack import PASSPHRASE, pulumi_environment
+from embedded.toolchain import ensure
+from tests.e2e.plane import PROJECT, Plane
+
+PROGRAM = """\
+from components import SecureService, platform_of_cluster
+
+platform = platform_of_cluster("{team}")
+for file in {files}:
+    SecureService.from_file(file, platform=platform)
+"""
+STACK = "production"
+Done = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class TeamStack:
+    """The folder of a team, and the plane that it deploys to."""
+
+    plane: Plane
+    team: str
+    folder: Path
+
+    @classmethod
+    def new(cls, plane: Plane, team: str, folder: Path) -> "TeamStack":
+        """A new project with a stack, whose state is its own."""
+        folder.mkdir()
+        (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": folder.name, "runtime": "python"}))
+        made = cls(plane, team, folder)
+        made.write({})
+        made.pulumi("stack", "init", STACK, *PASSPHRASE)
+        return made
+
+    def write(self, services: dict[str, dict[str, Any]]) -> None:
+        """The program and its service files."""
+        for old in self.folder.glob("*.service.yaml"):
+            old.unlink()
+        for name, service in services.items():
+            (self.folder / f"{name}.service.yaml").write_text(yaml.safe_dump({"name": name, **service}))
+        files = [f"{name}.service.yaml" for name in services]
+        (self.folder / "__main__.py").write_text(PROGRAM.format(team=self.team, files=files))
+
+    def write_yaml(self, services: dict[str, dict[str, Any]]) -> None:
+        """The same program in YAML, by the package for other languages: each service is a resource of it."""
+        resources = {
+            name: {"type": "zero-trust:index:TeamService", "properties": {"team": self.team, "service": service}}
+            for name, service in services.items()
+        }
+        project = {"name": self.folder.name, "runtime": "yaml", "resources": resources}
+        (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
+        # In place of `pulumi package add`, which brings the package from a repository.
+        plugin = self.folder / "pulumi-resource-zero-trust"
+        plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{PROJECT / "package"}" "$@"\n')
+        plugin.chmod(0o700)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """A kubeconfig with a fresh token of the team's deployer, as its pipeline has one."""
+        written = yaml.safe_load((self.plane.state / "kubeconfig").read_text())
+        token = self.plane.token(TEAMS_NAMESPACE, self.team)
+        written["users"] = [{"name": user["name"], "user": {"token": token}} for user in written["users"]]
+        path = self.folder / "kubeconfig"
+        path.write_text(yaml.safe_dump(written))
+        return path
+
+    def pulumi(self, *arguments: str, check: bool = True) -> Done:
+        """Run the CLI as the team's pipeline does: nothing of the platform's is in its environment."""
+        tools = Path(json.loads((self.plane.state / "status.json").read_text())["tools"])
+        environment = pulumi_environment(State(self.plane.state), tools)
+        environment.pop("ZERO_TRUST_OVERLAY")
+        own = {
+            "KUBECONFIG": str(self.kubeconfig),
+            "TERRAFORM_VAULT_AUTH_JWT": self.plane.token(TEAMS_NAMESPACE, self.team, "vault"),
+            "PYTHONPATH": str(self.plane.checkout),
+        }
+        if (self.folder / "pulumi-resource-zero-trust").exists():
+            languages = ensure(["pulumi-language-yaml"], progress=False)
+            own["PATH"] = os.pathsep.join([str(self.folder), str(languages), environment["PATH"]])
+        done = subprocess.run(
+            [str(tools / "pulumi"), *arguments, "--non-interactive"],
+            cwd=self.folder,
+            env={**environment, **own},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout
+        return done
+
+    def up(self, check: bool = True) -> Done:
+        return self.pulumi("up", "--stack", STACK, "--yes", "--skip-preview", check=check)
+
+    def preview(self, *options: str, check: bool = True) -> Done:
+        return self.pulumi("preview", "--stack", STACK, *options, check=check)
+
+    def destroy(self) -> Done:
+        return self.pulumi("destroy", "--stack", STACK, "--yes", "--skip-preview")
