@@ -9,6 +9,7 @@ from zt.adopt.cli import adopt
 from zt.attack.cli import attack
 from zt.audit.cli import audit
 from zt.check.cli import check
+from zt.codeowners.cli import codeowners
 from zt.consent.cli import consent
 from zt.diff.cli import diff
 from zt.exceptions.cli import exceptions
@@ -48,6 +49,7 @@ for command in (
     promote,
     exceptions,
     consent,
+    codeowners,
     audit,
     rotate,
     revoke,

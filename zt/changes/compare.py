@@ -1,8 +1,9 @@
 """Compares the facts of two plans: each difference is a sentence with a class and the reason for that class."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from zt.changes.approval import approver_of
 from zt.changes.comparisons import Class
 from zt.changes.directions import MOVED, direction_of, gain_of
 from zt.changes.sentences import Say, grant_sentence, layer_of, namer, part, setting_sentence, subject_of
@@ -26,6 +27,8 @@ class Change:
     before: str
     after: str
     reason: str
+    approval: str = ""
+    """Who has to approve it, if it is weaker: `platform`, or `team` and its name."""
 
     @property
     def known(self) -> bool:
@@ -37,7 +40,11 @@ def changes(before: Side, after: Side) -> tuple[Change, ...]:
     """The differences between two plans: weaker ones first, then by layer, subject and sentence."""
     on, say = before.on() & after.on(), namer(before, after)
     old, new = (frozenset(_comparable(side, on)) for side in (before, after))
-    differences = [*_grants(old, new, say), *_settings(old, new, say)]
+    approver = approver_of(before, after)
+    differences = [
+        replace(change, approval=approver(fact)) if change.means is Class.WEAKER else change
+        for fact, change in (*_grants(old, new, say), *_settings(old, new, say))
+    ]
     return tuple(sorted(differences, key=lambda c: (_ORDER.index(c.means), c.layer, c.subject, c.sentence)))
 
 
@@ -45,12 +52,12 @@ def _comparable(side: Side, on: frozenset[str]) -> Iterator[Fact]:
     return (fact for fact in side.facts if not (needed := needs(fact)) or needed in on)
 
 
-def _grants(old: frozenset[Fact], new: frozenset[Fact], say: Say) -> Iterator[Change]:
+def _grants(old: frozenset[Fact], new: frozenset[Fact], say: Say) -> Iterator[tuple[Fact, Change]]:
     for gained, here, there in ((True, new, old), (False, old, new)):
         others = [fact for fact in there if not isinstance(fact, Setting)]
         for fact in here - there:
             if not isinstance(fact, Setting) and not any(covers(other, fact) for other in others):
-                yield _grant(fact, gained, [other for other in others if covers(fact, other)], say)
+                yield fact, _grant(fact, gained, [other for other in others if covers(fact, other)], say)
 
 
 def _grant(grant: Grant, gained: bool, narrower: Iterable[Grant], say: Say) -> Change:
@@ -64,12 +71,13 @@ def _grant(grant: Grant, gained: bool, narrower: Iterable[Grant], say: Say) -> C
     return _change(grant, means, gain.reason, sentence, values)
 
 
-def _settings(old: frozenset[Fact], new: frozenset[Fact], say: Say) -> Iterator[Change]:
+def _settings(old: frozenset[Fact], new: frozenset[Fact], say: Say) -> Iterator[tuple[Fact, Change]]:
     before, after = ({key_of(fact): fact for fact in side if isinstance(fact, Setting)} for side in (old, new))
     for key in before.keys() | after.keys():
         left, right = before.get(key), after.get(key)
-        if left != right and (change := _setting(left, right, say)):
-            yield change
+        setting = right or left
+        if setting and left != right and (change := _setting(left, right, say)):
+            yield setting, change
 
 
 def _setting(left: Setting | None, right: Setting | None, say: Say) -> Change | None:

@@ -86,6 +86,7 @@ GRANTS: Mapping[str, Gain] = MappingProxyType(
         "service-container": Gain(Class.WEAKER, "its program runs with the identity and the network of the service"),
         "registry": Gain(Class.WEAKER, "whoever may push there can run code here"),
         "signer": Gain(Class.WEAKER, "one more holder of a key or an identity can let code in"),
+        "team-grant": Gain(Class.WEAKER, "the team does it without asking, and whoever takes over its deployer"),
         "unjudged": Gain(Class.WEAKER, "what is created there is neither refused nor reported"),
         "service": Gain(Class.NEUTRAL, "what the service may do has lines of its own"),
     }

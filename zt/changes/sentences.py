@@ -33,6 +33,7 @@ from zt.facts.model import (
     ServiceSetting,
     Setting,
     Side,
+    TeamGrant,
     Timed,
     Unjudged,
     VaultAccess,
@@ -73,6 +74,7 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
         "service-container": "workload",
         "registry": "images",
         "signer": "images",
+        "team-grant": "teams",
         "unjudged": "rules",
         "rule-item": "rules",
         "service": "workload",
@@ -120,6 +122,8 @@ def subject_of(fact: Fact) -> str:
             return PLATFORM
         case DatabaseSetting():
             return fact.database
+        case TeamGrant():
+            return fact.team
         case RuleItem() | RuleAction() | RuleText() | RuleParameter():
             return fact.rule
         case Reach() | Egress():
@@ -210,8 +214,24 @@ def _workload_sentence(grant: Kept | ServiceContainer | ServiceJob | Service, no
             return f"{say(grant.service)} is {'a new service' if gained else 'gone, a service'} of team {grant.team}"
 
 
-def _platform_sentence(grant: AuditDevice | Registry | Signer | Unjudged | RuleItem, now: str, gained: bool) -> str:
+_OF_A_TEAM: Mapping[str, str] = MappingProxyType(
+    {
+        "namespace": "deploys in namespace {}",
+        "host": "may have the public host {}",
+        "egress": "may let its services reach {} outside the cluster",
+        "network": "may let its services reach the network {}",
+        "patch": "may patch the pods of {}",
+        "database": "makes users in database {}",
+    }
+)
+
+
+def _platform_sentence(
+    grant: AuditDevice | Registry | Signer | TeamGrant | Unjudged | RuleItem, now: str, gained: bool
+) -> str:
     match grant:
+        case TeamGrant():
+            return f"team {grant.team} {now} {_OF_A_TEAM[grant.what].format(grant.value)}"
         case AuditDevice():
             return f"Vault {now} writes its audit log to {grant.path}"
         case Registry():

@@ -45,10 +45,10 @@ def print_text(comparison: Diff, console: Console) -> None:
         if group := comparison.of(means):
             console.print()
             console.print(Text(means.value, style=_STYLES[means]))
-            reason = ""
+            known = ("", "")
             for change in group:
-                _print_change(change, console, explained=change.reason == reason)
-                reason = change.reason
+                _print_change(change, console, explained=(change.reason, change.approval) == known)
+                known = (change.reason, change.approval)
     console.print()
     for note in comparison.notes:
         console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
@@ -63,6 +63,7 @@ def _print_change(change: Change, console: Console, explained: bool) -> None:
     # If a tier of rules moves, the same reason would appear twenty times.
     if change.means is Class.WEAKER and not explained:
         console.print(Padding(Text(change.reason, style="dim"), (0, 0, 0, _INDENT)))
+        console.print(Padding(Text(f"to approve: {change.approval}", style="dim"), (0, 0, 0, _INDENT)))
 
 
 def conclusion(comparison: Diff) -> str:
@@ -87,10 +88,13 @@ def as_markdown(comparison: Diff) -> str:
     lines += [f"Compared with {_cell(comparison.base)}. **{_cell(conclusion(comparison))}**", ""]
     for means in Class:
         if group := comparison.of(means):
-            lines += [f"| {means.value} | layer | why |", "| --- | --- | --- |"]
-            lines += [f"| {_cell(c.sentence)} | {_cell(c.layer)} | {_cell(c.reason)} |" for c in group[:_ROWS]]
+            lines += [f"| {means.value} | layer | why | to approve |", "| --- | --- | --- | --- |"]
+            lines += [
+                f"| {_cell(c.sentence)} | {_cell(c.layer)} | {_cell(c.reason)} | {_cell(c.approval)} |"
+                for c in group[:_ROWS]
+            ]
             if more := len(group[_ROWS:]):
-                lines.append(f"| and {more} more: `zt diff --stack {comparison.stack}` | | |")
+                lines.append(f"| and {more} more: `zt diff --stack {comparison.stack}` | | | |")
             lines.append("")
     lines += [f"> {_cell(note)}" for note in comparison.notes]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -108,9 +112,10 @@ def as_json(comparison: Diff) -> str:
         {"version": 1, "stack", "base": text, "environmentIsProduction", "blocked": true | false,
          "accepted": null | text, "summary": {"weaker", "stronger", "neutral": number}, "notes": [text],
          "changes": [{"class": "weaker" | "stronger" | "neutral", "kind", "layer", "subject", "sentence", "before",
-                      "after", "reason": text, "directionKnown": true | false}]}
+                      "after", "reason", "approval": text, "directionKnown": true | false}]}
 
-    `before` and `after` are empty where there was or is nothing.
+    `before` and `after` are empty where there was or is nothing. `approval` is `platform` or `team NAME` where it is
+    weaker, and empty otherwise.
     """
     document = {
         "version": JSON_VERSION,
@@ -127,7 +132,7 @@ def as_json(comparison: Diff) -> str:
 
 
 def _change(change: Change) -> dict[str, object]:
-    keys = ("kind", "layer", "subject", "sentence", "before", "after", "reason")
+    keys = ("kind", "layer", "subject", "sentence", "before", "after", "reason", "approval")
     texts = {key: getattr(change, key) for key in keys}
     return {"class": change.means.value, **texts, "directionKnown": change.known}
 

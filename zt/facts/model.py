@@ -175,6 +175,16 @@ class ServiceContainer:
 
 
 @dataclass(frozen=True)
+class TeamGrant:
+    """What a team with a stack of its own may do beyond its services: `what` is one of `zt.changes.sentences`."""
+
+    team: str
+    what: Literal["namespace", "host", "egress", "network", "patch", "database"]
+    value: str
+    kind: Literal["team-grant"] = "team-grant"
+
+
+@dataclass(frozen=True)
 class Unjudged:
     """A namespace that no rule applies to."""
 
@@ -314,6 +324,7 @@ Grant = (
     | ServiceContainer
     | Registry
     | Signer
+    | TeamGrant
     | Unjudged
     | RuleItem
     | Service

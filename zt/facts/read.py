@@ -35,6 +35,7 @@ from zt.facts.model import (
     Fact,
     PlatformSetting,
     Side,
+    TeamGrant,
     Unjudged,
 )
 from zt.facts.read_package import package_facts
@@ -72,11 +73,26 @@ def facts_of(stack: Stack, planned: Plan, library: Library) -> Iterator[Fact]:
     for package in planned.packages:
         yield from package_facts(package, library)
     yield from (Consent(str(service), str(caller), port=port) for service, caller, port in consents(stack.tenants))
+    yield from _teams(stack)
     for spec in stack.services:
         for name, secret in spec.secrets.items():
             yield from (Consent(str(spec.ref), str(reader), name) for reader in readers_of(spec, secret))
         for user, paths in spec.lent_paths().items():
             yield from (Consent(str(spec.ref), str(user), path=path) for path in paths)
+
+
+def _teams(stack: Stack) -> Iterator[Fact]:
+    """What the teams with stacks of their own may do, and what the platform approved for them."""
+    for name, team in stack.settings.teams.items():
+        hosts = [host for hosts in team.hosts.values() for host in hosts]
+        yield from (TeamGrant(name, "namespace", each) for each in team.namespaces)
+        yield from (TeamGrant(name, "host", each) for each in hosts)
+        yield from (TeamGrant(name, "egress", each) for each in team.approved.egress)
+        yield from (TeamGrant(name, "network", each) for each in team.approved.networks)
+        yield from (TeamGrant(name, "patch", each) for each in team.approved.patch)
+    for name, database in stack.settings.databases.items():
+        if database.team is not None:
+            yield TeamGrant(database.team, "database", name)
 
 
 def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:

@@ -43,6 +43,7 @@ COMMANDS = {
     "promote": ("promote require-probes --format json", "zt.promote.command.promote"),
     "exceptions": ("exceptions --format json", "zt.exceptions.command.exceptions"),
     "consent": ("consent --format json", "zt.consent.command.service_files"),
+    "codeowners": ("codeowners", "zt.codeowners.command.lines_of"),
     "audit": ("audit shop/api --file - --format json", "zt.audit.command.accesses"),
     "rotate": ("rotate api --all", "zt.rotate.command.service_spec"),
     "revoke": ("revoke api --yes", "zt.revoke.command.service_name"),

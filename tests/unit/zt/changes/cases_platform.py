@@ -55,6 +55,9 @@ def _kyverno(**keys: Any) -> Files:
     return _stack(kyverno={"replicas": 3, **keys})
 
 
+_TEAM: dict[str, Any] = {"namespaces": ["payments"], "hosts": {"payments": ["pay.example.org"]}}
+_APPROVED: dict[str, Any] = {"egress": ["api.example.com"], "networks": ["203.0.113.0/24"], "patch": ["checkout"]}
+
 PLATFORM_CASES = [
     Case(
         "a namespace that no rule looks at",
@@ -83,6 +86,23 @@ PLATFORM_CASES = [
         ["stronger: monitoring/node-exporter is no longer excepted from critical rule disallow-host-path"],
         SMALL,
         _kyverno(exceptions=[_EXCEPTION]),
+    ),
+    Case(
+        "a team with a stack of its own",
+        [
+            "weaker: team payments now deploys in namespace payments",
+            "weaker: team payments now may have the public host pay.example.org",
+            "weaker: team payments now may let its services reach api.example.com outside the cluster",
+            "weaker: team payments now may let its services reach the network 203.0.113.0/24",
+            "weaker: team payments now may patch the pods of checkout",
+        ],
+        _stack(teams={"payments": {**_TEAM, "approved": _APPROVED}}),
+    ),
+    Case(
+        "a team with less",
+        ["stronger: team payments no longer may patch the pods of checkout"],
+        _stack(teams={"payments": {**_TEAM, "approved": {**_APPROVED, "patch": []}}}),
+        _stack(teams={"payments": {**_TEAM, "approved": _APPROVED}}),
     ),
     Case(
         "a registry",

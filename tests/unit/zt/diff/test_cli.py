@@ -123,7 +123,7 @@ class TestFormats:
         assert json.loads(run(SMALL, MIXED, "--format", "json").stdout) == snapshot
 
     def test_the_json_keeps_to_its_shape(self, run: Run) -> None:
-        texts = ("kind", "layer", "subject", "sentence", "before", "after", "reason")
+        texts = ("kind", "layer", "subject", "sentence", "before", "after", "reason", "approval")
         change = {
             "type": "object",
             "required": ["class", "directionKnown", *texts],
@@ -168,7 +168,7 @@ class TestFormats:
         comment = run(old, new, "--format", "markdown").stdout
         [row] = [line for line in comment.splitlines() if "the image of" in line]
         assert comment.count("<!--") == 1
-        assert row.replace("\\|", "").count("|") == 4
+        assert row.replace("\\|", "").count("|") == 5
         assert "@" not in row
 
     def test_a_comment_stays_below_the_limit_of_its_host(self, run: Run) -> None:

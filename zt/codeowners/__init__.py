@@ -1,0 +1,1 @@
+"""`zt codeowners`: who reviews each service file, from the table of approvals."""
