@@ -17,6 +17,7 @@ from zt.project.errors import CommandError
 
 _REPORTS = "/apis/wgpolicyk8s.io/v1alpha2"
 _CERTIFICATES = "/apis/cert-manager.io/v1/certificates"
+_NETWORK_POLICIES = "/apis/networking.k8s.io/v1/networkpolicies"
 _PAGE = 500
 _SECONDS = (5, 60)
 _JSON = "application/json"
@@ -80,6 +81,10 @@ class LiveCluster:
     def certificates(self) -> list[dict[str, Any]]:
         """Every Certificate of cert-manager, or none if the cluster does not serve them. Raises `ClusterError`."""
         return list(self._list(_CERTIFICATES, _JSON))
+
+    def network_policies(self) -> list[dict[str, Any]]:
+        """Every NetworkPolicy. Raises `ClusterError`."""
+        return list(self._list(_NETWORK_POLICIES, _JSON))
 
     def metadata(self, api_version: str, kind: str) -> Mapping[str, Metadata]:
         """The metadata of the live objects of a kind, by uid. Raises `ClusterError`."""

@@ -15,4 +15,6 @@ def declared_packages(project: Path) -> tuple[PackageFile, ...]:
 def declared_services(project: Path) -> tuple[ServiceSpec, ...]:
     """The services of a project. Raises `ConfigError`."""
     packages = declared_packages(project)
-    return read_services(project / "services", Admission((), api_server_reachable=True, packages=packages))
+    # Which namespaces are other stacks' a stack file says, and this is for every one.
+    admission = Admission((), api_server_reachable=True, packages=packages, elsewhere=None)
+    return read_services(project / "services", admission)

@@ -26,6 +26,7 @@ from zt.report.cluster import PublicHost, ReportCluster, Snapshot, certificates,
 from zt.report.model import Compliance, Exemption, Layer, Level, Measurement, Override, Report, Rule, Summary, Violation
 from zt.report.public_limits import public_limits
 from zt.report.services import connections, name_of, open_pairs, outside, public, services, vault_paths
+from zt.report.stack_calls import stack_calls
 
 Connect = Callable[[Access], ReportCluster]
 
@@ -94,6 +95,7 @@ def report(request: Request, connect_to: Connect = connect) -> Report:
         overrides=tuple(_overrides(stack)),
         services=services(planned, known),
         connections=open_connections,
+        stack_calls=stack_calls(stack, planned, cluster),
         outside=outside(known),
         public=paths,
         public_limits=public_limits(planned),

@@ -60,6 +60,10 @@ class ReportCluster(Cluster, Protocol):
         """Every Certificate of cert-manager, or none if the cluster does not serve them."""
         ...
 
+    def network_policies(self) -> Sequence[Manifest]:
+        """Every NetworkPolicy."""
+        ...
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -83,6 +87,11 @@ class Snapshot:
     def certificates(self) -> Sequence[Manifest]:
         """Every Certificate of cert-manager."""
         return self.cluster.certificates()
+
+    @cached_property
+    def network_policies(self) -> Sequence[Manifest]:
+        """Every NetworkPolicy."""
+        return self.cluster.network_policies()
 
     def reports(self) -> Iterable[Mapping[str, object]]:
         """Every report."""

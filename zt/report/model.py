@@ -69,6 +69,21 @@ class Connection(Part):
     """Whether a service file declares it; false if anything may connect."""
 
 
+Half = Literal["there", "missing", "not measured"]
+
+
+class StackCall(Part):
+    """A call between services of two stacks, each of which makes the half of its own end. Both are needed."""
+
+    caller: str
+    callee: str
+    port: int
+    caller_half: Half
+    """The caller's `calls`, as a way out of its network policy; not measured without a cluster, if it is elsewhere."""
+    callee_half: Half
+    """The callee's `callers`, as a way in."""
+
+
 class Outside(Part):
     """A place outside the services that one of them may reach."""
 
@@ -321,6 +336,7 @@ class Report(Part):
     overrides: tuple[Override, ...]
     services: tuple[Service, ...]
     connections: tuple[Connection, ...]
+    stack_calls: tuple[StackCall, ...]
     outside: tuple[Outside, ...]
     public: tuple[PublicPath, ...]
     public_limits: tuple[PublicLimits, ...]

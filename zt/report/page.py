@@ -20,6 +20,7 @@ _TONES: Mapping[str, str] = {
     "expired": "bad",
     "not ready": "bad",
     "missing": "bad",
+    "there": "good",
     "not measured": "unknown",
     "deny": "good",
     "warn": "warn",

@@ -113,9 +113,10 @@ def certificate(host: str, end: str | None, ready: bool = True, renewal: str | N
 class ReportCluster(FakeCluster):
     """A fake cluster that has certificates."""
 
-    def __init__(self, *made: Workload, certificates: Sequence[Keys] = ()) -> None:
+    def __init__(self, *made: Workload, certificates: Sequence[Keys] = (), policies: Sequence[Keys] = ()) -> None:
         super().__init__(*made, namespaces={space: {"team": team} for space, team in TEAMS.items()})
         self.held = certificates
+        self.policies = policies
         self.listed = 0
 
     def reports(self) -> Any:
@@ -124,6 +125,9 @@ class ReportCluster(FakeCluster):
 
     def certificates(self) -> Sequence[Keys]:
         return self.held
+
+    def network_policies(self) -> Sequence[Keys]:
+        return self.policies
 
 
 def cluster() -> ReportCluster:
