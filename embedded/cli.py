@@ -158,11 +158,7 @@ def clean(
 
 
 @app.command()
-def env(
-    pulumi: Annotated[
-        bool, typer.Option("--pulumi", help="Also what a Pulumi program of your own needs, to run beside the stack.")
-    ] = False,
-) -> None:
+def env() -> None:
     """Print shell exports for your own kubectl and Vault client: eval "$(python -m embedded env)"."""
     import shlex
 
@@ -173,9 +169,6 @@ def env(
     for name, value in _exports(found).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
     typer.echo(f'export PATH={shlex.quote(found["tools"])}:"$PATH"')
-    if pulumi:
-        for name, value in _pulumi_exports(Path(found["tools"])).items():
-            typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
@@ -286,15 +279,6 @@ def _exports(found: dict) -> dict[str, str]:
         "BAO_ADDR": found["vault"],
         "BAO_CACERT": str(Pki(state.pki).ca(VAULT)),
     }
-
-
-def _pulumi_exports(tools: Path) -> dict[str, str]:
-    """The state, the plugins and the settings of the CLI, without what is for the stack's own program."""
-    from embedded.paths import State
-    from embedded.pulumi_stack import pulumi_environment
-
-    made = pulumi_environment(State(), tools)
-    return {name: value for name, value in made.items() if name.startswith("PULUMI_") or name == "PATH"}
 
 
 def _json(found: object) -> str:

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.e2e
 
 # The last page ends the stack and the control plane; what ends them elsewhere comes after it. The one before it starts
 # an ACME server, which stays: from then on nothing is asked of Let's Encrypt.
-LATE = ("docs/how-to/ingress.md", "docs/tutorial-teams.md", "docs/tutorial.md")
+LATE = ("docs/how-to/ingress.md", "docs/tutorial.md")
 _ENDING = re.compile(r"^make (destroy|down|clean)\b", re.MULTILINE)
 _NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".embedded", ".*_cache", "__pycache__", "results")
 _SHELL = """set -eo pipefail
