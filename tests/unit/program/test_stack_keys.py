@@ -129,6 +129,7 @@ DERIVED = {
     "roles",
     "privileges",
     "attestors",
+    "granted",
 }
 # `_attestor` makes their keys of the number in the list.
 OF_A_SIGNER = {"name", "public_key", "subject"}
