@@ -67,7 +67,9 @@ def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
 def identities_args(stack: Stack) -> ServiceIdentitiesArgs | None:
     """The arguments of `ServiceIdentities`, with the action of the critical rules; `None` when these are off."""
     action = stack.posture.critical
-    return ServiceIdentitiesArgs(action, stack.namespaces) if action is not Action.OFF and stack.namespaces else None
+    # A deployer of a team is an identity too: whoever could run as it, or have its token, would be that team.
+    namespaces = (*stack.namespaces, *((TEAMS_NAMESPACE,) if stack.settings.teams else ()))
+    return ServiceIdentitiesArgs(action, namespaces) if action is not Action.OFF and namespaces else None
 
 
 def service_objects_args(
