@@ -8,6 +8,7 @@ from components.config.action import Action
 from components.config.checks import vault_networks
 from components.config.kyverno import AccountException, ImageAttestor
 from components.kube.cluster_dns import LABELS, NAMESPACE
+from components.kube.names import TEAMS_NAMESPACE
 from components.kyverno.exceptions import AccountExceptionArgs
 from components.kyverno.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
 from components.kyverno.policy_set import KyvernoPolicySetArgs
