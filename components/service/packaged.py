@@ -47,7 +47,7 @@ class TeamService(pulumi.ComponentResource):
             day = date.fromisoformat(given) if given else None
         except ValueError as error:
             raise pulumi.RunError(f"asOf: {given} is no day such as 2026-12-31") from error
-        text = yaml.safe_dump({"name": name, **args["service"]}, sort_keys=False)
+        text = yaml.safe_dump({"name": name, **_whole_numbers(args["service"])}, sort_keys=False)
         try:
             known = text_args(text, f"{name}.yaml", platform, lambda: day or commit_date(Path.cwd()))
         except ConfigError as error:
@@ -55,3 +55,12 @@ class TeamService(pulumi.ComponentResource):
         SecureService.of_team(known, platform, pulumi.ResourceOptions(parent=self))
         self.url = pulumi.Output.from_input(public_url(known))
         self.register_outputs({"url": self.url})
+
+
+def _whole_numbers(value: Any) -> Any:
+    """The same with whole numbers, which other languages' programs send as floats: JSON has one kind of number."""
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
