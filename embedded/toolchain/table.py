@@ -115,7 +115,6 @@ PULUMI = Module(
     ),
 )
 LANGUAGE_PYTHON = Module("language-python")
-LANGUAGE_YAML = Module("language-yaml")
 CLUSTER = Module(
     "cluster",
     # Without a version the API server calls itself v0.0.0, and every chart with a kubeVersion is refused.
@@ -235,13 +234,6 @@ TOOLS: tuple[Tool, ...] = (
     ),
     _language_script("python/cmd/pulumi-language-python-exec"),
     _language_script("python/dist/pulumi-resource-pulumi-python"),
-    # Only a program that is written in YAML asks for it.
-    Tool(
-        "pulumi-language-yaml",
-        LANGUAGE_YAML,
-        "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
-        "languages",
-    ),
     # Only a control plane that is asked for an ACME server runs them.
     Tool("pebble", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble", "acme"),
     Tool("pebble-challtestsrv", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", "acme"),

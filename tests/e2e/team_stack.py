@@ -1,9 +1,7 @@
 """A team's own project on a platform that it does not own: a folder, a stack, and the rights of its deployer alone."""
 
 import json
-import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,7 @@ import yaml
 from components.kube.names import TEAMS_NAMESPACE
 from embedded.paths import State
 from embedded.pulumi_stack import PASSPHRASE, pulumi_environment
-from embedded.toolchain import ensure
-from tests.e2e.plane import PROJECT, Plane
+from tests.e2e.plane import Plane
 
 PROGRAM = """\
 from components import SecureService, platform_of_cluster
@@ -54,19 +51,6 @@ class TeamStack:
         files = [f"{name}.service.yaml" for name in services]
         (self.folder / "__main__.py").write_text(PROGRAM.format(team=self.team, files=files))
 
-    def write_yaml(self, services: dict[str, dict[str, Any]]) -> None:
-        """The same program in YAML, by the package for other languages: each service is a resource of it."""
-        resources = {
-            name: {"type": "zero-trust:index:TeamService", "properties": {"team": self.team, "service": service}}
-            for name, service in services.items()
-        }
-        project = {"name": self.folder.name, "runtime": "yaml", "resources": resources}
-        (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
-        # In place of `pulumi package add`, which brings the package from a repository.
-        plugin = self.folder / "pulumi-resource-zero-trust"
-        plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{PROJECT / "package"}" "$@"\n')
-        plugin.chmod(0o700)
-
     @property
     def kubeconfig(self) -> Path:
         """A kubeconfig with a fresh token of the team's deployer, as its pipeline has one."""
@@ -87,9 +71,6 @@ class TeamStack:
             "TERRAFORM_VAULT_AUTH_JWT": self.plane.token(TEAMS_NAMESPACE, self.team, "vault"),
             "PYTHONPATH": str(self.plane.checkout),
         }
-        if (self.folder / "pulumi-resource-zero-trust").exists():
-            languages = ensure(["pulumi-language-yaml"], progress=False)
-            own["PATH"] = os.pathsep.join([str(self.folder), str(languages), environment["PATH"]])
         done = subprocess.run(
             [str(tools / "pulumi"), *arguments, "--non-interactive"],
             cwd=self.folder,

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import hvac.exceptions
@@ -364,25 +363,6 @@ class TestSomebodyElseInATeamsNamespace:
         spec = {"selector": {"app": "checkout"}, "ports": [{"port": 80}]}
         service = team_attacks.thing("v1", "Service", spec)
         eventually(lambda: "service-objects" in tenant.dry_run("POST", service, PAYMENTS).message, "it is refused")
-
-
-class TestAProgramInYaml:
-    """The language host and the package are real: the schema is what any other language's SDK is made of."""
-
-    def test_it_deploys_a_service_by_the_package(
-        self, platform: Plane, folders: dict[str, TeamStack], tmp_path: Path
-    ) -> None:
-        assert folders
-        stack = TeamStack.new(platform, LEDGER, tmp_path / "ledger-in-yaml")
-        stack.write_yaml({"audit": {**BOOK, "secrets": {"signing": {"generate": ["key"]}}}})
-        stack.up()
-        assert platform.apps.read_namespaced_deployment("audit", LEDGER).status.ready_replicas == 2
-        vault = platform.vault_as_service(LEDGER, "audit", "team_ledger")
-        assert vault.secrets.kv.v2.read_secret_version("ledger/audit/signing", raise_on_deleted_version=True)
-        assert stack.preview("--expect-no-changes").returncode == 0
-        stack.write_yaml({"audit": {**BOOK, "host": "api.example.org"}})
-        assert "no host of ledger" in stack.preview(check=False).stdout
-        stack.destroy()
 
 
 class TestTheEnd:

@@ -2,15 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pulumi
 import pytest
-from pulumi.provider.experimental.component import ComponentProvider
 
-from components.service import packaged
 from components.service.args.document import Platform
-from components.service.packaged import PACKAGE, TeamService
 from components.service.secure_service import SecureService
 from tests.support.monitor import Recording, record
 from tests.unit.service.test_team import SMALL, platform
@@ -55,48 +51,3 @@ class TestFromFile:
                 recording,
             )
         assert not recording.resources
-
-
-class TestThePackage:
-    @pytest.fixture
-    def deploy(self, monkeypatch: pytest.MonkeyPatch) -> Any:
-        monkeypatch.setattr(packaged, "platform_of_cluster", lambda team: platform(team=team))
-
-        def deploy(**args: Any) -> Recording:
-            given: Any = {
-                "team": "payments",
-                "service": {"namespace": "payments", "team": "payments", "image": "registry.example.org/x:v1"},
-                **args,
-            }
-            return record(lambda: TeamService("checkout", given) and None, "production", {})
-
-        return deploy
-
-    def test_its_schema_has_three_properties_and_no_type_of_its_own(self) -> None:
-        schema = json.loads(ComponentProvider([TeamService], PACKAGE, None, "0.1.0").schema or "")
-        [component] = schema["resources"].values()
-        assert component["inputProperties"].keys() == {"team", "service", "asOf"}
-        assert component["requiredInputs"] == ["service", "team"]
-        assert component["properties"].keys() == {"url"}
-        assert not schema["types"]
-
-    def test_it_is_the_service_of_a_file(self, deploy: Any) -> None:
-        made = deploy(service={**_service(), "port": 8080, "calls": ["ledger/book:8080"]})
-        assert made.one("Deployment").name == "payments.checkout"
-        parent = made.one("zero-trust:platform:SecureService").parent
-        assert parent == made.one("zero-trust:index:TeamService").urn
-
-    @pytest.mark.parametrize(
-        ("args", "error"),
-        [
-            ({"service": {"namespace": "ledger"}}, r"checkout\.yaml:\d+: "),
-            ({"asOf": 1, "as_of": "tomorrow"}, "asOf: tomorrow is no day"),
-        ],
-    )
-    def test_what_is_wrong_is_said_as_of_a_file(self, deploy: Any, args: dict[str, Any], error: str) -> None:
-        with pytest.raises(pulumi.RunError, match=error):
-            deploy(**args)
-
-
-def _service() -> dict[str, Any]:
-    return {"namespace": "payments", "team": "payments", "image": "registry.example.org/payments/checkout:v1"}
