@@ -65,7 +65,7 @@ _OWN = (
     ),
     WithoutToken,
 )
-# No team's stack may say these, wherever it runs (ADR 15).
+# No team's stack may say these, wherever it runs (ADR 17).
 _NEVER = (ApiException, ApiRight, ApiToken, ClearText)
 
 

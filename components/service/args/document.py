@@ -1,7 +1,7 @@
 """What a platform tells the programs of its teams: typed, versioned, and without a secret.
 
 The platform's stack exports it as `platform`, and keeps it for each team in the cluster. Whoever may write it decides
-where a service logs in, whom its proxy trusts and what its files may say: docs/adr/0015-teams.md says who may.
+where a service logs in, whom its proxy trusts and what its files may say: docs/adr/0017-teams.md says who may.
 """
 
 import json

@@ -1,7 +1,7 @@
 """What the file of a team's own stack may say: the platform's rights are not the team's.
 
 The file's own stack checks this, so that a mistake is found before anything is created. Whoever changes the program
-gets past it, and no further: the rights of the deployer, and admission, say the same (docs/adr/0015-teams.md).
+gets past it, and no further: the rights of the deployer, and admission, say the same (docs/adr/0017-teams.md).
 """
 
 import ipaddress
