@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from zt.changes.team_sentence import team_sentence
 from zt.facts.gateway import CrossOrigin, Public, WithoutToken
 from zt.facts.model import (
     ANYTHING,
@@ -214,24 +215,12 @@ def _workload_sentence(grant: Kept | ServiceContainer | ServiceJob | Service, no
             return f"{say(grant.service)} is {'a new service' if gained else 'gone, a service'} of team {grant.team}"
 
 
-_OF_A_TEAM: Mapping[str, str] = MappingProxyType(
-    {
-        "namespace": "deploys in namespace {}",
-        "host": "may have the public host {}",
-        "egress": "may let its services reach {} outside the cluster",
-        "network": "may let its services reach the network {}",
-        "patch": "may patch the pods of {}",
-        "database": "makes users in database {}",
-    }
-)
-
-
 def _platform_sentence(
     grant: AuditDevice | Registry | Signer | TeamGrant | Unjudged | RuleItem, now: str, gained: bool
 ) -> str:
     match grant:
         case TeamGrant():
-            return f"team {grant.team} {now} {_OF_A_TEAM[grant.what].format(grant.value)}"
+            return team_sentence(grant, now)
         case AuditDevice():
             return f"Vault {now} writes its audit log to {grant.path}"
         case Registry():

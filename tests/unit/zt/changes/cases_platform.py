@@ -99,12 +99,6 @@ PLATFORM_CASES = [
         _stack(teams={"payments": {**_TEAM, "approved": _APPROVED}}),
     ),
     Case(
-        "a team with less",
-        ["stronger: team payments no longer may patch the pods of checkout"],
-        _stack(teams={"payments": {**_TEAM, "approved": {**_APPROVED, "patch": []}}}),
-        _stack(teams={"payments": {**_TEAM, "approved": _APPROVED}}),
-    ),
-    Case(
         "a registry",
         ["weaker: images may now come from registry.example.net"],
         _stack(registries=["registry.example.org", "registry.example.net"]),
