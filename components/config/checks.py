@@ -42,6 +42,7 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
         _snapshot_problems(settings, problem)
         _pki_problems(settings, problem)
         _engine_problems(settings, problem)
+        _administrator_problems(settings, problem)
     _delivery_problems(settings, posture, problem)
     team_problems(settings.teams, settings.databases, settings.vault.delivery, problem)
     for registry in settings.pull_secrets:
@@ -59,6 +60,17 @@ def _engine_problems(settings: Settings, problem: ProblemSink) -> None:
         if not database.kind.in_openbao:
             message = "OpenBao has no plugin for it, and HashiCorp's Vault has: see vault.distribution"
             problem(f"databases.{name}.engine", message, database.engine, legal)
+
+
+def _administrator_problems(settings: Settings, problem: ProblemSink) -> None:
+    """Vault changes an administrator's password for each connection alone: a second one would no longer log in."""
+    first: dict[tuple[str, int, str], str] = {}
+    for name, database in settings.databases.items():
+        account = (database.address, database.own_port, database.admin_user)
+        other = first.setdefault(account, name)
+        if other != name and database.kind.rotates:
+            message = f"databases.{other} has this administrator of this server, and changes its password: name another"
+            problem(f"databases.{name}.adminUser", message, database.admin_user)
 
 
 def _delivery_problems(settings: Settings, posture: Posture, problem: ProblemSink) -> None:

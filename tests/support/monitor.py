@@ -185,6 +185,8 @@ def record(
     root = get_root_resource()
     assert isinstance(root, Stack)
     root.outputs.clear()
+    # The runs of a test process share one root: what one registered would change the next.
+    root._transformations = None
     # The program writes what it learns of the cluster beside itself.
     with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
         pulumi.runtime.test(lambda: program() and None)()

@@ -213,6 +213,7 @@ def test_all_errors_of_a_file_come_at_once() -> None:
         ),
         ("production", {"vault": {**VAULT, "seal": {"static": STATIC}}}, "vault.seal.static"),
         ("production", {"posture": NO_VAULT, "databases": {"shop": SHOP}}, "databases"),
+        ("production", {"databases": {"shop": SHOP, "more": {**SHOP, "database": "more"}}}, "databases.more.adminUser"),
         ("production", {"ingress": {}}, "ingress.acmeEmail"),
         ("dev", {"ingress": {"kind": "ingress", "className": "nginx"}}, "ingress.controller"),
         ("dev", {"posture": {"mtls": {"value": "off", "reason": "r"}}}, "posture.issuer"),

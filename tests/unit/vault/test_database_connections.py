@@ -41,7 +41,7 @@ def connections(**databases: dict[str, Any]) -> dict[str, DatabaseConnectionArgs
 
 class TestMariaDB:
     def test_vault_verifies_the_server_by_the_authority_that_the_stack_names(self, authority: Path) -> None:
-        made = connections(shop={**MARIADB, "authorityFile": str(authority)}, books=MARIADB)
+        made = connections(shop={**MARIADB, "authorityFile": str(authority)}, books={**MARIADB, "adminUser": "books"})
         # With an authority of its own the plugin makes the TLS settings; without one they are the driver's.
         assert connection_url(made["shop"]) == "{{username}}:{{password}}@tcp(10.0.0.9:3306)/"
         assert made["shop"].authority == authority.read_text()
