@@ -15,14 +15,16 @@ AT_ONCE = 4
 SECONDS = 30.0
 _CONNECT_SECONDS, _ANSWER_SECONDS = 3, 5
 _CONNECTED = "connected="
-# Nothing of the container's own settings: no curlrc, no proxy. An answer that is not HTTP is one, too.
+# Nothing of the container's own settings: no curlrc, no proxy. An answer that is not HTTP is one, too, and without a
+# buffer it stands before the error of a connection that stays open.
 _CURL = (
-    f"curl -q -s -S -i -g --http0.9 --noproxy '*' -A zt-attack --connect-timeout {_CONNECT_SECONDS} "
+    f"curl -q -s -S -N -i -g --http0.9 --noproxy '*' -A zt-attack --connect-timeout {_CONNECT_SECONDS} "
     f"-m {_ANSWER_SECONDS} -w '%{{stderr}}{_CONNECTED}%{{time_connect}} '"
 )
-# "Do you speak TLS?", to which PostgreSQL answers anybody with one letter:
-# https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest.
-_DATABASE = r"\000\000\000\010\004\322\026\057"
+# What servers answer to anybody: PostgreSQL "do you speak TLS?" with a letter, and Redis a line, though it asks for a
+# password. https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest
+# https://redis.io/docs/latest/develop/reference/protocol-spec/, inline commands
+_WORDS_FOR_SERVERS = (r"\000\000\000\010\004\322\026\057", r"PING\r\n")
 # The function flattens what was heard to a line, with no other program than the shell itself.
 _HEAD = f"""set -f; IFS=$(printf ' \\t\\n\\r.'); IFS=${{IFS%.}}
 say() {{
@@ -50,7 +52,7 @@ def _sending(number: int, packet: Packet) -> str:
     place = shlex.quote(f"{host}:{packet.port}")
     more = {
         HTTP2: [f"{_CURL} --http2-prior-knowledge http://{place}/"],
-        TCP: [f"printf '{_DATABASE}' | {_CURL} telnet://{place}"],
+        TCP: [f"printf '{words}' | {_CURL} telnet://{place}" for words in _WORDS_FOR_SERVERS],
     }
     questions = [f"{_CURL} http://{place}/", *more.get(packet.question, [])]
     asked = " ".join(f'o=$({question} 2>&1); say {number} $? "$o";' for question in questions)

@@ -26,6 +26,8 @@ def packet(question: str, host: str = "10.0.0.1") -> Packet:
         (HTTP2, SILENCE, Arrival.SILENT),
         (TCP, SILENCE, Arrival.SILENT),
         (TCP, LETTER, Arrival.OPEN),
+        # The connection stays open: what was heard stands before the error.
+        (TCP, "28 0.003 N curl: (28) Time-out connected=0.003", Arrival.OPEN),
         (TCP, "56 0.001 curl: (56) Recv failure: Connection reset by peer connected=0.001", Arrival.SILENT),
         (TCP, "28 0.000000 curl: (28) Connection timed out connected=0.000000", Arrival.REFUSED),
         # What the service says itself, though it looks like the proxy's.
@@ -59,7 +61,9 @@ def test_what_a_service_answers_is_not_repeated() -> None:
 
 def test_each_protocol_is_asked_in_its_own_words() -> None:
     asked = {question: program([packet(question)]) for question in (HTTP, HTTP2, TCP, NAME)}
-    assert {question: text.count("curl -q") for question, text in asked.items()} == {HTTP: 1, HTTP2: 2, TCP: 2, NAME: 1}
+    assert {question: text.count("curl -q") for question, text in asked.items()} == {HTTP: 1, HTTP2: 2, TCP: 3, NAME: 1}
+    # Without it what was heard would come after the error of a connection that stays open.
+    assert all(text.count("curl -q -s -S -N ") == text.count("curl -q") for text in asked.values())
     assert ("--http2-prior-knowledge" in asked[HTTP2], "telnet://" in asked[TCP]) == (True, True)
 
 
