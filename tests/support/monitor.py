@@ -186,7 +186,7 @@ def record(
     assert isinstance(root, Stack)
     root.outputs.clear()
     # The runs of a test process share one root: what one registered would change the next.
-    root._transformations = None
+    root._transformations = []
     # The program writes what it learns of the cluster beside itself.
     with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
         pulumi.runtime.test(lambda: program() and None)()
