@@ -13,6 +13,8 @@ _PASSING = re.compile(
     r"Failed to fetch OpenAPI schema from the API server"
     r"|etcdserver: (request timed out|leader changed)"
     r"|the server was unable to return a response in the time allotted"
+    # A webhook that ended an idle connection as the API server used it again.
+    r"|failed to call webhook: Post \"[^\"]+\": EOF"
     r"|(TLS handshake timeout|context deadline exceeded|Client\.Timeout exceeded)"
 )
 

@@ -10,6 +10,9 @@ from embedded.paths import State
 from embedded.pulumi_stack import PulumiStack, StackError
 
 BUSY = "<{%reset%}>Failed to fetch OpenAPI schema from the API server:\n context deadline exceeded<{%reset%}>"
+CLOSED = (
+    'calling webhook "v.istio.io": failed to call webhook: Post "https://istiod.istio-system.svc:443/v": EOF'
+)
 WRONG = "admission webhook denied the request"
 
 
@@ -22,12 +25,13 @@ def events(*messages: str, severity: str = "error") -> str:
     ("text", "first"),
     [
         (events(BUSY, WRONG), "Failed to fetch OpenAPI schema from the API server: context deadline exceeded"),
+        (events(CLOSED), CLOSED),
         (events(WRONG), ""),
         (events(BUSY, severity="warning"), ""),
         (events(BUSY)[:-30], ""),
         ("", ""),
     ],
-    ids=["it passes", "it does not", "a warning", "half a line", "nothing"],
+    ids=["it passes", "a webhook", "it does not", "a warning", "half a line", "nothing"],
 )
 def test_the_first_error_that_passes(tmp_path: Path, text: str, first: str) -> None:
     (tmp_path / "events.json").write_text(text)
