@@ -10,9 +10,7 @@ from embedded.paths import State
 from embedded.pulumi_stack import PulumiStack, StackError
 
 BUSY = "<{%reset%}>Failed to fetch OpenAPI schema from the API server:\n context deadline exceeded<{%reset%}>"
-CLOSED = (
-    'calling webhook "v.istio.io": failed to call webhook: Post "https://istiod.istio-system.svc:443/v": EOF'
-)
+CLOSED = 'calling webhook "v.istio.io": failed to call webhook: Post "https://istiod.istio-system.svc:443/v": EOF'
 WRONG = "admission webhook denied the request"
 
 
