@@ -21,6 +21,8 @@ from components.service.file.network import (
     MetricsSpec,
     PlaintextPortSpec,
     at_port,
+    check_mixed_hosts,
+    check_repeated,
     written_call,
 )
 from components.service.file.ports import PROTOCOLS, PortName, Protocol
@@ -244,13 +246,8 @@ class PackageSpec(TypedFile):
             ("without", [f"{left.kind} {left.name}" for left in self.without]),
             ("grants", [f"{each.kind} {each.namespace or ''}/{name}" for each in self.grants for name in each.names]),
         )
-        for key, names in repeated:
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise misplaced([key], "it stands there twice: keep one", ", ".join(twice))
-        kinds = {(outside.host, outside.protocol == "tcp") for outside in self.egress}
-        if mixed := sorted(host for host, tcp in kinds if tcp and (host, False) in kinds):
-            message = "it stands there with tcp and without: the mesh holds a host to one of the two"
-            raise misplaced(["egress"], message, mixed[0])
+        check_repeated(repeated)
+        check_mixed_hosts(self.egress)
         if len(self.hosts) > 1:
             raise misplaced(["expose"], "one port of a package has a public host", ", ".join(self.hosts))
         for key in ("securityHeaders", "rateLimit", "maxRequestBytes"):

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Annotated, Literal, Self, cast
 
@@ -67,6 +67,21 @@ def called_port(value: str) -> str:
         raise ValueError("not a port's name behind the colon: write one of the called service's ports")
     service_name(service)
     return value
+
+
+def check_repeated(sections: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Raise a problem with the first section, by its key, in which a name stands twice."""
+    for key, names in sections:
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise misplaced([key], "it stands there twice: keep one", ", ".join(twice))
+
+
+def check_mixed_hosts(egress: Iterable["EgressSpec"]) -> None:
+    """Raise a problem with the key `egress` for a host that stands there with tcp and without."""
+    kinds = {(outside.host, outside.protocol == "tcp") for outside in egress}
+    if mixed := sorted(host for host, tcp in kinds if tcp and (host, False) in kinds):
+        message = "it stands there with tcp and without: the mesh holds a host to one of the two"
+        raise misplaced(["egress"], message, mixed[0])
 
 
 def at_port(service: str, port: str | None) -> str:

@@ -18,7 +18,7 @@ from components.service.file.containers import check_containers
 from components.service.file.database import SECRET_NAME
 from components.service.file.jobs import NAME_LIMIT, check_jobs
 from components.service.file.keys import ServiceKeys
-from components.service.file.network import at_port, check_tokens, peers_name
+from components.service.file.network import at_port, check_mixed_hosts, check_repeated, check_tokens, peers_name
 from components.service.file.ports import PROTOCOLS, check_ports, check_probes
 from components.service.file.routes import check_paths
 from components.service.file.secret_env import check_secret_env
@@ -169,13 +169,8 @@ class ServiceSpec(ServiceKeys):
             ("egress", [f"{outside.host}:{outside.port}" for outside in self.egress]),
             ("plaintextPorts", [str(plaintext.port) for plaintext in self.plaintext_ports]),
         )
-        for key, names in repeated:
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise misplaced([key], "it stands there twice: keep one", ", ".join(twice))
-        kinds = {(outside.host, outside.protocol == "tcp") for outside in self.egress}
-        if mixed := sorted(host for host, tcp in kinds if tcp and (host, False) in kinds):
-            message = "it stands there with tcp and without: the mesh holds a host to one of the two"
-            raise misplaced(["egress"], message, mixed[0])
+        check_repeated(repeated)
+        check_mixed_hosts(self.egress)
         listening = {*self.open_ports, *([self.metrics.port] if self.metrics else [])}
         if foreign := sorted({plaintext.port for plaintext in self.plaintext_ports} - listening):
             legal = [str(port) for port in sorted(listening)]
