@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from components.kube.mesh_labels import namespace_label
 from components.kube.names import VAULT_PORT
 from components.kyverno.library import load_library
 from components.package.args import RenderedPackage
-from components.package.file.directory import PackageAdmission, read_packages, shared_hosts, shared_namespaces
+from components.package.file.directory import read_packages, shared_hosts, shared_namespaces
 from components.package.file.keys import PackageSpec
 from components.program.stack_databases import database_problems, databases_of
 from components.program.stack_exceptions import exception_problems
@@ -132,26 +132,15 @@ def read_stack(
     stack file takes out of the rules.
     """
     posture = settings.decisions()
-    known, stacks = conditions(settings, posture), sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml"))
-    beside = PackageAdmission(
-        api_server_reachable=known.api_server_reachable,
-        as_of=as_of,
-        scraper=known.scraper,
-        stack=stack_name(file),
-        stacks=stacks,
-        domain=known.domain,
-        pki_domains=known.pki_domains,
-        delivery=known.delivery,
-        gateway_api=known.gateway_api,
-    )
-    files = read_packages(root, beside)
-    admission = Admission(
+    known = conditions(settings, posture)
+    alone = Admission(
         **{each.name: getattr(known, each.name) for each in fields(Conditions)},
         as_of=as_of,
         stack=stack_name(file),
-        stacks=stacks,
-        packages=files,
+        stacks=sorted(stack_name(path.name) for path in root.glob("Pulumi.*.yaml")),
     )
+    files = read_packages(root, alone)
+    admission = replace(alone, packages=files)
     services = read_services(root / "services", admission)
     source = StackSource(file, line_of)
     problems = [

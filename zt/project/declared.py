@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from components.package.file.directory import PackageAdmission, PackageFile, read_packages
+from components.package.file.directory import PackageFile, read_packages
 from components.service.file.directory import Admission, read_services
 from components.service.file.service import ServiceSpec
 
 
 def declared_packages(project: Path) -> tuple[PackageFile, ...]:
     """The packages of a project. Raises `ConfigError`."""
-    return read_packages(project, PackageAdmission(api_server_reachable=True))
+    return read_packages(project, Admission((), api_server_reachable=True))
 
 
 def declared_services(project: Path) -> tuple[ServiceSpec, ...]:

@@ -1,63 +1,27 @@
 """Reads the package files, and checks each of them with the stack."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import cast
 
 from pydantic import ValidationError
 
-from components.kyverno.library import load_library
 from components.package.file.chart import FOLDER
 from components.package.file.keys import PackageSpec
-from components.schema.problem import ConfigError, Key, LineOf, Problem
-from components.schema.typed_file import dotted, problems_of
-from components.service.file.exceptions import problem_with
+from components.schema.problem import ConfigError, Problem
+from components.schema.typed_file import problems_of
+from components.service.file.directory import Admission
+from components.service.file.exceptions import exceptions_problems
 from components.service.file.folder import layers_in
-from components.service.file.layers import DOMAIN, NO_STACK, Layers, uses_domain, with_domain
+from components.service.file.layers import DOMAIN, NO_STACK, LayeredFile, Layers, uses_domain, with_domain
 from components.service.file.public_hosts import signed_for
 from components.service.file.service import ServiceSpec
 from components.vault.terms import Delivery
 
 
-@dataclass(frozen=True)
-class PackageFile:
-    """A package, and the file it was read from: with that of a stack over it, if there is one."""
-
-    spec: PackageSpec
-    layers: Layers
-
-    @property
-    def file(self) -> str:
-        """The package's own file."""
-        return self.layers.file
-
-    @property
-    def line_of(self) -> LineOf:
-        """The line of a key in the package's own file."""
-        return self.layers.line_of
-
-    def problem(self, key: str | Key, message: str, value: str = "", legal: Iterable[str] = ()) -> Problem:
-        """A problem of one of the package's keys, in the file that its value comes from."""
-        loc = (key,) if isinstance(key, str) else key
-        where, line = self.layers.place_of(loc)
-        return Problem(where, dotted(loc), message, value, tuple(legal), line)
-
-
-@dataclass(frozen=True)
-class PackageAdmission:
-    """The conditions of a stack for its packages, as `components.service.file.directory.Admission` has them."""
-
-    api_server_reachable: bool
-    as_of: Callable[[], date | None] = lambda: None
-    scraper: bool = True
-    stack: str = ""
-    stacks: Sequence[str] = ()
-    domain: str = NO_STACK
-    pki_domains: Sequence[str] | None = None
-    delivery: Delivery = Delivery.AGENT
-    gateway_api: bool = True
+class PackageFile(LayeredFile[PackageSpec]):
+    """A package, and the file it was read from."""
 
 
 def parse_package(layers: Layers, domain: str = NO_STACK) -> PackageFile:
@@ -68,7 +32,7 @@ def parse_package(layers: Layers, domain: str = NO_STACK) -> PackageFile:
         raise ConfigError(problems_of(error, PackageSpec, layers.file, place_of=layers.place_of)) from error
 
 
-def read_packages(root: Path, admission: PackageAdmission) -> tuple[PackageFile, ...]:
+def read_packages(root: Path, admission: Admission) -> tuple[PackageFile, ...]:
     """The packages of a project, sorted by namespace and name. Raises `ConfigError` for all files at once."""
     layers, problems = layers_in(root / FOLDER, admission.stack, admission.stacks)
     files: list[PackageFile] = []
@@ -99,7 +63,7 @@ def _with_domain(layers: Layers, domain: str) -> Mapping[str, object]:
     return {**layers.values, "expose": placed}
 
 
-def _problems(files: Sequence[PackageFile], admission: PackageAdmission) -> list[Problem]:
+def _problems(files: Sequence[PackageFile], admission: Admission) -> list[Problem]:
     return [
         *_namespaces(files),
         *(problem for file in files for problem in _not_admitted(file, admission)),
@@ -140,7 +104,7 @@ def shared_namespaces(files: Sequence[PackageFile], services: Iterable[str]) -> 
     ]
 
 
-def _not_admitted(file: PackageFile, admission: PackageAdmission) -> list[Problem]:
+def _not_admitted(file: PackageFile, admission: Admission) -> list[Problem]:
     problems: list[Problem] = []
     if file.spec.kubernetes_api and not admission.api_server_reachable:
         message = "the stack's apiServerCidrs is empty, so no network policy can let it reach the API server"
@@ -164,14 +128,8 @@ def _not_admitted(file: PackageFile, admission: PackageAdmission) -> list[Proble
 
 def _timed(file: PackageFile, as_of: date | None) -> list[Problem]:
     """The problems of what has a last day: exceptions from rules, grants and plaintext ports."""
-    problems: list[Problem] = []
-    for number, exception in enumerate(file.spec.exceptions):
-        if problem := problem_with(exception, load_library(), as_of):
-            key, message, legal = problem
-            problems.append(file.problem(("exceptions", number, key), message, legal=legal))
-    for section, entries in (("grants", file.spec.grants), ("plaintextPorts", file.spec.plaintext_ports)):
-        for number, entry in enumerate(entries):
-            if wrong := entry.problem(as_of):
-                key, message = wrong
-                problems.append(file.problem((section, number, key), message))
-    return problems
+    return [
+        *exceptions_problems(file, file.spec.exceptions, as_of),
+        *file.timed_problems("grants", file.spec.grants, as_of),
+        *file.timed_problems("plaintextPorts", file.spec.plaintext_ports, as_of),
+    ]

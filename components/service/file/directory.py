@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from components.kube.service_ref import ServiceRef
-from components.kyverno.library import REGISTRY_RULE, load_library
-from components.schema.problem import ConfigError, Key, LineOf, Problem
+from components.kyverno.library import REGISTRY_RULE
+from components.schema.problem import ConfigError, Problem
 from components.schema.public import ROUTE_SETTINGS
-from components.schema.typed_file import dotted, problems_of
+from components.schema.typed_file import problems_of
 from components.service.file.ambient import ambient_findings
 from components.service.file.checks import (
     Finding,
@@ -24,9 +24,9 @@ from components.service.file.checks import (
 )
 from components.service.file.conditions import Conditions
 from components.service.file.edges import edge_problems
-from components.service.file.exceptions import problem_with
+from components.service.file.exceptions import exceptions_problems
 from components.service.file.folder import layers_in, name_of, unread_folders
-from components.service.file.layers import DOMAIN, NO_STACK, Layers, uses_domain, with_domain
+from components.service.file.layers import DOMAIN, NO_STACK, LayeredFile, Layers, uses_domain, with_domain
 from components.service.file.limits import limit_findings
 from components.service.file.network import EgressSpec
 from components.service.file.party import PartyFile
@@ -35,28 +35,8 @@ from components.service.file.service import ServiceSpec
 from components.service.file.sharing import sharing_findings
 
 
-@dataclass(frozen=True)
-class ServiceFile:
-    """A service, and the file it was read from: with that of a stack over it, if there is one."""
-
-    spec: ServiceSpec
-    layers: Layers
-
-    @property
-    def file(self) -> str:
-        """The service's own file."""
-        return self.layers.file
-
-    @property
-    def line_of(self) -> LineOf:
-        """The line of a key in the service's own file."""
-        return self.layers.line_of
-
-    def problem(self, key: str | Key, message: str, value: str = "", legal: Iterable[str] = ()) -> Problem:
-        """A problem of one of the service's keys, in the file that its value comes from."""
-        loc = (key,) if isinstance(key, str) else key
-        where, line = self.layers.place_of(loc)
-        return Problem(where, dotted(loc), message, value, tuple(legal), line)
+class ServiceFile(LayeredFile[ServiceSpec]):
+    """A service, and the file it was read from."""
 
 
 @dataclass(frozen=True)
@@ -290,16 +270,9 @@ def _timed(file: ServiceFile, as_of: date | None) -> list[Problem]:
         problems.append(file.problem(("patch", problem[0]), problem[1]))
     if file.spec.secret_env and (problem := file.spec.secret_env.problem(as_of)):
         problems.append(file.problem(("secretEnv", problem[0]), problem[1]))
-    for number, exception in enumerate(file.spec.exceptions):
-        if problem := problem_with(exception, load_library(), as_of):
-            key, message, legal = problem
-            problems.append(file.problem(("exceptions", number, key), message, legal=legal))
-    for number, plaintext in enumerate(file.spec.plaintext_ports):
-        if problem := plaintext.problem(as_of):
-            key, message = problem
-            problems.append(file.problem(("plaintextPorts", number, key), message))
-    for number, rule in enumerate(file.spec.kubernetes_api):
-        if problem := rule.problem(as_of):
-            key, message = problem
-            problems.append(file.problem(("kubernetesApi", number, key), message))
-    return problems
+    return [
+        *problems,
+        *exceptions_problems(file, file.spec.exceptions, as_of),
+        *file.timed_problems("plaintextPorts", file.spec.plaintext_ports, as_of),
+        *file.timed_problems("kubernetesApi", file.spec.kubernetes_api, as_of),
+    ]

@@ -3,12 +3,15 @@
 An exception has a reason, an owner, a first and a last day. Source: https://kyverno.io/docs/exceptions/
 """
 
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 from pydantic import StrictStr
 
-from components.kyverno.library import VALIDATING_TIERS, Library
+from components.kyverno.library import VALIDATING_TIERS, Library, load_library
+from components.schema.problem import Problem
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
+from components.service.file.layers import LayeredFile
 
 
 class ExceptionSpec(TimedException):
@@ -28,3 +31,13 @@ def problem_with(spec: ExceptionSpec, library: Library, as_of: date | None) -> t
         return "expires", message, ()
     problem = spec.day_problem(as_of)
     return (*problem, ()) if problem else None
+
+
+def exceptions_problems(
+    file: LayeredFile[object], exceptions: Iterable[ExceptionSpec], as_of: date | None
+) -> Iterator[Problem]:
+    """The problems of a file's exceptions from rules of the library."""
+    for number, exception in enumerate(exceptions):
+        if problem := problem_with(exception, load_library(), as_of):
+            key, message, legal = problem
+            yield file.problem(("exceptions", number, key), message, legal=legal)

@@ -4,14 +4,18 @@ The second file has only what differs. Mappings are merged key by key, anything 
 and an empty value takes a key away. So one file says what a service is, and each difference has a line of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
 from components.schema.problem import ConfigError, Key, LineOf, Problem
+from components.schema.typed_file import dotted
 from components.schema.yaml_text import line_finder, read_yaml
 
 Values: TypeAlias = Mapping[str, object]
+Spec = TypeVar("Spec", covariant=True)
 
 DOMAIN = "{domain}"
 """What stands in a public host for the stack's `ingress.domain`."""
@@ -53,6 +57,45 @@ class Layers:
                 return self.file, self._line(key)
             value = known[str(part)]
         return (self.above, self._line_above(key)) if self._over and key else (self.file, self._line(key))
+
+
+class Timed(Protocol):
+    """An entry of a file that has a last day."""
+
+    def problem(self, as_of: date | None) -> tuple[str, str] | None:
+        """The key and the message, if its days are wrong. Without `as_of` it does not expire."""
+        ...
+
+
+@dataclass(frozen=True)
+class LayeredFile(Generic[Spec]):
+    """What a file says, and the file it was read from: with that of a stack over it, if there is one."""
+
+    spec: Spec
+    layers: Layers
+
+    @property
+    def file(self) -> str:
+        """The file that is the same on every stack."""
+        return self.layers.file
+
+    @property
+    def line_of(self) -> LineOf:
+        """The line of a key in that file."""
+        return self.layers.line_of
+
+    def problem(self, key: str | Key, message: str, value: str = "", legal: Iterable[str] = ()) -> Problem:
+        """A problem of one of its keys, in the file that its value comes from."""
+        loc = (key,) if isinstance(key, str) else key
+        where, line = self.layers.place_of(loc)
+        return Problem(where, dotted(loc), message, value, tuple(legal), line)
+
+    def timed_problems(self, section: str, entries: Iterable[Timed], as_of: date | None) -> Iterator[Problem]:
+        """The problems of the days of a section's entries."""
+        for number, entry in enumerate(entries):
+            if problem := entry.problem(as_of):
+                key, message = problem
+                yield self.problem((section, number, key), message)
 
 
 def merged(own: Values, over: Values) -> dict[str, object]:
