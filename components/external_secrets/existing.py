@@ -13,6 +13,7 @@ from components.kube.installed import (
     aggregation_line,
     controller,
     served_line,
+    validating_hooks,
     version_line,
     version_of,
 )
@@ -24,7 +25,6 @@ OLDEST = "0.16"
 
 _NAME = "app.kubernetes.io/name"
 _INSTALL = f"install it in {EXTERNAL_SECRETS_NAMESPACE}, or vault.externalSecrets.mode: helm"
-_HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _WRITES = {"create", "update", "patch", "delete", "*"}
 
@@ -52,12 +52,7 @@ def existing_external_secrets(cluster: Cluster) -> Iterator[Line]:
 
 def _webhook(cluster: Cluster) -> Line:
     about = "validation of stores and copies"
-    hooks = [
-        hook
-        for each in cluster.objects(_HOOKS)
-        for hook in parts(each, "webhooks")
-        if word(hook, "clientConfig", "service", "namespace") == EXTERNAL_SECRETS_NAMESPACE
-    ]
+    hooks = validating_hooks(cluster, EXTERNAL_SECRETS_NAMESPACE)
     if hooks and all(hook.get("failurePolicy", "Fail") == "Fail" for hook in hooks):
         return ok(about, "it fails closed")
     found = "it fails open" if hooks else f"no webhook leads to namespace {EXTERNAL_SECRETS_NAMESPACE}"

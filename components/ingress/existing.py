@@ -17,11 +17,12 @@ from components.kube.installed import (
     flags,
     release_line,
     served_line,
+    validating_hooks,
     version_line,
     version_of,
 )
 from components.kube.names import CERT_MANAGER_ACCOUNT, CERT_MANAGER_API, CERT_MANAGER_NAMESPACE, GATEWAY_API
-from components.kube.parts import Manifest, part, parts, word
+from components.kube.parts import Manifest, part, parts
 
 OLDEST = "1.20"
 """The oldest release line that cert-manager itself still mends."""
@@ -31,7 +32,6 @@ _COMPONENT = "app.kubernetes.io/component"
 _INSTALL = f"install it in {CERT_MANAGER_NAMESPACE}, or ingress.certManager.mode: helm"
 _APPROVER = "certificaterequests-approver"
 _APPROVALS = "/apis/policy.cert-manager.io/v1alpha1/certificaterequestpolicies"
-_HOOK = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _BUNDLE = "gateway.networking.k8s.io/bundle-version"
 _ROUTE_KINDS = ("Gateway", "GatewayClass", "GRPCRoute", "HTTPRoute")
@@ -96,12 +96,7 @@ def _approver(cluster: Cluster, given: Mapping[str, str]) -> Line:
 
 def _webhook(cluster: Cluster) -> Line:
     about = "webhook of cert-manager"
-    hooks = [
-        hook
-        for each in cluster.objects(_HOOK)
-        for hook in parts(each, "webhooks")
-        if word(hook, "clientConfig", "service", "namespace") == CERT_MANAGER_NAMESPACE
-    ]
+    hooks = validating_hooks(cluster, CERT_MANAGER_NAMESPACE)
     if not hooks:
         return fails(about, f"no validating webhook leads to namespace {CERT_MANAGER_NAMESPACE}", _INSTALL)
     if any(hook.get("failurePolicy") == "Ignore" for hook in hooks):

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
-from components.kube.parts import Manifest, part, parts, texts
+from components.kube.parts import Manifest, part, parts, texts, word
 from components.kube.support import line_of
 
 _DEPLOYMENTS = "/apis/apps/v1/deployments"
 _ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+_VALIDATING = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 _AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 _TENANTS = ("admin", "edit", "view")
 _READS = {"get", "list", "watch"}
@@ -138,6 +139,16 @@ def aggregation_line(cluster: Cluster, about: str, groups: Sequence[str], value:
     label = f"{_AGGREGATE}{{{','.join(_TENANTS)}}}-"
     fix = f"set {value}, or kubectl label clusterrole {' '.join(roles)} {label}"
     return fails(about, f"whoever has `edit` or `admin` in a namespace may write its kinds by {', '.join(roles)}", fix)
+
+
+def validating_hooks(cluster: Cluster, namespace: str) -> list[Manifest]:
+    """The validating webhooks that lead to the Services of a namespace. Raises `UnreadableError`."""
+    return [
+        hook
+        for each in cluster.objects(_VALIDATING)
+        for hook in parts(each, "webhooks")
+        if word(hook, "clientConfig", "service", "namespace") == namespace
+    ]
 
 
 def served_line(cluster: Cluster, about: str, group_version: str, kinds: Sequence[str], fix: str) -> Line:
