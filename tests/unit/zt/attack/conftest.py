@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stacks import ROOT
-from tests.unit.zt.attack.stack import PORTS, Stack
+from tests.unit.zt.attack.stack import Stack, write_project
 
 SERVICES = {
     "api": """\
@@ -29,11 +28,4 @@ def stack(tmp_path: Path) -> Stack:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "policies").symlink_to(ROOT / "policies")
-    (tmp_path / "Pulumi.production.yaml").symlink_to(ROOT / "Pulumi.production.yaml")
-    (tmp_path / "services").mkdir()
-    for name, rest in SERVICES.items():
-        image = f"registry.example.org/shop/{name}:v1"
-        head = f"namespace: shop\nteam: commerce\nimage: {image}\nport: {PORTS[name]}\n"
-        (tmp_path / "services" / f"{name}.yaml").write_text(head + rest)
-    return tmp_path
+    return write_project(tmp_path, SERVICES)

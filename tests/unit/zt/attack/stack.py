@@ -2,10 +2,12 @@
 
 import itertools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from components.kube.names import IDENTITIES
+from tests.support.stacks import ROOT
 from tests.unit.zt.attack.packets import PROBES, Packets
 from zt.attack.exec_api import no_exec
 from zt.attack.kubernetes_api import Answer, Call, Kubernetes
@@ -16,6 +18,17 @@ OWN_PATH = "secret/data/shop/api/database"
 PORTS = {"api": 8080, "postgres": 5432, "redis": 6379}
 CALLERS = {"api": "istio-ingress/public-istio", "postgres": "shop/api", "redis": "shop/api"}
 DEPLOYER = "zt-attack"
+
+
+def write_project(directory: Path, services: Mapping[str, str]) -> Path:
+    """The production stack's files with these services, each by name with what its file says beside the usual."""
+    (directory / "policies").symlink_to(ROOT / "policies")
+    (directory / "Pulumi.production.yaml").symlink_to(ROOT / "Pulumi.production.yaml")
+    (directory / "services").mkdir()
+    for name, rest in services.items():
+        head = f"namespace: shop\nteam: commerce\nimage: registry.example.org/shop/{name}:v1\nport: {PORTS[name]}\n"
+        (directory / "services" / f"{name}.yaml").write_text(head + rest)
+    return directory
 
 
 def address(name: str) -> str:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from components.kube.names import IDENTITIES
 from tests.support.stacks import ROOT
 from tests.unit.zt.attack.namespace_stack import ADDRESSES, HOSTS, IMAGES, INTEGRITY, OBJECTS, PROXY, NamespaceStack
-from tests.unit.zt.attack.stack import PORTS, SECRET
+from tests.unit.zt.attack.stack import SECRET, write_project
 from zt.attack.attacker import Attacker
 from zt.attack.attempt import TITLES
 from zt.attack.command import Connections
@@ -46,13 +46,7 @@ def stack() -> NamespaceStack:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "policies").symlink_to(ROOT / "policies")
-    (tmp_path / "Pulumi.production.yaml").symlink_to(ROOT / "Pulumi.production.yaml")
-    (tmp_path / "services").mkdir()
-    for name, rest in SERVICES.items():
-        head = f"namespace: shop\nteam: commerce\nimage: registry.example.org/shop/{name}:v1\nport: {PORTS[name]}\n"
-        (tmp_path / "services" / f"{name}.yaml").write_text(head + rest)
-    return tmp_path
+    return write_project(tmp_path, SERVICES)
 
 
 @pytest.fixture
