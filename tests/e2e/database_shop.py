@@ -1,5 +1,6 @@
 """The production stack with a database of each engine, whose users a service and its migration have."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -153,3 +154,14 @@ def write_stack(checkout: Path, places: Places, database: dict[str, Any]) -> Non
     api.pop("secrets", None)
     api |= {"database": database, "databases": {"stock": STOCK, **OTHERS}, "jobs": {"migrate": MIGRATE}}
     service.write_text(yaml.safe_dump(api))
+
+
+def prepared_postgres(plane: Plane) -> Postgres:
+    """The PostgreSQL of a plane with the shop's database in it, and Vault's administrator with a first password."""
+    plane.run("up", "--no-stack", "--postgres", timeout=3600)
+    port = json.loads((plane.state / "ports.json").read_text())["postgres"]
+    postgres = Postgres(port, (plane.state / "postgres" / "password").read_text())
+    for statements, database in ((PREPARED, "postgres"), (SCHEMA, DATABASE)):
+        for statement in statements:
+            assert "ERROR" not in postgres.psql(statement, database=database)
+    return postgres

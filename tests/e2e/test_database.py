@@ -27,17 +27,16 @@ from tests.e2e.database_shop import (
     OWN,
     OWNER,
     OWNERS,
-    PREPARED,
-    SCHEMA,
     STACK,
     WANTED,
     Places,
     Shop,
     User,
+    prepared_postgres,
     write_stack,
 )
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.postgres import DENIED, REFUSED, Postgres
+from tests.e2e.postgres import DENIED, REFUSED
 from tests.e2e.vault_agent import Agent, running_agent
 from tests.e2e.waiting import eventually
 from zt.cli import app
@@ -69,16 +68,11 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 @pytest.fixture(scope="module")
 def shop(plane: Plane, checkout: Path, mariadb: MariaDB, redis: Redis) -> Shop:
     own = Plane(plane.state, checkout)
-    own.run("up", "--no-stack", "--postgres", timeout=3600)
-    port = json.loads((own.state / "ports.json").read_text())["postgres"]
-    postgres = Postgres(port, (own.state / "postgres" / "password").read_text())
-    for statements, database in ((PREPARED, "postgres"), (SCHEMA, DATABASE)):
-        for statement in statements:
-            assert "ERROR" not in postgres.psql(statement, database=database)
+    postgres = prepared_postgres(own)
     assert postgres.psql("SELECT 1", user=ADMIN, password=FIRST) == "1"
     first = checkout.parent / "first-password"
     first.write_text(FIRST)
-    places = Places(port, mariadb, redis, first)
+    places = Places(postgres.port, mariadb, redis, first)
     write_stack(checkout, places, WANTED)
     own.run("up", "--stack", STACK)
     return Shop(own, postgres, places)

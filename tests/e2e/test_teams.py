@@ -13,9 +13,8 @@ from kubernetes.client.exceptions import ApiException
 from components.kube.names import CATALOGUE_KEY, TEAMS_NAMESPACE
 from tests.e2e import team_attacks
 from tests.e2e.admission import Admission
-from tests.e2e.database_shop import ADMIN, DATABASE, FIRST, PREPARED, SCHEMA, WANTED
+from tests.e2e.database_shop import ADMIN, DATABASE, FIRST, WANTED, prepared_postgres
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.postgres import Postgres
 from tests.e2e.team_stack import TeamStack
 from tests.e2e.waiting import eventually
 
@@ -69,12 +68,7 @@ BOOK: dict[str, Any] = {
 def platform(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     """The production stack of the checkout, with two teams in its stack file."""
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
-    own.run("up", "--no-stack", "--postgres", timeout=3600)
-    port = json.loads((own.state / "ports.json").read_text())["postgres"]
-    postgres = Postgres(port, (own.state / "postgres" / "password").read_text())
-    for statements, database in ((PREPARED, "postgres"), (SCHEMA, DATABASE)):
-        for statement in statements:
-            assert "ERROR" not in postgres.psql(statement, database=database)
+    postgres = prepared_postgres(own)
     first = own.checkout.parent / "first-password"
     first.write_text(FIRST)
     path = own.checkout / f"Pulumi.{PLATFORM_STACK}.yaml"
@@ -86,7 +80,7 @@ def platform(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
             name: {
                 "team": team,
                 "host": "127.0.0.1",
-                "port": port,
+                "port": postgres.port,
                 "database": DATABASE,
                 "adminUser": ADMIN,
                 "adminPasswordFile": str(first),
