@@ -93,6 +93,11 @@ class PackageArgs:
         return ServiceRef(self.namespace, self.name)
 
     @property
+    def keeps_data(self) -> bool:
+        """Whether the chart claims volumes in the namespace of the package."""
+        return any(each.keeps_data for each in self.objects.objects if each.namespace == self.namespace)
+
+    @property
     def public(self) -> list[SecureServiceArgs]:
         """The workload that the route of the public host is named after: none if the package has no host."""
         return [workload for workload in self.workloads if workload.host][:1]

@@ -33,7 +33,8 @@ class Package(pulumi.ComponentResource):
     - for each Service the DestinationRule with the service accounts behind it
     - the exceptions from rules, each before the workload that needs it
     - the objects of the chart, one resource each: definitions first, then what has no pods, the jobs that Helm would
-      run before the release, the workloads, those that it would run after, and at the end what the workloads answer for
+      run before the release, the workloads, those that it would run after, and at the end what the workloads answer
+      for. Definitions and claims to volumes stay when the package goes.
 
     - for secrets a Vault policy and role for the workload's service account, and the first values
     - for a public host the route
@@ -109,8 +110,8 @@ class Package(pulumi.ComponentResource):
         for part in _SECRET_PARTS:
             if each.kind == "Secret" and part in manifest:
                 manifest[part] = pulumi.Output.secret(manifest[part])
-        if each.kind == _DEFINITION:
-            # Deleting a definition deletes every object of its kind, whosever it is.
+        if each.kind == _DEFINITION or each.is_claim:
+            # With a definition go all objects of its kind, whosever they are, and with a claim goes its data.
             opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
         return pulumi.CustomResource(_token(each.manifest), self._resource_name(each), manifest, opts)
 

@@ -5,6 +5,8 @@ module may follow another one when that leaves behind nothing that is not the st
 
 - The counters of an API server begin with it: the dashboard comes before anything else is refused.
 - What is deleted and made again by hand has other field managers. No `refresh` and no change of those objects follows.
+- A namespace with volumes is protected: no `up` of another module takes it away, so such a module is the last of its
+  group.
 - A plane whose supervisor is killed, whose stack is destroyed or which a page ends is the last of its group.
 
 Two groups run at a time, on planes of their own: two stacks on one cluster would both own its mounts and releases.
@@ -37,7 +39,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "reported": ("staging",),
     "judged": ("library",),
-    "spared": ("excluded_namespaces", "service_files", "packages"),
+    "spared": ("excluded_namespaces", "packages", "service_files"),
     "shared": ("teams",),
     "delivered": ("upgrade", "external_secrets"),
     "connected": ("database",),

@@ -94,6 +94,18 @@ class RenderedObject:
         return bool(self.hooks) and not self.order[0]
 
     @property
+    def is_claim(self) -> bool:
+        """Whether it is a claim to a volume, with the data in it."""
+        return self.kind == "PersistentVolumeClaim" and not self.group
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether volumes are claimed by it."""
+        return self.is_claim or (
+            self.kind == "StatefulSet" and bool(items(self.manifest, "spec", "volumeClaimTemplates"))
+        )
+
+    @property
     def template(self) -> Manifest | None:
         """The template of its pods; `None` if it has no pods."""
         path = _TEMPLATES.get(self.kind)

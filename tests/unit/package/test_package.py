@@ -173,6 +173,27 @@ def test_a_definition_stays_and_what_its_operator_answers_for_comes_last(tmp_pat
     assert {"guests.guestbook.deployment.web", definition.name} <= made.behind(made.one("Page"))
 
 
+CLAIM: Manifest = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": {}}
+
+
+def test_a_claim_stays_when_its_package_goes(tmp_path: Path) -> None:
+    made = run(plan(stack_of(write(tmp_path, [*objects(), CLAIM], FILE))).packages[0])
+    assert made.one("PersistentVolumeClaim").retain_on_delete
+    assert not made.one("Deployment").retain_on_delete
+
+
+def test_a_package_keeps_data_where_it_claims_volumes(tmp_path: Path) -> None:
+    without, claimed, templated = ([*objects()] for _ in range(3))
+    claimed.append(CLAIM)
+    store = next(each for each in templated if each["kind"] == "StatefulSet")
+    templated[templated.index(store)] = {**store, "spec": {**store["spec"], "volumeClaimTemplates": [CLAIM]}}
+    kept = [
+        plan(stack_of(write(tmp_path / str(number), each, FILE))).packages[0].keeps_data
+        for number, each in enumerate((without, claimed, templated))
+    ]
+    assert kept == [False, True, True]
+
+
 def test_the_rights_of_the_chart_are_those_of_a_workload_that_reaches_the_api_server(tmp_path: Path) -> None:
     rules = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
     binding = {

@@ -10,8 +10,9 @@ import pytest
 
 from components.kube.manifest import pod_security
 from components.kyverno.library import load_library
+from components.package.args import PackageArgs
+from components.package.rendered.objects import Rendered, RenderedObject
 from components.program.plan import Plan, plan
-from components.program.stack import Stack
 from components.service.args.storage import VolumeArgs
 from tests.support.monitor import Recording, record
 from tests.support.stacks import ENVIRONMENTS, ROOT, pulumi_config, values
@@ -67,15 +68,22 @@ def test_a_namespace_is_protected_when_it_holds_data(production: Recording, monk
     assert not shop.protect
     assert not shop.retain_on_delete
 
-    def with_data(stack: Stack) -> Plan:
-        wanted = plan(stack)
+    def of_a_service(wanted: Plan) -> Plan:
         wanted.services[0] = replace(wanted.services[0], volumes=[VolumeArgs("data", "/data", "1Gi")])
         return wanted
 
-    monkeypatch.setattr("components.program.plan.plan", with_data)
-    shop = run("production").one("Namespace", "shop")
-    assert shop.protect
-    assert shop.retain_on_delete
+    def of_a_package(wanted: Plan) -> Plan:
+        metadata = {"name": "data", "namespace": "shop"}
+        claim = RenderedObject({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata})
+        terms = wanted.services[0].platform
+        package = PackageArgs("store", "shop", "commerce", terms, Rendered((claim,)))
+        return replace(wanted, packages=[package])
+
+    for with_data in (of_a_service, of_a_package):
+        monkeypatch.setattr("components.program.plan.plan", lambda stack, change=with_data: change(plan(stack)))
+        shop = run("production").one("Namespace", "shop")
+        assert shop.protect
+        assert shop.retain_on_delete
 
 
 def test_a_namespace_names_its_team_and_whether_its_pods_join_the_mesh(production: Recording) -> None:
