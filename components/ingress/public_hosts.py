@@ -21,7 +21,6 @@ from pulumi_kubernetes.admissionregistration.v1 import ValidatingAdmissionPolicy
 from components.config.action import Action
 from components.kube.manifest import Manifest, as_inputs
 from components.kube.names import CERT_MANAGER_ACCOUNT, PUBLIC_HOSTS
-from components.kube.settle import settle
 from components.schema.problem import FieldError
 
 EVERY_HOST = "*"
@@ -353,15 +352,11 @@ class PublicHosts(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PublicHostsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:PublicHosts", name, None, opts)
-        # A host of another namespace is no new one, so that even the deployer's route waits for the policy.
-        settled = pulumi.ResourceOptions(
-            hooks=pulumi.ResourceHookBinding(after_update=[pulumi.ResourceHook(f"{name}.settle", settle)])
-        )
         policy = ValidatingAdmissionPolicy(
             name,
             metadata={"name": PUBLIC_HOSTS},
             spec=as_inputs(policy_spec(args)),
-            opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), settled if args.lent else None),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         binding = ValidatingAdmissionPolicyBinding(
             name,

@@ -1,14 +1,14 @@
 """The resources of exceptions from rules, which are there before the workload that needs them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import pulumi
 
 from components.kube.custom_object import custom_object
+from components.kube.in_force import once_in_force
 from components.kube.manifest import Manifest
 from components.kube.names import ANNOTATION
-from components.kube.settle import settle
 
 
 def exception_objects(
@@ -17,17 +17,20 @@ def exception_objects(
     """Create PolicyExceptions, each by what tells it from the others of `name`, such as its rule."""
     if not manifests:
         return []
-    hook = pulumi.ResourceHook(f"{name}.settle", settle)
-    settled = pulumi.ResourceOptions(
-        hooks=pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook]),
+    anew = pulumi.ResourceOptions(
         # One that has ended is gone, and what is gone cannot be updated: the deletion is the step that forgives it.
         replace_on_changes=["*"],
         delete_before_replace=True,
     )
     return [
-        custom_object(f"{name}.{key}", manifest, pulumi.ResourceOptions.merge(opts, settled))
+        custom_object(f"{name}.{key}", manifest, pulumi.ResourceOptions.merge(opts, anew))
         for key, manifest in manifests.items()
     ]
+
+
+def once_excepted(name: str, rules: Collection[str], opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    """The options of a workload that has exceptions from these rules: it waits until they are in force."""
+    return pulumi.ResourceOptions.merge(opts, once_in_force(name, rules)) if rules else opts
 
 
 def exception_annotations(exceptions: Sequence[pulumi.Resource]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Registered:
     ignore_changes: tuple[str, ...]
     replace_on_changes: tuple[str, ...]
     secret_inputs: frozenset[str]
-    hooks: tuple[str, ...]
+    on_error: tuple[str, ...]
     before_create: tuple[str, ...]
     aliases: tuple[str, ...]
     """The URNs of the parents that it had before."""
@@ -135,7 +135,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     ignore_changes=tuple(request.ignoreChanges),
                     replace_on_changes=tuple(request.replaceOnChanges),
                     secret_inputs=frozenset(key for key, value in raw.items() if _holds_secret(value)),
-                    hooks=tuple(request.hooks.after_create),
+                    on_error=tuple(request.hooks.on_error),
                     before_create=tuple(request.hooks.before_create),
                     aliases=tuple(alias.spec.parentUrn for alias in request.aliases if alias.spec.parentUrn),
                 )
