@@ -19,7 +19,7 @@ REFUSED = f"ValidatingAdmissionPolicy 'vpol-{RULE}' with binding 'vpol-{RULE}-bi
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
     """Whether a resource that waits for the rule is tried again after these errors, the newest first."""
-    monkeypatch.setattr(in_force, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(in_force, "_LONGEST_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(pulumi, "info", print)
     registered: list[tuple[str, Any]] = []
     monkeypatch.setattr(pulumi, "ErrorHook", lambda name, callback: registered.append((name, callback)))
@@ -49,6 +49,13 @@ def test_every_other_error_ends_the_update(ask: Callable[..., bool], error: str)
 def test_it_is_not_waited_for_ever(ask: Callable[..., bool]) -> None:
     assert ask(*[REFUSED] * TRIES)
     assert not ask(*[REFUSED] * (TRIES + 1))
+
+
+def test_a_preview_changes_no_policy_and_waits_for_none(
+    ask: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    assert not ask(REFUSED)
 
 
 def test_what_needs_no_policy_has_no_hook() -> None:
