@@ -19,6 +19,14 @@ from zt.cluster.manifest import parts, word
 _SECONDS, _ASK_SECONDS = 30, 20.0
 _OTHERS = 3
 _NO_SUCH_PROGRAM = 127
+_REFUSED = {
+    "vault": {2},
+    "kubectl": {1},
+    "curl": {6, 7, 22, 28, 35, 52, 56},
+}
+"""The exit codes by which each program says that its request was refused or did not arrive. Any other one says
+something of the program itself: https://everything.curl.dev/cmdline/exitcode.html and
+https://developer.hashicorp.com/vault/docs/commands#exit-codes"""
 _API_SERVER = "https://kubernetes.default.svc"
 _CURL = f"curl -q -s -S -f -k --noproxy '*' -m {_SECONDS // 2}"
 
@@ -65,8 +73,12 @@ def _refused(session: Session, command: str, request: str) -> Evidence:
             return not_measured(f"$ {line}: {printed.refused}")
         if printed.code == _NO_SUCH_PROGRAM:
             continue
-        # What a command that succeeds prints may be a secret.
-        return blocked(f"$ {line}: {printed.text}") if printed.code else succeeded(f"$ {line}: it ended with 0")
+        if not printed.code:
+            # What it printed may be a secret.
+            return succeeded(f"$ {line}: it ended with 0")
+        if printed.code in _REFUSED[line.split()[0]]:
+            return blocked(f"$ {line}: {printed.text}")
+        return not_measured(f"$ {line}: it ended with {printed.code}: {printed.text}")
     return not_measured(f"$ {command}: the container has neither {command.split()[0]} nor curl")
 
 

@@ -75,7 +75,8 @@ COMMANDS = {
 class TestACommand:
     def test_says_itself_why_it_failed(self, stack: Stack, name: str) -> None:
         program, _ = COMMANDS[name]
-        found = tried(stack, name, {**SHELL, program: Printed("permission denied", 2)})
+        code = 2 if program.startswith("vault") else 1
+        found = tried(stack, name, {**SHELL, program: Printed("permission denied", code)})
         assert (found.result, "permission denied" in found.answer) == (Result.BLOCKED, True)
         assert f"$ {program}" in found.answer
 
@@ -88,6 +89,14 @@ class TestACommand:
         program, request = COMMANDS[name]
         found = tried(stack, name, {**SHELL, "curl": Printed("curl: (7) Failed to connect", 7)})
         assert (found.result, request in found.answer, f"$ {program}" in found.answer) == (Result.BLOCKED, True, False)
+
+    @pytest.mark.parametrize(("of_curl", "code"), [(False, 126), (False, 137), (True, 2), (True, 3)])
+    def test_that_could_not_run_says_nothing_of_the_control(
+        self, stack: Stack, name: str, of_curl: bool, code: int
+    ) -> None:
+        program = "curl" if of_curl else COMMANDS[name][0]
+        found = tried(stack, name, {**SHELL, program: Printed("Killed", code)})
+        assert (found.result, f"it ended with {code}" in found.answer) == (Result.NOT_MEASURED, True)
 
     def test_is_not_measured_without_either(self, stack: Stack, name: str) -> None:
         program, _ = COMMANDS[name]
