@@ -1,5 +1,6 @@
 """A chart of others on the production stack: brought up with every rule at Deny, closed, and called by a service."""
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,13 +8,16 @@ from typing import Any
 import pytest
 import yaml
 from hvac.exceptions import Forbidden, InvalidRequest
+from typer.testing import CliRunner
 
 from components.kube.names import WORKLOAD_LABEL
 from components.kyverno.library import load_library
 from tests.e2e.admission import Admission
+from tests.e2e.attack_weakenings import added, collection
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.waiting import eventually
 from tests.support.packages import CHART, CHART_FILE, MENDED
+from zt.cli import app
 
 pytestmark = pytest.mark.e2e
 
@@ -113,6 +117,48 @@ def test_its_account_reads_its_own_secret_and_no_other(production: Plane) -> Non
         vault.secrets.kv.v2.read_secret_version("shop/api/database", raise_on_deleted_version=True)
     with pytest.raises((Forbidden, InvalidRequest)):
         production.vault_as_service("shop", "api", "guests.guestbook-web")
+
+
+class TestAttacks:
+    NETWORK = ("connect-in", "connect-out", "identity-undeclared", "plaintext")
+
+    def attack(self, production: Plane, *names: str) -> dict[str, tuple[str, str]]:
+        """The result and the answer of these attempts, which know the package by its file and its pods."""
+        words = ["attack", "--stack", STACK, "--embedded", "--project", str(production.checkout), "--format", "json"]
+        words += [word for name in names for word in ("--only", name)]
+        done = CliRunner(env={"ZERO_TRUST_EMBEDDED_DIR": str(production.state)}).invoke(app, words)
+        assert done.stdout, done.stderr
+        rows = [row for attack in json.loads(done.stdout)["attacks"] for row in attack["attempts"]]
+        return {row["name"]: (row["result"], row["answer"]) for row in rows}
+
+    def test_no_attempt_on_the_network_gets_through(self, production: Plane) -> None:
+        found = self.attack(production, *self.NETWORK)
+        assert {name: result for name, (result, _) in found.items()} == dict.fromkeys(self.NETWORK, "blocked"), found
+
+    def test_a_network_policy_of_its_namespace_that_opens_a_port_is_found(self, production: Plane) -> None:
+        body = {"podSelector": {"matchLabels": {WORKLOAD_LABEL: "guestbook-store"}}, "ingress": [{}]}
+        with added(
+            production,
+            collection("networking.k8s.io/v1", "networkpolicies", NAMESPACE),
+            {"metadata": {"name": "weakened"}, "spec": body},
+        ):
+            result, answer = self.attack(production, "connect-in")["connect-in"]
+        assert (result, f"{NAMESPACE}/guestbook-store" in answer) == ("succeeded", True)
+
+    def test_so_is_a_policy_that_takes_every_identity(self, production: Plane) -> None:
+        body = {"selector": {"matchLabels": {WORKLOAD_LABEL: "guestbook-web"}}, "rules": [{}]}
+        with added(
+            production,
+            collection("security.istio.io/v1", "authorizationpolicies", NAMESPACE),
+            {
+                "apiVersion": "security.istio.io/v1",
+                "kind": "AuthorizationPolicy",
+                "metadata": {"name": "weakened"},
+                "spec": body,
+            },
+        ):
+            result, answer = self.attack(production, "identity-undeclared")["identity-undeclared"]
+        assert (result, f"{NAMESPACE}/guestbook-web" in answer) == ("succeeded", True)
 
 
 def test_a_second_run_changes_nothing(production: Plane) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from components.kube.mesh_labels import HBONE_PORT
+from components.kube.names import VAULT_INBOUND
 from zt.attack.attempt import Attempt
 from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
-from zt.attack.connections import INTRUDER, calls_of, live, outside, undeclared
+from zt.attack.connections import INTRUDER, live, members, outside, undeclared
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import by_rights
 from zt.attack.network import Decision, Pod, egress, ingress
@@ -57,19 +58,19 @@ def _connect_out(session: Session) -> Evidence:
 
 def _other_services(session: Session) -> Iterator[tuple[Pod, int]]:
     """The ports of services that this one does not call, and another port of those that it calls."""
-    calls = calls_of(session.service)
-    for spec in session.declared.others:
-        if target := live(session, spec):
-            closed = [port for name, (port, _) in spec.called_ports.items() if (spec.ref, name) not in calls]
-            yield from ((target, port) for port in closed or [_OTHER_PORT])
+    own = session.service.ref
+    for member in members(session):
+        if member.ref != own:
+            closed = [port.number for port in member.ports if own not in port.callers]
+            yield from ((member.pod, port) for port in closed or [_OTHER_PORT])
 
 
 def _platform_pods(session: Session) -> Iterator[tuple[Pod, int]]:
-    """One pod of each account that belongs to no service."""
-    services = {(spec.namespace, spec.name) for spec in session.declared.services}
+    """One pod of each account that belongs to no service and to no package."""
+    own = {(member.pod.namespace, member.pod.account) for member in members(session)}
     ends = {(end.namespace, end.account): end for end in map(session.end, session.pods)}
     for account, end in sorted(ends.items()):
-        if account not in services:
+        if account not in own:
             yield replace(end, name=end.account), _PLATFORM_PORT
 
 
@@ -99,10 +100,8 @@ def _identity(session: Session) -> Evidence:
 
 
 def _called(session: Session) -> list[tuple[Pod, int]]:
-    own = session.service
-    specs = {spec.ref: spec for spec in session.declared.others}
-    calls = [(specs[ref], call.port) for ref, call in own.called() if ref in specs]
-    return [(target, spec.called_ports[name][0]) for spec, name in calls if (target := live(session, spec))]
+    own = session.service.ref
+    return [(member.pod, port.number) for member in members(session) for port in member.ports if own in port.callers]
 
 
 def _forged_label(session: Session) -> Evidence:
@@ -123,12 +122,10 @@ def _forged_label(session: Session) -> Evidence:
 
 def _without_certificate(session: Session) -> Evidence:
     tries: list[Evidence] = []
-    for spec in session.declared.services:
-        if (target := live(session, spec)) is None:
-            continue
-        for port in spec.open_ports:
-            mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, target, port)
-            what = f"plaintext to {target}:{port}: PeerAuthentication {by or 'none'} says {mode}"
+    for member in members(session):
+        for port in (each.number for each in member.ports if each.number != VAULT_INBOUND):
+            mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, member.pod, port)
+            what = f"plaintext to {member.pod}:{port}: PeerAuthentication {by or 'none'} says {mode}"
             tries.append(blocked(what) if mode == "STRICT" else succeeded(what))
     return together(tries, _NO_PODS)
 

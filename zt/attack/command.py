@@ -2,6 +2,8 @@
 
 import ipaddress
 import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from components.kube.names import OPERATOR, TOKEN_AUDIENCE, VAULT_NAMESPACE
+from components.package.args import PackageArgs
 from components.schema.problem import ConfigError, Problem
 from components.service.file.service import ServiceSpec
 from zt.attack import kubernetes_api, vault_api
@@ -22,8 +25,8 @@ from zt.attack.replay import chosen, replay
 from zt.attack.session import Declared, Session
 from zt.attack.vault_api import Place, Vault
 from zt.cluster.access import Access
-from zt.project.declared import declared_services
-from zt.project.errors import tells_errors
+from zt.project.declared import declared_packages, declared_services
+from zt.project.errors import ToolError, tells_errors
 from zt.project.progress import progress
 from zt.project.result_file import write_result
 from zt.project.service import service_name
@@ -123,6 +126,7 @@ def declared(options: Options, file: StackFile) -> Declared:
         _service(options, services),
         _actions(file),
         frozenset(rule.name for rule in project_library(options.project).tier("important")),
+        _packages(options, file),
     )
 
 
@@ -133,6 +137,28 @@ def _service(options: Options, services: tuple[ServiceSpec, ...]) -> ServiceSpec
             return spec
     legal = tuple(f"{spec.namespace}/{spec.name}" for spec in services)
     raise ConfigError([Problem("zt attack", "--service", "no service file declares it", repr(options.service), legal)])
+
+
+def _packages(options: Options, file: StackFile) -> tuple[PackageArgs, ...]:
+    """The packages with what their charts render. Raises `ConfigError` when one cannot be rendered."""
+    if not declared_packages(options.project):
+        return ()
+    from components.program.plan import plan
+    from components.program.stack import read_stack
+
+    if options.access.embedded and shutil.which("helm") is None:
+        os.environ["PATH"] = os.pathsep.join([str(_embedded_helm().parent), os.environ.get("PATH", os.defpath)])
+    stack = read_stack(options.project, file.name, file.settings, line_of=file.line_of)
+    return tuple(plan(stack).packages)
+
+
+def _embedded_helm() -> Path:
+    from embedded.access import EmbeddedPlane, EmbeddedPlaneError
+
+    try:
+        return EmbeddedPlane.tool("helm", progress=sys.stderr.isatty())
+    except EmbeddedPlaneError as error:
+        raise ToolError(str(error)) from error
 
 
 def _actions(file: StackFile) -> dict[str, str]:

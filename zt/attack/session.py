@@ -9,6 +9,7 @@ from pathlib import Path
 
 from components.config.posture import Posture
 from components.kube.names import AUTH_PATH, DATABASE_MOUNT, KV_MOUNT, TOKEN_AUDIENCE, USE
+from components.package.args import PackageArgs
 from components.service.file.service import ServiceSpec
 from zt.attack.attacker import Attacker
 from zt.attack.authorization import Peer
@@ -27,7 +28,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Declared:
-    """The stack by the checkout's files: its posture, its services, and the one whose pod is compromised."""
+    """The stack by the checkout's files: its posture, what runs on it, and the service whose pod is compromised."""
 
     stack: str
     posture: Posture
@@ -38,6 +39,7 @@ class Declared:
     """What each rule does on the stack: off, audit, warn or deny."""
     phased: frozenset[str] = frozenset()
     """The rules of the important tier, which move to deny phase by phase."""
+    packages: tuple[PackageArgs, ...] = ()
     kv_mount: str = KV_MOUNT
     auth_path: str = AUTH_PATH
     database_mount: str = DATABASE_MOUNT

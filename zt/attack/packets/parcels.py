@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from components.kube.names import SHARED_ACCOUNTS
-from zt.attack.connections import INTERNET, INTRUDER, Edge, edges, live, outside
+from zt.attack.connections import INTERNET, INTRUDER, Edge, Port, edges, live, outside
 from zt.attack.evidence import UntriedError
 from zt.attack.network import Address, Pod
 from zt.attack.packets.packet import HTTP, HTTP2, NAME, TCP, Packet, Sender, Way
@@ -77,22 +77,22 @@ def _from(session: Session, sender: Sender) -> list[Packet]:
 
 def _to(session: Session, sender: Sender, edge: Edge) -> Iterator[Packet]:
     """By the address of a pod, by the Service's and by name. A declared caller has to use one of the last two."""
-    target, question = edge.target, {"http": HTTP, "tcp": TCP}.get(edge.protocol, HTTP2)
+    target, question = edge.target, {"http": HTTP, "tcp": TCP}.get(edge.at.protocol, HTTP2)
     meshed = _meshed(session, target)
-    for by, host in _ways(session, target):
+    for by, host, port in _ways(session, target, edge.at):
         if host and not (edge.declared and by is Way.ADDRESS):
             judged = verdict(session, sender, target, edge.port, by, meshed=meshed)
-            yield Packet(sender, target, host, edge.port, by, question, judged, edge.declared)
+            yield Packet(sender, target, host, port, by, question, judged, edge.declared)
 
 
-def _ways(session: Session, target: Pod) -> list[tuple[Way, str]]:
-    path = f"/api/v1/namespaces/{target.namespace}/services/{target.name}"
-    address = word(session.known(path), "spec", "clusterIP")
-    return [
-        (Way.ADDRESS, target.ip),
-        (Way.SERVICE, "" if address == "None" else address),
-        (Way.NAME, f"{target.name}.{target.namespace}.svc"),
-    ]
+def _ways(session: Session, target: Pod, at: Port) -> Iterator[tuple[Way, str, int]]:
+    """The hosts and ports by which a port of a pod is reached."""
+    yield Way.ADDRESS, target.ip, at.number
+    if at.service:
+        path = f"/api/v1/namespaces/{target.namespace}/services/{at.service}"
+        address = word(session.known(path), "spec", "clusterIP")
+        yield Way.SERVICE, "" if address == "None" else address, at.service_port
+        yield Way.NAME, f"{at.service}.{target.namespace}.svc", at.service_port
 
 
 def _sender(session: Session, source: Pod) -> Sender:
