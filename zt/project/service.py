@@ -1,16 +1,20 @@
 """Finds the service that a command is about, and its names in Vault."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from components.package.file.directory import PackageFile
+from components.package.file.keys import PackageSpec
 from components.schema.fields import DNS_LABEL
 from components.schema.problem import ConfigError, Problem
 from components.schema.yaml_text import read_text
 from components.service.file.directory import ServiceFile, parse_service
 from components.service.file.layers import is_of_a_stack
 from components.service.file.service import ServiceSpec
-from zt.project.declared import declared_services
+from zt.project.declared import declared_packages, declared_services
 
 _LABEL = re.compile(DNS_LABEL)
 
@@ -55,11 +59,11 @@ def service_spec(project: Path, written: str) -> ServiceSpec:
     return _find(_services(project), written)
 
 
-def service_file(project: Path, written: str) -> ServiceFile:
-    """The file of a service. Raises `ConfigError` as `service_spec` does."""
+def declared_file(project: Path, written: str) -> ServiceFile | PackageFile:
+    """The file of a service or a package. Raises `ConfigError` as `service_spec` does."""
     _directory(project)
-    files = service_files(project)
-    spec = _find(tuple(file.spec for file in files), written)
+    files = [*service_files(project), *declared_packages(project)]
+    spec = _find([file.spec for file in files], written, "no service or package file declares it")
     return next(file for file in files if file.spec is spec)
 
 
@@ -81,16 +85,19 @@ def _services(project: Path) -> tuple[ServiceSpec, ...]:
     return declared_services(project)
 
 
-def _find(services: tuple[ServiceSpec, ...], written: str) -> ServiceSpec:
-    matches = [spec for spec in services if written in (spec.name, str(_name_of(spec)))]
+_Spec = TypeVar("_Spec", bound=ServiceSpec | PackageSpec)
+
+
+def _find(specs: Sequence[_Spec], written: str, nowhere: str = "no service file declares it") -> _Spec:
+    matches = [spec for spec in specs if written in (spec.name, str(_name_of(spec)))]
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise _wrong("several namespaces have one", written, [str(_name_of(spec)) for spec in matches])
-    raise _wrong("no service file declares it", written, [str(_name_of(spec)) for spec in services])
+    raise _wrong(nowhere, written, [str(_name_of(spec)) for spec in specs])
 
 
-def _name_of(spec: ServiceSpec) -> ServiceName:
+def _name_of(spec: ServiceSpec | PackageSpec) -> ServiceName:
     return ServiceName(spec.namespace, spec.name)
 
 

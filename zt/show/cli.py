@@ -13,7 +13,7 @@ def show(
     output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
     project: Project = CHECKOUT,
 ) -> None:
-    """Show a service as a stack has it: its file with the stack's own over it, and the stack's domain in its hosts.
+    """Show a service or a package as a stack has it: its file with that of the stack over it, and the domain in hosts.
 
     Each key says the file and line that it comes from.
 

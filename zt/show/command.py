@@ -1,4 +1,4 @@
-"""`zt show`: reads a service as a stack has it, prints it and returns the exit code."""
+"""`zt show`: reads a service or a package as a stack has it, prints it and returns the exit code."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,11 +8,12 @@ from typing import cast
 
 import yaml
 
+from components.package.file.directory import PackageFile, placed_hosts
 from components.schema.yaml_text import read_text
 from components.service.file.layers import Layers, with_domain
 from zt.facts.read import stack_of
 from zt.project.errors import ExitCode, tells_errors
-from zt.project.service import service_file
+from zt.project.service import declared_file
 
 JSON_VERSION = 1
 _LINE_WIDTH = 120
@@ -20,7 +21,7 @@ _LINE_WIDTH = 120
 
 @dataclass(frozen=True)
 class Shown:
-    """A service on a stack: its keys, and for each key the file and line that its value comes from."""
+    """A service or a package on a stack: its keys, and for each key the file and line that its value comes from."""
 
     service: str
     stack: str
@@ -30,7 +31,7 @@ class Shown:
 
 @tells_errors
 def run(service: str, stack: str, project: Path, output_format: str) -> int:
-    """Print the service and return the exit code: 0 done, 2 a wrong argument or file."""
+    """Print it and return the exit code: 0 done, 2 a wrong argument or file."""
     shown = read(service, stack, project)
     if output_format == "json":
         print(json.dumps(as_json(shown), indent=2, default=str))
@@ -40,19 +41,20 @@ def run(service: str, stack: str, project: Path, output_format: str) -> int:
 
 
 def read(service: str, stack: str, project: Path) -> Shown:
-    """A service as a stack has it. Raises `ConfigError` for what the program would refuse."""
-    settings = stack_of(project, stack).settings
-    found = service_file(project, service)
+    """A service or a package as a stack has it. Raises `ConfigError` for what the program would refuse."""
+    domain = stack_of(project, stack).settings.ingress.domain or ""
+    found = declared_file(project, service)
     file = found.file
-    above = project / f"{file.removesuffix('.yaml')}.{stack}.yaml"
-    over = (f"services/{above.name}", read_text(above, above.name)) if above.exists() else ()
+    above = file.removesuffix(".yaml") + f".{stack}.yaml"
+    over = (above, read_text(project / above, above)) if (project / above).exists() else ()
     layers = Layers(file, read_text(project / file, file), *over)
-    values = with_domain(layers.values, settings.ingress.domain or "")
+    packaged = isinstance(found, PackageFile)
+    values = placed_hosts(layers, domain) if packaged else with_domain(layers.values, domain)
     return Shown(str(found.spec.ref), stack, values, dict(_places(layers, values)))
 
 
 def as_json(shown: Shown) -> dict[str, object]:
-    """The service as data; days are ISO dates.
+    """It as data; days are ISO dates.
 
     {"version": 1, "service": "namespace/name", "stack", "values": {key: value}, "places": {"key.key": "file:line"}}
 

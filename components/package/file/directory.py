@@ -27,7 +27,7 @@ class PackageFile(LayeredFile[PackageSpec]):
 def parse_package(layers: Layers, domain: str = NO_STACK) -> PackageFile:
     """The package of a file. Raises `ConfigError` with every problem, each with its line."""
     try:
-        return PackageFile(PackageSpec.model_validate(_with_domain(layers, domain)), layers)
+        return PackageFile(PackageSpec.model_validate(placed_hosts(layers, domain)), layers)
     except ValidationError as error:
         raise ConfigError(problems_of(error, PackageSpec, layers.file, place_of=layers.place_of)) from error
 
@@ -46,7 +46,7 @@ def read_packages(root: Path, admission: Admission) -> tuple[PackageFile, ...]:
     return tuple(sorted(files, key=lambda file: file.spec.ref))
 
 
-def _with_domain(layers: Layers, domain: str) -> Mapping[str, object]:
+def placed_hosts(layers: Layers, domain: str) -> Mapping[str, object]:
     """The values with the stack's domain in the hosts of `expose`. Raises `ConfigError` if it has none."""
     expose = layers.values.get("expose")
     if not isinstance(expose, list):

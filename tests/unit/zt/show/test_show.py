@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support.packages import FILE, objects, write
 from tests.support.stacks import ROOT
 from tests.unit.service.test_directory import SMALL
 from zt.cli import app
@@ -55,10 +56,33 @@ def test_as_data(run: Run) -> None:
     assert found["places"]["env.LOG"] == "services/api.yaml:6"
 
 
+PACKAGE = """\
+namespace: guests
+team: web
+manifests: packages/guestbook
+expose:
+  - {service: web, port: 80, host: "guests.{domain}"}
+"""
+
+
+@pytest.mark.parametrize("name", ["guests/guestbook", "guestbook"])
+def test_a_package_is_shown_as_a_service_is(run: Run, tmp_path: Path, name: str) -> None:
+    write(tmp_path, objects(), FILE)
+    packages = tmp_path / "packages"
+    (packages / "guestbook.yaml").write_text(PACKAGE)
+    (packages / "guestbook.staging.yaml").write_text("team: trial\n")
+    done = run(name, "--stack", "staging")
+    said = {line: before for before, line in pairwise(done.stdout.splitlines())}
+    assert done.exit_code == 0, done.stderr
+    assert said["team: trial"] == "# packages/guestbook.staging.yaml:1"
+    assert said["expose:"] == "# packages/guestbook.yaml:4"
+    assert "  host: guests.staging.example.org" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("tea",), "SERVICE: no service file declares it, found 'tea'"),
+        (("tea",), "SERVICE: no service or package file declares it, found 'tea'"),
         (("api", "--stack", "nowhere"), "nowhere"),
     ],
 )
