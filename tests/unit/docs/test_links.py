@@ -12,6 +12,7 @@ from tests.support.stacks import ROOT
 pytestmark = pytest.mark.unit
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CODE = re.compile(r"`((?:components|policies|zt|embedded|tests)/[^`\s<*]*)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -41,3 +42,9 @@ def test_the_links_are_found() -> None:
     assert (ROOT / "docs/how-to/policies.md", "grant-an-exception") in [
         (file.resolve(), anchor) for file, anchor in links(ROOT / "docs/how-to/troubleshoot.md")
     ]
+
+
+def test_what_the_table_of_places_names_is_there() -> None:
+    places = _CODE.findall((ROOT / "CONTRIBUTING.md").read_text())
+    assert len(places) > 40
+    assert [place for place in places if not (ROOT / place).exists()] == []
