@@ -6,6 +6,7 @@ https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
 
 import base64
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 Manifest = dict[str, Any]
 _OCI = "application/vnd.oci.image"
+_HELM = "application/vnd.cncf.helm"
 
 
 class Registry:
@@ -29,13 +31,23 @@ class Registry:
 
     def push(self, tag: str, content: bytes, media_type: str, annotations: dict[str, str]) -> str:
         """Store an image of one layer, and return its digest."""
+        digest = f"sha256:{sha256(content).hexdigest()}"
+        config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest]}}
+        return self._push(tag, content, media_type, annotations, (config, f"{_OCI}.config.v1+json"))
+
+    def push_chart(self, tag: str, archive: bytes, about: Manifest) -> str:
+        """Store a chart as Helm does, and return its digest. https://helm.sh/docs/topics/registries/"""
+        config = (about, f"{_HELM}.config.v1+json")
+        return self._push(tag, archive, f"{_HELM}.chart.content.v1.tar+gzip", {}, config)
+
+    def _push(
+        self, tag: str, content: bytes, media_type: str, annotations: dict[str, str], config: tuple[Manifest, str]
+    ) -> str:
         layer = self._blob(content, media_type) | {"annotations": annotations}
-        diff = {"type": "layers", "diff_ids": [layer["digest"]]}
-        config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": diff}).encode()
         manifest = {
             "schemaVersion": 2,
             "mediaType": f"{_OCI}.manifest.v1+json",
-            "config": self._blob(config, f"{_OCI}.config.v1+json"),
+            "config": self._blob(json.dumps(config[0]).encode(), config[1]),
             "layers": [layer],
         }
         self.content[tag] = json.dumps(manifest).encode()
@@ -64,8 +76,8 @@ class Registry:
 
 
 @contextmanager
-def serving(registry: Registry) -> Iterator[None]:
-    """Serve the registry on a free port of loopback, where clients take plain HTTP."""
+def serving(registry: Registry, tls: ssl.SSLContext | None = None) -> Iterator[None]:
+    """Serve the registry on a free port of loopback, where many clients take plain HTTP."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -86,6 +98,8 @@ def serving(registry: Registry) -> Iterator[None]:
             """Say nothing: a missing signature is no news."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     registry.host = f"localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
