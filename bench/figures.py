@@ -100,7 +100,9 @@ def table() -> str:
 
 
 def _amount(value: float, figure: Figure) -> str:
-    return f"{value:g} {figure.unit}" if figure.unit != "ratio" else f"{value:g}"
+    """Three digits, which is more than two runs agree on."""
+    number = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return number if figure.unit == "ratio" else f"{number} {figure.unit}"
 
 
 def main(arguments: Sequence[str]) -> int:
