@@ -111,10 +111,13 @@ def pinned(renderer: Renderer, name: str, repository: str, version: str) -> Mani
     with TemporaryDirectory(prefix="zero-trust-chart-") as into:
         remote = repository.startswith(OCI)
         where = [f"{repository}/{name}"] if remote else [name, "--repo", repository]
-        said = _helm(["pull", *where, "--version", version, "--destination", into], ("chart",))
+        pulled = _run(["pull", *where, "--version", version, "--destination", into], ("chart",))
         if remote:
-            found = re.search(r"Digest: (sha256:[0-9a-f]{64})", said)
-            return {**section, "digest": found[1] if found else ""}
+            # Which of the two outputs has it differs between the versions of Helm.
+            found = re.search(r"Digest: (sha256:[0-9a-f]{64})", pulled.stdout + pulled.stderr)
+            if found is None:
+                raise RenderError(("chart",), "helm pull names no digest: install Helm 3.14 or later")
+            return {**section, "digest": found[1]}
         [archive] = Path(into).glob("*.tgz")
         return {**section, "digest": _digest(archive)}
 
@@ -166,6 +169,10 @@ def _digest(archive: Path) -> str:
 
 
 def _helm(arguments: Sequence[str], key: Key) -> str:
+    return _run(arguments, key).stdout
+
+
+def _run(arguments: Sequence[str], key: Key) -> subprocess.CompletedProcess[str]:
     helm = shutil.which("helm")
     if helm is None:
         raise RenderError(key, "helm is not on PATH, and a chart is rendered by it: install Helm 3.14 or later")
@@ -176,7 +183,7 @@ def _helm(arguments: Sequence[str], key: Key) -> str:
     if done.returncode:
         said = " ".join(done.stderr.split())
         raise RenderError(key, f"helm {arguments[0]} ended with status {done.returncode}: {said[-_SHOWN:]}")
-    return done.stdout
+    return done
 
 
 def _documents(text: str, key: Key) -> Iterator[Manifest]:
