@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 OCI = "oci://"
+OLDEST_KUBERNETES = (1, 30)
+"""The oldest version that the platform takes: from here on ValidatingAdmissionPolicies are served as v1."""
 
 
 @dataclass(frozen=True)

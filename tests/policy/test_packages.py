@@ -23,10 +23,14 @@ from components.schema.problem import ConfigError
 from components.service.file.layers import Layers
 from embedded.toolchain import ensure
 from embedded.toolchain.charts import stage_charts
+from embedded.toolchain.gomodule import module_dir
 from tests.policy.kyverno_cli import Verdicts, verdicts
 from tests.support.packages import CHART, DAYS, MENDED, Manifest, stack_of
 from tests.support.packages import CHART_FILE as FILE
+from tests.support.stacks import ROOT
 from zt.check.kyverno import judge
+from zt.package.command import InitOptions, draft
+from zt.package.command import problems as init_problems
 from zt.package.file_text import Draft, file_text
 from zt.package.search import search
 from zt.package.trial import Trials, unsettled
@@ -202,3 +206,28 @@ def test_the_first_file_has_the_values_that_mend_it_and_is_accepted(tmp_path: Pa
     assert "# networkPolicy.enabled mends: NetworkPolicy guestbook, which the platform has" in text
     [made] = plan(stack_of(project, apiServerCidrs=["10.0.0.1/32"])).packages
     assert len(made.workloads) == 3
+
+
+@pytest.mark.parametrize(
+    ("module", "chart", "granted"),
+    [
+        ("istio.io/istio", "manifests/charts/gateway", {"Role", "Service"}),
+        ("github.com/kyverno/kyverno", "charts/kyverno-policies", {"ValidatingPolicy"}),
+    ],
+)
+def test_the_first_file_of_a_chart_of_others_is_accepted(
+    tmp_path: Path, module: str, chart: str, granted: set[str]
+) -> None:
+    """Two that need none of its neighbours: a port of the mesh's proxy in the one, policies alone in the other."""
+    for name in ("policies", "services"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    stack = yaml.safe_load((ROOT / "Pulumi.production.yaml").read_text(encoding="utf-8"))
+    stack["config"]["zero-trust:apiServerCidrs"] = ["10.0.0.1/32"]
+    (tmp_path / "Pulumi.production.yaml").write_text(yaml.safe_dump(stack), encoding="utf-8")
+    folder = tmp_path / "packages" / "other"
+    shutil.copytree(module_dir(module) / chart, folder, copy_function=shutil.copyfile)
+    options = InitOptions("other", "other", "others", "web", "production", tmp_path, date.today())
+    text, left = draft(options, lambda _: None)
+    assert left
+    assert init_problems(options, text) == []
+    assert {grant["kind"] for grant in yaml.safe_load(text)["grants"]} == granted

@@ -39,7 +39,7 @@ def init(
     exception stands there only where none of them helps, and a grant where the chart reaches beyond its namespace: each
     for thirty days, with a reason to replace. Every port of its Services stands under expose, open to nobody.
 
-    Exit codes: 0 nothing is left to look at; 1 it has exceptions or grants; 2 wrong argument or file; 3 a tool failed.
+    Exit codes: 0 nothing is left to look at; 1 something is; 2 wrong argument or file; 3 a tool failed.
     """
     from zt.package.command import InitOptions, run
 

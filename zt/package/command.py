@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 from rich.console import Console
@@ -47,7 +48,7 @@ class InitOptions:
 
 @tells_errors
 def run(options: InitOptions) -> int:
-    """Write the file, or print it: 0 it needs no exception and no grant, 1 it has some, 2 a wrong argument or file."""
+    """Write the file, or print it: 0 nothing is left to look at, 1 something is, 2 a wrong argument or file."""
     errors = Console(stderr=True, highlight=False)
     file = options.project / FOLDER / f"{options.name}.yaml"
     if file.exists() and not options.dry_run:
@@ -55,6 +56,8 @@ def run(options: InitOptions) -> int:
         raise ConfigError([Problem(f"{FOLDER}/{file.name}", "name", message)])
     with progress(errors, "rendering the chart") as say:
         text_of_file, open_ends = draft(options, say)
+        say("asking the program what it makes of the file")
+        refused = problems(options, text_of_file)
     if options.dry_run:
         print(text_of_file, end="")
     else:
@@ -62,7 +65,29 @@ def run(options: InitOptions) -> int:
         file.write_text(text_of_file, encoding="utf-8")
         errors.print(f"written to {FOLDER}/{file.name}", markup=False, soft_wrap=True)
     errors.print(f"exceptions and grants to look at: {open_ends}", markup=False, soft_wrap=True)
-    return ExitCode.NO if open_ends else ExitCode.DONE
+    for problem in refused:
+        errors.print(f"left to mend: {problem}", markup=False, soft_wrap=True)
+    return ExitCode.NO if open_ends or refused else ExitCode.DONE
+
+
+def problems(options: InitOptions, text_of_file: str) -> list[Problem]:
+    """What the program says of the project with this file in it, such as a setting of the stack that it needs."""
+    with TemporaryDirectory(prefix="zero-trust-package-") as name:
+        project = Path(name)
+        for each in options.project.iterdir():
+            if each.name != FOLDER:
+                (project / each.name).symlink_to(each.resolve())
+        (project / FOLDER).mkdir()
+        file = project / FOLDER / f"{options.name}.yaml"
+        for each in (options.project / FOLDER).glob("*"):
+            if each.name != file.name:
+                (project / FOLDER / each.name).symlink_to(each.resolve())
+        file.write_text(text_of_file, encoding="utf-8")
+        try:
+            stack_of(project, options.stack)
+        except ConfigError as error:
+            return list(error.problems)
+    return []
 
 
 def draft(options: InitOptions, say: Say) -> tuple[str, int]:

@@ -10,6 +10,7 @@ import yaml
 
 from components.kube.manifest import Manifest
 from components.package.rendered.objects import Rendered, items
+from components.service.file.network import application_port
 from components.service.file.ports import port_name
 from zt.package.search import Outcome
 from zt.package.trial import Violation
@@ -46,7 +47,9 @@ def _sections(draft: Draft) -> Iterator[str]:
             what = [*(str(one) for one in mend.mends), *(f"{one}, which the platform has" for one in mend.removes)]
             yield from (f"# {line}\n" for line in _lines(f"{_dotted(mend.values)} mends", what))
         yield _yaml({"values": dict(last.values)})
-    exposed = list(_exposed(rendered))
+    exposed, of_the_mesh = list(_exposed(rendered)), sorted(_ports_of_the_mesh(rendered))
+    if of_the_mesh:
+        yield f"# Ports of the mesh's proxy, which nobody else has: {', '.join(of_the_mesh)}\n"
     if exposed:
         yield "# Every port of the chart's Services. Nobody may call one that callers does not name.\n"
         yield _yaml({"expose": exposed})
@@ -90,8 +93,8 @@ def _exposed(rendered: Rendered) -> Iterator[Manifest]:
     ports = [
         {"service": service.name, "port": port, "protocol": _spoken(target)}
         for service in rendered.services
-        if rendered.behind(service)
         for port, target in service.targets.items()
+        if any(_of_an_application(workload.port(target)) for workload in rendered.behind(service))
     ]
     ports.sort(key=lambda port: port["protocol"] == "tcp")
     taken: set[str] = set()
@@ -99,6 +102,21 @@ def _exposed(rendered: Rendered) -> Iterator[Manifest]:
         name = _name(f"{port['service']}-{port['port']}", cast("int", port["port"]), taken) if number else ""
         taken.add(name)
         yield {**({"name": name} if name else {}), **port}
+
+
+def _ports_of_the_mesh(rendered: Rendered) -> Iterator[str]:
+    for service in rendered.services:
+        for port, target in service.targets.items():
+            behind = [workload.port(target) for workload in rendered.behind(service)]
+            if any(number and not _of_an_application(number) for number in behind):
+                yield f"{service.name}:{port}"
+
+
+def _of_an_application(port: int) -> bool:
+    try:
+        return bool(application_port(port))
+    except ValueError:
+        return False
 
 
 def _spoken(target: object) -> str:

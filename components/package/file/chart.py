@@ -68,7 +68,7 @@ class ChartSpec(TypedFile):
     folder: Folder | None = None
     """In place of these: a folder below `packages/` with the chart itself, such as `packages/podinfo`."""
     kubernetes: Version | None = None
-    """The Kubernetes version that it is rendered for; by default the one that Helm was built with."""
+    """The Kubernetes version that it is rendered for; by default the oldest that the platform takes, 1.30.0."""
     apis: tuple[StrictStr, ...] = ()
     """API versions that it asks the cluster for, such as `monitoring.coreos.com/v1`."""
 

@@ -17,7 +17,7 @@ from typing import cast
 
 import yaml
 
-from components.kube.charts import OCI, ChartSources
+from components.kube.charts import OCI, OLDEST_KUBERNETES, ChartSources
 from components.kube.manifest import Manifest
 from components.package.file.chart import ChartSpec
 from components.package.file.keys import PackageSpec
@@ -25,6 +25,7 @@ from components.schema.problem import Key
 from components.schema.yaml_text import YAML_LOADER
 
 _TIMEOUT_SECONDS = 120
+_KUBERNETES = ".".join(map(str, (*OLDEST_KUBERNETES, 0)))
 _SHOWN = 600
 
 
@@ -85,8 +86,8 @@ class Renderer:
 
     def _template(self, spec: PackageSpec, chart: ChartSpec, place: Path, values: Path) -> str:
         arguments = ["template", spec.name, str(place), "--namespace", spec.namespace, "--values", str(values)]
-        arguments += ["--include-crds", "--skip-tests"]
-        arguments += ["--kube-version", chart.kubernetes] if chart.kubernetes else []
+        # Helm's own version would be that of whoever built it, and differ between machines.
+        arguments += ["--include-crds", "--skip-tests", "--kube-version", chart.kubernetes or _KUBERNETES]
         arguments += [part for api in chart.apis for part in ("--api-versions", api)]
         return _helm(arguments, ("chart",))
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from components.kube.charts import OLDEST_KUBERNETES
 from components.kube.parts import parts
 from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
 from zt.preflight.session import Session
 
-OLDEST = (1, 30)
-"""ValidatingAdmissionPolicies are served as v1 from here on."""
 NEWEST = (1, 36)
 """The version that the pinned charts are tested with."""
 ADMISSION = "admissionregistration.k8s.io/v1"
@@ -28,8 +27,8 @@ def _version(session: Session) -> Iterable[Line]:
         yield not_checked(about, f"it says no version: {text or 'nothing'}")
         return
     version = (int(numbers[1]), int(numbers[2]))
-    if version < OLDEST:
-        yield fails(about, text, f"upgrade the cluster to {_text(OLDEST)} or newer")
+    if version < OLDEST_KUBERNETES:
+        yield fails(about, text, f"upgrade the cluster to {_text(OLDEST_KUBERNETES)} or newer")
     elif version > NEWEST:
         fix = "take a newer release of this program, or try it on a cluster for tests first"
         yield warns(about, f"{text}; the charts are tested up to {_text(NEWEST)}", fix)
@@ -45,7 +44,7 @@ def _admission(session: Session) -> Iterable[Line]:
     about = f"ValidatingAdmissionPolicy in {ADMISSION}"
     missing = [kind for kind in _RUNS_DENYING_RULES if kind not in session.cluster.kinds(ADMISSION)]
     if missing:
-        fix = f"upgrade the cluster to {_text(OLDEST)} or newer, or take `--runtime-config` of its API server back"
+        fix = f"upgrade the cluster to {_text(OLDEST_KUBERNETES)} or newer, or do without `--runtime-config` for it"
         yield fails(about, f"{', '.join(missing)} not served", fix)
     else:
         yield ok(about, "served")

@@ -15,10 +15,12 @@ from components.package.rendered.checks import findings
 from components.package.rendered.helm import Renderer, RenderError
 from components.package.rendered.objects import rendered_objects
 from components.service.file.layers import Layers
-from tests.support.packages import account, role, service, workload
+from tests.support.packages import FILE, FOLDER, account, labels, objects, role, service, workload, write
+from tests.support.stacks import ROOT as PROJECT
 from zt.check.kyverno_result import Result
 from zt.check.plan import Plan
 from zt.package.candidates import POD, candidates, merged
+from zt.package.command import InitOptions, problems
 from zt.package.file_text import Draft, file_text
 from zt.package.search import Outcome, search
 from zt.package.trial import Trials, Violation, unsettled
@@ -47,7 +49,10 @@ def chart(values: Mapping[str, Any]) -> list[dict[str, Any]]:
         pod = web["spec"]["template"]["spec"]
         pod["serviceAccountName"] = "web" if v["account"]["create"] else "default"
         pod["containers"][0] |= {"image": f"r/web:{v['image']['tag']}", "securityContext": v["security"]}
-        made += [web, service("web", 80, "http")]
+        # That of the proxy's health is no port of an application.
+        health = service("health", 15021, 15021)
+        health["spec"]["selector"] = labels("web")
+        made += [web, service("web", 80, "http"), health]
     if v["account"]["create"]:
         made.append(account("web"))
     if v["own"]["networkPolicy"]:
@@ -136,6 +141,21 @@ def test_the_file_is_one_that_the_program_takes(outcome: Outcome) -> None:
     assert [(one.rule, one.workload, str(one.expires)) for one in made.exceptions] == [(WRITES, "web", "2026-12-29")]
     assert [(grant.kind, grant.names) for grant in made.grants] == [("ClusterRole", ("nodes",))]
     assert [(port.service, port.port, port.protocol, port.name) for port in made.expose] == [("web", 80, "http", None)]
+    assert "# Ports of the mesh's proxy, which nobody else has: health:15021" in text
     assert not made.callers
     assert "&id" not in text
     assert f"# security mends: {ROOT} of web" in text
+
+
+def test_what_the_program_still_refuses_is_told(tmp_path: Path) -> None:
+    write(tmp_path, objects(), FILE)
+    for name in ("policies", "Pulumi.production.yaml"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    options = InitOptions("c", "other", "other", "web", "production", tmp_path, date(2026, 11, 29))
+    second = {**FILE, "namespace": "other", "manifests": FOLDER}
+    assert problems(options, yaml.safe_dump(second)) == []
+    reaching, there = {**second, "kubernetesApi": ["web"]}, {**second, "namespace": "guests"}
+    [problem] = problems(options, yaml.safe_dump(reaching))
+    assert "kubernetesApi: the stack's apiServerCidrs is empty" in str(problem)
+    assert [one.file for one in problems(options, yaml.safe_dump(there))] == ["packages/other.yaml"]
+    assert sorted(path.name for path in (tmp_path / "packages").iterdir()) == ["guestbook", "guestbook.yaml"]
