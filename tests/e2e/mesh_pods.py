@@ -14,6 +14,7 @@ from embedded.data_plane.applications import postgres_directory
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.supervisor.postgres import SUPERUSER, postgres_binaries
 from tests.e2e.plane import Plane
+from tests.e2e.waiting import eventually
 
 _ADMIN_PORT = 15000
 _TIMEOUT = 5
@@ -118,11 +119,14 @@ class Mesh:
     plane: Plane
 
     def workload(self, name: str) -> Workload:
-        """The first workload whose process name starts so and is ready; an `AssertionError` without one."""
-        processes = json.loads(self.plane.run("status", "--format", "json", check=False).stdout)["processes"]
-        found = [item for item in processes if item["name"].startswith(name)]
-        assert found, f"no process {name}"
-        assert all(item["ready"] for item in found), found
+        """The first workload whose process name starts so, once all of those are ready."""
+
+        def ready() -> Any:
+            processes = json.loads(self.plane.run("status", "--format", "json", check=False).stdout)["processes"]
+            found = [item for item in processes if item["name"].startswith(name)]
+            return found if all(item["ready"] for item in found) else None
+
+        found = eventually(ready, f"each process of {name} is ready")
         return Workload(name, NetworkNamespace.of_process(found[0]["pid"]))
 
     def replicas(self, selector: str, namespace: str = "shop") -> dict[str, Workload]:
