@@ -28,6 +28,7 @@ from zt.changes.comparisons import (
 )
 from zt.changes.direction import TRUST, Direction, Gain
 from zt.changes.rule_parameters import LISTS, PARAMETERS
+from zt.facts.layers import LAYERS
 from zt.facts.model import DatabaseSetting, Grant, PlatformSetting, ServiceSetting, Setting
 from zt.facts.rules import RuleItem, RuleParameter
 
@@ -93,6 +94,8 @@ GRANTS: Mapping[str, Gain] = MappingProxyType(
 )
 
 _FALLS = "the fewer there are, the sooner the control is down"
+
+_OTHERS = "what others installed they can change and remove"
 
 _VERSIONS = "whoever can read a secret can read its versions; they only help to go back"
 
@@ -191,6 +194,19 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
         ),
         "mesh-images": Direction("the source of the mesh's images", unknown, TRUST),
         "cert-manager-replicas": Direction("the number of cert-manager replicas", more_is_stronger, _FALLS),
+        **{
+            f"{name}-by": Direction(f"who installed {layer}", scale("others", "the program"), _OTHERS, "the program")
+            for name, layer in LAYERS.items()
+        },
+        "imported-namespaces": Direction(
+            "the namespaces that are imported",
+            neutral,
+            "zt adopt says what lives there: it becomes the stack's",
+            "none",
+        ),
+        "mesh-other-namespaces": Direction(
+            "the namespaces of others in the mesh", neutral, "its rules hold there too, and their owners agreed", "none"
+        ),
         "service-identities": Direction(
             "the policy on service accounts",
             scale(*_ACTIONS),

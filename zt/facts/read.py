@@ -25,6 +25,7 @@ from components.service.manifests.egress import sidecar
 from components.vault.database_connection import DatabaseConnectionArgs
 from components.vault.platform import VaultPlatformArgs
 from components.vault.values import ServerArgs
+from zt.facts.layers import layer_facts
 from zt.facts.model import (
     COMMIT_DAY,
     AuditDevice,
@@ -126,6 +127,7 @@ def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:
         yield "mesh-images", mesh.hub or "its own registry"
     if planned.policies:
         yield "kyverno-replicas", str(planned.policies.replicas)
+    yield from layer_facts(stack)
 
 
 def _ingress(args: SecureIngressArgs) -> Iterator[tuple[str, str]]:

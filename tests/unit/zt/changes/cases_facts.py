@@ -7,6 +7,12 @@ _ON = RuleAction("r", "critical", "deny")
 
 FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
     (
+        "an operator of others",
+        [PlatformSetting("external-secrets-by", "the program")],
+        [PlatformSetting("external-secrets-by", "others")],
+        ["weaker: who installed External Secrets goes from the program to others"],
+    ),
+    (
         "what a package is granted",
         [
             Granted("guests/book", "ClusterRole nodes", "2026-12-01"),

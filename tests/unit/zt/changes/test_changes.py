@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from components.kyverno.library import REGISTRY_RULE, load_library
 from tests.unit.zt.changes.cases import SERVICE_CASES
 from tests.unit.zt.changes.cases_facts import FACT_CASES
+from tests.unit.zt.changes.cases_layers import LAYER_CASES
 from tests.unit.zt.changes.cases_network import NETWORK_CASES
 from tests.unit.zt.changes.cases_platform import PLATFORM_CASES
 from tests.unit.zt.changes.cases_workload import WORKLOAD_CASES
@@ -23,7 +24,7 @@ from zt.changes.rule_parameters import LISTS, PARAMETERS
 from zt.facts.model import COMMIT_DAY, SIDE, Fact, Grant, PlatformSetting, ServiceSetting, Setting, Side, key_of
 from zt.facts.rules import RuleParameter
 
-CASES = [*SERVICE_CASES, *WORKLOAD_CASES, *NETWORK_CASES, *PLATFORM_CASES]
+CASES = [*SERVICE_CASES, *WORKLOAD_CASES, *NETWORK_CASES, *PLATFORM_CASES, *LAYER_CASES]
 
 
 def said(found: tuple[Change, ...]) -> list[tuple[str, str]]:

@@ -1,0 +1,32 @@
+"""Which layers of a stack others installed, and what of theirs it takes over."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from components.program.stack import Stack
+
+LAYERS: Mapping[str, str] = MappingProxyType(
+    {
+        "kyverno": "Kyverno",
+        "mesh": "Istio",
+        "cert-manager": "cert-manager",
+        "gateway-api": "the Gateway API",
+        "external-secrets": "External Secrets",
+    }
+)
+"""The layers that others may have installed, by what a fact calls them."""
+
+
+def layer_facts(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Who installed each layer, the imported namespaces, and those of others in the mesh."""
+    settings = stack.settings
+    modes = {
+        "kyverno": settings.kyverno.mode,
+        "mesh": settings.mesh.mode,
+        "cert-manager": settings.ingress.cert_manager.mode,
+        "gateway-api": settings.ingress.gateway_api.mode,
+        "external-secrets": settings.vault.external_secrets.mode,
+    }
+    yield from ((f"{name}-by", "others" if mode == "existing" else "the program") for name, mode in modes.items())
+    yield "imported-namespaces", ", ".join(sorted(settings.imports.namespaces)) or "none"
+    yield "mesh-other-namespaces", ", ".join(sorted(settings.mesh.other_namespaces)) or "none"
