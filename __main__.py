@@ -6,13 +6,14 @@ from typing import TypeVar
 
 import pulumi
 from pulumi_kubernetes import Provider
-from pulumi_kubernetes.core.v1 import Namespace
 
 from components import KyvernoPolicySet, MeshSecurity, Package, SecureIngress, SecureService, VaultPlatform
 from components.external_secrets.operator import ExternalSecrets
 from components.ingress.cert_manager import CertManager
 from components.ingress.issuers import VaultIssuer
 from components.ingress.public_hosts import PublicHosts
+from components.kube.manifest import of_kind
+from components.kube.objects import KubernetesObject
 from components.kube.service_ref import ServiceRef
 from components.kyverno.library import load_library
 from components.program import summary
@@ -111,10 +112,10 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
     }
     kept = pulumi.ResourceOptions.merge(after_platform, pulumi.ResourceOptions(protect=True, retain_on_delete=True))
     namespaces = {
-        name: Namespace(
+        name: KubernetesObject(
             name,
-            metadata={"name": name, "labels": stack.namespace_labels(name)},
-            opts=kept if name in with_volumes else after_platform,
+            of_kind("Namespace", metadata={"name": name, "labels": stack.namespace_labels(name)}),
+            kept if name in with_volumes else after_platform,
         )
         for name in stack.namespaces
     }

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Namespace
-from pulumi_kubernetes.helm.v3 import Release
-from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 
 from components.kube.charts import EXTERNAL_SECRETS, ChartSources
-from components.kube.manifest import Manifest, account_subject, as_inputs, pod_security, rbac_rule, role_ref
+from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, rbac_rule, role_ref
 from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE
+from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 
@@ -124,13 +122,13 @@ class ExternalSecrets(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _release(self, name: str, args: ExternalSecretsArgs) -> Release:
-        namespace = Namespace(
+        namespace = KubernetesObject(
             f"{name}-namespace",
-            metadata={
-                "name": EXTERNAL_SECRETS_NAMESPACE,
-                "labels": pod_security("restricted"),
-            },
-            opts=pulumi.ResourceOptions(parent=self),
+            of_kind(
+                "Namespace",
+                metadata={"name": EXTERNAL_SECRETS_NAMESPACE, "labels": pod_security("restricted")},
+            ),
+            pulumi.ResourceOptions(parent=self),
         )
         rights = [
             *self._grant(EXTERNAL_SECRETS_ACCOUNT, operator_rules()),
@@ -142,33 +140,39 @@ class ExternalSecrets(pulumi.ComponentResource):
             ),
         ]
         closed = network_policies(name, args.network_policies, namespace, self)
-        source: dict[str, Any] = EXTERNAL_SECRETS.source(args.charts)
         return Release(
             f"{name}-release",
-            name="external-secrets",
-            namespace=EXTERNAL_SECRETS_NAMESPACE,
-            values=external_secrets_values(args.replicas),
-            atomic=True,
-            timeout=600,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, *rights, *closed]),
-            **source,
+            {
+                **EXTERNAL_SECRETS.source(args.charts),
+                "name": "external-secrets",
+                "namespace": EXTERNAL_SECRETS_NAMESPACE,
+                "values": external_secrets_values(args.replicas),
+                "atomic": True,
+                "timeout": 600,
+            },
+            pulumi.ResourceOptions(parent=self, depends_on=[namespace, *rights, *closed]),
         )
 
-    def _grant(self, account: str, rules: list[Manifest], namespace: Namespace | None = None) -> list[pulumi.Resource]:
+    def _grant(
+        self, account: str, rules: list[Manifest], namespace: pulumi.Resource | None = None
+    ) -> list[pulumi.Resource]:
         """Bind an account to a role with these rules: in the namespace, or in the whole cluster without one."""
-        role_class, binding_class = (Role, RoleBinding) if namespace else (ClusterRole, ClusterRoleBinding)
+        kind = "Role" if namespace else "ClusterRole"
         metadata: Any = {
             "name": f"{account}.zero-trust",
             **({"namespace": EXTERNAL_SECRETS_NAMESPACE} if namespace else {}),
         }
         name = f"{self._name}-{account}"
         options = pulumi.ResourceOptions(parent=self, depends_on=[namespace] if namespace else [])
-        role = role_class(name, metadata=metadata, rules=[as_inputs(rule) for rule in rules], opts=options)
-        binding = binding_class(
+        role = KubernetesObject(name, of_kind(kind, metadata=metadata, rules=rules), options)
+        binding = KubernetesObject(
             name,
-            metadata=metadata,
-            role_ref=role_ref(role_class.__name__, metadata["name"]),
-            subjects=[account_subject(account, EXTERNAL_SECRETS_NAMESPACE)],
-            opts=options,
+            of_kind(
+                f"{kind}Binding",
+                metadata=metadata,
+                roleRef=role_ref(kind, metadata["name"]),
+                subjects=[account_subject(account, EXTERNAL_SECRETS_NAMESPACE)],
+            ),
+            options,
         )
         return [role, binding]

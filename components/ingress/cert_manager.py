@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Namespace
-from pulumi_kubernetes.helm.v3 import Release
-from pulumi_kubernetes.yaml.v2 import ConfigFile
 
 from components.kube.charts import CERT_MANAGER, GATEWAY_API_CRDS, PUBLISHED, ChartSources
-from components.kube.manifest import Manifest, pod_security
+from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.names import CERT_MANAGER_NAMESPACE
+from components.kube.objects import ConfigFile, KubernetesObject, Release
 from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 
@@ -88,22 +85,21 @@ class CertManager(pulumi.ComponentResource):
         self, name: str, args: CertManagerArgs, child: pulumi.ResourceOptions, definitions: list[pulumi.Resource]
     ) -> Release:
         """The release in its namespace, behind the network policies there."""
-        namespace = Namespace(
+        namespace = KubernetesObject(
             f"{name}-{CERT_MANAGER_NAMESPACE}",
-            metadata={"name": CERT_MANAGER_NAMESPACE, "labels": pod_security("restricted")},
-            opts=child,
+            of_kind("Namespace", metadata={"name": CERT_MANAGER_NAMESPACE, "labels": pod_security("restricted")}),
+            child,
         )
         closed = network_policies(name, args.network_policies, namespace, self, _formerly())
-        source: dict[str, Any] = CERT_MANAGER.source(args.charts)
         return Release(
             f"{name}-cert-manager",
-            name="cert-manager",
-            namespace=CERT_MANAGER_NAMESPACE,
-            values=cert_manager_values(args.replicas, args.gateway_api),
-            atomic=True,
-            timeout=600,
-            opts=pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(depends_on=[*definitions, namespace, *closed])
-            ),
-            **source,
+            {
+                **CERT_MANAGER.source(args.charts),
+                "name": "cert-manager",
+                "namespace": CERT_MANAGER_NAMESPACE,
+                "values": cert_manager_values(args.replicas, args.gateway_api),
+                "atomic": True,
+                "timeout": 600,
+            },
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*definitions, namespace, *closed])),
         )

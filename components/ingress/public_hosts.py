@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pulumi
-from pulumi_kubernetes.admissionregistration.v1 import ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding
 
 from components.config.action import Action
-from components.kube.manifest import Manifest, as_inputs
+from components.kube.manifest import Manifest, of_kind
 from components.kube.names import CERT_MANAGER_ACCOUNT, PUBLIC_HOSTS
+from components.kube.objects import KubernetesObject
 from components.schema.problem import FieldError
 
 EVERY_HOST = "*"
@@ -352,17 +352,15 @@ class PublicHosts(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PublicHostsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:PublicHosts", name, None, opts)
-        policy = ValidatingAdmissionPolicy(
+        policy = KubernetesObject(
             name,
-            metadata={"name": PUBLIC_HOSTS},
-            spec=as_inputs(policy_spec(args)),
-            opts=pulumi.ResourceOptions(parent=self),
+            of_kind("ValidatingAdmissionPolicy", metadata={"name": PUBLIC_HOSTS}, spec=policy_spec(args)),
+            pulumi.ResourceOptions(parent=self),
         )
-        binding = ValidatingAdmissionPolicyBinding(
+        binding = KubernetesObject(
             name,
-            metadata={"name": PUBLIC_HOSTS},
-            spec=as_inputs(binding_spec(args)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            of_kind("ValidatingAdmissionPolicyBinding", metadata={"name": PUBLIC_HOSTS}, spec=binding_spec(args)),
+            pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
         self.ready = [policy, binding]
         self.register_outputs({"policy": PUBLIC_HOSTS})

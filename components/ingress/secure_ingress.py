@@ -6,16 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
-from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
 
 from components.ingress import hardening, issuers, routes
 from components.ingress.hardening import FirewallArgs, HostLimits
 from components.ingress.issuers import AcmeIssuer, Issuer, VaultIssuer
 from components.ingress.routes import RouteRetries
-from components.kube.custom_object import custom_object
-from components.kube.manifest import Manifest, account_subject, as_inputs, pod_security, role_ref
+from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, role_ref
 from components.kube.mesh_labels import revision_label
 from components.kube.names import (
     CERT_MANAGER_API,
@@ -25,6 +21,7 @@ from components.kube.names import (
     SECURITY_API,
     VAULT_ACCOUNT,
 )
+from components.kube.objects import KubernetesObject
 from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 from components.schema.public import CIPHER_SUITES
@@ -278,27 +275,32 @@ class SecureIngress(pulumi.ComponentResource):
         options = pulumi.ResourceOptions(parent=self)
         name = f"{self._name}-vault-issuer"
         metadata: Any = {"name": VAULT_ACCOUNT, "namespace": CERT_MANAGER_NAMESPACE}
-        account = ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=options)
-        rules = [as_inputs(rule) for rule in issuers.token_rules()]
-        role = Role(name, metadata=metadata, rules=rules, opts=options)
-        binding = RoleBinding(
+        account = KubernetesObject(
+            name, of_kind("ServiceAccount", metadata=metadata, automountServiceAccountToken=False), options
+        )
+        rules = issuers.token_rules()
+        role = KubernetesObject(name, of_kind("Role", metadata=metadata, rules=rules), options)
+        binding = KubernetesObject(
             name,
-            metadata=metadata,
-            role_ref=role_ref("Role", VAULT_ACCOUNT),
-            subjects=[account_subject("cert-manager", CERT_MANAGER_NAMESPACE)],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+            of_kind(
+                "RoleBinding",
+                metadata=metadata,
+                roleRef=role_ref("Role", VAULT_ACCOUNT),
+                subjects=[account_subject("cert-manager", CERT_MANAGER_NAMESPACE)],
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[role]),
         )
         return [account, role, binding]
 
     def _namespace(self, args: SecureIngressArgs) -> list[pulumi.Resource]:
         """The Gateway's namespace, and the network policies in it."""
-        created = Namespace(
+        created = KubernetesObject(
             f"{self._name}-{args.gateway_namespace}",
-            metadata={"name": args.gateway_namespace, "labels": pod_security("restricted")},
-            opts=pulumi.ResourceOptions(parent=self),
+            of_kind("Namespace", metadata={"name": args.gateway_namespace, "labels": pod_security("restricted")}),
+            pulumi.ResourceOptions(parent=self),
         )
         return [created, *network_policies(self._name, args.network_policies, created, self)]
 
-    def _object(self, manifest: Manifest, after: list[pulumi.Resource]) -> CustomResource:
+    def _object(self, manifest: Manifest, after: list[pulumi.Resource]) -> KubernetesObject:
         name = f"{self._name}-{manifest['kind'].lower()}-{manifest['metadata']['name']}"
-        return custom_object(name, manifest, pulumi.ResourceOptions(parent=self, depends_on=after))
+        return KubernetesObject(name, manifest, pulumi.ResourceOptions(parent=self, depends_on=after))

@@ -40,7 +40,7 @@ class Chart:
         return sources.repositories.get(self.project, REPOSITORIES[self.project]).rstrip("/")
 
     def source(self, sources: ChartSources) -> dict[str, object]:
-        """Keyword arguments for `helm.v3.ReleaseArgs`: the chart in its repository, or its folder in the directory.
+        """The fields of a `Release` that name its chart: the chart in its repository, or its folder in the directory.
 
         For a folder no version is passed: the chart in it has one.
         """
@@ -48,7 +48,7 @@ class Chart:
             return {"chart": f"{sources.directory}/{self.name}"}
         repository = self.repository(sources)
         if not repository.startswith(OCI):
-            return {"chart": self.name, "version": self.version, "repository_opts": {"repo": repository}}
+            return {"chart": self.name, "version": self.version, "repositoryOpts": {"repo": repository}}
         digest = sources.digests.get(self.name)
         return {"chart": f"{repository}/{self.name}{f'@{digest}' if digest else ''}", "version": self.version}
 

@@ -1,6 +1,7 @@
 """Kubernetes objects as the API server takes them, and the parts that several layers write alike."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from components.kube.names import POD_SECURITY
@@ -8,11 +9,26 @@ from components.kube.names import POD_SECURITY
 Manifest = dict[str, Any]
 
 _RBAC_GROUP = "rbac.authorization.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io/v1"
+_APIS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("ConfigMap", "Namespace", "PersistentVolumeClaim", "Secret", "Service", "ServiceAccount"), "v1"
+        ),
+        **dict.fromkeys(("Deployment", "StatefulSet"), "apps/v1"),
+        "HorizontalPodAutoscaler": "autoscaling/v2",
+        **dict.fromkeys(("CronJob", "Job"), "batch/v1"),
+        **dict.fromkeys(("Ingress", "NetworkPolicy"), "networking.k8s.io/v1"),
+        "PodDisruptionBudget": "policy/v1",
+        **dict.fromkeys(("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"), f"{_RBAC_GROUP}/v1"),
+        **dict.fromkeys(("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"), _ADMISSION),
+    }
+)
 
 
-def as_inputs(manifest: Manifest) -> Any:
-    """A manifest for an argument of the SDK, whose types write the same keys in snake case and accept both."""
-    return manifest
+def of_kind(kind: str, **fields: Any) -> Manifest:
+    """The manifest of an object of one of Kubernetes' own kinds, in the version of its API that the program uses."""
+    return {"apiVersion": _APIS[kind], "kind": kind, **fields}
 
 
 def pod_security(level: str, *modes: str) -> dict[str, str]:
@@ -56,11 +72,11 @@ def rbac_rule(
     return {**rule, "resourceNames": list(names)} if names else rule
 
 
-def role_ref(kind: str, name: str) -> Any:
-    """The reference of a binding to a Role or ClusterRole, for an argument of the SDK."""
-    return {"api_group": _RBAC_GROUP, "kind": kind, "name": name}
+def role_ref(kind: str, name: str) -> Manifest:
+    """The reference of a binding to a Role or ClusterRole."""
+    return {"apiGroup": _RBAC_GROUP, "kind": kind, "name": name}
 
 
-def account_subject(name: str, namespace: str) -> Any:
-    """A service account as the subject of a binding, for an argument of the SDK."""
+def account_subject(name: str, namespace: str) -> Manifest:
+    """A service account as the subject of a binding."""
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pulumi
-from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from components.kube.cluster_dns import ClusterDns
 from components.kube.manifest import (
     Manifest,
-    as_inputs,
     blocks_without,
     ip_blocks,
     namespace_selector,
+    of_kind,
     tcp_rule,
 )
 from components.kube.names import API_SERVER_PORTS
 from components.kube.networks import ANYWHERE
+from components.kube.objects import KubernetesObject
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,10 @@ def network_policies(
     """Create the policies of a namespace; what waits for them starts closed. `aliases`: where they were before."""
     options = pulumi.ResourceOptions(parent=parent, depends_on=[namespace], aliases=[*aliases])
     return [
-        NetworkPolicy(
+        KubernetesObject(
             f"{name}-{policy['metadata']['namespace']}-{policy['metadata']['name']}",
-            metadata=policy["metadata"],
-            spec=as_inputs(policy["spec"]),
-            opts=options,
+            of_kind("NetworkPolicy", metadata=policy["metadata"], spec=policy["spec"]),
+            options,
         )
         for policy in policies
     ]

@@ -7,10 +7,10 @@ which Kyverno's roles join by label: https://kyverno.io/docs/installation/custom
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.rbac.v1 import ClusterRole, Role, RoleBinding
 
-from components.kube.manifest import Manifest, account_subject, as_inputs, rbac_rule, role_ref
+from components.kube.manifest import Manifest, account_subject, of_kind, rbac_rule, role_ref
 from components.kube.names import CLEANUP_ACCOUNT, KYVERNO_NAMESPACE
+from components.kube.objects import KubernetesObject
 
 ENDING = "zero-trust-expired-exceptions"
 
@@ -54,22 +54,24 @@ def existing_rights(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Reso
     Its cleanup controller may end exceptions in Kyverno's namespace, and in no other.
     """
     joined = [
-        ClusterRole(
+        KubernetesObject(
             f"{name}-{controller}",
-            metadata=role["metadata"],
-            rules=[as_inputs(rule) for rule in role["rules"]],
-            opts=opts,
+            of_kind("ClusterRole", metadata=role["metadata"], rules=role["rules"]),
+            opts,
         )
         for controller, role in joining_roles().items()
     ]
     metadata: Any = {"name": ENDING, "namespace": KYVERNO_NAMESPACE}
     rules = [rbac_rule("policies.kyverno.io", ["policyexceptions"], ["get", "list", "watch", "delete"])]
-    ending = Role(f"{name}-{ENDING}", metadata=metadata, rules=[as_inputs(rule) for rule in rules], opts=opts)
-    binding = RoleBinding(
+    ending = KubernetesObject(f"{name}-{ENDING}", of_kind("Role", metadata=metadata, rules=rules), opts)
+    binding = KubernetesObject(
         f"{name}-{ENDING}",
-        metadata=metadata,
-        role_ref=role_ref("Role", ENDING),
-        subjects=[account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)],
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[ending])),
+        of_kind(
+            "RoleBinding",
+            metadata=metadata,
+            roleRef=role_ref("Role", ENDING),
+            subjects=[account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)],
+        ),
+        pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[ending])),
     )
     return [*joined, ending, binding]

@@ -8,11 +8,10 @@ https://kyverno.io/docs/policy-types/deleting-policy/
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.core.v1 import ServiceAccount
-from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 
-from components.kube.manifest import Manifest, account_subject, as_inputs, rbac_rule, role_ref
+from components.kube.manifest import Manifest, account_subject, of_kind, rbac_rule, role_ref
 from components.kube.names import CLEANUP_ACCOUNT, KYVERNO_NAMESPACE
+from components.kube.objects import KubernetesObject
 
 NAME = "expired-exceptions"
 # The certificate of its health endpoint and the authority for that, which it makes itself.
@@ -90,21 +89,22 @@ def cleanup_rights(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resou
     """Create the controller's account and its rights; `name` is the prefix of the resources' names."""
     everywhere: Any = {"name": CLEANUP_ACCOUNT}
     in_namespace: Any = {**everywhere, "namespace": KYVERNO_NAMESPACE}
-    account = ServiceAccount(f"{name}-{CLEANUP_ACCOUNT}", metadata=in_namespace, opts=opts)
+    account = KubernetesObject(f"{name}-{CLEANUP_ACCOUNT}", of_kind("ServiceAccount", metadata=in_namespace), opts)
     resources: list[pulumi.Resource] = [account]
-    for role_class, binding_class, metadata, rules in (
-        (ClusterRole, ClusterRoleBinding, everywhere, cluster_rules()),
-        (Role, RoleBinding, in_namespace, namespace_rules()),
+    for kind, metadata, rules in (
+        ("ClusterRole", everywhere, cluster_rules()),
+        ("Role", in_namespace, namespace_rules()),
     ):
-        role = role_class(
-            f"{name}-{CLEANUP_ACCOUNT}", metadata=metadata, rules=[as_inputs(rule) for rule in rules], opts=opts
-        )
-        binding = binding_class(
+        role = KubernetesObject(f"{name}-{CLEANUP_ACCOUNT}", of_kind(kind, metadata=metadata, rules=rules), opts)
+        binding = KubernetesObject(
             f"{name}-{CLEANUP_ACCOUNT}",
-            metadata=metadata,
-            role_ref=role_ref(role_class.__name__, CLEANUP_ACCOUNT),
-            subjects=[account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)],
-            opts=opts,
+            of_kind(
+                f"{kind}Binding",
+                metadata=metadata,
+                roleRef=role_ref(kind, CLEANUP_ACCOUNT),
+                subjects=[account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)],
+            ),
+            opts,
         )
         resources += [role, binding]
     return resources

@@ -6,15 +6,12 @@ from types import MappingProxyType
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import ConfigMap, Namespace
-from pulumi_kubernetes.helm.v3 import Release
 
 from components.config.action import Action
 from components.kube.charts import KYVERNO, ChartSources
-from components.kube.custom_object import custom_object
-from components.kube.manifest import Manifest, pod_security
+from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.names import KYVERNO_NAMESPACE
+from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
 from components.kyverno.controller_rights import existing_rights, generated_kinds, judged_kinds
 from components.kyverno.dashboard import dashboard_config_map
@@ -270,7 +267,7 @@ class KyvernoPolicySet(pulumi.ComponentResource):
                 else [self._release(name, args)]
             )
             after = pulumi.ResourceOptions(parent=self, depends_on=kyverno)
-            custom_object(f"{name}-{EXPIRED_EXCEPTIONS}", deleting_policy(), after)
+            KubernetesObject(f"{name}-{EXPIRED_EXCEPTIONS}", deleting_policy(), after)
             self._dashboard(name, args, after)
             rules = [self._policy(name, policy, after) for policy in manifests]
             guard = rule_integrity(name, args.critical, pulumi.ResourceOptions(parent=self))
@@ -278,39 +275,42 @@ class KyvernoPolicySet(pulumi.ComponentResource):
             excepted = pulumi.ResourceOptions(
                 parent=self, depends_on=kyverno, replace_on_changes=["*"], delete_before_replace=True
             )
-            granted = [custom_object(f"{name}-{e['metadata']['name']}", e, excepted) for e in exceptions(args)]
+            granted = [KubernetesObject(f"{name}-{e['metadata']['name']}", e, excepted) for e in exceptions(args)]
             self.ready = [*kyverno, *rules, *guard, *granted]
         self.register_outputs({"policies": [policy["metadata"]["name"] for policy in manifests]})
 
     def _release(self, name: str, args: KyvernoPolicySetArgs) -> Release:
-        namespace = Namespace(
+        namespace = KubernetesObject(
             f"{name}-namespace",
-            metadata={"name": KYVERNO_NAMESPACE, "labels": pod_security("restricted")},
-            opts=pulumi.ResourceOptions(parent=self),
+            of_kind("Namespace", metadata={"name": KYVERNO_NAMESPACE, "labels": pod_security("restricted")}),
+            pulumi.ResourceOptions(parent=self),
         )
         in_namespace = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
         rights = cleanup_rights(name, in_namespace)
         closed = network_policies(name, args.network_policies, namespace, self)
-        source: dict[str, Any] = KYVERNO.source(args.charts)
         return Release(
             f"{name}-release",
-            name="kyverno",
-            namespace=KYVERNO_NAMESPACE,
-            values=kyverno_values(args.replicas, args.unjudged_namespaces),
-            atomic=True,
-            timeout=600,
-            opts=pulumi.ResourceOptions.merge(in_namespace, pulumi.ResourceOptions(depends_on=[*rights, *closed])),
-            **source,
+            {
+                **KYVERNO.source(args.charts),
+                "name": "kyverno",
+                "namespace": KYVERNO_NAMESPACE,
+                "values": kyverno_values(args.replicas, args.unjudged_namespaces),
+                "atomic": True,
+                "timeout": 600,
+            },
+            pulumi.ResourceOptions.merge(in_namespace, pulumi.ResourceOptions(depends_on=[*rights, *closed])),
         )
 
-    def _policy(self, name: str, policy: Manifest, after: pulumi.ResourceOptions) -> CustomResource:
+    def _policy(self, name: str, policy: Manifest, after: pulumi.ResourceOptions) -> KubernetesObject:
         metadata = policy["metadata"]
         annotations = {**metadata["annotations"], **wait_for(policy)}
         waited_for = {**policy, "metadata": {**metadata, "annotations": annotations}}
-        return custom_object(f"{name}-{metadata['name']}", waited_for, after)
+        return KubernetesObject(f"{name}-{metadata['name']}", waited_for, after)
 
-    def _dashboard(self, name: str, args: KyvernoPolicySetArgs, after: pulumi.ResourceOptions) -> ConfigMap:
+    def _dashboard(self, name: str, args: KyvernoPolicySetArgs, after: pulumi.ResourceOptions) -> KubernetesObject:
         library = load_library()
         on = Library({rule: library.rules[rule] for rule in rules_on(args)})
         config_map = dashboard_config_map(KYVERNO_NAMESPACE, on)
-        return ConfigMap(f"{name}-dashboard", metadata=config_map["metadata"], data=config_map["data"], opts=after)
+        return KubernetesObject(
+            f"{name}-dashboard", of_kind("ConfigMap", metadata=config_map["metadata"], data=config_map["data"]), after
+        )

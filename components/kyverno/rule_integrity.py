@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import pulumi
-from pulumi_kubernetes.admissionregistration.v1 import ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding
 
 from components.config.action import Action
-from components.kube.manifest import Manifest, as_inputs
+from components.kube.manifest import Manifest, of_kind
 from components.kube.names import KYVERNO_NAMESPACE, RULE_INTEGRITY
+from components.kube.objects import KubernetesObject
 from components.kyverno.library import VALIDATION_ACTIONS
 
 # Each namespaced kind of the chart, by group: a test holds them against its CRDs.
@@ -122,13 +122,14 @@ def rule_integrity(name: str, action: Action, opts: pulumi.ResourceOptions) -> l
     """Create the policy and its binding, unless the action is `off`; `name` is the prefix of the resources' names."""
     if action is Action.OFF:
         return []
-    policy = ValidatingAdmissionPolicy(
-        f"{name}-{RULE_INTEGRITY}", metadata={"name": RULE_INTEGRITY}, spec=as_inputs(policy_spec()), opts=opts
-    )
-    binding = ValidatingAdmissionPolicyBinding(
+    policy = KubernetesObject(
         f"{name}-{RULE_INTEGRITY}",
-        metadata={"name": RULE_INTEGRITY},
-        spec=as_inputs(binding_spec(action)),
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[policy])),
+        of_kind("ValidatingAdmissionPolicy", metadata={"name": RULE_INTEGRITY}, spec=policy_spec()),
+        opts,
+    )
+    binding = KubernetesObject(
+        f"{name}-{RULE_INTEGRITY}",
+        of_kind("ValidatingAdmissionPolicyBinding", metadata={"name": RULE_INTEGRITY}, spec=binding_spec(action)),
+        pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[policy])),
     )
     return [policy, binding]

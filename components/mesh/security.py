@@ -2,18 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import Namespace
-from pulumi_kubernetes.helm.v3 import Release
 
 from components.kube.charts import ISTIO_BASE, ISTIO_CNI, ISTIOD, ZTUNNEL, Chart, ChartSources
-from components.kube.custom_object import custom_object
-from components.kube.manifest import Manifest, pod_security
+from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.mesh_labels import dry_run_annotation
 from components.kube.names import MESH_NAMESPACE, SECURITY_API
+from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 
@@ -244,11 +240,11 @@ class MeshSecurity(pulumi.ComponentResource):
 
     def _installed(self, name: str, args: MeshSecurityArgs) -> list[pulumi.Resource]:
         """Istio's releases in their namespace, istiod's the last."""
-        namespace = Namespace(
+        namespace = KubernetesObject(
             f"{name}-namespace",
             # The CNI plugin and ztunnel work on the node's network namespaces.
-            metadata={"name": MESH_NAMESPACE, "labels": pod_security("privileged")},
-            opts=pulumi.ResourceOptions(parent=self),
+            of_kind("Namespace", metadata={"name": MESH_NAMESPACE, "labels": pod_security("privileged")}),
+            pulumi.ResourceOptions(parent=self),
         )
         closed = network_policies(name, args.network_policies, namespace, self)
         base = self._release(name, "istio-base", ISTIO_BASE, base_values(args.revision), args, [namespace, *closed])
@@ -269,17 +265,18 @@ class MeshSecurity(pulumi.ComponentResource):
         args: MeshSecurityArgs,
         after: list[pulumi.Resource],
     ) -> Release:
-        source: dict[str, Any] = chart.source(args.charts)
         return Release(
             f"{name}-{release}",
-            name=release,
-            namespace=MESH_NAMESPACE,
-            values=values,
-            atomic=True,
-            timeout=600,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
-            **source,
+            {
+                **chart.source(args.charts),
+                "name": release,
+                "namespace": MESH_NAMESPACE,
+                "values": values,
+                "atomic": True,
+                "timeout": 600,
+            },
+            pulumi.ResourceOptions(parent=self, depends_on=after),
         )
 
-    def _rule(self, name: str, rule: Manifest, after: pulumi.ResourceOptions) -> CustomResource:
-        return custom_object(f"{name}-{rule['metadata']['name']}", rule, after)
+    def _rule(self, name: str, rule: Manifest, after: pulumi.ResourceOptions) -> KubernetesObject:
+        return KubernetesObject(f"{name}-{rule['metadata']['name']}", rule, after)

@@ -1,13 +1,12 @@
 """`Package`: a chart of somebody else on the platform, with nothing trusted that its file does not declare."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-from components.kube.custom_object import custom_object
-from components.kube.manifest import Manifest, as_inputs
+from components.kube.manifest import of_kind
+from components.kube.objects import KubernetesObject
 from components.package.args import PackageArgs
 from components.package.manifests import applied, default_deny, destination_rules, exceptions
 from components.package.rendered.objects import RenderedObject, below
@@ -20,7 +19,6 @@ from components.service.route_resources import route_resources
 from components.service.vault_role import vault_role
 
 _DEFINITION = "CustomResourceDefinition"
-_SECRET_PARTS = ("data", "stringData")
 
 
 class Package(pulumi.ComponentResource):
@@ -68,13 +66,15 @@ class Package(pulumi.ComponentResource):
     def _policies(self) -> list[pulumi.Resource]:
         args, resources = self._args, list[pulumi.Resource]()
         if args.platform.network_policies:
-            closed = as_inputs(default_deny(args))
-            resources.append(NetworkPolicy(f"{self._name}.default-deny", opts=self._child, **closed))
+            closed = default_deny(args)
+            resources.append(
+                KubernetesObject(f"{self._name}.default-deny", of_kind("NetworkPolicy", **closed), self._child)
+            )
         for workload in args.workloads:
             resources += network_resources(f"{self._name}.{workload.name}", workload, self._child)
         for rule in destination_rules(args):
             service = rule["metadata"]["name"]
-            resources.append(custom_object(f"{self._name}.{service}.destinationrule", rule, self._child))
+            resources.append(KubernetesObject(f"{self._name}.{service}.destinationrule", rule, self._child))
         return resources
 
     def _secrets(self) -> list[pulumi.Resource]:
@@ -108,27 +108,18 @@ class Package(pulumi.ComponentResource):
         if each.template is not None and annotations:
             meta = below(manifest, "metadata")
             manifest["metadata"] = {**meta, "annotations": {**below(meta, "annotations"), **annotations}}
-        for part in _SECRET_PARTS:
-            if each.kind == "Secret" and part in manifest:
-                manifest[part] = pulumi.Output.secret(manifest[part])
         if each.kind == _DEFINITION or each.is_claim:
             # With a definition go all objects of its kind, whosever they are, and with a claim goes its data.
             opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
         name = self._resource_name(each)
         if each.template is not None:
             opts = once_excepted(name, self._excepted.get(each.name, {}), opts)
-        return pulumi.CustomResource(_token(each.manifest), name, manifest, opts)
+        return KubernetesObject(name, manifest, opts)
 
     def _resource_name(self, each: RenderedObject) -> str:
         elsewhere = f".{each.namespace}" if each.namespace not in ("", self._args.namespace) else ""
         group = f".{each.group}" if each.group and "." in each.group else ""
         return f"{self._name}.{each.kind.lower()}{group}{elsewhere}.{each.name}"
-
-
-def _token(manifest: Manifest) -> str:
-    """The type of a resource: the provider's own, whether the SDK has a class for the kind or not."""
-    version = cast("str", manifest["apiVersion"])
-    return f"kubernetes:{version if '/' in version else f'core/{version}'}:{manifest['kind']}"
 
 
 def _steps(objects: Sequence[RenderedObject]) -> list[list[RenderedObject]]:

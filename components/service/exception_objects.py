@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pulumi
 
-from components.kube.custom_object import custom_object
 from components.kube.in_force import once_in_force
 from components.kube.manifest import Manifest
 from components.kube.names import ANNOTATION
+from components.kube.objects import KubernetesObject
 
 
 def exception_objects(
@@ -23,7 +23,7 @@ def exception_objects(
         delete_before_replace=True,
     )
     return [
-        custom_object(f"{name}.{key}", manifest, pulumi.ResourceOptions.merge(opts, anew))
+        KubernetesObject(f"{name}.{key}", manifest, pulumi.ResourceOptions.merge(opts, anew))
         for key, manifest in manifests.items()
     ]
 

@@ -2,7 +2,7 @@
 
 import pulumi
 
-from components.kube.custom_object import custom_object
+from components.kube.objects import KubernetesObject
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import peers_name
 from components.service.manifests.network_policy import mesh_objects
@@ -17,5 +17,5 @@ def mesh_resources(name: str, args: SecureServiceArgs, opts: pulumi.ResourceOpti
         suffix = f".{manifest['spec']['hosts'][0]}" if manifest["kind"] == "ServiceEntry" else ""
         if manifest["metadata"]["name"] == peers_name(args.name):
             suffix = ".peers"
-        resources.append(custom_object(f"{name}.{manifest['kind'].lower()}{suffix}", manifest, opts))
+        resources.append(KubernetesObject(f"{name}.{manifest['kind'].lower()}{suffix}", manifest, opts))
     return resources

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes.admissionregistration.v1 import ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding
 
 from components.config.action import Action
-from components.kube.manifest import Manifest, as_inputs
+from components.kube.manifest import Manifest, of_kind
 from components.kube.names import USE
+from components.kube.objects import KubernetesObject
 
 _ACTIONS = {Action.AUDIT: ["Audit"], Action.WARN: ["Warn", "Audit"], Action.DENY: ["Deny"]}
 
@@ -49,16 +49,14 @@ def binding_spec(policy: NativePolicy) -> Manifest:
 
 def create_policy(name: str, policy: NativePolicy, parent: pulumi.Resource) -> list[pulumi.Resource]:
     """Create the policy, then its binding, as the resources `name`."""
-    created = ValidatingAdmissionPolicy(
+    created = KubernetesObject(
         name,
-        metadata={"name": policy.name},
-        spec=as_inputs(policy.spec),
-        opts=pulumi.ResourceOptions(parent=parent),
+        of_kind("ValidatingAdmissionPolicy", metadata={"name": policy.name}, spec=policy.spec),
+        pulumi.ResourceOptions(parent=parent),
     )
-    binding = ValidatingAdmissionPolicyBinding(
+    binding = KubernetesObject(
         name,
-        metadata={"name": policy.name},
-        spec=as_inputs(binding_spec(policy)),
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[created]),
+        of_kind("ValidatingAdmissionPolicyBinding", metadata={"name": policy.name}, spec=binding_spec(policy)),
+        pulumi.ResourceOptions(parent=parent, depends_on=[created]),
     )
     return [created, binding]

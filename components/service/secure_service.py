@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import Deployment, StatefulSet
-from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
-from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount
-from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
-from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from pulumi_vault.database import SecretBackendRole
 
 from components.config.commit_date import commit_date
-from components.kube.manifest import Manifest, account_subject, as_inputs, role_ref
+from components.kube.manifest import Manifest, account_subject, of_kind, role_ref
 from components.kube.names import ANNOTATION
+from components.kube.objects import KubernetesObject
 from components.schema.problem import ConfigError, FieldError
 from components.service.args.document import Platform
 from components.service.args.service import SecureServiceArgs
@@ -146,28 +142,36 @@ class SecureService(pulumi.ComponentResource):
         args = self._args
         if args.ends:
             return run_resource(self._name, args, annotations, opts)
-        kind = StatefulSet if args.stateful else Deployment
-        return kind(
-            self._name,
-            metadata=as_inputs({**workload.metadata(args), **({"annotations": annotations} if annotations else {})}),
-            spec=as_inputs(workload.workload_spec(args)),
-            opts=opts,
-        )
+        metadata = {**workload.metadata(args), **({"annotations": annotations} if annotations else {})}
+        kind, spec = workload.workload_kind(args), workload.workload_spec(args)
+        return KubernetesObject(self._name, of_kind(kind, metadata=metadata, spec=spec), opts)
 
     def _identity(self) -> list[pulumi.Resource]:
-        args, metadata = self._args, as_inputs(workload.metadata(self._args))
-        account = ServiceAccount(self._name, metadata=metadata, automount_service_account_token=False, opts=self._child)
+        args, metadata = self._args, workload.metadata(self._args)
+        account = KubernetesObject(
+            self._name, of_kind("ServiceAccount", metadata=metadata, automountServiceAccountToken=False), self._child
+        )
         subjects = [account_subject(args.name, args.namespace)]
         rights = list[pulumi.Resource]()
         if rules := workload.role_rules(args):
-            role = Role(self._name, metadata=metadata, rules=[as_inputs(rule) for rule in rules], opts=self._child)
+            role = KubernetesObject(self._name, of_kind("Role", metadata=metadata, rules=rules), self._child)
             after, ref = self._after([role]), role_ref("Role", args.name)
-            rights += [role, RoleBinding(self._name, metadata=metadata, role_ref=ref, subjects=subjects, opts=after)]
+            rights += [
+                role,
+                KubernetesObject(
+                    self._name, of_kind("RoleBinding", metadata=metadata, roleRef=ref, subjects=subjects), after
+                ),
+            ]
         if rules := workload.role_rules(args, cluster_wide=True):
-            wide = as_inputs({"name": args.key, "labels": dict(args.labels)})
-            role = ClusterRole(self._name, metadata=wide, rules=[as_inputs(rule) for rule in rules], opts=self._child)
+            wide = {"name": args.key, "labels": dict(args.labels)}
+            role = KubernetesObject(self._name, of_kind("ClusterRole", metadata=wide, rules=rules), self._child)
             after, ref = self._after([role]), role_ref("ClusterRole", args.key)
-            rights += [role, ClusterRoleBinding(self._name, metadata=wide, role_ref=ref, subjects=subjects, opts=after)]
+            rights += [
+                role,
+                KubernetesObject(
+                    self._name, of_kind("ClusterRoleBinding", metadata=wide, roleRef=ref, subjects=subjects), after
+                ),
+            ]
         return [account, *rights]
 
     def _secrets(self) -> list[pulumi.Resource]:
@@ -199,13 +203,13 @@ class SecureService(pulumi.ComponentResource):
             roles.append(role)
         return roles
 
-    def _kubernetes_secret(self) -> Secret:
+    def _kubernetes_secret(self) -> KubernetesObject:
         values = {path: value for service in (*self._owners, self) for path, value in service.values.items()}
         paths = {secret.name: self._args.secret_path(secret) for secret in self._args.secrets}
         if missing := next((path for path in paths.values() if path not in values), ""):
             raise FieldError(f"{self._args.key}.secrets", "its owner is not among owners", missing, sorted(values))
         annotations = {f"{ANNOTATION}/insecure": "kubernetes-secret"}
-        metadata = as_inputs({**workload.metadata(self._args), "annotations": annotations})
+        metadata = {**workload.metadata(self._args), "annotations": annotations}
         files = {
             secret.file: values[paths[secret.name]].apply(
                 lambda fields, template=secret.template: vault.render_file(template, fields)
@@ -216,7 +220,9 @@ class SecureService(pulumi.ComponentResource):
             value = values[paths[each.secret]].apply(lambda fields, field=each.field: fields[field])
             # With the line end that the agent writes.
             files[each.file] = pulumi.Output.concat(value, "\n")
-        return Secret(self._name, metadata=metadata, type="Opaque", string_data=files, opts=self._child)
+        return KubernetesObject(
+            self._name, of_kind("Secret", metadata=metadata, type="Opaque", stringData=files), self._child
+        )
 
     def _exceptions(self) -> Mapping[str, Manifest]:
         """The exceptions of the service and its jobs, by rule."""
@@ -233,35 +239,45 @@ class SecureService(pulumi.ComponentResource):
     def _services(self) -> list[pulumi.Resource]:
         args, services = self._args, list[pulumi.Resource]()
         if args.listens:
-            metadata, spec = as_inputs(workload.service_metadata(args)), as_inputs(workload.service_spec(args))
-            services.append(Service(self._name, metadata=metadata, spec=spec, opts=self._child))
+            metadata, spec = workload.service_metadata(args), workload.service_spec(args)
+            services.append(KubernetesObject(self._name, of_kind("Service", metadata=metadata, spec=spec), self._child))
         if manifest := peers_service(args):
             # The pods wait for each other, and Pulumi for no endpoint of a headless Service.
-            services.append(Service(f"{self._name}.peers", opts=self._child, **as_inputs(manifest)))
+            services.append(KubernetesObject(f"{self._name}.peers", of_kind("Service", **manifest), self._child))
         return services
 
     def _availability(self) -> list[pulumi.Resource]:
         args, resources = self._args, list[pulumi.Resource]()
-        metadata = as_inputs(workload.metadata(args))
+        metadata = workload.metadata(args)
         if args.smallest > 1:
-            spec = as_inputs(workload.disruption_budget_spec(args))
-            resources.append(PodDisruptionBudget(self._name, metadata=metadata, spec=spec, opts=self._child))
+            spec = workload.disruption_budget_spec(args)
+            resources.append(
+                KubernetesObject(self._name, of_kind("PodDisruptionBudget", metadata=metadata, spec=spec), self._child)
+            )
         if args.autoscaling.maximum:
-            spec = as_inputs(autoscaler_spec(workload.workload_kind(args), args.name, args.autoscaling))
-            resources.append(HorizontalPodAutoscaler(self._name, metadata=metadata, spec=spec, opts=self._child))
+            spec = autoscaler_spec(workload.workload_kind(args), args.name, args.autoscaling)
+            resources.append(
+                KubernetesObject(
+                    self._name, of_kind("HorizontalPodAutoscaler", metadata=metadata, spec=spec), self._child
+                )
+            )
         return resources
 
     def _storage(self) -> list[pulumi.Resource]:
         args, resources = self._args, list[pulumi.Resource]()
         metadata = workload.metadata(args)
         if args.config.path:
-            config_metadata = as_inputs({**metadata, "name": config_name(args.name)})
-            resources.append(ConfigMap(self._name, metadata=config_metadata, data=args.config.files, opts=self._child))
+            config_metadata = {**metadata, "name": config_name(args.name)}
+            resources.append(
+                KubernetesObject(
+                    self._name, of_kind("ConfigMap", metadata=config_metadata, data=args.config.files), self._child
+                )
+            )
         for each in args.containers:
             if each.config.path:
-                own = as_inputs({**metadata, "name": own_config_name(args.name, each.name)})
-                config_map = ConfigMap(
-                    f"{self._name}.{each.name}", metadata=own, data=each.config.files, opts=self._child
+                own = {**metadata, "name": own_config_name(args.name, each.name)}
+                config_map = KubernetesObject(
+                    f"{self._name}.{each.name}", of_kind("ConfigMap", metadata=own, data=each.config.files), self._child
                 )
                 resources.append(config_map)
         # Data outlives the stack. The run does not wait for the volume, which may only be created for the first pod.
@@ -270,12 +286,11 @@ class SecureService(pulumi.ComponentResource):
             if volume.shared:
                 annotations = {"pulumi.com/skipAwait": "true"}
                 name = claim_name(args.name, volume.name)
-                claim_metadata = as_inputs({**metadata, "name": name, "annotations": annotations})
-                claim = PersistentVolumeClaim(
+                claim_metadata = {**metadata, "name": name, "annotations": annotations}
+                claim = KubernetesObject(
                     f"{self._name}.{volume.name}",
-                    metadata=claim_metadata,
-                    spec=as_inputs(claim_spec(volume)),
-                    opts=kept,
+                    of_kind("PersistentVolumeClaim", metadata=claim_metadata, spec=claim_spec(volume)),
+                    kept,
                 )
                 resources.append(claim)
         return resources

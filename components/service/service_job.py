@@ -4,11 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import CronJob, Job
-from pulumi_kubernetes.core.v1 import ServiceAccount
-from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-from components.kube.manifest import as_inputs
+from components.kube.manifest import of_kind
+from components.kube.objects import KubernetesObject
 from components.service.args.jobs import JobArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.copied_secrets import copied_secrets
@@ -31,10 +29,10 @@ def run_resource(
     meta = metadata(workload)
     if workload.run.schedule:
         meta = {**meta, **({"annotations": annotations} if annotations else {})}
-        return CronJob(name, metadata=as_inputs(meta), spec=as_inputs(cron_job_spec(workload)), opts=opts)
+        return KubernetesObject(name, of_kind("CronJob", metadata=meta, spec=cron_job_spec(workload)), opts)
     awaited = {**annotations, "pulumi.com/timeoutSeconds": str(workload.run.timeout + _GRACE_SECONDS)}
-    meta = as_inputs({**meta, "annotations": awaited})
-    return Job(name, metadata=meta, spec=as_inputs(job_spec(workload)), opts=opts)
+    meta = {**meta, "annotations": awaited}
+    return KubernetesObject(name, of_kind("Job", metadata=meta, spec=job_spec(workload)), opts)
 
 
 class ServiceJob(pulumi.ComponentResource):
@@ -63,9 +61,9 @@ class ServiceJob(pulumi.ComponentResource):
         super().__init__("zero-trust:platform:ServiceJob", name, None, pulumi.ResourceOptions(parent=opts.parent))
         child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on)
         workload = workload_of(args, job)
-        meta = as_inputs(metadata(workload))
+        meta = metadata(workload)
         controls: list[pulumi.Resource] = [
-            ServiceAccount(name, metadata=meta, automount_service_account_token=False, opts=child)
+            KubernetesObject(name, of_kind("ServiceAccount", metadata=meta, automountServiceAccountToken=False), child)
         ]
         if uses_vault(workload):
             in_vault = pulumi.ResourceOptions(deleted_with=deleted_with)
@@ -75,7 +73,7 @@ class ServiceJob(pulumi.ComponentResource):
             controls += [*role, *copied_secrets(name, workload, child, role)]
         if args.platform.network_policies:
             spec = network_policy_spec(workload)
-            controls.append(NetworkPolicy(name, metadata=meta, spec=as_inputs(spec), opts=child))
+            controls.append(KubernetesObject(name, of_kind("NetworkPolicy", metadata=meta, spec=spec), child))
         controls += mesh_resources(name, workload, child)
         after = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=controls))
         self.ready = [run_resource(name, workload, {}, once_excepted(name, rules, after))]

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
-from pulumi_kubernetes.core.v1 import ConfigMap, Namespace, ServiceAccount
-from pulumi_kubernetes.rbac.v1 import ClusterRole, Role, RoleBinding
 from pulumi_vault import Policy
 from pulumi_vault.kubernetes import AuthBackendRole
 
-from components.kube.manifest import Manifest, account_subject, as_inputs, pod_security, role_ref
+from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, role_ref
 from components.kube.names import (
     CATALOGUE_KEY,
     TEAM_DEPLOYER,
@@ -17,6 +15,7 @@ from components.kube.names import (
     TEAMS_NAMESPACE,
     TOKEN_AUDIENCE,
 )
+from components.kube.objects import KubernetesObject
 from components.schema.problem import FieldError
 from components.teams.rights import reader_rules
 from components.teams.vault_rights import deployer_policy, deployer_role, services_policy, services_role
@@ -73,9 +72,13 @@ class TeamAccess(pulumi.ComponentResource):
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
         labels = pod_security("restricted")
-        own = Namespace(name, metadata={"name": TEAMS_NAMESPACE, "labels": labels}, opts=self._child)
-        rules = [as_inputs(rule) for rule in args.rules]
-        role = ClusterRole(name, metadata={"name": TEAM_DEPLOYER}, rules=rules, opts=self._child)
+        own = KubernetesObject(
+            name, of_kind("Namespace", metadata={"name": TEAMS_NAMESPACE, "labels": labels}), self._child
+        )
+        rules = args.rules
+        role = KubernetesObject(
+            name, of_kind("ClusterRole", metadata={"name": TEAM_DEPLOYER}, rules=rules), self._child
+        )
         self.ready = [own, role]
         for team in args.teams:
             self.ready += self._team(team, documents[team.name], own)
@@ -123,29 +126,41 @@ class TeamAccess(pulumi.ComponentResource):
             created += [policy, deployer, role]
         return created
 
-    def _team(self, team: TeamArgs, document: pulumi.Input[str], own: Namespace) -> list[pulumi.Resource]:
+    def _team(self, team: TeamArgs, document: pulumi.Input[str], own: pulumi.Resource) -> list[pulumi.Resource]:
         """The account of the deployer, and what it may read."""
         inside = pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[own]))
-        resource, metadata = f"{self._name}.{team.name}", as_inputs({"name": team.name, "namespace": TEAMS_NAMESPACE})
-        account = ServiceAccount(resource, metadata=metadata, automount_service_account_token=False, opts=inside)
-        catalogue = ConfigMap(resource, metadata=metadata, data={CATALOGUE_KEY: document}, opts=inside)
-        rules = [as_inputs(rule) for rule in reader_rules(team.name)]
-        reader = Role(resource, metadata=metadata, rules=rules, opts=inside)
-        binding = RoleBinding(
+        resource, metadata = f"{self._name}.{team.name}", {"name": team.name, "namespace": TEAMS_NAMESPACE}
+        account = KubernetesObject(
+            resource, of_kind("ServiceAccount", metadata=metadata, automountServiceAccountToken=False), inside
+        )
+        catalogue = KubernetesObject(
+            resource, of_kind("ConfigMap", metadata=metadata, data={CATALOGUE_KEY: document}), inside
+        )
+        rules = reader_rules(team.name)
+        reader = KubernetesObject(resource, of_kind("Role", metadata=metadata, rules=rules), inside)
+        binding = KubernetesObject(
             resource,
-            metadata=metadata,
-            role_ref=role_ref("Role", team.name),
-            subjects=[account_subject(team.name, TEAMS_NAMESPACE)],
-            opts=pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[reader, account])),
+            of_kind(
+                "RoleBinding",
+                metadata=metadata,
+                roleRef=role_ref("Role", team.name),
+                subjects=[account_subject(team.name, TEAMS_NAMESPACE)],
+            ),
+            pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[reader, account])),
         )
         return [account, catalogue, reader, binding]
 
-    def _bound(self, team: TeamArgs, namespace: str, role: ClusterRole, created: pulumi.Resource) -> pulumi.Resource:
+    def _bound(
+        self, team: TeamArgs, namespace: str, role: pulumi.Resource, created: pulumi.Resource
+    ) -> pulumi.Resource:
         """The role in one namespace of the team."""
-        return RoleBinding(
+        return KubernetesObject(
             f"{self._name}.{team.name}.{namespace}",
-            metadata=as_inputs({"name": TEAM_DEPLOYER, "namespace": namespace}),
-            role_ref=role_ref("ClusterRole", TEAM_DEPLOYER),
-            subjects=[account_subject(team.name, TEAMS_NAMESPACE)],
-            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[role, created])),
+            of_kind(
+                "RoleBinding",
+                metadata={"name": TEAM_DEPLOYER, "namespace": namespace},
+                roleRef=role_ref("ClusterRole", TEAM_DEPLOYER),
+                subjects=[account_subject(team.name, TEAMS_NAMESPACE)],
+            ),
+            pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[role, created])),
         )

@@ -3,20 +3,18 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pulumi_vault
-from pulumi_kubernetes.core.v1 import Namespace, Secret, ServiceAccount
-from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs
-from pulumi_kubernetes.rbac.v1 import ClusterRoleBinding
 from pulumi_vault import Audit, AuthBackend, Mount, Policy, ProviderAuthLoginCertArgs, ProviderAuthLoginJwtArgs
 from pulumi_vault.kubernetes import AuthBackendConfig, AuthBackendRole
 from pulumi_vault.kv import SecretBackendV2
 
 from components.kube.charts import OPENBAO, PUBLISHED, VAULT, ChartSources
-from components.kube.manifest import Manifest, account_subject, pod_security, role_ref
+from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, role_ref
 from components.kube.names import DEPLOYER, OPERATOR, TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_RELEASE
+from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 from components.vault.bootstrap_resources import BootstrapArgs, DeployerAccess, bootstrap
@@ -151,10 +149,10 @@ class VaultPlatform(pulumi.ComponentResource):
         self._args = args
         self.kv_mount, self.auth_path = args.kv_mount, args.auth_path
         keep = args.retain_data or None
-        namespace = Namespace(
+        namespace = KubernetesObject(
             f"{name}.namespace",
-            metadata={"name": VAULT_NAMESPACE, "labels": pod_security("restricted")},
-            opts=pulumi.ResourceOptions(
+            of_kind("Namespace", metadata={"name": VAULT_NAMESPACE, "labels": pod_security("restricted")}),
+            pulumi.ResourceOptions(
                 parent=self, protect=keep if args.server else None, retain_on_delete=keep if args.server else None
             ),
         )
@@ -230,15 +228,15 @@ class VaultPlatform(pulumi.ComponentResource):
         holds_data = keep if args.server else None
         return Release(
             f"{name}.release",
-            ReleaseArgs(
-                **cast("dict[str, Any]", chart.source(args.charts)),
-                name=VAULT_RELEASE,
-                namespace=VAULT_NAMESPACE,
-                values=values,
+            {
+                **chart.source(args.charts),
+                "name": VAULT_RELEASE,
+                "namespace": VAULT_NAMESPACE,
+                "values": values,
                 # A new Vault becomes ready when it is initialised, and that comes after the release.
-                skip_await=bool(args.server),
-            ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=after, protect=holds_data, retain_on_delete=holds_data),
+                "skipAwait": bool(args.server),
+            },
+            pulumi.ResourceOptions(parent=self, depends_on=after, protect=holds_data, retain_on_delete=holds_data),
         )
 
     def _values(self) -> Any:
@@ -293,7 +291,7 @@ class VaultPlatform(pulumi.ComponentResource):
         return [mount, config]
 
     def _authentication(
-        self, name: str, namespace: Namespace, audits: Sequence[pulumi.Resource]
+        self, name: str, namespace: pulumi.Resource, audits: Sequence[pulumi.Resource]
     ) -> list[pulumi.Resource]:
         backend = AuthBackend(
             self.auth_path,
@@ -322,14 +320,19 @@ class VaultPlatform(pulumi.ComponentResource):
             return None, []
         return pki_engine(self._args.pki, self.auth_path, lambda after: self._in_vault([*audits, *auth, *after]), keep)
 
-    def _operator(self, name: str, namespace: Namespace, auth: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+    def _operator(
+        self, name: str, namespace: pulumi.Resource, auth: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
         """The operator's login. No pod uses its account: an operator is whoever may request a token of it."""
         args = self._args
-        account = ServiceAccount(
+        account = KubernetesObject(
             f"{name}.operator",
-            metadata={"name": OPERATOR, "namespace": VAULT_NAMESPACE},
-            automount_service_account_token=False,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
+            of_kind(
+                "ServiceAccount",
+                metadata={"name": OPERATOR, "namespace": VAULT_NAMESPACE},
+                automountServiceAccountToken=False,
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
         )
         credentials = f"{args.database_mount}/creds"
         policy = Policy(
@@ -353,36 +356,51 @@ class VaultPlatform(pulumi.ComponentResource):
         )
         return [account, policy, role]
 
-    def _reviewer(self, name: str, namespace: Namespace) -> Secret:
+    def _reviewer(self, name: str, namespace: pulumi.Resource) -> "_Token":
         """The Secret with the token by which an external Vault reviews tokens; it does not expire."""
         child = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
-        account = ServiceAccount(
+        account = KubernetesObject(
             f"{name}.reviewer",
-            metadata={"name": REVIEWER, "namespace": VAULT_NAMESPACE},
-            automount_service_account_token=False,
-            opts=child,
+            of_kind(
+                "ServiceAccount",
+                metadata={"name": REVIEWER, "namespace": VAULT_NAMESPACE},
+                automountServiceAccountToken=False,
+            ),
+            child,
         )
-        ClusterRoleBinding(
+        KubernetesObject(
             f"{name}.reviewer",
-            metadata={"name": REVIEWER},
-            role_ref=role_ref("ClusterRole", "system:auth-delegator"),
-            subjects=[account_subject(REVIEWER, VAULT_NAMESPACE)],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
+            of_kind(
+                "ClusterRoleBinding",
+                metadata={"name": REVIEWER},
+                roleRef=role_ref("ClusterRole", "system:auth-delegator"),
+                subjects=[account_subject(REVIEWER, VAULT_NAMESPACE)],
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[account]),
         )
         # The Kubernetes provider waits until the token controller has filled a Secret of this type.
-        return Secret(
+        return _Token(
             f"{name}.reviewer",
-            metadata={
-                "name": REVIEWER,
-                "namespace": VAULT_NAMESPACE,
-                "annotations": {"kubernetes.io/service-account.name": REVIEWER},
-            },
-            type="kubernetes.io/service-account-token",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
+            of_kind(
+                "Secret",
+                metadata={
+                    "name": REVIEWER,
+                    "namespace": VAULT_NAMESPACE,
+                    "annotations": {"kubernetes.io/service-account.name": REVIEWER},
+                },
+                type="kubernetes.io/service-account-token",
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[account]),
         )
 
 
-def _field(secret: Secret | None, key: str) -> pulumi.Output[str] | None:
+class _Token(KubernetesObject):
+    """The Secret, with what the token controller writes into it."""
+
+    data: pulumi.Output[Mapping[str, str]]
+
+
+def _field(secret: _Token | None, key: str) -> pulumi.Output[str] | None:
     if secret is None:
         return None
     return pulumi.Output.secret(secret.data.apply(lambda data: _decoded(data, key)))

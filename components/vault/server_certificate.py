@@ -14,9 +14,9 @@ from typing import Any
 
 import pulumi
 
-from components.kube.custom_object import custom_object
 from components.kube.manifest import Manifest
 from components.kube.names import CERT_MANAGER_API, VAULT_NAMESPACE, VAULT_RELEASE, VAULT_TLS_SECRET
+from components.kube.objects import KubernetesObject
 
 _AUTHORITY, _SELF_SIGNED, _SERVER = "vault-authority", "vault-self-signed", "vault-server"
 _YEAR = 8760  # hours
@@ -101,14 +101,10 @@ def manifests(args: ServerCertificateArgs) -> tuple[Manifest, ...]:
     )
 
 
-class _Request(pulumi.CustomResource):
-    """The request, with the status that cert-manager gives it, which the SDK's class does not have."""
+class _Request(KubernetesObject):
+    """The request, with the status that cert-manager gives it."""
 
     status: pulumi.Output[Mapping[str, Any]]
-
-    def __init__(self, name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> None:
-        kind = f"kubernetes:{manifest['apiVersion']}:{manifest['kind']}"
-        super().__init__(kind, name, {**manifest, "status": None}, opts)
 
 
 def server_certificate(
@@ -119,8 +115,10 @@ def server_certificate(
     *issued, request = manifests(args)
     for manifest in issued:
         options = pulumi.ResourceOptions(parent=parent, depends_on=made)
-        made = [*made, custom_object(f"{name}.{manifest['metadata']['name']}.{manifest['kind']}", manifest, options)]
-    asked = _Request(f"{name}.authority", request, pulumi.ResourceOptions(parent=parent, depends_on=made))
+        made = [*made, KubernetesObject(f"{name}.{manifest['metadata']['name']}.{manifest['kind']}", manifest, options)]
+    asked = _Request(
+        f"{name}.authority", {**request, "status": None}, pulumi.ResourceOptions(parent=parent, depends_on=made)
+    )
     return [*made, asked], asked.status.apply(_authority)
 
 

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import CronJob
-from pulumi_kubernetes.core.v1 import PersistentVolumeClaim, ServiceAccount
-from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_vault import Policy
 from pulumi_vault.kubernetes import AuthBackendRole
 
 from components.kube.cluster_dns import ClusterDns
-from components.kube.manifest import Manifest, as_inputs, tcp_rule
+from components.kube.manifest import Manifest, of_kind, tcp_rule
 from components.kube.names import TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE, VAULT_TLS_SECRET
+from components.kube.objects import KubernetesObject
 from components.vault.policy import SNAPSHOT_PATH, hcl
 
 SNAPSHOTS = "vault-snapshots"
@@ -188,23 +186,26 @@ def snapshots(
 ) -> list[pulumi.Resource]:
     """Create the CronJob and all that it needs; the volume's claim is protected and retained while `keep` is set."""
     labelled: Manifest = {"name": SNAPSHOTS, "namespace": VAULT_NAMESPACE, "labels": _labels()}
-    metadata = as_inputs(labelled)
+    metadata = labelled
     # Many storage classes create a volume only for its first pod, which may be hours later.
-    unawaited = as_inputs({**labelled, "annotations": {"pulumi.com/skipAwait": "true"}})
+    unawaited = {**labelled, "annotations": {"pulumi.com/skipAwait": "true"}}
     policy = Policy(SNAPSHOTS, name=SNAPSHOTS, policy=snapshot_policy(), opts=in_vault)
     after = pulumi.ResourceOptions.merge(in_vault, pulumi.ResourceOptions(depends_on=[policy]))
     role = AuthBackendRole(SNAPSHOTS, backend=auth_path, role_name=SNAPSHOTS, **role_fields(), opts=after)
-    account = ServiceAccount(SNAPSHOTS, metadata=metadata, automount_service_account_token=False, opts=in_cluster)
-    closed = as_inputs(network_policy_spec(args.dns))
-    network = NetworkPolicy(SNAPSHOTS, metadata=metadata, spec=closed, opts=in_cluster)
+    account = KubernetesObject(
+        SNAPSHOTS, of_kind("ServiceAccount", metadata=metadata, automountServiceAccountToken=False), in_cluster
+    )
+    closed = network_policy_spec(args.dns)
+    network = KubernetesObject(SNAPSHOTS, of_kind("NetworkPolicy", metadata=metadata, spec=closed), in_cluster)
     kept = pulumi.ResourceOptions(protect=keep, retain_on_delete=keep)
-    claim = PersistentVolumeClaim(
+    claim = KubernetesObject(
         SNAPSHOTS,
-        metadata=unawaited,
-        spec=as_inputs(claim_spec(args)),
-        opts=pulumi.ResourceOptions.merge(in_cluster, kept),
+        of_kind("PersistentVolumeClaim", metadata=unawaited, spec=claim_spec(args)),
+        pulumi.ResourceOptions.merge(in_cluster, kept),
     )
     before = [role, account, network, claim]
     last = pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=before))
-    cron_job = CronJob(SNAPSHOTS, metadata=metadata, spec=as_inputs(cron_job_spec(args, auth_path)), opts=last)
+    cron_job = KubernetesObject(
+        SNAPSHOTS, of_kind("CronJob", metadata=metadata, spec=cron_job_spec(args, auth_path)), last
+    )
     return [*before, cron_job]

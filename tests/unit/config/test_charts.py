@@ -29,14 +29,14 @@ def test_istio_comes_from_where_it_is_published_since_1_31() -> None:
     assert ISTIOD.source(sources()) == {
         "chart": "istiod",
         "version": ISTIOD.version,
-        "repository_opts": {"repo": "https://blob.istio.io/istio-release/charts"},
+        "repositoryOpts": {"repo": "https://blob.istio.io/istio-release/charts"},
     }
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
 def test_a_mirror_is_an_https_repository_or_a_registry(chart: Any) -> None:
     mirrored = sources(repositories={chart.project: "https://mirror.example.org/charts/"})
-    assert chart.source(mirrored)["repository_opts"] == {"repo": "https://mirror.example.org/charts"}
+    assert chart.source(mirrored)["repositoryOpts"] == {"repo": "https://mirror.example.org/charts"}
     registry = sources(repositories={chart.project: "oci://registry.example.org/charts"})
     assert chart.source(registry) == {
         "chart": f"oci://registry.example.org/charts/{chart.name}",
