@@ -1,5 +1,6 @@
 """The whole program on one page: read the stack, create the platform, then the services on it."""
 
+import gc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -33,6 +34,8 @@ from components.teams.grants import TeamGrants
 from components.teams.team_access import TeamAccess, TeamAccessArgs
 
 T = TypeVar("T")
+# A run makes objects and throws few away. With Python's own threshold of 700, a third of it is a search for garbage.
+_NEW_OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 def main() -> None:
@@ -40,6 +43,7 @@ def main() -> None:
 
     What others installed or made is read in the cluster: it is checked, and never taken over silently.
     """
+    gc.set_threshold(_NEW_OBJECTS_BEFORE_COLLECTION)
     try:
         stack = load_stack(Path(__file__).parent)
         planned = plan(stack)
