@@ -9,6 +9,8 @@ https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resou
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -35,6 +37,7 @@ _NAMESPACE = "kubernetes:core/v1:Namespace"
 # Helm itself takes over nothing, and what is in a file shows only to the provider.
 _OF_OTHERS_ALREADY = ("kubernetes:helm.sh/v3:Release", "kubernetes:yaml/v2:ConfigFile")
 _FORCE = {"pulumi.com/patchForce": "true"}
+_LOOKS_AT_ONCE = 8
 
 
 def own_namespaces(stack: Stack, planned: Plan) -> tuple[str, ...]:
@@ -100,6 +103,7 @@ class ObjectsOfOthers:
     warn: Callable[[str], None]
     _cluster: Cluster | None = None
     _warned: set[str] = field(default_factory=set[str])
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_LOOKS_AT_ONCE))
 
     def refuse_namespaces(self, planned: Plan) -> None:
         """Raise `ConfigError` for namespaces of others, before any resource is registered."""
@@ -145,7 +149,9 @@ class ObjectsOfOthers:
 
     async def _look(self, args: pulumi.ResourceHookArgs) -> None:
         inputs = dict(args.new_inputs or {})
-        await asyncio.to_thread(self.refuse, inputs)
+        # In the loop's own threads the SDK waits for objects to be registered, which wait for this look: with as many
+        # objects as threads none would be left for it.
+        await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, self.refuse, inputs)
 
     def refuse(self, inputs: Mapping[str, Any]) -> None:
         """Raise `ConfigError` for an object that is there and that neither Pulumi applied nor the stack imports."""

@@ -1,6 +1,8 @@
 """What is there before the stack creates it: refused, unless its namespace is imported, and never taken silently."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pulumi
@@ -106,6 +108,24 @@ def test_an_object_of_others_is_refused(marks: dict[str, Any]) -> None:
     args = pulumi.ResourceHookArgs("urn", "", "shop.api", "kubernetes:apps/v1:Deployment", new_inputs=DEPLOYMENT)
     with pytest.raises(ConfigError, match="shop/api"):
         asyncio.run(others(of_stack(), living)._look(args))
+
+
+def test_an_object_is_looked_at_while_every_thread_of_the_loop_waits_for_one() -> None:
+    args = pulumi.ResourceHookArgs("urn", "", "shop.api", "kubernetes:apps/v1:Deployment", new_inputs=DEPLOYMENT)
+    living = Living()
+
+    async def run_out_of_threads() -> None:
+        loop, looked = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        registration = loop.run_in_executor(None, looked.wait, 10)
+        try:
+            await asyncio.wait_for(others(of_stack(), living)._look(args), 5)
+        finally:
+            looked.set()
+            await registration
+
+    asyncio.run(run_out_of_threads())
+    assert living.calls
 
 
 def test_an_object_without_a_namespace_is_not_imported_by_one() -> None:
