@@ -1,6 +1,7 @@
 """The whole program on one page: read the stack, create the platform, then the services on it."""
 
 import gc
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,7 @@ from components.kube.service_ref import ServiceRef
 from components.kyverno.library import load_library
 from components.program import summary
 from components.program.core_dns import corefile
+from components.program.debug_messages import leave_out_debug_messages
 from components.program.existing import existing_layers, living_cluster, refuse_unfit
 from components.program.objects_of_others import ObjectsOfOthers
 from components.program.plan import Plan, plan
@@ -44,6 +46,7 @@ def main() -> None:
     What others installed or made is read in the cluster: it is checked, and never taken over silently.
     """
     gc.set_threshold(_NEW_OBJECTS_BEFORE_COLLECTION)
+    leave_out_debug_messages(os.environ)
     try:
         stack = load_stack(Path(__file__).parent)
         planned = plan(stack)

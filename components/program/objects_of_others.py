@@ -148,10 +148,10 @@ class ObjectsOfOthers:
         return cast("dict[str, object]", metadata).get(key) in self.stack.settings.imports.namespaces
 
     async def _look(self, args: pulumi.ResourceHookArgs) -> None:
-        inputs = dict(args.new_inputs or {})
+        inputs, context = dict(args.new_inputs or {}), copy_context()
         # In the loop's own threads the SDK waits for objects to be registered, which wait for this look: with as many
         # objects as threads none would be left for it.
-        await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, self.refuse, inputs)
+        await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(self.refuse, inputs))
 
     def refuse(self, inputs: Mapping[str, Any]) -> None:
         """Raise `ConfigError` for an object that is there and that neither Pulumi applied nor the stack imports."""
