@@ -110,6 +110,7 @@ test-node: $(INSTALLED) ## Run pods on a real node; it needs root (AS_ROOT=sudo)
 .PHONY: bench bench-ratios format docs lock
 bench: $(INSTALLED) ## Measure the sample, the stack against kubectl, the rules against none, mutual TLS against plaintext
 	$(BIN)/python -m bench.sample
+	$(BIN)/python -m bench.check
 	$(BIN)/python -m bench --services 1 10 50 100 200 500
 	$(BIN)/python -m bench.admission
 	$(BIN)/python -m bench.mtls

@@ -44,6 +44,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("sample-preview", "`make preview` without a change, sample", "s", 5, "bench.sample"),
     Figure("sample-up", "`make up` without a change, sample", "s", 7, "bench.sample"),
     Figure("check", "`zt check` of the sample, tools built", "s", 8, "bench.sample"),
+    Figure("check-200", "`zt check` of 200 services, tools built", "s", 40, "bench.check"),
     Figure("idle", "an idle control plane with its stack", "% of a core", 5, "bench.sample"),
     *_against_kubectl(50),
     Figure("destroy-50", "`destroy` of 50 services / their first `up`", "ratio", 1.0),
