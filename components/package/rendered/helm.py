@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,7 +48,8 @@ class Renderer:
     def manifests(self, spec: PackageSpec, *, steady: bool = True) -> list[Manifest]:
         """The objects of a package, as the chart writes them. Raises `RenderError`.
 
-        With `steady` it is rendered twice, and refused if the two differ.
+        With `steady` it is rendered twice, and refused if the two differ. What came out twice in an earlier run is
+        rendered once: values that differ each time make a text that was never there before.
         """
         if spec.manifests is not None:
             return list(self._folder(spec.manifests))
@@ -56,13 +58,14 @@ class Renderer:
             place = self.chart(chart, Path(name))
             values = Path(name) / "values.json"
             values.write_text(json.dumps(spec.values, default=str), encoding="utf-8")
-            first, *others = (self._template(spec, chart, place, values) for _ in range(2 if steady else 1))
-        made = list(_documents(first, ("chart",)))
-        for other in (text for text in others if text != first):
-            if not (changed := _changed(made, list(_documents(other, ("chart",))))):
-                continue
-            message = f"each rendering has other values in {changed}, so each run would change it: set them in values"
-            raise RenderError(("values",), message)
+            first = self._template(spec, chart, place, values)
+            made = list(_documents(first, ("chart",)))
+            if steady and not (known := _known_steady(first)).exists():
+                _refuse_changed(first, made, self._template(spec, chart, place, values))
+                # Nothing rests on it but this second rendering. Where it cannot be written, the next run does that too.
+                with suppress(OSError):
+                    known.parent.mkdir(parents=True, exist_ok=True)
+                    known.touch()
         return made
 
     def _folder(self, folder: str) -> Iterator[Manifest]:
@@ -165,6 +168,11 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zero-trust-platform" / "packages"
 
 
+def _known_steady(rendered: str) -> Path:
+    """The empty file that says of a rendering that it came out twice."""
+    return _cache() / "steady" / hashlib.sha256(rendered.encode()).hexdigest()
+
+
 def _digest(archive: Path) -> str:
     return f"sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}"
 
@@ -202,6 +210,13 @@ def _documents(text: str, key: Key) -> Iterator[Manifest]:
             yield made
     except yaml.YAMLError as error:
         raise RenderError(key, f"it renders what is no YAML: {' '.join(str(error).split())[:_SHOWN]}") from error
+
+
+def _refuse_changed(first: str, made: Sequence[Manifest], second: str) -> None:
+    if second == first or not (changed := _changed(made, list(_documents(second, ("chart",))))):
+        return
+    message = f"each rendering has other values in {changed}, so each run would change it: set them in values"
+    raise RenderError(("values",), message)
 
 
 def _changed(first: Sequence[Manifest], second: Sequence[Manifest]) -> str:
