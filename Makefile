@@ -97,8 +97,8 @@ test-browser: $(INSTALLED) ## Use the report in a real headless Chromium, which 
 test-policy: $(INSTALLED) ## Run every case of the rule library through the Kyverno CLI
 	$(PYTEST) tests/policy -m policy -n 2 --dist loadfile $(TIMES)
 
-test-e2e: $(INSTALLED) ## Prove the promises on the embedded control plane; ALL=1 with those left to the night
-	$(PYTEST) tests/e2e -m "e2e and not stand_in$(if $(ALL),, and not nightly)" -n $(PLANES) $(TIMES)
+test-e2e: $(INSTALLED) ## Prove the promises on the embedded control plane
+	$(PYTEST) tests/e2e -m "e2e and not stand_in" -n $(PLANES) $(TIMES)
 
 test-stand-ins: $(INSTALLED) ## Run the provider stand-ins and the state service against a real OpenBao and the real CLI
 	$(PYTEST) tests/e2e -m stand_in -n 2 $(TIMES)

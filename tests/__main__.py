@@ -5,7 +5,7 @@ beside it, where the processor is free. `.test/` keeps what each suite printed, 
 
 What failed is run once more when nothing else runs any more. A test that passes then waited for less than a busy
 machine needs: it is named as unsteady and is to be mended, and whoever changed something else is not held up by it.
-`--all`, the nightly run, leaves nothing out and accepts no second try.
+`--all`, the nightly run, accepts no second try.
 """
 
 import argparse
@@ -96,8 +96,7 @@ class Run:
                 self.say(f"{target}: unsteady: {test}")
 
     def _make(self, target: str, niceness: int, *variables: str) -> int:
-        everything = ("ALL=1",) if self.everything else ()
-        command = [os.environ.get("MAKE", "make"), "--no-print-directory", target, *everything, *variables]
+        command = [os.environ.get("MAKE", "make"), "--no-print-directory", target, *variables]
         with log(target).open("wb") as output:
             return subprocess.run(
                 ["nice", "-n", str(niceness), *command],

@@ -9,24 +9,15 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.e2e.plane import Plane
-from tests.e2e.planes import NIGHTLY, Planes, group_of, is_nightly, place_of
+from tests.e2e.planes import Planes, group_of, place_of
 
 HERE = Path(__file__).parent
 _PLANES = pytest.StashKey[Planes]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the modules of a group behind each other, and mark those for the night."""
-    for item in items:
-        if HERE in item.path.parents and is_nightly(_module(item)):
-            item.add_marker("nightly")
+    """Put the modules of a group behind each other."""
     items.sort(key=lambda item: place_of(_module(item)) if HERE in item.path.parents else -1)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was left out. `make test` repeats the line."""
-    if "not nightly" in config.option.markexpr:
-        terminalreporter.write_line(f"kept: for the night, or ALL=1: {', '.join(sorted(NIGHTLY))}")
 
 
 class GroupScheduling(LoadScopeScheduling):

@@ -50,10 +50,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
     # The second brings up production by hand, in a state of its own.
     "grown": ("dev", "real_cluster"),
 }
-NIGHTLY = frozenset({"upgrade", "ambient", "existing_layers", "example_databases", "external_secrets", "real_cluster"})
-"""What no stack file of the project says: another mode of the mesh, other people's layers, the release line before,
-applications of others. `make test` leaves these to the night; `make test ALL=1`, and pytest with the name of the file,
-run them."""
 _DOWN_SECONDS = 180.0
 _ORDER = {module: place for place, module in enumerate(module for group in GROUPS.values() for module in group)}
 
@@ -67,11 +63,6 @@ def group_of(module: str) -> str:
 def place_of(module: str) -> int:
     """Where a module stands: the groups first, each in its order, and then what needs no control plane."""
     return _ORDER.get(_short(module), len(_ORDER))
-
-
-def is_nightly(module: str) -> bool:
-    """Whether `make test` leaves a module out."""
-    return _short(module) in NIGHTLY
 
 
 def _short(module: str) -> str:

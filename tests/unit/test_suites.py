@@ -189,27 +189,6 @@ def test_the_groups_are_modules_that_there_are_and_each_is_in_one() -> None:
     assert len(grouped) == len(set(grouped))
 
 
-def test_the_night_has_modules_with_a_control_plane_of_the_groups() -> None:
-    assert {module for modules in planes.GROUPS.values() for module in modules} > planes.NIGHTLY
-
-
-@pytest.mark.parametrize(("arguments", "all_of_it"), [([], False), (["--all"], True)])
-def test_every_suite_is_told_whether_it_is_the_night(
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str], all_of_it: bool
-) -> None:
-    asked: list[list[str]] = []
-
-    def run(arguments: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
-        asked.append(arguments)
-        return subprocess.CompletedProcess(arguments, 0)
-
-    monkeypatch.setattr(command.subprocess, "run", run)
-    monkeypatch.setattr("sys.argv", ["tests", *arguments])
-    assert command.main() == 0
-    assert len(asked) == len(TARGETS)
-    assert {"ALL=1" in one for one in asked} == {all_of_it}
-
-
 def test_a_module_with_a_control_plane_is_in_a_group() -> None:
     grouped = {module for modules in planes.GROUPS.values() for module in modules}
     using = {
