@@ -266,8 +266,10 @@ class VaultPlatform(pulumi.ComponentResource):
         self._before = [*self._before, login]
 
     def _audits(self) -> list[pulumi.Resource]:
+        # A device's new file comes at its old path in Vault, which has to be free.
+        replaced = pulumi.ResourceOptions.merge(self._in_vault([]), pulumi.ResourceOptions(delete_before_replace=True))
         return [
-            Audit(path, path=path, type="file", options=options, opts=self._in_vault([]))
+            Audit(path, path=path, type="file", options=options, opts=replaced)
             for path, options in audit_devices(self._args)
         ]
 
@@ -308,6 +310,9 @@ class VaultPlatform(pulumi.ComponentResource):
             kubernetes_host=self._args.kubernetes_host,
             kubernetes_ca_cert=_field(token, "ca.crt"),
             token_reviewer_jwt=_field(token, "token"),
+            # Vault's own default, which the provider would turn round: the API server checks the issuer of a token
+            # (https://developer.hashicorp.com/vault/docs/auth/kubernetes#discovering-the-service-account-issuer).
+            disable_iss_validation=True,
             disable_local_ca_jwt=True if token else None,
             opts=self._in_vault([backend]),
         )

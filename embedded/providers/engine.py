@@ -1,12 +1,13 @@
 """Check, diff and preview of every row alike: pure functions over a row and plain values, without a connection."""
 
 import random
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import cast
 
 from .rows import Prop, ProviderError, Row, Values
-from .values import canonical, complaint, is_empty, same
+from .values import canonical, complaint, in_state, is_empty, same
 from .wire import UNKNOWN, has_unknown
 
 # The suffix the Pulumi Terraform bridge gives to names it makes up: seven hexadecimal digits.
@@ -102,9 +103,14 @@ def _combinations(row: Row, news: Values) -> Iterator[Failure]:
 
 
 def complete(row: Row, news: Values, olds: Values, resource: str, seed: bytes) -> dict[str, object]:
-    """The inputs with a name made up where none was given: the old one, or the resource's with a suffix."""
+    """The inputs with what the program left out: every default that says something, and a name.
+
+    A name is made up where none was given: the old one, or the resource's with a suffix.
+    """
     inputs = {name: value for name, value in news.items() if value is not None}
     for prop in row.inputs:
+        if prop.default is not None and prop.name not in inputs and not is_empty(prop, prop.default):
+            inputs[prop.name] = prop.default
         if prop.autoname and prop.name not in inputs:
             digits = random.Random(seed or None)  # noqa: S311 - the engine's seed makes the name the same in the update as in its preview
             suffix = "".join(digits.choice("0123456789abcdef") for _ in range(_SUFFIX_DIGITS))
@@ -128,7 +134,7 @@ def diff(row: Row, state: Values, old_inputs: Values, news: Values, ignored: Col
     changes: list[Change] = []
     for prop in row.inputs:
         old, new = state.get(prop.name), wanted.get(prop.name)
-        if prop.write_only or prop.name in ignored or (new is None and prop.computed):
+        if prop.write_only or prop.name in ignored or (prop.computed and news.get(prop.name) is None):
             continue
         if prop.inner and isinstance(new, dict):
             changed = _block_changed(prop, old, cast("Values", new), old_inputs.get(prop.name))
@@ -145,6 +151,16 @@ def _block_changed(prop: Prop, old: object, new: Values, old_input: object) -> b
     before = cast("Values", old_input) if isinstance(old_input, dict) else {}
     mentioned = [p for p in prop.inner if not p.write_only and (p.name in new or p.name in before)]
     return any(not same(inner, state.get(inner.name), new.get(inner.name)) for inner in mentioned)
+
+
+def named_by_program(row: Row, news: Values, resource: str) -> bool:
+    """Whether the program named the object, where a name could have been made up.
+
+    The Pulumi Terraform bridge then deletes before it replaces, and nowhere else: another object of the same id is the
+    program's to avoid (``delete_before_replace``).
+    """
+    made_up = re.compile(rf"{re.escape(resource)}-[0-9a-f]{{{_SUFFIX_DIGITS}}}")
+    return any(prop.autoname and not made_up.fullmatch(str(news.get(prop.name))) for prop in row.inputs)
 
 
 def identity(row: Row, values: Values) -> str:
@@ -182,29 +198,33 @@ def refreshed_inputs(row: Row, state: Values, old_inputs: Values) -> dict[str, o
     """The inputs that describe what was read: after a refresh, and for an import, which has no old ones.
 
     What the program had said and what it hadn't but now stands there; server-chosen values only where it had said them.
+    As upstream, what it had said is spelled as in the state, and a write-only value is null.
     """
     inputs: dict[str, object] = {}
+    gone: dict[str, object] = {}
     for prop in row.inputs:
         actual, said = state.get(prop.name), old_inputs.get(prop.name)
-        if prop.write_only or (prop.unreadable and actual is None):
-            if said is not None:
-                inputs[prop.name] = said
+        if prop.write_only:
+            gone |= {prop.name: None} if said is not None else {}
+        elif prop.unreadable and actual is None:
+            inputs[prop.name] = in_state(prop, said)
         elif prop.inner and isinstance(said, dict) and isinstance(actual, dict):
             inputs[prop.name] = _refreshed_block(prop, cast("Values", said), cast("Values", actual))
         elif said is not None:
-            inputs[prop.name] = said if same(prop, said, actual) else actual
+            inputs[prop.name] = in_state(prop, said) if same(prop, said, actual) else actual
         elif prop.required or not (prop.computed or _as_default(prop, actual)):
             inputs[prop.name] = actual
-    return {name: value for name, value in inputs.items() if value is not None}
+    return {**{name: value for name, value in inputs.items() if value is not None}, **gone}
 
 
 def _refreshed_block(prop: Prop, said: Values, actual: Values) -> dict[str, object]:
     kept = {
-        p.name: said[p.name] if p.write_only or same(p, said[p.name], actual.get(p.name)) else actual.get(p.name)
+        p.name: said[p.name] if same(p, said[p.name], actual.get(p.name)) else actual.get(p.name)
         for p in prop.inner
-        if p.name in said
+        if p.name in said and not p.write_only
     }
-    return {name: value for name, value in kept.items() if value is not None}
+    gone: dict[str, object] = {p.name: None for p in prop.inner if p.name in said and p.write_only}
+    return {**{name: value for name, value in kept.items() if value is not None}, **gone}
 
 
 def _as_default(prop: Prop, actual: object) -> bool:

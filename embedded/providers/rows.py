@@ -31,6 +31,7 @@ class Kind(StrEnum):
     MAP = "map"
     SECONDS = "seconds"  # a number here, "1h0m0s" or a number in the API
     DURATION = "duration"  # "1h" here, seconds in the API
+    AGE = "age"  # "3600" or "1h" here, seconds in the API
     JSON = "json"  # JSON text here, an object in the API
     TEXTS = "texts"  # an object of the API, every value as text
     OBJECT = "object"  # a block with properties of its own
@@ -46,6 +47,9 @@ class Prop:
     change alone sends this one again. ``replaces_if`` names the flag that turns a change in place into a replacement.
     ``also`` places the property at the row's second endpoint. ``api`` ``@body`` makes the property the whole request.
     ``answered_if`` is for one of several blocks: a field of the answer, and its value where the answer is this block's.
+    ``sparse`` stays null while the API does not answer it. ``always_sent`` is sent empty where it is not given.
+    ``kept`` is for what stands in a block that the state has: upstream keeps the state's word, and does not read it,
+    always (``said``) or while the state's word is empty (``empty``).
     """
 
     name: str
@@ -66,6 +70,9 @@ class Prop:
     also: bool = False
     inner: tuple["Prop", ...] = ()
     answered_if: tuple[str, str] | None = None
+    sparse: bool = False
+    always_sent: bool = False
+    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,10 +82,10 @@ class Endpoint:
     ``entry``: reading gives a listing, in which this key is the object. ``update``: changes go here, with the last
     part of each dotted field. ``absent``: text of a 400 answer that means "no such object". ``deletes``: false when the
     object only ever disappears with what holds it. ``remount``: prefix under which a change of path moves the object.
-    ``once``: the answer to the first write is all there is, as upstream: never read, changed, deleted or imported.
-    The others name flags of the resource: ``unread_if`` it isn't to be read, ``kept_if`` it isn't to be deleted,
-    ``overwrites_if`` it may exist already, ``deletes_if`` (of a second endpoint) the deletion happens here. A second
-    endpoint is read where a property of it is given, or ``always``.
+    ``once``: the answer to the first write is all there is, as upstream: never changed, deleted or imported, and read
+    only at ``read``, whether what holds it is still there. ``unread_new``: a new object is not read back. The others
+    name flags of the resource: ``unread_if`` it isn't to be read, ``kept_if`` it isn't to be deleted, ``overwrites_if``
+    it may exist already, which is asked first, ``deletes_if`` (of a second endpoint) the deletion happens here.
     """
 
     path: str
@@ -89,16 +96,20 @@ class Endpoint:
     deletes: bool = True
     remount: str | None = None
     once: bool = False
+    unread_new: bool = False
     unread_if: str = ""
     kept_if: str = ""
     overwrites_if: str = ""
     deletes_if: str = ""
-    always: bool = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """One resource type. ``id`` is the template of the Pulumi id; ``unsupported`` why an SDK property is refused."""
+    """One resource type. ``id`` is the template of the Pulumi id; ``unsupported`` why an SDK property is refused.
+
+    ``unsaid`` is what the state has of such a property, as upstream, where that is not null. ``random_id``: each object
+    has an id of its own.
+    """
 
     token: str
     id: str
@@ -106,6 +117,8 @@ class Row:
     endpoint: Endpoint | None = None
     also: Endpoint | None = None
     unsupported: Values = field(default_factory=dict[str, object])
+    unsaid: Values = field(default_factory=dict[str, object])
+    random_id: bool = False
     exclusive: tuple[tuple[str, ...], ...] = ()  # at most one of each group
     any_of: tuple[tuple[str, ...], ...] = ()  # at least one of each group
     together: tuple[tuple[str, str], ...] = ()  # the first asks for the second

@@ -63,6 +63,7 @@ class Package:
     config: Row
     connect: Callable[[Values], Backend]
     decode_config: Callable[[Values], Values] = dict
+    complete_config: Callable[[Values], Values] = dict
 
     @property
     def version(self) -> str:
@@ -106,7 +107,8 @@ class Provider:
         settings = {name: value for name, value in bag.values.items() if name not in _ENGINE_KEYS}
         failures = engine.check(self._package.config, self._package.decode_config(settings))
         secrets = bag.secrets | self._package.config.secrets
-        return provider_pb2.CheckResponse(inputs=encode(bag.values, secrets), failures=_failures(failures))
+        inputs = self._package.complete_config(bag.values)
+        return provider_pb2.CheckResponse(inputs=encode(inputs, secrets), failures=_failures(failures))
 
     def diff_config(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
         """Compare configurations. No change of the connection replaces what it made."""
@@ -137,16 +139,15 @@ class Provider:
         """Say which properties differ, and whether the object has to be replaced for them."""
         row = self._row(request.urn)
         state, news = decode(request.olds).values, decode(request.news).values
+        resource = request.urn.split("::")[-1]
         ignored = {path.split(".")[0].split("[")[0] for path in request.ignoreChanges}
         changes = engine.diff(row, state, decode(request.old_inputs).values, news, ignored)
         replaces = [change.prop.name for change in changes if change.replaces]
-        # Two objects can't have one id: where the replacement takes the old one's, the old one goes first.
-        clash = bool(replaces) and engine.identity(row, engine.with_defaults(row, news)) == request.id
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME if changes else provider_pb2.DiffResponse.DIFF_NONE,
             diffs=[change.prop.name for change in changes],
             replaces=replaces,
-            deleteBeforeReplace=clash,
+            deleteBeforeReplace=bool(replaces) and engine.named_by_program(row, news, resource),
             hasDetailedDiff=True,
             detailedDiff={change.prop.name: _detail(change) for change in changes},
         )

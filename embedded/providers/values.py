@@ -15,16 +15,24 @@ _PART = re.compile(r"(\d+(?:\.\d*)?)(h|ms|us|µs|ns|m|s)")
 _DURATION = re.compile(rf"(?:{_PART.pattern})+")
 _TEXTUAL = (Kind.TEXT, Kind.DOCUMENT, Kind.PATH)
 _LISTS = (Kind.LIST, Kind.SET, Kind.CIDRS)
+_TIMES = (Kind.DURATION, Kind.AGE)
 _EMPTY: dict[Kind, object] = {
     **dict.fromkeys(_TEXTUAL, ""),
     **dict.fromkeys((Kind.INTEGER, Kind.SECONDS), 0),
     **dict.fromkeys(_LISTS, ()),
     **{kind: {} for kind in (Kind.MAP, Kind.TEXTS, Kind.OBJECT)},
     Kind.FLAG: False,
-    Kind.DURATION: 0,
+    **dict.fromkeys(_TIMES, 0),
     Kind.JSON: None,
 }
-_RESET: dict[Kind, object] = {**_EMPTY, **{kind: [] for kind in _LISTS}, Kind.SECONDS: "0s", Kind.DURATION: "0s"}
+_RESET: dict[Kind, object] = {
+    **_EMPTY,
+    **{kind: [] for kind in _LISTS},
+    Kind.SECONDS: "0s",
+    **dict.fromkeys(_TIMES, "0s"),
+}
+# What the state has of a property that the server answers with nothing.
+_NOTHING: dict[Kind, object] = {**_EMPTY, **{kind: [] for kind in _LISTS}, Kind.DURATION: "0s", Kind.AGE: "0"}
 _WANTED = {
     **dict.fromkeys(_TEXTUAL, "a string"),
     **dict.fromkeys((Kind.INTEGER, Kind.SECONDS), "a whole number"),
@@ -32,7 +40,7 @@ _WANTED = {
     Kind.FLAG: "true or false",
     Kind.MAP: "an object whose values are strings",
     Kind.OBJECT: "an object",
-    Kind.DURATION: 'a duration such as "90s", "1h" or "1h30m"',
+    **dict.fromkeys(_TIMES, 'a duration such as "90s", "1h" or "1h30m"'),
     Kind.JSON: "a JSON object as a string",
 }
 
@@ -71,7 +79,7 @@ def _fits(prop: Prop, value: object) -> bool:
             return isinstance(value, dict) and all(item is UNKNOWN or isinstance(item, str) for item in value.values())
         case Kind.OBJECT:
             return isinstance(value, dict)
-        case Kind.JSON | Kind.DURATION:
+        case Kind.JSON | Kind.DURATION | Kind.AGE:
             return isinstance(value, str) and _parses(prop.kind, value)
         case _:
             return isinstance(value, str)
@@ -107,7 +115,7 @@ def canonical(prop: Prop, value: object) -> object:
             return str(value).strip()
         case Kind.PATH:
             return str(value).strip("/")
-        case Kind.SECONDS | Kind.DURATION:
+        case Kind.SECONDS | Kind.DURATION | Kind.AGE:
             return seconds(value)
         case Kind.JSON:
             return json.loads(str(value))
@@ -145,6 +153,11 @@ def is_empty(prop: Prop, value: object) -> bool:
     return value is not UNKNOWN and canonical(prop, value) == _EMPTY[prop.kind]
 
 
+def is_collection(prop: Prop) -> bool:
+    """Whether it holds several values, and not a block of properties."""
+    return prop.kind in (*_LISTS, Kind.MAP, Kind.TEXTS)
+
+
 def to_api(prop: Prop, value: object) -> object:
     """A property's value as the API takes it; None gives the value that resets the field."""
     if value is None:
@@ -159,22 +172,43 @@ def to_api(prop: Prop, value: object) -> object:
 
 
 def from_api(prop: Prop, answer: object) -> object:
-    """An API field as the property's value; None when it says nothing (an empty text, list or map)."""
-    if answer is None or answer is ABSENT:
+    """An API field as the property's value: what is empty there is empty here, of the property's own type."""
+    if answer is ABSENT and prop.sparse:
         return None
+    if answer is None or answer is ABSENT or answer == "":
+        return _NOTHING[prop.kind]
     match prop.kind:
         case Kind.SECONDS:
             return int(seconds(answer))
         case Kind.DURATION:
-            return f"{int(seconds(answer))}s" if seconds(answer) else None
-        case Kind.JSON:
-            return json.dumps(answer, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+            return _go_duration(int(seconds(answer)))
+        case Kind.AGE:
+            return str(int(seconds(answer)))
+        case Kind.SET:
+            return sorted(cast("list[str]", answer))
         case Kind.TEXTS:
             return _texts(cast("Values", answer))
-        case Kind.FLAG | Kind.INTEGER:
-            return answer
         case _:
-            return answer or None
+            return answer
+
+
+def in_state(prop: Prop, value: object) -> object:
+    """A value that the program gave as the state has it: JSON without blanks, its keys in order, a set in order.
+
+    JSON is written as Go's ``encoding/json`` writes it, which spells the characters of HTML by their numbers.
+    """
+    if prop.kind is Kind.SET and isinstance(value, list):
+        return sorted(cast("list[str]", value))
+    if prop.kind is not Kind.JSON or not isinstance(value, str):
+        return value
+    text = json.dumps(json.loads(value), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _go_duration(number: int) -> str:
+    """Seconds in Go's notation without the units that are zero: 5400 is 1h30m."""
+    units = ((number // 3600, "h"), (number % 3600 // 60, "m"), (number % 60, "s"))
+    return "".join(f"{count}{unit}" for count, unit in units if count) or "0s"
 
 
 def _texts(answer: Values) -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 import re
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Collection
 from typing import cast
 
 from . import engine
-from .rows import OBJECT_ID, WHOLE_BODY, Endpoint, Prop, ProviderError, Row, Values
-from .values import ABSENT, canonical, field, from_api, is_empty, same, to_api
+from .rows import WHOLE_BODY, Endpoint, Prop, ProviderError, Row, Values
+from .values import canonical, field, is_empty, to_api
 from .vault_session import Answer, Session
+from .vault_state import left_null, outputs, unread
 
 _REMOUNT_TRIES, _REMOUNT_PAUSE = 120, 0.25
 
@@ -22,32 +24,43 @@ class VaultBackend:
     def create(self, row: Row, inputs: Values) -> tuple[str, dict[str, object]]:
         """Write the object, then read it back: its outputs are what Vault says, not what it was told."""
         wanted = engine.with_defaults(row, inputs)
-        endpoint, object_id = _endpoint(row), engine.identity(row, wanted)
+        endpoint, object_id = _endpoint(row), _new_id(row, wanted)
         path = _path(row, endpoint.path, wanted)
-        if endpoint.overwrites_if and not wanted.get(endpoint.overwrites_if) and self._session.read(path).ok:
+        if endpoint.overwrites_if and self._session.read(path).ok and wanted.get(endpoint.overwrites_if) is False:
             raise ProviderError(
                 f"{path} exists already, and {endpoint.overwrites_if} is false. {_import(row, object_id)}"
             )
         answer = self._write(row, path, _body(row, wanted, {}, also=False), object_id)
+        unsaid = left_null(row, wanted, {})
         if endpoint.once:
-            return object_id, _outputs(row, object_id, _keys(row, object_id, wanted), (answer.data, {}), wanted)
+            keys = _keys(row, object_id, wanted)
+            return object_id, outputs(row, object_id, keys, (answer.data, {}), wanted, unsaid)
         self._write_also(row, wanted, {}, object_id)
-        return object_id, self._read_back(row, object_id, wanted)
+        if endpoint.unread_new:
+            return object_id, unread(row, object_id, wanted, unsaid)
+        return object_id, self._read_back(row, object_id, wanted, wanted, unsaid)
 
     def read(self, row: Row, object_id: str, state: Values) -> tuple[str, dict[str, object]] | None:
         """Read the object; None when Vault has nothing there."""
-        keys = _keys(row, object_id, state)
+        return self._read(row, object_id, state, frozenset())
+
+    def _read(
+        self, row: Row, object_id: str, state: Values, unsaid: Collection[str]
+    ) -> tuple[str, dict[str, object]] | None:
         endpoint = _endpoint(row)
         if endpoint.once and not state:
             raise ProviderError(f"{row.token} cannot be imported: Vault tells it once, to whoever makes it")
+        keys = _keys(row, object_id, state)
+        if endpoint.once and endpoint.read and self._get(row, endpoint, keys) is None:
+            return None
         if endpoint.once or (endpoint.unread_if and state.get(endpoint.unread_if)):
-            return object_id, _unread(row, object_id, state)
+            return object_id, unread(row, object_id, state, unsaid)
         answer = self._get(row, endpoint, keys)
         if answer is None:
             return None
-        also = self._get(row, row.also, keys) if row.also and _reads_also(row, state) else None
+        also = self._get(row, row.also, keys) if row.also else None
         found_id = row.id.format(**keys)
-        return found_id, _outputs(row, found_id, keys, (answer, also or {}), state)
+        return found_id, outputs(row, found_id, keys, (answer, also or {}), state, unsaid)
 
     def update(self, row: Row, object_id: str, state: Values, old_inputs: Values, inputs: Values) -> dict[str, object]:
         """Write what is wanted, reset what no longer is, then read back."""
@@ -62,7 +75,8 @@ class VaultBackend:
             body = _tuning(row, body)
         self._write(row, _path(row, endpoint.update or endpoint.path, wanted), body, new_id)
         self._write_also(row, wanted, before, new_id)
-        return self._read_back(row, new_id, wanted)
+        chosen = {prop.name: state.get(prop.name) for prop in row.inputs if prop.computed}
+        return self._read_back(row, new_id, wanted, {**chosen, **wanted}, left_null(row, wanted, state))
 
     def delete(self, row: Row, object_id: str, state: Values) -> None:
         """Delete the object, unless it only goes with what holds it."""
@@ -105,12 +119,16 @@ class VaultBackend:
         if row.also and body:
             self._write(row, _path(row, row.also.path, wanted), body, object_id)
 
-    def _read_back(self, row: Row, object_id: str, wanted: Values) -> dict[str, object]:
-        found = self.read(row, object_id, wanted)
+    def _read_back(
+        self, row: Row, object_id: str, wanted: Values, known: Values, unsaid: Collection[str]
+    ) -> dict[str, object]:
+        found = self._read(row, object_id, known, unsaid)
         if found is None:
             raise ProviderError(f"Vault accepted {object_id} ({row.token}) and then doesn't have it")
         ignored = [
-            prop.name for prop in _sent(row) if prop.name not in found[1] and not is_empty(prop, wanted.get(prop.name))
+            prop.name
+            for prop in _sent(row)
+            if is_empty(prop, found[1].get(prop.name)) and not is_empty(prop, wanted.get(prop.name))
         ]
         if ignored:
             raise ProviderError(
@@ -139,6 +157,11 @@ def _endpoint(row: Row) -> Endpoint:
     return row.endpoint
 
 
+def _new_id(row: Row, wanted: Values) -> str:
+    object_id = engine.identity(row, wanted)
+    return f"{object_id}/{uuid.uuid4()}" if row.random_id else object_id
+
+
 def _path(row: Row, template: str, values: Values) -> str:
     names = {prop.name: canonical(prop, values.get(prop.name)) for prop in row.props if f"{{{prop.name}}}" in template}
     return template.format(**names)
@@ -159,11 +182,6 @@ def _keys(row: Row, object_id: str, state: Values) -> dict[str, object]:
 def _sent(row: Row) -> list[Prop]:
     """The properties that Vault both takes and gives back."""
     return [prop for prop in row.inputs if prop.api and not prop.unreadable and not prop.write_only]
-
-
-def _reads_also(row: Row, state: Values) -> bool:
-    always = row.also is not None and row.also.always
-    return always or not state or any(prop.also and state.get(prop.name) is not None for prop in row.props)
 
 
 def _body(row: Row, wanted: Values, before: Values, *, also: bool) -> dict[str, object]:
@@ -194,6 +212,8 @@ def _fill(body: dict[str, object], props: tuple[Prop, ...], wanted: Values, befo
             body.update(cast("dict[str, object]", to_api(prop, wanted.get(prop.name))))
         elif prop.api and again and (given or left):
             _put(body, prop.api, to_api(prop, wanted.get(prop.name)))
+        elif prop.always_sent:
+            _put(body, prop.api, to_api(prop, before.get(prop.name) if prop.computed else None))
 
 
 def _put(body: dict[str, object], dotted: str, value: object) -> None:
@@ -211,61 +231,6 @@ def _tuning(row: Row, body: dict[str, object]) -> dict[str, object]:
     config = _block(body.get("config"))
     flat.update({name: value for name, value in config.items() if f"config.{name}" not in fixed})
     return flat
-
-
-def _outputs(
-    row: Row, object_id: str, keys: Values, answers: tuple[dict[str, object], dict[str, object]], state: Values
-) -> dict[str, object]:
-    main = row.adapt(answers[0], state) if row.adapt else answers[0]
-    outputs: dict[str, object] = {}
-    for prop in row.props:
-        if prop.write_only:
-            continue
-        value = _output(prop, object_id, keys, answers[1] if prop.also else main, state)
-        if value is not None:
-            outputs[prop.name] = value
-    return outputs
-
-
-def _unread(row: Row, object_id: str, state: Values) -> dict[str, object]:
-    known = {prop.name: object_id if prop.api == OBJECT_ID else state.get(prop.name) for prop in row.props}
-    hidden = {prop.name for prop in row.props if prop.write_only}
-    return {name: value for name, value in known.items() if value is not None and name not in hidden}
-
-
-def _output(prop: Prop, object_id: str, keys: Values, answer: Mapping[str, object], state: Values) -> object:
-    known = state.get(prop.name)
-    if prop.api == OBJECT_ID:
-        return object_id
-    if prop.answered_if and field(answer, prop.answered_if[0]) != prop.answered_if[1]:
-        return None
-    if prop.inner:
-        return _observed_block(prop, answer, _block(known)) or None
-    if prop.name in keys:
-        value = keys[prop.name]
-    elif prop.unreadable or not prop.api:
-        return prop.default if known is None else known
-    else:
-        value = from_api(prop, field(answer, prop.api))
-    return known if known is not None and same(prop, known, value) and not _ignored(prop, answer) else value
-
-
-def _ignored(prop: Prop, answer: Mapping[str, object]) -> bool:
-    return bool(prop.api) and field(answer, prop.api) is ABSENT
-
-
-def _observed_block(prop: Prop, answer: Mapping[str, object], known: Values) -> dict[str, object]:
-    block: dict[str, object] = {}
-    for inner in prop.inner:
-        if inner.write_only:
-            continue
-        value = from_api(inner, field(answer, inner.api))
-        said = known.get(inner.name)
-        if said is not None and (inner.unreadable or not inner.api or same(inner, said, value)):
-            block[inner.name] = said
-        elif not is_empty(inner, value):
-            block[inner.name] = value
-    return block
 
 
 def _says_absent(endpoint: Endpoint, answer: Answer) -> bool:

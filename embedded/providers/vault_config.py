@@ -27,8 +27,8 @@ CONFIG = Row(
         Prop("token", secret=True),
         Prop("tokenName"),
         Prop("skipChildToken", Kind.FLAG),
-        Prop("maxLeaseTtlSeconds", Kind.INTEGER),
-        Prop("maxRetries", Kind.INTEGER),
+        Prop("maxLeaseTtlSeconds", Kind.INTEGER, default=1200),
+        Prop("maxRetries", Kind.INTEGER, default=2),
         Prop("skipGetVaultVersion", Kind.FLAG),
         Prop(
             "authLoginCert",
@@ -90,6 +90,21 @@ def decode_config(settings: Values) -> Values:
     """The SDK sends everything but text as JSON text (``pulumi.runtime.to_json``): read it back."""
     texts = {prop.name for prop in CONFIG.props if prop.kind is Kind.TEXT}
     return {name: _decoded(value) if name not in texts else value for name, value in settings.items()}
+
+
+def complete_config(settings: Values) -> dict[str, object]:
+    """The settings as upstream keeps them in the state: defaults filled in, JSON without blanks, its keys in order."""
+    defaults = {prop.name: str(prop.default) for prop in CONFIG.props if prop.default is not None}
+    blocks = {prop.name for prop in CONFIG.props if prop.kind is Kind.OBJECT}
+    given = {name: value for name, value in settings.items() if value is not None}
+    return {**defaults, **{name: _compact(value) if name in blocks else value for name, value in given.items()}}
+
+
+def _compact(value: object) -> object:
+    try:
+        return json.dumps(json.loads(str(value)), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    except ValueError:
+        return value
 
 
 def _decoded(value: object) -> object:

@@ -8,7 +8,7 @@ from .rows import WHOLE_BODY, Endpoint, Kind, Prop, Row, Values
 
 _NAMESPACE = {"namespace": "the embedded Vault has only its root namespace"}
 _ENTERPRISE = "it belongs to Vault Enterprise"
-_PLUGIN = "postgresql-database-plugin"
+_ENGINES = ("postgresql", "mysql", "redis")
 _OTHER_ENGINES = (
     "cassandra",
     "couchbase",
@@ -33,6 +33,12 @@ def _named_as_written(answer: dict[str, object], _: Values) -> dict[str, object]
     details = answer.get("connection_details")
     flat = {**answer, **details} if isinstance(details, dict) else answer
     return {**flat, "root_rotation_statements": answer.get("root_credentials_rotate_statements")}
+
+
+def _plugin_of_block(inputs: dict[str, object]) -> dict[str, object]:
+    """The plugin is that of the block where none is named."""
+    plugins = (f"{engine}-database-plugin" for engine in _ENGINES if inputs.get(engine))
+    return {"pluginName": next(plugins, None), **inputs}
 
 
 def _only_writes(inputs: Values) -> str | None:
@@ -65,7 +71,7 @@ DATABASE_CONNECTION = Row(
     props=(
         Prop("backend", Kind.PATH, required=True, replaces=True),
         Prop("name", Kind.PATH, required=True, replaces=True, autoname=True),
-        Prop("pluginName", api="plugin_name", default=_PLUGIN),
+        Prop("pluginName", api="plugin_name", computed=True),
         Prop("allowedRoles", Kind.LIST, "allowed_roles"),
         Prop("verifyConnection", Kind.FLAG, "verify_connection", default=True, unreadable=True),
         Prop("rootRotationStatements", Kind.LIST, "root_rotation_statements"),
@@ -81,7 +87,7 @@ DATABASE_CONNECTION = Row(
                 Prop("privateKey", Kind.DOCUMENT, "private_key", secret=True, unreadable=True),
                 Prop("selfManaged", Kind.FLAG, "self_managed"),
             ),
-            answered_if=("plugin_name", _PLUGIN),
+            answered_if=("plugin_name", "postgresql-database-plugin"),
         ),
         Prop(
             "mysql",
@@ -118,8 +124,10 @@ DATABASE_CONNECTION = Row(
         "rotationWindow": _ENTERPRISE,
         "skipStaticRoleImportRotation": _ENTERPRISE,
     },
-    any_of=(("postgresql", "mysql", "redis"),),
-    exclusive=(("postgresql", "mysql", "redis"),),
+    unsaid={"data": {}, "pluginVersion": ""},
+    any_of=(_ENGINES,),
+    exclusive=(_ENGINES,),
+    derive=_plugin_of_block,
     adapt=_named_as_written,
 )
 
@@ -138,7 +146,7 @@ DATABASE_ROLE = Row(
         Prop("defaultTtl", Kind.SECONDS, "default_ttl"),
         Prop("maxTtl", Kind.SECONDS, "max_ttl"),
         Prop("credentialType", api="credential_type", computed=True),
-        Prop("credentialConfig", Kind.MAP, "credential_config"),
+        Prop("credentialConfig", Kind.MAP, "credential_config", sparse=True),
     ),
     unsupported=_NAMESPACE,
 )
@@ -152,14 +160,16 @@ ENDPOINT = Row(
         Prop("dataJson", Kind.JSON, WHOLE_BODY, required=True, secret=True),
         Prop("disableRead", Kind.FLAG, default=False),
         Prop("disableDelete", Kind.FLAG, default=False),
-        Prop("writeData", Kind.MAP, output=True),
-        Prop("writeDataJson", output=True),
+        # What upstream keeps of a write that the server answers with nothing.
+        Prop("writeData", Kind.MAP, output=True, default={}),
+        Prop("writeDataJson", output=True, default="null"),
     ),
     unsupported={
         **_NAMESPACE,
         "ignoreAbsentFields": "the stand-in reads nothing back",
         "writeFields": "the stand-in keeps nothing of the answer",
     },
+    unsaid={"ignoreAbsentFields": False},
     validate=_only_writes,
 )
 

@@ -3,7 +3,7 @@
 from .rows import Values
 from .server import Backend, Package
 from .vault_backend import VaultBackend
-from .vault_config import CONFIG, connection, decode_config
+from .vault_config import CONFIG, complete_config, connection, decode_config
 from .vault_database_rows import ROWS as DATABASE_ROWS
 from .vault_pki_rows import ROWS as PKI_ROWS
 from .vault_rows import ROWS
@@ -14,4 +14,4 @@ def _connect(settings: Values) -> Backend:
     return VaultBackend(Session(lambda: connection(settings)))
 
 
-VAULT = Package("pulumi_vault", (*ROWS, *DATABASE_ROWS, *PKI_ROWS), CONFIG, _connect, decode_config)
+VAULT = Package("pulumi_vault", (*ROWS, *DATABASE_ROWS, *PKI_ROWS), CONFIG, _connect, decode_config, complete_config)

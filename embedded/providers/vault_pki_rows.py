@@ -1,8 +1,7 @@
 """The table of the vault package, continued: the PKI engine, as far as an intermediate and a role for hosts need it.
 
-Names and types are those of pulumi_vault 7.14; defaults and what replaces follow hashicorp/terraform-provider-vault
-5.x, except that a request's and a certificate's id has no random end here; fields are those of
-openbao.org/api-docs/secret/pki.
+Names and types are those of pulumi_vault 7.14; ids, defaults and what replaces follow
+hashicorp/terraform-provider-vault 5.x; fields are those of openbao.org/api-docs/secret/pki.
 """
 
 from .rows import Endpoint, Kind, Prop, Row
@@ -16,6 +15,7 @@ _HOSTS_ONLY = "the stand-in's roles limit hosts, keys and times alone"
 INTERMEDIATE_REQUEST = Row(
     "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest",
     "{backend}/issuers/generate/intermediate/{type}",
+    random_id=True,
     endpoint=Endpoint("{backend}/issuers/generate/intermediate/{type}", once=True),
     props=(
         Prop("backend", Kind.PATH, required=True, replaces=True),
@@ -24,17 +24,19 @@ INTERMEDIATE_REQUEST = Row(
         Prop("keyType", api="key_type", default="rsa", replaces=True, unreadable=True),
         Prop("keyBits", Kind.INTEGER, "key_bits", default=2048, replaces=True, unreadable=True),
         Prop("keyName", api="key_name", computed=True, replaces=True, unreadable=True),
+        Prop("format", api="format", default="pem", replaces=True, unreadable=True),
+        Prop("privateKeyFormat", api="private_key_format", default="der", replaces=True, unreadable=True),
+        Prop("addBasicConstraints", Kind.FLAG, "add_basic_constraints", default=False, replaces=True, unreadable=True),
         Prop("csr", api="csr", output=True),
         Prop("keyId", api="key_id", output=True),
-        Prop("privateKey", api="private_key", output=True, secret=True),
-        Prop("privateKeyType", api="private_key_type", output=True),
+        Prop("privateKey", api="private_key", output=True, secret=True, sparse=True),
+        Prop("privateKeyType", api="private_key_type", output=True, sparse=True),
     ),
     unsupported={
         **_NAMESPACE,
         **dict.fromkeys(("country", "locality", "organization", "ou", "postalCode", "province"), _SUBJECT),
         **dict.fromkeys(("streetAddress", "serialNumber", "altNames", "ipSans", "otherSans", "uriSans"), _SUBJECT),
-        **dict.fromkeys(("addBasicConstraints", "excludeCnFromSans", "keyUsages", "signatureBits"), _SUBJECT),
-        **dict.fromkeys(("format", "privateKeyFormat"), "what the stand-in answers is PEM"),
+        **dict.fromkeys(("excludeCnFromSans", "keyUsages", "signatureBits"), _SUBJECT),
         "keyRef": "each request has a key of its own",
         "managedKeyId": _ENTERPRISE,
         "managedKeyName": _ENTERPRISE,
@@ -45,7 +47,13 @@ INTERMEDIATE_REQUEST = Row(
 INTERMEDIATE_SIGNED = Row(
     "vault:pkiSecret/secretBackendIntermediateSetSigned:SecretBackendIntermediateSetSigned",
     "{backend}/intermediate/set-signed",
-    endpoint=Endpoint("{backend}/intermediate/set-signed", once=True),
+    random_id=True,
+    endpoint=Endpoint(
+        "{backend}/intermediate/set-signed",
+        read="sys/mounts/{backend}",
+        absent="No secret engine mount at",
+        once=True,
+    ),
     props=(
         Prop("backend", Kind.PATH, required=True, replaces=True),
         Prop("certificate", api="certificate", required=True, replaces=True, unreadable=True),
@@ -80,18 +88,35 @@ ROLE = Row(
         Prop("keyType", api="key_type", default="rsa"),
         Prop("keyBits", Kind.INTEGER, "key_bits", default=2048),
         Prop("keyUsages", Kind.LIST, "key_usage", computed=True),
-        Prop("ttl", Kind.DURATION, "ttl", computed=True),
-        Prop("maxTtl", Kind.DURATION, "max_ttl", computed=True),
+        Prop("ttl", Kind.AGE, "ttl", computed=True),
+        Prop("maxTtl", Kind.AGE, "max_ttl", computed=True),
+        Prop("notBeforeDuration", Kind.DURATION, "not_before_duration", computed=True),
+        Prop("notAfter", api="not_after"),
+        Prop("signatureBits", Kind.INTEGER, "signature_bits", computed=True),
+        Prop("usePss", Kind.FLAG, "use_pss", computed=True),
+        Prop("useCsrCommonName", Kind.FLAG, "use_csr_common_name", default=True),
+        Prop("useCsrSans", Kind.FLAG, "use_csr_sans", default=True),
+        Prop("cnValidations", Kind.LIST, "cn_validations", computed=True),
+        Prop("allowedDomainsTemplate", Kind.FLAG, "allowed_domains_template", default=False),
+        Prop("allowedUriSansTemplate", Kind.FLAG, "allowed_uri_sans_template", computed=True),
+        Prop("basicConstraintsValidForNonCa", Kind.FLAG, "basic_constraints_valid_for_non_ca", default=False),
+        Prop("generateLease", Kind.FLAG, "generate_lease", default=False),
+        Prop("noStore", Kind.FLAG, "no_store", default=False),
+        Prop("policyIdentifier", Kind.LIST, "policy_identifiers", computed=True),
+        Prop("allowedOtherSans", Kind.LIST, "allowed_other_sans"),
+        Prop("allowedUriSans", Kind.LIST, "allowed_uri_sans"),
+        Prop("allowedUserIds", Kind.LIST, "allowed_user_ids"),
+        Prop("countries", Kind.LIST, "country"),
+        Prop("localities", Kind.LIST, "locality"),
+        Prop("organizations", Kind.LIST, "organization"),
+        Prop("organizationUnit", Kind.LIST, "ou"),
+        Prop("postalCodes", Kind.LIST, "postal_code"),
+        Prop("provinces", Kind.LIST, "province"),
+        Prop("streetAddresses", Kind.LIST, "street_address"),
     ),
     unsupported={
         **_NAMESPACE,
-        **dict.fromkeys(("allowedDomainsTemplate", "allowedOtherSans", "allowedSerialNumbers"), _HOSTS_ONLY),
-        **dict.fromkeys(("allowedUriSans", "allowedUriSansTemplate", "allowedUserIds", "cnValidations"), _HOSTS_ONLY),
-        **dict.fromkeys(("basicConstraintsValidForNonCa", "extKeyUsages", "extKeyUsageOids", "usePss"), _HOSTS_ONLY),
-        **dict.fromkeys(("generateLease", "noStore", "notAfter", "notBeforeDuration", "signatureBits"), _HOSTS_ONLY),
-        **dict.fromkeys(("policyIdentifier", "policyIdentifiers", "useCsrCommonName", "useCsrSans"), _HOSTS_ONLY),
-        **dict.fromkeys(("countries", "localities", "organizations", "organizationUnit", "postalCodes"), _HOSTS_ONLY),
-        **dict.fromkeys(("provinces", "streetAddresses"), _HOSTS_ONLY),
+        **dict.fromkeys(("allowedSerialNumbers", "extKeyUsages", "extKeyUsageOids", "policyIdentifiers"), _HOSTS_ONLY),
         "noStoreMetadata": _ENTERPRISE,
         "parameterSet": _ENTERPRISE,
         "serialNumberSource": "the embedded Vault (OpenBao) has no such field",

@@ -20,9 +20,9 @@ def _kv_alias(answer: dict[str, object], state: Values) -> dict[str, object]:
     return {**answer, "type": "kv-v2", "options": kept}
 
 
-def _without_write_only(answer: dict[str, object], state: Values) -> dict[str, object]:
-    """Keep data that was given write-only out of the state."""
-    return {k: v for k, v in answer.items() if k != "data"} if state.get("dataJsonWoVersion") is not None else answer
+def _without_data(answer: dict[str, object], _: Values) -> dict[str, object]:
+    """Keep what was read out of the state: upstream leaves the property empty."""
+    return {k: v for k, v in answer.items() if k != "data"}
 
 
 def _type_is_path(inputs: dict[str, object]) -> dict[str, object]:
@@ -52,7 +52,7 @@ MOUNT = Row(
         Prop("externalEntropyAccess", Kind.FLAG, "external_entropy_access", default=False, replaces=True),
         Prop("defaultLeaseTtlSeconds", Kind.SECONDS, "config.default_lease_ttl", computed=True),
         Prop("maxLeaseTtlSeconds", Kind.SECONDS, "config.max_lease_ttl", computed=True),
-        Prop("forceNoCache", Kind.FLAG, "config.force_no_cache", computed=True, replaces=True),
+        Prop("forceNoCache", Kind.FLAG, "config.force_no_cache", computed=True),
         Prop("listingVisibility", Kind.TEXT, "config.listing_visibility"),
         Prop("auditNonHmacRequestKeys", Kind.LIST, "config.audit_non_hmac_request_keys", computed=True),
         Prop("auditNonHmacResponseKeys", Kind.LIST, "config.audit_non_hmac_response_keys", computed=True),
@@ -67,6 +67,7 @@ MOUNT = Row(
         "identityTokenKey": _ENTERPRISE,
         "pluginVersion": "the embedded Vault has built-in plugins only",
     },
+    unsaid={"allowedManagedKeys": [], "delegatedAuthAccessors": [], "identityTokenKey": ""},
     adapt=_kv_alias,
 )
 
@@ -77,7 +78,7 @@ POLICY = Row(
     props=(
         Prop("name", required=True, replaces=True, autoname=True),
         Prop("policy", Kind.DOCUMENT, "policy", required=True),
-        Prop("allowOverwrite", Kind.FLAG, default=True),
+        Prop("allowOverwrite", Kind.FLAG),
     ),
     unsupported=_NAMESPACE,
 )
@@ -85,13 +86,13 @@ POLICY = Row(
 AUDIT = Row(
     "vault:index/audit:Audit",
     "{path}",
-    endpoint=Endpoint("sys/audit/{path}", read="sys/audit", entry="{path}/"),
+    endpoint=Endpoint("sys/audit/{path}", read="sys/audit", entry="{path}/", unread_new=True),
     props=(
         Prop("path", Kind.PATH, computed=True, replaces=True),
         Prop("type", api="type", required=True, replaces=True),
         Prop("description", api="description", replaces=True),
         Prop("options", Kind.MAP, "options", required=True, replaces=True),
-        Prop("local", Kind.FLAG, "local", replaces=True),
+        Prop("local", Kind.FLAG, "local", replaces=True, unreadable=True),
     ),
     unsupported=_NAMESPACE,
     derive=_type_is_path,
@@ -108,23 +109,23 @@ AUTH_BACKEND = Row(
         absent="No secret engine mount at",
         remount="auth/",
     ),
-    also=Endpoint("sys/mounts/auth/{path}/tune", always=True),
+    also=Endpoint("sys/mounts/auth/{path}/tune"),
     props=(
         Prop("path", Kind.PATH, computed=True, replaces_if="disableRemount"),
         Prop("type", api="type", required=True, replaces=True),
         Prop("description", api="description"),
         Prop("local", Kind.FLAG, "local", replaces=True),
-        Prop("disableRemount", Kind.FLAG),
+        Prop("disableRemount", Kind.FLAG, default=False),
         Prop(
             "tune",
             Kind.OBJECT,
             computed=True,
             also=True,
             inner=(
-                Prop("defaultLeaseTtl", Kind.DURATION, "default_lease_ttl"),
-                Prop("maxLeaseTtl", Kind.DURATION, "max_lease_ttl"),
-                Prop("listingVisibility", Kind.TEXT, "listing_visibility"),
-                Prop("tokenType", Kind.TEXT, "token_type"),
+                Prop("defaultLeaseTtl", Kind.DURATION, "default_lease_ttl", kept="said"),
+                Prop("maxLeaseTtl", Kind.DURATION, "max_lease_ttl", kept="said"),
+                Prop("listingVisibility", Kind.TEXT, "listing_visibility", kept="empty"),
+                Prop("tokenType", Kind.TEXT, "token_type", kept="empty"),
                 Prop("auditNonHmacRequestKeys", Kind.LIST, "audit_non_hmac_request_keys"),
                 Prop("auditNonHmacResponseKeys", Kind.LIST, "audit_non_hmac_response_keys"),
                 Prop("passthroughRequestHeaders", Kind.LIST, "passthrough_request_headers"),
@@ -150,7 +151,8 @@ KUBERNETES_CONFIG = Row(
         Prop("tokenReviewerJwtWoVersion", Kind.INTEGER),
         Prop("pemKeys", Kind.LIST, "pem_keys"),
         Prop("issuer", api="issuer"),
-        Prop("disableIssValidation", Kind.FLAG, "disable_iss_validation", computed=True),
+        # Upstream sends false where the program leaves it out, and the server's own choice would be true.
+        Prop("disableIssValidation", Kind.FLAG, "disable_iss_validation", computed=True, always_sent=True),
         Prop("disableLocalCaJwt", Kind.FLAG, "disable_local_ca_jwt", computed=True),
         Prop("useAnnotationsAsAliasMetadata", Kind.FLAG, "use_annotations_as_alias_metadata", computed=True),
     ),
@@ -169,7 +171,7 @@ KUBERNETES_ROLE = Row(
         Prop("boundServiceAccountNames", Kind.SET, "bound_service_account_names", required=True),
         Prop("boundServiceAccountNamespaces", Kind.SET, "bound_service_account_namespaces"),
         Prop("boundServiceAccountNamespaceSelector", api="bound_service_account_namespace_selector"),
-        Prop("audience", api="audience"),
+        Prop("audience", api="audience", sparse=True),
         Prop("aliasNameSource", api="alias_name_source", computed=True),
         Prop("tokenBoundCidrs", Kind.CIDRS, "token_bound_cidrs"),
         Prop("tokenExplicitMaxTtl", Kind.SECONDS, "token_explicit_max_ttl"),
@@ -185,6 +187,7 @@ KUBERNETES_ROLE = Row(
         **_NAMESPACE,
         "aliasMetadata": "the embedded Vault (OpenBao) has no such field; Vault has it since 1.21",
     },
+    unsaid={"aliasMetadata": {}},
     any_of=(("boundServiceAccountNamespaces", "boundServiceAccountNamespaceSelector"),),
     validate=_not_both_wildcards,
 )
@@ -195,9 +198,9 @@ KV_CONFIG = Row(
     endpoint=Endpoint("{mount}/config", deletes=False),
     props=(
         Prop("mount", Kind.PATH, required=True, replaces=True),
-        Prop("maxVersions", Kind.INTEGER, "max_versions", computed=True),
-        Prop("casRequired", Kind.FLAG, "cas_required", computed=True),
-        Prop("deleteVersionAfter", Kind.SECONDS, "delete_version_after"),
+        Prop("maxVersions", Kind.INTEGER, "max_versions", computed=True, always_sent=True),
+        Prop("casRequired", Kind.FLAG, "cas_required", computed=True, always_sent=True),
+        Prop("deleteVersionAfter", Kind.SECONDS, "delete_version_after", always_sent=True),
     ),
     unsupported=_NAMESPACE,
 )
@@ -210,11 +213,13 @@ KV_SECRET = Row(
     props=(
         Prop("mount", Kind.PATH, required=True, replaces=True),
         Prop("name", Kind.PATH, required=True, replaces=True, autoname=True),
-        Prop("dataJson", Kind.JSON, "data", secret=True),
+        # Upstream does not read it back, and so never sees that somebody else wrote another version.
+        Prop("dataJson", Kind.JSON, "data", secret=True, unreadable=True),
         Prop("dataJsonWo", Kind.JSON, "data", secret=True, write_only=True),
         Prop("dataJsonWoVersion", Kind.INTEGER),
         Prop("options", Kind.MAP, "options", unreadable=True),
-        Prop("cas", Kind.INTEGER, "options.cas", unreadable=True),
+        # Upstream sends it beside the options, where no server looks for it: the one in ``options`` counts.
+        Prop("cas", Kind.INTEGER, "cas", unreadable=True),
         Prop("deleteAllVersions", Kind.FLAG, default=False),
         Prop("disableRead", Kind.FLAG, default=False),
         Prop(
@@ -229,7 +234,7 @@ KV_SECRET = Row(
                 Prop("maxVersions", Kind.INTEGER, "max_versions"),
             ),
         ),
-        Prop("data", Kind.TEXTS, "data", output=True, secret=True, volatile=True),
+        Prop("data", Kind.TEXTS, "data", output=True, secret=True),
         Prop("metadata", Kind.TEXTS, "metadata", output=True, volatile=True),
         Prop("path", api=OBJECT_ID, output=True),
     ),
@@ -237,7 +242,7 @@ KV_SECRET = Row(
     exclusive=(("dataJson", "dataJsonWo"),),
     any_of=(("dataJson", "dataJsonWo"),),
     together=(("dataJsonWo", "dataJsonWoVersion"),),
-    adapt=_without_write_only,
+    adapt=_without_data,
 )
 
 ROWS = (MOUNT, POLICY, AUDIT, AUTH_BACKEND, KUBERNETES_CONFIG, KUBERNETES_ROLE, KV_CONFIG, KV_SECRET)

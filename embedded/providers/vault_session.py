@@ -21,6 +21,7 @@ _UPGRADING = "Upgrading from non-versioned to versioned data"
 _UPGRADE_TRIES, _UPGRADE_PAUSE = 20, 0.5
 # Log in again once this part of a token's life has passed.
 _LEASE_USED = 0.8
+_LOOKUP = "auth/token/lookup-self"
 _ERROR, _FORBIDDEN, _NOT_FOUND, _SERVER_ERROR = 400, 403, 404, 500
 # Not initialised, and sealed.
 _NOT_SERVING = (501, 503)
@@ -102,7 +103,9 @@ class Session:
     def _logged_in(self) -> "Line":
         with self._lock:
             if self._line is None or time.monotonic() >= self._expires:
-                self._line, lease = _log_in(self._connect())
+                line, lease = _log_in(self._connect())
+                line.look_itself_up()
+                self._line = line
                 self._expires = time.monotonic() + lease * _LEASE_USED if lease else float("inf")
             return self._line
 
@@ -168,9 +171,20 @@ class Line:
         )
         return through_upgrade(through_stumbles, self.send, method, path, body)
 
+    def look_itself_up(self) -> None:
+        """Ask for the token as upstream does after each login. A ProviderError when Vault does not say."""
+        answer = self.send_patiently("GET", _LOOKUP, None)
+        if answer.status == _FORBIDDEN:
+            raise ProviderError(
+                f"Vault at {self.address} doesn't accept the token (GET {_LOOKUP}): it is wrong, expired or revoked, "
+                f'or no policy grants it "read" on {_LOOKUP}. Log in again: check VAULT_TOKEN, ~/.vault-token or the '
+                "provider's authLogin settings."
+            )
+        self.raise_for(answer, "GET", _LOOKUP)
+
     def token_lives(self) -> bool:
         """Whether Vault still knows the token."""
-        return self.send("GET", "auth/token/lookup-self", None).ok
+        return self.send("GET", _LOOKUP, None).ok
 
     def raise_for(self, answer: Answer, method: str, path: str) -> None:
         """Raise a ProviderError for what no resource can make sense of: not allowed, not serving, broken."""

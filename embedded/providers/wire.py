@@ -108,13 +108,11 @@ def _object(wire: struct_pb2.Struct) -> tuple[object, bool]:
 
 
 def encode(values: Mapping[str, object], secrets: Collection[str] = ()) -> struct_pb2.Struct:
-    """Write properties, those named in ``secrets`` marked as secret."""
+    """Write properties, those named in ``secrets`` marked as secret. One without a value is a null, and no secret."""
     message = struct_pb2.Struct()
     for name, value in values.items():
-        if value is None:
-            continue
         plain = _wire(value)
-        message.fields[name].CopyFrom(_secret(plain) if name in secrets else plain)
+        message.fields[name].CopyFrom(_secret(plain) if name in secrets and value is not None else plain)
     return message
 
 

@@ -17,10 +17,11 @@ pytestmark = pytest.mark.unit
 PACKAGES = {"vault": VAULT, "random": RANDOM}
 ROWS = [row for package in PACKAGES.values() for row in package.rows]
 KEEPING = (Kind.TEXT, Kind.DOCUMENT, Kind.PATH)
+SPELLED = (Kind.JSON, Kind.DURATION, Kind.AGE)
 
 # What replaces an object, read off the upstream resource schemas (ForceNew), beside the table on purpose.
 REPLACING = {
-    "vault:index/mount:Mount": {"type", "local", "sealWrap", "externalEntropyAccess", "forceNoCache"},
+    "vault:index/mount:Mount": {"type", "local", "sealWrap", "externalEntropyAccess"},
     "vault:index/policy:Policy": {"name"},
     "vault:index/audit:Audit": {"path", "type", "description", "options", "local"},
     "vault:index/authBackend:AuthBackend": {"type", "local"},
@@ -32,7 +33,8 @@ REPLACING = {
     "vault:database/secretBackendRole:SecretBackendRole": {"backend", "name", "dbName"},
     "vault:generic/endpoint:Endpoint": {"path"},
     "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest": {
-        *("backend", "type", "commonName", "keyType", "keyBits", "keyName")
+        *("backend", "type", "commonName", "keyType", "keyBits", "keyName"),
+        *("format", "privateKeyFormat", "addBasicConstraints"),
     },
     "vault:pkiSecret/secretBackendIntermediateSetSigned:SecretBackendIntermediateSetSigned": {"backend", "certificate"},
     "vault:pkiSecret/secretBackendRole:SecretBackendRole": {"backend", "name"},
@@ -111,7 +113,7 @@ def example(prop: Prop, version: int = 1) -> object:
             return [f"10.0.{version}.0/24"]
         case Kind.MAP | Kind.TEXTS:
             return {"key": f"value-{version}"}
-        case Kind.DURATION:
+        case Kind.DURATION | Kind.AGE:
             return f"{version}h"
         case Kind.JSON:
             return f'{{"key": {version}}}'
@@ -149,7 +151,7 @@ def test_every_property_of_the_sdk_is_supported_or_refused_with_a_reason(row: Ro
 
 @by_token(ROWS)
 def test_every_property_has_the_sdk_s_type(row: Row) -> None:
-    kinds = {"bool": {Kind.FLAG}, "int": {Kind.INTEGER, Kind.SECONDS}, "str": {*KEEPING, Kind.JSON, Kind.DURATION}}
+    kinds = {"bool": {Kind.FLAG}, "int": {Kind.INTEGER, Kind.SECONDS}, "str": {*KEEPING, *SPELLED}}
     for prop in row.inputs:
         text = re.sub(
             r"ForwardRef\('Output\[T\]'\)|collections\.abc\.Awaitable\[.*", "", str(sdk_inputs(row)[prop.name])
