@@ -103,19 +103,20 @@ def _combinations(row: Row, news: Values) -> Iterator[Failure]:
 
 
 def complete(row: Row, news: Values, olds: Values, resource: str, seed: bytes) -> dict[str, object]:
-    """The inputs with what the program left out: every default that says something, and a name.
-
-    A name is made up where none was given: the old one, or the resource's with a suffix.
-    """
+    """The inputs with a name made up where none was given: the old one, or the resource's with a suffix."""
     inputs = {name: value for name, value in news.items() if value is not None}
     for prop in row.inputs:
-        if prop.default is not None and prop.name not in inputs and not is_empty(prop, prop.default):
-            inputs[prop.name] = prop.default
         if prop.autoname and prop.name not in inputs:
             digits = random.Random(seed or None)  # noqa: S311 - the engine's seed makes the name the same in the update as in its preview
             suffix = "".join(digits.choice("0123456789abcdef") for _ in range(_SUFFIX_DIGITS))
             inputs[prop.name] = olds.get(prop.name) or f"{resource}-{suffix}"
     return inputs
+
+
+def filled(row: Row, inputs: Values) -> dict[str, object]:
+    """The inputs and each default that says something, where they leave it out: as the Pulumi Terraform bridge does."""
+    defaults = {prop.name: prop.default for prop in row.inputs if not is_empty(prop, prop.default)}
+    return {**defaults, **inputs}
 
 
 def with_defaults(row: Row, inputs: Values) -> dict[str, object]:

@@ -56,7 +56,10 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Package:
-    """A Pulumi package: its SDK's distribution, its table, its configuration, and how to connect with it."""
+    """A Pulumi package: its SDK's distribution, its table, its configuration, and how to connect with it.
+
+    ``fills_defaults``: its inputs have the defaults, as those of a provider that upstream's SDK for plugins describes.
+    """
 
     distribution: str
     rows: tuple[Row, ...]
@@ -64,6 +67,7 @@ class Package:
     connect: Callable[[Values], Backend]
     decode_config: Callable[[Values], Values] = dict
     complete_config: Callable[[Values], Values] = dict
+    fills_defaults: bool = False
 
     @property
     def version(self) -> str:
@@ -133,6 +137,7 @@ class Provider:
             return provider_pb2.CheckResponse(failures=_failures(failures))
         olds = decode(request.olds).values
         inputs = engine.complete(row, bag.values, olds, request.urn.split("::")[-1], request.randomSeed)
+        inputs = engine.filled(row, inputs) if self._package.fills_defaults else inputs
         return provider_pb2.CheckResponse(inputs=encode(inputs, bag.secrets | row.secrets))
 
     def diff(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:

@@ -14,4 +14,12 @@ def _connect(settings: Values) -> Backend:
     return VaultBackend(Session(lambda: connection(settings)))
 
 
-VAULT = Package("pulumi_vault", (*ROWS, *DATABASE_ROWS, *PKI_ROWS), CONFIG, _connect, decode_config, complete_config)
+VAULT = Package(
+    "pulumi_vault",
+    (*ROWS, *DATABASE_ROWS, *PKI_ROWS),
+    CONFIG,
+    _connect,
+    decode_config,
+    complete_config,
+    fills_defaults=True,
+)

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +267,10 @@ def _unwrapped(value: object) -> object:
     return value["value"] if isinstance(value, dict) and value.get(SIGNATURE) == SECRET else value
 
 
+def _said(message: struct_pb2.Struct) -> dict[str, object]:
+    return {name: value for name, value in plain(message).items() if value not in (None, "", [], {})}
+
+
 class CheckError(Exception):
     """The plugin refused the inputs."""
 
@@ -310,8 +314,11 @@ class Managed:
         request = provider_pb2.CreateRequest(urn=self.urn, properties=self.checked(inputs), preview=True)
         return plain(self.plugin.stub.Create(request).properties)
 
-    def up(self, inputs: Mapping[str, object]) -> str:
-        """Bring the object to these inputs; what it took: create, same, update or replace."""
+    def up(self, inputs: Mapping[str, object], *, delete_first: bool = False) -> str:
+        """Bring the object to these inputs; what it took: create, same, update or replace.
+
+        `delete_first` is the program's `delete_before_replace`.
+        """
         news = self.checked(inputs)
         if not self.id:
             return self._create(news, "create")
@@ -319,9 +326,13 @@ class Managed:
         if diff.changes == provider_pb2.DiffResponse.DIFF_NONE:
             return "same"
         if diff.replaces:
-            assert diff.deleteBeforeReplace, "a replacement under the same id"
-            self.destroy()
-            return self._create(news, "replace")
+            old = replace(self)
+            if delete_first or diff.deleteBeforeReplace:
+                old.destroy()
+                return self._create(news, "replace")
+            self._create(news, "replace")
+            old.destroy()
+            return "replace"
         request = provider_pb2.UpdateRequest(
             id=self.id, urn=self.urn, olds=self.outputs, news=news, old_inputs=self.inputs
         )
@@ -334,7 +345,7 @@ class Managed:
         return verb
 
     def refresh(self) -> str:
-        """Read the object: same, changed or gone."""
+        """Read the object: same, changed or gone. What was null may be empty now, as with every bridged provider."""
         request = provider_pb2.ReadRequest(id=self.id, urn=self.urn, properties=self.outputs, inputs=self.inputs)
         answer = self.plugin.stub.Read(request)
         if not answer.id:
@@ -342,7 +353,7 @@ class Managed:
             return "gone"
         before = self.outputs
         self.inputs, self.outputs = answer.inputs, answer.properties
-        return "same" if answer.properties == before else "changed"
+        return "same" if _said(answer.properties) == _said(before) else "changed"
 
     def take_over(self, object_id: str) -> "Managed":
         """Import an existing object by its id alone."""

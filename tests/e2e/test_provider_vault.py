@@ -97,7 +97,9 @@ def test_a_moved_mount_keeps_its_secrets(vault: Plugin, bao: Bao) -> None:
 def test_another_type_of_mount_replaces_the_old_one_first(vault: Plugin) -> None:
     mount = Managed(vault, MOUNT)
     mount.up({"path": "swap", "type": "kv-v2"})
-    assert mount.up({"path": "swap", "type": "transit"}) == "replace"
+    with_its_path_taken = {"path": "swap", "type": "transit"}
+    assert "already in use" in failure(lambda: mount.up(with_its_path_taken)), "only the program can have it go first"
+    assert mount.up(with_its_path_taken, delete_first=True) == "replace"
     assert mount.state["type"] == "transit"
     mount.destroy()
 
@@ -154,7 +156,7 @@ def test_an_audit_device_lives_and_goes(vault: Plugin, bao: Bao, tmp_path: Path)
     assert (tmp_path / "audit.log").exists()
     assert audit.up(inputs) == "same"
     imported_is_stable(audit, inputs)
-    assert audit.up({**inputs, "description": "everything"}) == "replace"
+    assert audit.up({**inputs, "description": "everything"}, delete_first=True) == "replace"
     bao.client.sys.disable_audit_device("file")
     assert audit.refresh() == "gone"
     audit.up(inputs)
@@ -180,9 +182,10 @@ def test_an_auth_method_lives_changes_and_goes(vault: Plugin, bao: Bao) -> None:
     assert (found["config"]["default_lease_ttl"], found["config"]["max_lease_ttl"]) == (1800, 0)
 
     bao.client.sys.tune_auth_method("k8s", default_lease_ttl="2h")
+    assert auth.refresh() == "same", "upstream does not compare the times of a block that the state has"
+    bao.client.sys.tune_auth_method("k8s", description="by hand")
     assert auth.refresh() == "changed"
     assert auth.up({**inputs, "tune": {"defaultLeaseTtl": "30m"}, "description": "pods"}) == "update"
-    assert auth.refresh() == "same"
 
     assert auth.up({**inputs, "path": "pods"}) == "update"
     assert "pods/" in bao.client.sys.list_auth_methods()["data"]
@@ -302,18 +305,19 @@ def test_a_secret_lives_changes_and_goes(vault: Plugin, bao: Bao, kv: str) -> No
     }
     assert entry.up(inputs) == "create"
     assert (entry.id, entry.state["path"]) == ("kv/data/shop/api", "kv/data/shop/api")
-    assert entry.state["data"] == {"user": "api", "port": "5432"}
+    assert entry.state["data"] == {}, "upstream keeps what was read out of the state"
     assert secret_names(entry.outputs) == {"data", "dataJson"}
     assert "dataJson" in secret_names(entry.inputs)
     assert entry.up({**inputs, "dataJson": secret('{"port":5432,  "user":"api"}')}) == "same", "spelling is no change"
-    imported_is_stable(entry, inputs)
+    assert list(entry.take_over(entry.id).diff(inputs).diffs) == ["dataJson"], "the program alone knows it"
 
     bao.client.secrets.kv.v2.create_or_update_secret("shop/api", {"user": "intruder"}, mount_point=kv)
     assert entry.refresh() == "changed"
-    assert entry.up(inputs) == "update"
+    assert entry.state["metadata"]["version"] == "2"  # pyright: ignore[reportIndexIssue]
+    assert entry.up(inputs) == "same", "upstream does not compare what others wrote"
+    assert entry.up({**inputs, "dataJson": secret(as_json({"user": "api", "port": 5433}))}) == "update"
     read = bao.client.secrets.kv.v2.read_secret_version("shop/api", mount_point=kv, raise_on_deleted_version=True)
-    assert read["data"]["data"] == {"user": "api", "port": 5432}
-    assert entry.state["metadata"]["version"] == "3"  # pyright: ignore[reportIndexIssue]
+    assert read["data"]["data"] == {"user": "api", "port": 5433}
 
     bao.client.secrets.kv.v2.delete_latest_version_of_secret("shop/api", mount_point=kv)
     assert entry.refresh() == "gone"
@@ -331,14 +335,14 @@ def test_a_secret_with_metadata_and_all_its_versions_goes(vault: Plugin, bao: Ba
         "dataJson": as_json({"a": "b"}),
         "deleteAllVersions": True,
         "customMetadata": metadata,
-        "cas": 0,
+        "options": {"cas": "0"},
     }
     assert entry.up(inputs) == "create"
     found = bao.read("kv/metadata/api")
     assert (found["max_versions"], found["custom_metadata"]) == (3, {"owner": "shop"})
     assert entry.up(inputs) == "same"
     assert "check-and-set" in failure(lambda: entry.up({**inputs, "dataJson": as_json({"a": "c"})}))
-    changed = {**inputs, "cas": 1, "customMetadata": {"data": {"owner": "web"}}}
+    changed = {**inputs, "options": {"cas": "1"}, "customMetadata": {"data": {"owner": "web"}}}
     assert entry.up(changed) == "update"
     found = bao.read("kv/metadata/api")
     assert (found["max_versions"], found["custom_metadata"]) == (0, {"owner": "web"})
