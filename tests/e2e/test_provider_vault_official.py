@@ -2,7 +2,7 @@
 
 The facts in ``official_vault.json`` were recorded with pulumi-vault (pulumi-terraform-bridge 3.136.0) on
 terraform-provider-vault 5.11.0, and with the same OpenBao. Each step has what a program says, and then the checked
-inputs, the state after the write and after a refresh, and every request. ``*`` stands for what is another one each time.
+inputs, the state after the write and after a refresh, and every request. ``*`` is what is another one each time.
 """
 
 import json
