@@ -43,6 +43,7 @@ class Registered:
     retain_on_delete: bool
     ignore_changes: tuple[str, ...]
     replace_on_changes: tuple[str, ...]
+    delete_before_replace: bool
     secret_inputs: frozenset[str]
     on_error: tuple[str, ...]
     before_create: tuple[str, ...]
@@ -134,6 +135,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     retain_on_delete=request.retainOnDelete,
                     ignore_changes=tuple(request.ignoreChanges),
                     replace_on_changes=tuple(request.replaceOnChanges),
+                    delete_before_replace=request.deleteBeforeReplace,
                     secret_inputs=frozenset(key for key, value in raw.items() if _holds_secret(value)),
                     on_error=tuple(request.hooks.on_error),
                     before_create=tuple(request.hooks.before_create),

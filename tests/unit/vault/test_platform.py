@@ -122,6 +122,7 @@ def test_an_external_vault() -> None:
     config = made.one("AuthBackendConfig")
     assert config.inputs["tokenReviewerJwt"] == "reviewer-token"
     assert config.inputs["kubernetesCaCert"] == "cluster-ca"
+    assert config.inputs["disableIssValidation"] is True, "left out, the provider would say false"
     assert "tokenReviewerJwt" in config.secret_inputs
     binding = made.one("ClusterRoleBinding").inputs
     assert binding["roleRef"]["name"] == "system:auth-delegator"
@@ -165,6 +166,10 @@ def test_no_secret_before_the_audit_devices() -> None:
     assert [d.inputs["options"]["file_path"] for d in sorted(devices, key=lambda d: d.name)] == ["/a/one.log", "stdout"]
     assert {device.urn for device in devices} <= made.one("Mount").dependencies
     assert made.one("Mount").inputs["type"] == "kv-v2"
+
+
+def test_a_device_with_another_file_comes_after_the_old_one_at_its_path() -> None:
+    assert all(device.delete_before_replace for device in run().of("Audit"))
 
 
 @pytest.mark.parametrize(
