@@ -123,7 +123,13 @@ def with_defaults(row: Row, inputs: Values) -> dict[str, object]:
     """The inputs and, where they leave a property out, its default."""
     defaults = {prop.name: prop.default for prop in row.inputs if prop.default is not None}
     given = {name: value for name, value in inputs.items() if value is not None}
-    return {**defaults, **(row.derive(given) if row.derive else given)}
+    found = {**defaults, **(row.derive(given) if row.derive else given)}
+    blocks = [prop for prop in row.inputs if prop.inner and isinstance(found.get(prop.name), dict)]
+    return {**found, **{prop.name: _filled_block(prop, cast("Values", found[prop.name])) for prop in blocks}}
+
+
+def _filled_block(prop: Prop, block: Values) -> dict[str, object]:
+    return {**{inner.name: inner.default for inner in prop.inner if inner.default is not None}, **block}
 
 
 def diff(row: Row, state: Values, old_inputs: Values, news: Values, ignored: Collection[str] = ()) -> list[Change]:

@@ -108,7 +108,8 @@ DATABASE_CONNECTION = Row(
                 _PASSWORD,
                 Prop("tls", Kind.FLAG, "tls"),
                 Prop("insecureTls", Kind.FLAG, "insecure_tls"),
-                Prop("caCert", Kind.DOCUMENT, "ca_cert"),
+                # Upstream's default is false, of a text: it is sent as this.
+                Prop("caCert", Kind.DOCUMENT, "ca_cert", default="0"),
             ),
             answered_if=("plugin_name", "redis-database-plugin"),
         ),
