@@ -83,9 +83,11 @@ class Endpoint:
     part of each dotted field. ``absent``: text of a 400 answer that means "no such object". ``deletes``: false when the
     object only ever disappears with what holds it. ``remount``: prefix under which a change of path moves the object.
     ``once``: the answer to the first write is all there is, as upstream: never changed, deleted or imported, and read
-    only at ``read``, whether what holds it is still there. ``unread_new``: a new object is not read back. The others
-    name flags of the resource: ``unread_if`` it isn't to be read, ``kept_if`` it isn't to be deleted, ``overwrites_if``
-    it may exist already, which is asked first, ``deletes_if`` (of a second endpoint) the deletion happens here.
+    only at ``read``, whether what holds it is still there. ``unread_new``: a new object is not read back. ``lasting``:
+    one that is gone is read as an empty one. ``rewritten`` (of a second endpoint): written with each change while the
+    state has its block, without what is zero. The others name flags of the resource: ``unread_if`` it isn't to be read,
+    ``kept_if`` it isn't to be deleted, ``overwrites_if`` it may exist already, which is asked first, ``deletes_if`` (of
+    a second endpoint) the deletion happens here.
     """
 
     path: str
@@ -97,6 +99,8 @@ class Endpoint:
     remount: str | None = None
     once: bool = False
     unread_new: bool = False
+    lasting: bool = False
+    rewritten: bool = False
     unread_if: str = ""
     kept_if: str = ""
     overwrites_if: str = ""

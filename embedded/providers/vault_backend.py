@@ -56,11 +56,11 @@ class VaultBackend:
         if endpoint.once or (endpoint.unread_if and state.get(endpoint.unread_if)):
             return object_id, unread(row, object_id, state, unsaid)
         answer = self._get(row, endpoint, keys)
-        if answer is None:
+        if answer is None and not endpoint.lasting:
             return None
         also = self._get(row, row.also, keys) if row.also else None
         found_id = row.id.format(**keys)
-        return found_id, outputs(row, found_id, keys, (answer, also or {}), state, unsaid)
+        return found_id, outputs(row, found_id, keys, (answer or {}, also or {}), state, unsaid)
 
     def update(self, row: Row, object_id: str, state: Values, old_inputs: Values, inputs: Values) -> dict[str, object]:
         """Write what is wanted, reset what no longer is, then read back."""
@@ -115,8 +115,11 @@ class VaultBackend:
         raise ProviderError(f"Vault couldn't write {path}: {said}.{hint}")
 
     def _write_also(self, row: Row, wanted: Values, before: Values, object_id: str) -> None:
-        body = _body(row, wanted, before, also=True) if row.also else {}
-        if row.also and body:
+        if row.also is None:
+            return
+        rewritten = row.also.rewritten
+        body = _rewritten(row, {**before, **wanted}) if rewritten else _body(row, wanted, before, also=True) or None
+        if body is not None:
             self._write(row, _path(row, row.also.path, wanted), body, object_id)
 
     def _read_back(
@@ -195,6 +198,16 @@ def _body(row: Row, wanted: Values, before: Values, *, also: bool) -> dict[str, 
             _fill(body, prop.inner, block, old if block else {})
         else:
             _fill(body, (prop,), wanted, before)
+    return body
+
+
+def _rewritten(row: Row, values: Values) -> dict[str, object] | None:
+    """The block of the second endpoint without what is zero; None where the object has none."""
+    body: dict[str, object] | None = None
+    for prop in row.inputs:
+        if prop.also and (block := _block(values.get(prop.name))):
+            given = [inner for inner in prop.inner if not is_empty(inner, block.get(inner.name))]
+            body = {inner.api: to_api(inner, block[inner.name]) for inner in given}
     return body
 
 

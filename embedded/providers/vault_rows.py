@@ -74,7 +74,7 @@ MOUNT = Row(
 POLICY = Row(
     "vault:index/policy:Policy",
     "{name}",
-    endpoint=Endpoint("sys/policies/acl/{name}", overwrites_if="allowOverwrite"),
+    endpoint=Endpoint("sys/policies/acl/{name}", overwrites_if="allowOverwrite", lasting=True),
     props=(
         Prop("name", required=True, replaces=True, autoname=True),
         Prop("policy", Kind.DOCUMENT, "policy", required=True),
@@ -209,7 +209,7 @@ KV_SECRET = Row(
     "vault:kv/secretV2:SecretV2",
     "{mount}/data/{name}",
     endpoint=Endpoint("{mount}/data/{name}", unread_if="disableRead"),
-    also=Endpoint("{mount}/metadata/{name}", deletes_if="deleteAllVersions"),
+    also=Endpoint("{mount}/metadata/{name}", deletes_if="deleteAllVersions", rewritten=True),
     props=(
         Prop("mount", Kind.PATH, required=True, replaces=True),
         Prop("name", Kind.PATH, required=True, replaces=True, autoname=True),

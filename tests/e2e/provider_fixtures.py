@@ -267,8 +267,9 @@ def _unwrapped(value: object) -> object:
     return value["value"] if isinstance(value, dict) and value.get(SIGNATURE) == SECRET else value
 
 
-def _said(message: struct_pb2.Struct) -> dict[str, object]:
-    return {name: value for name, value in plain(message).items() if value not in (None, "", [], {})}
+def _said(value: Mapping[str, object]) -> dict[str, object]:
+    within = {name: _said(item) if isinstance(item, dict) else _unwrapped(item) for name, item in value.items()}
+    return {name: item for name, item in within.items() if item not in (None, "", [], {})}
 
 
 class CheckError(Exception):
@@ -353,7 +354,7 @@ class Managed:
             return "gone"
         before = self.outputs
         self.inputs, self.outputs = answer.inputs, answer.properties
-        return "same" if _said(answer.properties) == _said(before) else "changed"
+        return "same" if _said(plain(answer.properties)) == _said(plain(before)) else "changed"
 
     def take_over(self, object_id: str) -> "Managed":
         """Import an existing object by its id alone."""
