@@ -16,9 +16,15 @@ from embedded.toolchain.keys import digest
 from embedded.toolchain.provide import locate
 
 ROOT = Path(__file__).resolve().parents[1]
-STAND_INS = ("tests/e2e/test_provider_*.py", "tests/e2e/official_vault.json", "tests/e2e/test_state_service.py")
-# Packages by their locked versions, the options of pytest, and what pytest loads beside a module.
-_ALWAYS = ("requirements-dev.txt", "pyproject.toml", "Makefile", "tests/e2e/conftest.py")
+STAND_INS = ("tests/e2e/test_provider_*.py", "tests/e2e/test_state_service.py")
+# Packages by their locked versions, the options of pytest, and what pytest or a module loads beside it.
+_ALWAYS = (
+    "requirements-dev.txt",
+    "pyproject.toml",
+    "Makefile",
+    "tests/e2e/conftest.py",
+    "tests/e2e/official_vault.json",
+)
 _NO_SOURCE = {"__pycache__", "node_modules"}
 
 
