@@ -175,6 +175,7 @@ def record(
     stack: str = "test",
     config: Mapping[str, str] | None = None,
     recording: Recording | None = None,
+    preview: bool = False,
 ) -> Recording:
     """Run a program against the recording monitor and return what it registered.
 
@@ -182,7 +183,7 @@ def record(
     """
     recording = recording or Recording()
     _ensure_event_loop()
-    pulumi.runtime.set_mocks(_Provider(), "zero-trust", stack, preview=False, monitor=RecordingMonitor(recording))
+    pulumi.runtime.set_mocks(_Provider(), "zero-trust", stack, preview=preview, monitor=RecordingMonitor(recording))
     set_all_config(dict(config or {}), [])
     root = get_root_resource()
     assert isinstance(root, Stack)

@@ -63,7 +63,7 @@ def read_document(text: str, source: str) -> Platform:
     """
     try:
         values: object = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, TypeError) as error:
         raise ConfigError([Problem(source, "document", "it is no JSON, so no platform wrote it")]) from error
     if not isinstance(values, dict):
         raise ConfigError([Problem(source, "document", "it is no mapping, so no platform wrote it")])
