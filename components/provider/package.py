@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from inspect import cleandoc
 from typing import Any
 
 import pulumi
@@ -28,7 +29,9 @@ class Package(ComponentProvider):
     def _typed(schema: dict[str, Any]) -> dict[str, Any]:
         """The schema that Pulumi read from the annotations, in which a service is any mapping, with its types."""
         service, types = service_types(PACKAGE)
-        inputs = schema["resources"][f"{PACKAGE}:index:SecureService"]["inputProperties"]
+        component = schema["resources"][f"{PACKAGE}:index:SecureService"]
+        component["description"] = cleandoc(SecureService.__doc__ or "")
+        inputs = component["inputProperties"]
         inputs["service"] = {**service, "description": inputs["service"]["description"]}
         return {**schema, "types": types}
 

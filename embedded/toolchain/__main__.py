@@ -35,7 +35,9 @@ def main(arguments: list[str]) -> int:
     """Print the tables, after building what is asked for; 1 when a build fails."""
     parser = argparse.ArgumentParser(prog="python -m embedded.toolchain", description=__doc__)
     parser.add_argument("--build", action="store_true", help="build what is missing first")
-    parser.add_argument("names", nargs="*", help="tools or groups to build; all but those of the node without a name")
+    parser.add_argument(
+        "names", nargs="*", help="tools or groups to build; all but those of the node and of YAML without a name"
+    )
     options = parser.parse_args(arguments)
     console = Console()
     try:

@@ -32,9 +32,9 @@ def ensure(names: Sequence[str] | None = None, progress: bool = True) -> Path:
     """The directory with the executables, after building those of ``names`` that are missing.
 
     ``names`` are tools or groups (``pulumi``, ``cluster``, ``controllers``, ``data-plane``, ``node``, ``policy``,
-    ``check``, ``bench``, ``acme``, ``lint``); ``None`` means all but those of the node. Whatever else is already built
-    is in the directory too. An official Pulumi on PATH, complete with its Python language host and Kubernetes plugin,
-    is linked instead of building one.
+    ``check``, ``bench``, ``acme``, ``lint``, ``yaml``); ``None`` means all but those of the node and of YAML. Whatever
+    else is already built is in the directory too. An official Pulumi on PATH, complete with its Python language host
+    and Kubernetes plugin, is linked instead of building one.
 
     Raises ``ValueError`` for an unknown name and ``ToolchainError`` when Go is missing or a build fails.
     """

@@ -18,6 +18,8 @@ _KYVERNO = "github.com/kyverno/kyverno/cmd"
 _EXTERNAL_SECRETS = "github.com/external-secrets/external-secrets"
 
 NODE_GROUP = "node"
+# What only a machine with root can run, and what a single test runs.
+_ASKED_FOR = (NODE_GROUP, "yaml")
 
 # What the API server calls itself, and what charts are told they are rendered for.
 KUBERNETES_VERSION = "v1.36.3"
@@ -115,6 +117,7 @@ PULUMI = Module(
     ),
 )
 LANGUAGE_PYTHON = Module("language-python")
+LANGUAGE_YAML = Module("language-yaml")
 CLUSTER = Module(
     "cluster",
     # Without a version the API server calls itself v0.0.0, and every chart with a kubeVersion is refused.
@@ -234,6 +237,8 @@ TOOLS: tuple[Tool, ...] = (
     ),
     _language_script("python/cmd/pulumi-language-python-exec"),
     _language_script("python/dist/pulumi-resource-pulumi-python"),
+    # Only the test of the package for other languages runs it.
+    Tool("pulumi-language-yaml", LANGUAGE_YAML, "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml", "yaml"),
     # Only a control plane that is asked for an ACME server runs them.
     Tool("pebble", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble", "acme"),
     Tool("pebble-challtestsrv", PEBBLE, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", "acme"),
@@ -253,12 +258,12 @@ TOOLS: tuple[Tool, ...] = (
 def select(names: list[str] | None) -> tuple[Tool, ...]:
     """The tools of these names, in the table's order. A group's name stands for its tools.
 
-    ``None`` means all but those of the node, which only a machine with root can run.
+    ``None`` means all but those of the node, which only a machine with root can run, and the YAML language host.
 
     Raises ``ValueError`` for a name that is neither.
     """
     if names is None:
-        return tuple(tool for tool in TOOLS if tool.group != NODE_GROUP)
+        return tuple(tool for tool in TOOLS if tool.group not in _ASKED_FOR)
     known = {tool.name for tool in TOOLS} | {tool.group for tool in TOOLS}
     if unknown := sorted(set(names) - known):
         raise ValueError(f"unknown tool {unknown[0]!r}: want one of {', '.join(sorted(known))}")

@@ -1,7 +1,9 @@
 """A team's own project on a platform that it does not own: a folder, a stack, and the rights of its deployer alone."""
 
 import json
+import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import yaml
 
 from components.kube.names import TEAMS_NAMESPACE
+from embedded.access import EmbeddedPlane
 from embedded.paths import State
 from embedded.pulumi_stack import PASSPHRASE, pulumi_environment
 from tests.e2e.plane import Plane
@@ -69,12 +72,11 @@ class TeamStack:
         own = {
             "KUBECONFIG": str(self.kubeconfig),
             "TERRAFORM_VAULT_AUTH_JWT": self.plane.token(TEAMS_NAMESPACE, self.team, "vault"),
-            "PYTHONPATH": str(self.plane.checkout),
         }
         done = subprocess.run(
             [str(tools / "pulumi"), *arguments, "--non-interactive"],
             cwd=self.folder,
-            env={**environment, **own},
+            env=self.with_program({**environment, **own}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -84,6 +86,10 @@ class TeamStack:
         assert not check or done.returncode == 0, done.stdout
         return done
 
+    def with_program(self, environment: dict[str, str]) -> dict[str, str]:
+        """The environment in which the program finds what it imports."""
+        return {**environment, "PYTHONPATH": str(self.plane.checkout)}
+
     def up(self, check: bool = True) -> Done:
         return self.pulumi("up", "--stack", STACK, "--yes", "--skip-preview", check=check)
 
@@ -92,3 +98,37 @@ class TeamStack:
 
     def destroy(self) -> Done:
         return self.pulumi("destroy", "--stack", STACK, "--yes", "--skip-preview")
+
+
+PLUGIN = """\
+#!/bin/sh
+exec '{python}' '{folder}' "$@"
+"""
+
+
+class YamlStack(TeamStack):
+    """The same in YAML, with the package for other languages.
+
+    The pinned Python language host is older than packages from source, so the CLI finds this one as an executable on
+    its search path. It starts the same folder, with the Python of the tests in place of a virtual environment.
+    """
+
+    def write(self, services: dict[str, dict[str, Any]]) -> None:
+        """A program without services: `write_program` writes one."""
+        assert not services
+        self.write_program(yaml.safe_dump({"name": self.folder.name, "runtime": "yaml"}))
+
+    def write_program(self, text: str) -> None:
+        """The program, which is the project file."""
+        (self.folder / "Pulumi.yaml").write_text(text)
+
+    def with_program(self, environment: dict[str, str]) -> dict[str, str]:
+        """The language host, built when it is missing, and the package are on the search path."""
+        host = EmbeddedPlane.tool("pulumi-language-yaml", progress=False)
+        plugins = self.folder.parent / "plugins"
+        plugins.mkdir(exist_ok=True)
+        plugin = plugins / "pulumi-resource-zero-trust"
+        plugin.write_text(PLUGIN.format(python=sys.executable, folder=self.plane.checkout / "components" / "provider"))
+        plugin.chmod(0o700)
+        search = [str(plugins), str(host.parent), environment["PATH"]]
+        return {**environment, "PATH": os.pathsep.join(search)}

@@ -13,55 +13,18 @@ from kubernetes.client.exceptions import ApiException
 from components.kube.names import CATALOGUE_KEY, TEAMS_NAMESPACE
 from tests.e2e import team_attacks
 from tests.e2e.admission import Admission
-from tests.e2e.database_shop import ADMIN, DATABASE, FIRST, WANTED, prepared_postgres
+from tests.e2e.database_shop import ADMIN, DATABASE, FIRST, prepared_postgres
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.team_stack import TeamStack
+from tests.e2e.team_stack import TeamStack, YamlStack
+from tests.e2e.two_teams import BOOK, CHECKOUT, LEDGER, PAYMENTS, PLACEMENT, TEAMS
 from tests.e2e.waiting import eventually
+from tests.support.documentation import of_page
+from tests.support.stacks import ROOT
 
 pytestmark = pytest.mark.e2e
 
 PLATFORM_STACK = "production"
-PAYMENTS, LEDGER = "payments", "ledger"
-HOST = "pay.example.org"
-OUTSIDE, NETWORK = "api.example.com", "203.0.113.0/24"
-TEAMS: dict[str, Any] = {
-    PAYMENTS: {
-        "namespaces": [PAYMENTS],
-        "hosts": {PAYMENTS: [HOST]},
-        "approved": {"egress": [OUTSIDE], "networks": [NETWORK]},
-    },
-    LEDGER: {"namespaces": [LEDGER]},
-}
-PLACEMENT: dict[str, Any] = {
-    "gpu": {
-        "nodeSelector": {"pool": "gpu"},
-        "tolerations": [{"key": "gpu", "effect": "NoSchedule"}],
-        "priorityClass": "high",
-        "namespaces": [PAYMENTS],
-    }
-}
-CHECKOUT: dict[str, Any] = {
-    "namespace": PAYMENTS,
-    "team": PAYMENTS,
-    "costCenter": "retail",
-    "image": "registry.example.org/payments/checkout:v1.0.0",
-    "port": 8080,
-    "host": HOST,
-    "health": "/healthz",
-    "calls": ["ledger/book:8080"],
-    "egress": [{"host": OUTSIDE, "port": 443}],
-    "secrets": {"stripe": {"generate": ["key"]}},
-    "database": WANTED,
-}
-BOOK: dict[str, Any] = {
-    "namespace": LEDGER,
-    "team": LEDGER,
-    "costCenter": "finance",
-    "image": "registry.example.org/ledger/book:v1.0.0",
-    "port": 8080,
-    "health": "/healthz",
-    "callers": ["payments/checkout"],
-}
+EXAMPLE = next(block.text for block in of_page(ROOT / "docs/how-to/teams.md") if "runtime: yaml" in block.text)
 
 
 @pytest.fixture(scope="module")
@@ -357,6 +320,52 @@ class TestSomebodyElseInATeamsNamespace:
         spec = {"selector": {"app": "checkout"}, "ports": [{"port": 80}]}
         service = team_attacks.thing("v1", "Service", spec)
         eventually(lambda: "service-objects" in tenant.dry_run("POST", service, PAYMENTS).message, "it is refused")
+
+
+class TestAProgramInAnotherLanguage:
+    """The program of docs/how-to/teams.md, which is YAML: its services come through the package."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stack(cls, platform: Plane, tmp_path_factory: pytest.TempPathFactory) -> YamlStack:
+        made = YamlStack.new(platform, LEDGER, tmp_path_factory.mktemp("languages") / "archive")
+        made.write_program(EXAMPLE)
+        made.up()
+        return made
+
+    def test_its_service_runs_with_the_rights_of_its_team(self, platform: Plane, stack: YamlStack) -> None:
+        status = platform.apps.read_namespaced_deployment("archive", LEDGER).status
+        assert status.ready_replicas == status.replicas == 2
+        assert json.loads(stack.pulumi("stack", "output", "--json").stdout) == {"namespace": LEDGER}
+
+    @pytest.mark.usefixtures("stack")
+    def test_its_service_reads_its_own_secret(self, platform: Plane) -> None:
+        vault = platform.vault_as_service(LEDGER, "archive", "team_ledger")
+        secret = vault.secrets.kv.v2.read_secret_version("ledger/archive/signing", raise_on_deleted_version=True)
+        assert secret["data"]["data"]["key"]
+
+    def test_a_second_run_changes_nothing(self, stack: YamlStack) -> None:
+        assert stack.preview("--expect-no-changes").returncode == 0
+
+    def test_what_a_service_may_not_say_is_refused_with_its_key(self, stack: YamlStack) -> None:
+        stack.write_program(EXAMPLE.replace("image: registry.example.org/", "image: docker.io/"))
+        said = " ".join(stack.preview(check=False).stdout.split())
+        assert "service: image: not from an approved registry" in said
+        assert "Traceback" not in said
+
+    def test_another_platform_than_the_cluster_s_gives_no_right(self, platform: Plane, stack: YamlStack) -> None:
+        """The program says what the platform told it: here that the other team's namespace is its own, too."""
+        told = json.loads(platform.core.read_namespaced_config_map(LEDGER, TEAMS_NAMESPACE).data[CATALOGUE_KEY])
+        told["team"]["namespaces"] = [LEDGER, PAYMENTS]
+        program = yaml.safe_load(EXAMPLE)
+        program["resources"]["archive"]["properties"]["platform"] = json.dumps(told)
+        program["resources"]["archive"]["properties"]["service"]["namespace"] = PAYMENTS
+        stack.write_program(yaml.safe_dump(program))
+        refused = stack.up(check=False)
+        assert refused.returncode != 0
+        assert f"{TEAMS_NAMESPACE}:{LEDGER}" in refused.stdout
+        with pytest.raises(ApiException, match="Not Found"):
+            platform.apps.read_namespaced_deployment("archive", PAYMENTS)
 
 
 class TestTheEnd:

@@ -21,7 +21,7 @@ from tests.support.stacks import ROOT
 _WHERE = ("*.md", "docs/**/*.md", "policies/*.md", "bench/*.md", "embedded/*.md")
 PAGES = sorted(page for pattern in _WHERE for page in ROOT.glob(pattern))
 # What may stand in a fence: none of it is for the shell. Output has no name.
-FENCES = {"", "json", "mermaid", "python", "yaml"}
+FENCES = {"", "json", "mermaid", "python", "typescript", "yaml"}
 
 _COMMENT = re.compile(r"<!--(.*)-->", re.DOTALL)
 _NOT_RUN = re.compile(r"not run: (\S.*)")

@@ -16,6 +16,7 @@ from embedded.toolchain.table import (
     CLUSTER_OF_NODE,
     EXTERNAL_SECRETS,
     LANGUAGE_PYTHON,
+    LANGUAGE_YAML,
     PULUMI,
     TOOLS,
     TOOLS_DIRECTORY,
@@ -86,9 +87,14 @@ class TestTable:
         assert sums.startswith((CLUSTER.directory / "go.sum").read_text())
         assert sums.endswith((CLUSTER.directory / "node.sum").read_text())
 
-    def test_only_who_asks_for_the_node_builds_it(self):
-        assert "node" not in {tool.group for tool in select(None)}
+    def test_only_who_asks_for_the_node_or_for_yaml_builds_it(self):
+        assert not {"node", "yaml"} & {tool.group for tool in select(None)}
         assert {"kubelet", "containerd", "runc"} <= {tool.name for tool in select(["node"])}
+        assert [tool.name for tool in select(["yaml"])] == ["pulumi-language-yaml"]
+
+    @pytest.mark.parametrize("path", ["github.com/pulumi/pulumi/pkg/v3", "github.com/pulumi/pulumi/sdk/v3"])
+    def test_the_yaml_language_host_is_of_the_cli_s_release(self, path: str):
+        assert pinned(LANGUAGE_YAML, path) == pinned(PULUMI, path)
 
     def test_linker_variables_say_the_pinned_versions(self):
         assert f"Version={pinned(PULUMI, 'github.com/pulumi/pulumi/sdk/v3')}" in PULUMI.ldflags
