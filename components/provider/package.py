@@ -12,7 +12,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError, main
 
 from components.provider.secure_service import PACKAGE, SecureService
-from components.provider.types import service_types
+from components.provider.service_types import service_types
 
 
 class Package(ComponentProvider):

@@ -224,6 +224,10 @@ class TestTheFolder:
         [line] = [line for line in (FOLDER / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
         assert (FOLDER / line.removeprefix("-r ")).resolve() == ROOT / "requirements.txt"
 
+    def test_none_of_its_modules_stands_in_the_way_of_python_s(self) -> None:
+        """Python puts the folder first until its entry runs."""
+        assert not {path.stem for path in FOLDER.glob("*.py")} & set(sys.stdlib_module_names)
+
     def test_its_entry_knows_the_repository_and_not_its_own_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
         served: list[list[str]] = []
         monkeypatch.setattr("components.provider.package.serve", served.append)
