@@ -86,12 +86,13 @@ class SecureService(pulumi.ComponentResource):
 def _refusing() -> Generator[None]:
     """Turn the problems of the configuration into an error that Pulumi shows without a traceback.
 
-    It has no values of its own: Pulumi would show each of them as a whole. And an object has no lines.
+    It has no values of its own: Pulumi would show each of them as a whole. An object has no lines. The list is empty,
+    not left out: the SDK would send no error then.
     """
     try:
         yield
     except ConfigError as error:
-        raise InputPropertiesError("\n".join(str(replace(each, line=0)) for each in error.problems)) from error
+        raise InputPropertiesError("\n".join(str(replace(each, line=0)) for each in error.problems), []) from error
 
 
 def _text(name: str, service: Mapping[str, Any]) -> str:

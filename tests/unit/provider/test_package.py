@@ -89,7 +89,7 @@ def refused(service: Any, told: Any = TOLD, **more: Any) -> str:
     with pytest.raises(InputPropertiesError) as error:
         call.construct(service, told, **more)
     assert call.types == [TYPE]
-    assert not error.value.errors
+    assert error.value.errors == []
     return error.value.message
 
 
