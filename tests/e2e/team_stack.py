@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -36,7 +36,7 @@ class TeamStack:
     folder: Path
 
     @classmethod
-    def new(cls, plane: Plane, team: str, folder: Path) -> "TeamStack":
+    def new(cls, plane: Plane, team: str, folder: Path) -> Self:
         """A new project with a stack, whose state is its own."""
         folder.mkdir()
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": folder.name, "runtime": "python"}))
