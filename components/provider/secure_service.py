@@ -13,18 +13,20 @@ import yaml
 from pulumi.errors import InputPropertiesError
 
 from components.config.commit_date import commit_date
+from components.kube.names import CATALOGUE_KEY, TEAMS_NAMESPACE
 from components.schema.problem import ConfigError, Key, Problem, shown_value
 from components.schema.typed_file import dotted
 from components.service.args.document import Platform, read_document
-from components.service.args.service import SecureServiceArgs as Admitted
 from components.service.args.team import text_args
+from components.service.catalogue import told_to
 from components.service.file.directory import parse_service
 from components.service.manifests.route import public_url
 from components.service.secure_service import SecureService as TeamService
+from components.service.secure_service import has_provider
 
 PACKAGE = "zero-trust"
 # Whose key it is, in an error.
-_SERVICE, _PLATFORM, _COMPONENT = "service", "platform", "SecureService"
+_SERVICE, _COMPONENT = "service", "SecureService"
 _UNWRITTEN = (
     "a secret, or what a resource gives: a service is checked before anything is created, and has no secret in it"
 )
@@ -37,8 +39,9 @@ class SecureServiceArgs(TypedDict):
 
     service: Mapping[str, Any]
     """What a service file says, by the same keys. Without `name` it has the name of the resource."""
-    platform: pulumi.Input[str]
-    """What the platform tells the team: `platform.json` of the team's ConfigMap in `platform-teams`."""
+    platform: NotRequired[pulumi.Input[str]]
+    """What the platform tells the team: `platform.json` of the team's ConfigMap in `platform-teams`. A program gives it
+    that has a provider of Kubernetes; without it it is read where `kubernetes:kubeconfig` or the environment leads."""
     as_of: NotRequired[str]
     """The day, such as 2026-12-31, by which exceptions end; without it the date of the commit that is checked out."""
 
@@ -47,8 +50,8 @@ class SecureService(pulumi.ComponentResource):
     """A service of a team and everything that follows from it, on a platform that is there.
 
     What a service file may not say is refused, with its key, before anything is created. Without a provider of Vault it
-    logs in as the team's deployer. Where `platform` is known only during the update, a preview shows no resource of
-    the service, and checks what can be judged without the platform.
+    logs in as the team's deployer. Where `platform` is known only during the update, a preview shows no resource of the
+    service, and checks what can be judged without it.
     """
 
     namespace: pulumi.Output[str]
@@ -58,28 +61,26 @@ class SecureService(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SecureServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(f"{PACKAGE}:index:SecureService", name, None, opts)
+        given = opts or pulumi.ResourceOptions()
+        document = args.get("platform")
         with _refusing():
-            text = _text(name, args["service"])
+            text, team = _text(name, args["service"])
             as_of = _day(args.get("as_of"))
+            known = _platform_of(team, given) if document is None else None
 
-        def create(document: str) -> dict[str, str]:
+        def create(told: str) -> dict[str, str]:
             with _refusing():
-                platform = read_document(document, _PLATFORM)
+                platform = known or read_document(told, "platform")
                 service = text_args(text, _SERVICE, platform, as_of)
-            return self._create(service, platform, opts)
+            own = pulumi.ResourceOptions(parent=self, depends_on=given.depends_on)
+            own.providers = given.providers
+            TeamService.of_team(service, platform, own)
+            outputs = {"namespace": service.namespace, "url": public_url(service)}
+            self.register_outputs(outputs)
+            return outputs
 
-        made = pulumi.Output.from_input(args["platform"]).apply(create)
+        made = pulumi.Output.from_input("" if document is None else document).apply(create)
         self.namespace, self.url = made["namespace"], made["url"]
-
-    def _create(self, args: Admitted, platform: Platform, opts: pulumi.ResourceOptions | None) -> dict[str, str]:
-        """The resources of the service; returns what the component tells of it."""
-        own = pulumi.ResourceOptions(parent=self)
-        if opts:
-            own.depends_on, own.providers = opts.depends_on, opts.providers
-        TeamService.of_team(args, platform, own)
-        outputs = {"namespace": args.namespace, "url": public_url(args)}
-        self.register_outputs(outputs)
-        return outputs
 
 
 @contextmanager
@@ -95,14 +96,26 @@ def _refusing() -> Generator[None]:
         raise InputPropertiesError("\n".join(str(replace(each, line=0)) for each in error.problems), []) from error
 
 
-def _text(name: str, service: Mapping[str, Any]) -> str:
-    """The service as the text of a file, by which it is admitted. Raises `ConfigError` for what no file can say."""
+def _text(name: str, service: Mapping[str, Any]) -> tuple[str, str]:
+    """The service as the text of a file, by which it is admitted, and its team.
+
+    Raises `ConfigError` for what no file can say, and for what a file may not say on any platform.
+    """
     if problems := [Problem(_SERVICE, dotted(key) or "all of it", _UNWRITTEN) for key in _unwritten(service)]:
         raise ConfigError(problems)
     text = yaml.safe_dump({"name": name, **_whole(service)}, sort_keys=False, allow_unicode=True)
-    # What can be judged without the platform is judged, even where a preview does not know it.
-    parse_service(text, _SERVICE)
-    return text
+    return text, parse_service(text, _SERVICE).spec.team
+
+
+def _platform_of(team: str, opts: pulumi.ResourceOptions) -> Platform:
+    """What the platform tells the team, from the cluster. Raises `ConfigError`, and so it does for another cluster."""
+    if has_provider(opts, "kubernetes"):
+        message = (
+            "the service comes where the program's own provider of Kubernetes leads, and from there it has to be: "
+            f"read the ConfigMap {TEAMS_NAMESPACE}/{team} with that provider, and give its {CATALOGUE_KEY}"
+        )
+        raise ConfigError([Problem(_COMPONENT, "platform", message)])
+    return told_to(team)
 
 
 def _unwritten(value: object, key: Key = ()) -> Iterator[Key]:

@@ -125,7 +125,7 @@ class SecureService(pulumi.ComponentResource):
     ) -> "SecureService":
         """A team's service, with a login to Vault of its own unless `opts.providers` has one."""
         options = opts or pulumi.ResourceOptions()
-        if vault.uses_vault(args) and not _has_provider(options, "vault"):
+        if vault.uses_vault(args) and not has_provider(options, "vault"):
             provider = vault_provider(f"{args.key}.vault", platform.vault, options.parent)
             options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(providers=[provider]))
         return cls(args.key, args, options)
@@ -307,6 +307,7 @@ class SecureService(pulumi.ComponentResource):
         return [resource for job in jobs for resource in job.ready]
 
 
-def _has_provider(opts: pulumi.ResourceOptions, package: str) -> bool:
+def has_provider(opts: pulumi.ResourceOptions, package: str) -> bool:
+    """Whether the options name a provider of a package."""
     given = opts.providers or ()
     return any(each.package == package for each in (given.values() if isinstance(given, Mapping) else given))

@@ -14,12 +14,16 @@ import yaml
 from google.protobuf import struct_pb2
 from pulumi.errors import InputPropertiesError, InputPropertyError
 from pulumi.provider.server import ProviderServicer
+from pulumi.resource import DependencyProviderResource
 from pulumi.runtime.rpc import UNKNOWN
 from pulumi.runtime.sync_await import _sync_await
 from syrupy.assertion import SnapshotAssertion
 
 from components.program.plans.teams import text
+from components.provider import secure_service
 from components.provider.package import Package
+from components.schema.problem import ConfigError, Problem
+from components.service.args.document import Platform
 from tests.support.monitor import Recording, record
 from tests.support.stacks import ROOT
 from tests.unit.service.test_team import EXCEPTED, EXCEPTION, SMALL, platform
@@ -48,6 +52,12 @@ def of_file(file: str = SMALL, **changes: Any) -> dict[str, Any]:
     return json.loads(json.dumps(yaml.safe_load(file) | changes, default=str))
 
 
+def providers(*packages: str) -> dict[str, pulumi.ProviderResource]:
+    """Providers of the program's own, as an engine refers to them."""
+    urn = "urn:pulumi:production::payments::pulumi:providers"
+    return {each: DependencyProviderResource(f"{urn}:{each}::mine::id-{each}") for each in packages}
+
+
 @dataclass
 class Call:
     """One call of the engine: what it registered, and what it was answered with. Unknown outputs are no answer."""
@@ -64,7 +74,8 @@ class Call:
         **more: Any,
     ) -> "Call":
         message = struct_pb2.Struct()
-        message.update({"service": service, "platform": told, **more})
+        given = {"service": service, "platform": told, **more}
+        message.update({key: value for key, value in given.items() if value is not None})
 
         def program() -> None:
             inputs = _sync_await(ProviderServicer._construct_inputs(message, {}))
@@ -130,11 +141,8 @@ class TestWhatItCreates:
         """One of Kubernetes alone does not keep it from its own login to Vault."""
 
         def given(*packages: str) -> Recording:
-            references = {
-                each: f"urn:pulumi:production::payments::pulumi:providers:{each}::mine::id-{each}" for each in packages
-            }
-            providers = {each: pulumi.resource.DependencyProviderResource(ref) for each, ref in references.items()}
-            return construct(of_file(SMALL + SECRET), opts=pulumi.ResourceOptions(providers=providers)).recording
+            own = pulumi.ResourceOptions(providers=providers(*packages))
+            return construct(of_file(SMALL + SECRET), opts=own).recording
 
         assert given("kubernetes").one("Deployment").provider.endswith("id-kubernetes")
         assert len(given("kubernetes").of("pulumi:providers:vault")) == 1
@@ -185,10 +193,10 @@ class TestWhatItRefuses:
     def test_another_platform_than_this_release_knows(self, told: Any, message: str) -> None:
         assert message in refused(of_file(), told)
 
-    def test_a_program_without_a_platform(self) -> None:
+    def test_a_program_without_a_service(self) -> None:
         with pytest.raises(InputPropertyError) as error:
-            construct(of_file(), None)
-        assert error.value.property_path == "platform"
+            construct(None)
+        assert error.value.property_path == "service"
 
     def test_an_exception_that_has_ended_on_the_day(self) -> None:
         told = text(platform(kyverno={"exceptions": [EXCEPTED]}))
@@ -197,6 +205,39 @@ class TestWhatItRefuses:
         assert "service: exceptions[0].expires: " in refused(service, told, asOf="2027-01-01")
         assert "asOf: a day is expected, such as 2026-12-31, found 'soon'" in refused(service, told, asOf="soon")
         assert "asOf: exceptions end by the date of the commit, and git has none here" in refused(service, told)
+
+
+class TestAProgramThatGivesNoPlatform:
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The teams whose ConfigMap is read."""
+        asked: list[str] = []
+
+        def told_to(team: str) -> Platform:
+            asked.append(team)
+            if team == "payments":
+                return platform()
+            raise ConfigError([Problem("the cluster", f"platform-teams/{team}", "the platform has no such team")])
+
+        monkeypatch.setattr(secure_service, "told_to", told_to)
+        return asked
+
+    def test_it_is_read_in_the_cluster(self, asked: list[str]) -> None:
+        call = construct(of_file(), None, preview=True)
+        assert call.recording.one("Deployment")
+        assert call.answers == [{"namespace": "payments", "url": ""}]
+        assert asked == ["payments"]
+
+    @pytest.mark.usefixtures("asked")
+    def test_a_team_that_the_cluster_does_not_know(self) -> None:
+        said = refused(of_file(team="ops"), None)
+        assert said == "the cluster: platform-teams/ops: the platform has no such team"
+
+    def test_a_provider_of_its_own_leads_to_another_cluster(self, asked: list[str]) -> None:
+        said = refused(of_file(), None, opts=pulumi.ResourceOptions(providers=providers("kubernetes")))
+        assert "SecureService: platform: " in said
+        assert "read the ConfigMap platform-teams/payments with that provider, and give its platform.json" in said
+        assert not asked
 
 
 class TestAPreviewThatDoesNotKnowThePlatform:
