@@ -18,6 +18,7 @@ from types import MappingProxyType
 import pulumi
 
 from components.config.action import Action
+from components.kube.in_force import settle
 from components.kube.manifest import Manifest, of_kind
 from components.kube.names import CERT_MANAGER_ACCOUNT, PUBLIC_HOSTS
 from components.kube.objects import KubernetesObject
@@ -352,10 +353,14 @@ class PublicHosts(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PublicHostsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:PublicHosts", name, None, opts)
+        # A host of another namespace is no new one, so that even the deployer's route waits for the policy.
+        settled = pulumi.ResourceOptions(
+            hooks=pulumi.ResourceHookBinding(after_update=[pulumi.ResourceHook(f"{name}.settle", settle)])
+        )
         policy = KubernetesObject(
             name,
             of_kind("ValidatingAdmissionPolicy", metadata={"name": PUBLIC_HOSTS}, spec=policy_spec(args)),
-            pulumi.ResourceOptions(parent=self),
+            pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), settled if args.lent else None),
         )
         binding = KubernetesObject(
             name,

@@ -11,7 +11,7 @@ from components.package.args import PackageArgs
 from components.package.manifests import applied, default_deny, destination_rules, exceptions
 from components.package.rendered.objects import RenderedObject, below
 from components.package.rendered.reach import comes_last
-from components.service.exception_objects import exception_annotations, exception_objects, once_excepted
+from components.service.exception_objects import exception_annotations, exception_objects
 from components.service.kept_secrets import first_values, kept_secrets
 from components.service.manifests.vault import uses_vault
 from components.service.network_resources import network_resources
@@ -51,10 +51,9 @@ class Package(pulumi.ComponentResource):
         self._in_vault = pulumi.ResourceOptions.merge(
             self._child, pulumi.ResourceOptions(deleted_with=opts.deleted_with if opts else None)
         )
-        self._excepted = exceptions(args)
         excepted = {
             workload: exception_objects(f"{name}.{workload}", manifests, self._child)
-            for workload, manifests in self._excepted.items()
+            for workload, manifests in exceptions(args).items()
         }
         annotations = {workload: exception_annotations(made) for workload, made in excepted.items()}
         controls = [*self._policies(), *self._secrets(), *(made for each in excepted.values() for made in each)]
@@ -112,8 +111,6 @@ class Package(pulumi.ComponentResource):
             # With a definition go all objects of its kind, whosever they are, and with a claim goes its data.
             opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
         name = self._resource_name(each)
-        if each.template is not None:
-            opts = once_excepted(name, self._excepted.get(each.name, {}), opts)
         return KubernetesObject(name, manifest, opts)
 
     def _resource_name(self, each: RenderedObject) -> str:

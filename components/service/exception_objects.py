@@ -1,11 +1,12 @@
 """The resources of exceptions from rules, which are there before the workload that needs them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pulumi
 
-from components.kube.in_force import once_in_force
+from components.kube.cluster import Cluster
+from components.kube.in_force import until_excepted
 from components.kube.manifest import Manifest
 from components.kube.names import ANNOTATION
 from components.kube.objects import KubernetesObject
@@ -17,7 +18,9 @@ def exception_objects(
     """Create PolicyExceptions, each by what tells it from the others of `name`, such as its rule."""
     if not manifests:
         return []
+    hook = pulumi.ResourceHook(f"{name}.in-force", until_excepted(_cluster))
     anew = pulumi.ResourceOptions(
+        hooks=pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook]),
         # One that has ended is gone, and what is gone cannot be updated: the deletion is the step that forgives it.
         replace_on_changes=["*"],
         delete_before_replace=True,
@@ -28,9 +31,11 @@ def exception_objects(
     ]
 
 
-def once_excepted(name: str, rules: Collection[str], opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
-    """The options of a workload that has exceptions from these rules: it waits until they are in force."""
-    return pulumi.ResourceOptions.merge(opts, once_in_force(name, rules)) if rules else opts
+def _cluster() -> Cluster:
+    # Most runs make no exception, and the client takes half a second to load.
+    from components.kube.connection import of_kubeconfig
+
+    return of_kubeconfig()
 
 
 def exception_annotations(exceptions: Sequence[pulumi.Resource]) -> dict[str, Any]:

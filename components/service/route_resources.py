@@ -2,9 +2,8 @@
 
 import pulumi
 
-from components.kube.in_force import once_in_force
 from components.kube.manifest import of_kind
-from components.kube.names import GATEWAY_API, PUBLIC_HOSTS
+from components.kube.names import GATEWAY_API
 from components.kube.objects import KubernetesObject
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests import route
@@ -15,8 +14,6 @@ def route_resources(name: str, args: SecureServiceArgs, opts: pulumi.ResourceOpt
     """Create the route from the public hosts to a service: none for one that is not public."""
     if not args.public:
         return []
-    # A host of another namespace is no new one, so that even the deployer's route waits for the policy.
-    opts = pulumi.ResourceOptions.merge(opts, once_in_force(f"{name}.route", [PUBLIC_HOSTS]))
     if args.platform.ingress.route == "ingress":
         return [KubernetesObject(name, of_kind("Ingress", **route.ingress_manifest(args)), opts)]
     kind, spec = route.route_kind(args), route.route_spec(args)

@@ -1,6 +1,6 @@
 """`SecureService`: an application on the platform, with nothing trusted that its file does not declare."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pulumi
 from pulumi_vault.database import SecretBackendRole
 
 from components.config.commit_date import commit_date
-from components.kube.manifest import Manifest, account_subject, of_kind, role_ref
+from components.kube.manifest import account_subject, of_kind, role_ref
 from components.kube.names import ANNOTATION
 from components.kube.objects import KubernetesObject
 from components.schema.problem import ConfigError, FieldError
@@ -18,7 +18,7 @@ from components.service.args.service import SecureServiceArgs
 from components.service.args.team import team_args
 from components.service.catalogue import vault_provider
 from components.service.copied_secrets import copied_secrets
-from components.service.exception_objects import exception_annotations, exception_objects, once_excepted
+from components.service.exception_objects import exception_annotations, exception_objects
 from components.service.file.jobs import job_name
 from components.service.file.storage import claim_name
 from components.service.kept_secrets import first_values, kept_secrets
@@ -83,8 +83,7 @@ class SecureService(pulumi.ComponentResource):
         self._in_vault = pulumi.ResourceOptions.merge(
             self._child, pulumi.ResourceOptions(deleted_with=opts.deleted_with if opts else None)
         )
-        manifests = self._exceptions()
-        exceptions = exception_objects(name, manifests, self._child)
+        exceptions = self._exceptions()
         controls = [
             *self._identity(),
             *self._secrets(),
@@ -92,9 +91,8 @@ class SecureService(pulumi.ComponentResource):
             *self._storage(),
             *exceptions,
         ]
-        jobs = self._jobs(opts, controls, manifests)
-        after = once_excepted(name, manifests, self._after([*controls, *jobs]))
-        pods = self._pods(exception_annotations(exceptions), after)
+        jobs = self._jobs(opts, controls)
+        pods = self._pods(exception_annotations(exceptions), self._after([*controls, *jobs]))
         self.ready = [pods, *self._services(), *self._availability(), *route_resources(name, args, self._child)]
         self.register_outputs({"name": args.name, "namespace": args.namespace, "url": route.public_url(args)})
 
@@ -224,8 +222,7 @@ class SecureService(pulumi.ComponentResource):
             self._name, of_kind("Secret", metadata=metadata, type="Opaque", stringData=files), self._child
         )
 
-    def _exceptions(self) -> Mapping[str, Manifest]:
-        """The exceptions of the service and its jobs, by rule."""
+    def _exceptions(self) -> list[pulumi.Resource]:
         args = self._args
         jobs = [job_name(args.name, job.name) for job in args.jobs]
         manifests = {
@@ -234,7 +231,7 @@ class SecureService(pulumi.ComponentResource):
         }
         if manifest := copies_exception(args):
             manifests[COPIES_RULE] = manifest
-        return manifests
+        return exception_objects(self._name, manifests, self._child)
 
     def _services(self) -> list[pulumi.Resource]:
         args, services = self._args, list[pulumi.Resource]()
@@ -295,13 +292,11 @@ class SecureService(pulumi.ComponentResource):
                 resources.append(claim)
         return resources
 
-    def _jobs(
-        self, opts: pulumi.ResourceOptions | None, controls: Sequence[pulumi.Resource], rules: Collection[str]
-    ) -> list[pulumi.Resource]:
-        """The jobs, with exceptions from these rules; those that run once must succeed before the new pods start."""
+    def _jobs(self, opts: pulumi.ResourceOptions | None, controls: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        """The jobs; those that run once must succeed before the new pods start."""
         deleted_with = opts.deleted_with if opts else None
         jobs = [
-            ServiceJob(f"{self._name}.{job.name}", self._args, job, rules, self._after(controls), deleted_with)
+            ServiceJob(f"{self._name}.{job.name}", self._args, job, self._after(controls), deleted_with)
             for job in self._args.jobs
         ]
         return [resource for job in jobs for resource in job.ready]

@@ -1,6 +1,6 @@
 """`ServiceJob`: one job of a service, with its own identity and only the rights that its file declares."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -10,7 +10,6 @@ from components.kube.objects import KubernetesObject
 from components.service.args.jobs import JobArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.copied_secrets import copied_secrets
-from components.service.exception_objects import once_excepted
 from components.service.manifests.job import cron_job_spec, job_spec, workload_of
 from components.service.manifests.metadata import metadata
 from components.service.manifests.network_policy import network_policy_spec
@@ -50,14 +49,10 @@ class ServiceJob(pulumi.ComponentResource):
         name: str,
         args: SecureServiceArgs,
         job: JobArgs,
-        rules: Collection[str],
         opts: pulumi.ResourceOptions,
         deleted_with: pulumi.Resource | None = None,
     ) -> None:
-        """`args` are the service's, which has exceptions from `rules`.
-
-        `opts` have parent and dependencies, `deleted_with` is for resources in Vault.
-        """
+        """`args` are the service's; `opts` have parent and dependencies, `deleted_with` is for resources in Vault."""
         super().__init__("zero-trust:platform:ServiceJob", name, None, pulumi.ResourceOptions(parent=opts.parent))
         child = pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on)
         workload = workload_of(args, job)
@@ -76,5 +71,5 @@ class ServiceJob(pulumi.ComponentResource):
             controls.append(KubernetesObject(name, of_kind("NetworkPolicy", metadata=meta, spec=spec), child))
         controls += mesh_resources(name, workload, child)
         after = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=controls))
-        self.ready = [run_resource(name, workload, {}, once_excepted(name, rules, after))]
+        self.ready = [run_resource(name, workload, {}, after)]
         self.register_outputs({"name": workload.name, "namespace": workload.namespace})

@@ -45,7 +45,7 @@ class Registered:
     replace_on_changes: tuple[str, ...]
     delete_before_replace: bool
     secret_inputs: frozenset[str]
-    on_error: tuple[str, ...]
+    hooks: tuple[str, ...]
     before_create: tuple[str, ...]
     aliases: tuple[str, ...]
     """The URNs of the parents that it had before."""
@@ -137,7 +137,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     replace_on_changes=tuple(request.replaceOnChanges),
                     delete_before_replace=request.deleteBeforeReplace,
                     secret_inputs=frozenset(key for key, value in raw.items() if _holds_secret(value)),
-                    on_error=tuple(request.hooks.on_error),
+                    hooks=tuple(request.hooks.after_create),
                     before_create=tuple(request.hooks.before_create),
                     aliases=tuple(alias.spec.parentUrn for alias in request.aliases if alias.spec.parentUrn),
                 )

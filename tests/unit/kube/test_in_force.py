@@ -1,62 +1,93 @@
-"""The wait for a changed policy: which refusals are waited for, for how long, and what ends the update at once."""
+"""The wait for an exception: what is asked of the cluster, when it ends, and who cannot ask."""
 
 import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pulumi
 import pytest
 
 from components.kube import in_force
-from components.kube.in_force import TRIES, once_in_force
+from components.kube.cluster import Answer, Call, Cluster
+from components.kube.in_force import until_excepted
 
 pytestmark = pytest.mark.unit
 
-NAME, RULE = "shop.x", "disallow-privileged"
-REFUSED = f"ValidatingAdmissionPolicy 'vpol-{RULE}' with binding 'vpol-{RULE}-binding' denied request: privileged"
+RULE = "disallow-privileged"
+PATH = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/vpol-{RULE}"
+EXPRESSION = 'object.metadata.namespace == "shop"'
+OTHER, EXCEPTED = "!(request.dryRun)", f"!({EXPRESSION})"
+EXCEPTION = {
+    "spec": {
+        "policyRefs": [{"name": RULE, "kind": "ValidatingPolicy"}],
+        "matchConditions": [{"name": "shop.x", "expression": EXPRESSION}],
+    }
+}
+
+
+def native(*expressions: str) -> Answer:
+    conditions = [{"name": f"c{number}", "expression": each} for number, each in enumerate(expressions)]
+    return Answer(200, {"spec": {"matchConditions": conditions}})
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
-    """Whether a resource that waits for the rule is tried again after these errors, the newest first."""
-    monkeypatch.setattr(in_force, "_LONGEST_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(pulumi, "info", print)
-    registered: list[tuple[str, Any]] = []
-    monkeypatch.setattr(pulumi, "ErrorHook", lambda name, callback: registered.append((name, callback)))
+def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """The paths that are asked for until the hook ends, when the cluster answers so; the last answer stays."""
+    for name, seconds in (("SETTLE_SECONDS", 0.0), ("_POLL_SECONDS", 0.01), ("_PATIENCE_SECONDS", 0.2)):
+        monkeypatch.setattr(in_force, name, seconds)
 
-    def asked(*errors: str) -> bool:
-        once_in_force(NAME, [RULE, "require-probes"])
-        name, callback = registered.pop()
-        assert name == f"{NAME}.once-in-force"
-        args = pulumi.ErrorHookArgs("urn", "", NAME, "type", failed_operation="create", errors=[*errors])
-        return asyncio.run(callback(args))
+    def waited(*answers: Answer | Exception) -> list[str]:
+        asked: list[str] = []
 
-    return asked
+        def send(call: Call) -> Answer:
+            asked.append(call.path)
+            answer = answers[min(len(asked), len(answers)) - 1]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
+        args: Any = pulumi.ResourceHookArgs("urn", "", "shop.x", "type", new_inputs=EXCEPTION)
+        asyncio.run(until_excepted(lambda: Cluster(send, "here"))(args))
+        return asked
 
-def test_it_is_tried_again_while_that_policy_refuses_it(ask: Callable[..., bool]) -> None:
-    assert ask(REFUSED)
-    assert ask(REFUSED, REFUSED)
-    assert ask("denied by require-probes", REFUSED)
-
-
-@pytest.mark.parametrize("error", ["denied by require-labels", "connection refused", ""])
-def test_every_other_error_ends_the_update(ask: Callable[..., bool], error: str) -> None:
-    assert not ask(error)
-    assert not ask(error, REFUSED)
+    return waited
 
 
-def test_it_is_not_waited_for_ever(ask: Callable[..., bool]) -> None:
-    assert ask(*[REFUSED] * TRIES)
-    assert not ask(*[REFUSED] * (TRIES + 1))
+def test_it_waits_until_the_native_policy_has_its_condition(wait: Callable[..., list[str]]) -> None:
+    assert wait(native(), native(OTHER), native(OTHER, EXCEPTED)) == [PATH] * 3
 
 
-def test_a_preview_changes_no_policy_and_waits_for_none(
-    ask: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+def test_one_that_is_there_already_is_asked_for_once(wait: Callable[..., list[str]]) -> None:
+    assert wait(native(EXCEPTED)) == [PATH]
+
+
+@pytest.mark.parametrize("answer", [Answer(404), Answer(403), ConnectionError("refused")])
+def test_without_a_native_policy_or_the_right_to_read_it_nothing_more_is_asked(
+    wait: Callable[..., list[str]], answer: Answer | Exception
 ) -> None:
-    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
-    assert not ask(REFUSED)
+    assert wait(answer) == [PATH]
 
 
-def test_what_needs_no_policy_has_no_hook() -> None:
-    assert once_in_force(NAME, []).hooks is None
+def test_it_is_not_waited_for_ever(wait: Callable[..., list[str]]) -> None:
+    assert len(wait(native(OTHER))) > 1
+
+
+@pytest.mark.usefixtures("wait")
+def test_it_asks_while_every_thread_of_the_loop_waits() -> None:
+    """The SDK holds them for the registration of what waits for the exception."""
+    args: Any = pulumi.ResourceHookArgs("urn", "", "shop.x", "type", new_inputs=EXCEPTION)
+    hook = until_excepted(lambda: Cluster(lambda _: native(EXCEPTED), "here"))
+
+    async def run_out_of_threads() -> None:
+        loop, ended = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        registration = loop.run_in_executor(None, ended.wait, 10)
+        try:
+            await asyncio.wait_for(hook(args), 5)
+        finally:
+            ended.set()
+            await registration
+
+    asyncio.run(run_out_of_threads())

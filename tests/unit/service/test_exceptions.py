@@ -164,7 +164,7 @@ def test_the_deployment_waits_until_its_exceptions_are_in_force() -> None:
     made = recording.one("PolicyException")
     deployment = recording.one("Deployment")
     assert made.urn in deployment.dependencies
-    assert deployment.on_error == ("shop.x.once-in-force",)
+    assert made.hooks == ("shop.x.in-force",)
     assert deployment.inputs["metadata"]["annotations"]["zero-trust.dev/exceptions"] == f"{made.name}-id"
 
 
@@ -184,7 +184,7 @@ def test_without_exceptions_nothing_waits() -> None:
     args = services_args([parse_service(SMALL, "services/x.yaml").spec], stacks.platform(), 2)[0]
     recording = record(lambda: SecureService(args.key, args))
     assert not recording.of("PolicyException")
-    assert not [made.name for made in recording.resources if made.on_error]
+    assert not [made.name for made in recording.resources if made.hooks]
 
 
 def test_the_name_of_a_condition_is_one_that_a_native_policy_may_have() -> None:
