@@ -98,7 +98,9 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
     with_certificate = issued if planned.vault and planned.vault.certificate else on_cluster
     vault = VaultPlatform("vault", planned.vault, with_certificate) if planned.vault else None
     secrets_args = planned.external_secrets
-    operator = ExternalSecrets("external-secrets", secrets_args, on_cluster) if secrets_args else None
+    # A rule makes policies in namespaces that it does not know as the platform's, under the names of the stack's own.
+    known = pulumi.ResourceOptions(providers=[cluster], depends_on=policies.ready if policies else [])
+    operator = ExternalSecrets("external-secrets", secrets_args, known) if secrets_args else None
     mesh = MeshSecurity("mesh", planned.mesh, on_cluster) if planned.mesh else None
     signer = vault if isinstance(planned.ingress.issuer, VaultIssuer) else None
     before_gateway = [resource for layer in (certificates, mesh, signer) if layer for resource in layer.ready]

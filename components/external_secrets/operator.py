@@ -110,7 +110,7 @@ class ExternalSecrets(pulumi.ComponentResource):
     """The operator in its own namespace, its webhook, which fails closed, and their rights.
 
     These rights include no service account token and no write of a Secret: the Role of each workload grants both, for
-    that workload only. `ready` holds the release.
+    that workload only. `ready` holds the release. The namespace is created after `opts.depends_on`.
     """
 
     ready: list[pulumi.Resource]
@@ -118,6 +118,7 @@ class ExternalSecrets(pulumi.ComponentResource):
     def __init__(self, name: str, args: ExternalSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:ExternalSecrets", name, None, opts)
         self._name = name
+        self._after = opts.depends_on if opts else None
         self.ready = [] if args.existing else [self._release(name, args)]
         self.register_outputs({})
 
@@ -128,7 +129,7 @@ class ExternalSecrets(pulumi.ComponentResource):
                 "Namespace",
                 metadata={"name": EXTERNAL_SECRETS_NAMESPACE, "labels": pod_security("restricted")},
             ),
-            pulumi.ResourceOptions(parent=self),
+            pulumi.ResourceOptions(parent=self, depends_on=self._after),
         )
         rights = [
             *self._grant(EXTERNAL_SECRETS_ACCOUNT, operator_rules()),

@@ -9,6 +9,7 @@ import pulumi
 
 from components.config.action import Action
 from components.kube.charts import KYVERNO, ChartSources
+from components.kube.in_force import settle
 from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.names import KYVERNO_NAMESPACE
 from components.kube.objects import KubernetesObject, Release
@@ -305,6 +306,11 @@ class KyvernoPolicySet(pulumi.ComponentResource):
         metadata = policy["metadata"]
         annotations = {**metadata["annotations"], **wait_for(policy)}
         waited_for = {**policy, "metadata": {**metadata, "annotations": annotations}}
+        if policy["kind"] == "GeneratingPolicy":
+            # What it leaves out from now on, it has to leave out before the next namespace is there.
+            hook = pulumi.ResourceHook(f"{name}-{metadata['name']}.settle", settle)
+            settled = pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(after_update=[hook]))
+            after = pulumi.ResourceOptions.merge(after, settled)
         return KubernetesObject(f"{name}-{metadata['name']}", waited_for, after)
 
     def _dashboard(self, name: str, args: KyvernoPolicySetArgs, after: pulumi.ResourceOptions) -> KubernetesObject:
