@@ -110,8 +110,7 @@ class Package(pulumi.ComponentResource):
         if each.kind == _DEFINITION or each.is_claim:
             # With a definition go all objects of its kind, whosever they are, and with a claim goes its data.
             opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
-        name = self._resource_name(each)
-        return KubernetesObject(name, manifest, opts)
+        return KubernetesObject(self._resource_name(each), manifest, opts)
 
     def _resource_name(self, each: RenderedObject) -> str:
         elsewhere = f".{each.namespace}" if each.namespace not in ("", self._args.namespace) else ""

@@ -1,7 +1,6 @@
 """`VaultPlatform`: Vault, installed by its chart or external, configured for the secrets of services."""
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from pulumi_vault.kubernetes import AuthBackendConfig, AuthBackendRole
 from pulumi_vault.kv import SecretBackendV2
 
 from components.kube.charts import OPENBAO, PUBLISHED, VAULT, ChartSources
-from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, role_ref
+from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.names import DEPLOYER, OPERATOR, TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_RELEASE
 from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
@@ -23,11 +22,11 @@ from components.vault.database_connection import DatabaseConnectionArgs
 from components.vault.deployer import deployer_policy
 from components.vault.operator import OPERATOR_TOKEN_SECONDS, operator_policy
 from components.vault.pki import PkiArgs, pki_engine
+from components.vault.reviewer import reviewer_token
 from components.vault.server_certificate import ServerCertificateArgs, server_certificate, written
 from components.vault.snapshots import SnapshotArgs, snapshots
 from components.vault.values import InjectorArgs, ServerArgs, chart_values
 
-REVIEWER = "vault-token-reviewer"
 # Pods of a new release first pull images and wait for volumes; an external server is there already.
 _POD_SECONDS = 300
 _SERVER_SECONDS = 60
@@ -303,13 +302,13 @@ class VaultPlatform(pulumi.ComponentResource):
             opts=self._in_vault(audits),
         )
         self.accessor = backend.accessor
-        token = None if self._args.server else self._reviewer(name, namespace)
+        token = None if self._args.server else reviewer_token(name, namespace, self)
         config = AuthBackendConfig(
             self.auth_path,
             backend=self.auth_path,
             kubernetes_host=self._args.kubernetes_host,
-            kubernetes_ca_cert=_field(token, "ca.crt"),
-            token_reviewer_jwt=_field(token, "token"),
+            kubernetes_ca_cert=token.field("ca.crt") if token else None,
+            token_reviewer_jwt=token.field("token") if token else None,
             # Vault's own default, which the provider would turn round: the API server checks the issuer of a token
             # (https://developer.hashicorp.com/vault/docs/auth/kubernetes#discovering-the-service-account-issuer).
             disable_iss_validation=True,
@@ -360,56 +359,3 @@ class VaultPlatform(pulumi.ComponentResource):
             opts=self._in_vault([policy]),
         )
         return [account, policy, role]
-
-    def _reviewer(self, name: str, namespace: pulumi.Resource) -> "_Token":
-        """The Secret with the token by which an external Vault reviews tokens; it does not expire."""
-        child = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
-        account = KubernetesObject(
-            f"{name}.reviewer",
-            of_kind(
-                "ServiceAccount",
-                metadata={"name": REVIEWER, "namespace": VAULT_NAMESPACE},
-                automountServiceAccountToken=False,
-            ),
-            child,
-        )
-        KubernetesObject(
-            f"{name}.reviewer",
-            of_kind(
-                "ClusterRoleBinding",
-                metadata={"name": REVIEWER},
-                roleRef=role_ref("ClusterRole", "system:auth-delegator"),
-                subjects=[account_subject(REVIEWER, VAULT_NAMESPACE)],
-            ),
-            pulumi.ResourceOptions(parent=self, depends_on=[account]),
-        )
-        # The Kubernetes provider waits until the token controller has filled a Secret of this type.
-        return _Token(
-            f"{name}.reviewer",
-            of_kind(
-                "Secret",
-                metadata={
-                    "name": REVIEWER,
-                    "namespace": VAULT_NAMESPACE,
-                    "annotations": {"kubernetes.io/service-account.name": REVIEWER},
-                },
-                type="kubernetes.io/service-account-token",
-            ),
-            pulumi.ResourceOptions(parent=self, depends_on=[account]),
-        )
-
-
-class _Token(KubernetesObject):
-    """The Secret, with what the token controller writes into it."""
-
-    data: pulumi.Output[Mapping[str, str]]
-
-
-def _field(secret: _Token | None, key: str) -> pulumi.Output[str] | None:
-    if secret is None:
-        return None
-    return pulumi.Output.secret(secret.data.apply(lambda data: _decoded(data, key)))
-
-
-def _decoded(data: Mapping[str, str] | None, key: str) -> str:
-    return base64.b64decode(data[key]).decode() if data and key in data else ""

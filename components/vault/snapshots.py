@@ -185,10 +185,9 @@ def snapshots(
     keep: bool | None,
 ) -> list[pulumi.Resource]:
     """Create the CronJob and all that it needs; the volume's claim is protected and retained while `keep` is set."""
-    labelled: Manifest = {"name": SNAPSHOTS, "namespace": VAULT_NAMESPACE, "labels": _labels()}
-    metadata = labelled
+    metadata: Manifest = {"name": SNAPSHOTS, "namespace": VAULT_NAMESPACE, "labels": _labels()}
     # Many storage classes create a volume only for its first pod, which may be hours later.
-    unawaited = {**labelled, "annotations": {"pulumi.com/skipAwait": "true"}}
+    unawaited = {**metadata, "annotations": {"pulumi.com/skipAwait": "true"}}
     policy = Policy(SNAPSHOTS, name=SNAPSHOTS, policy=snapshot_policy(), opts=in_vault)
     after = pulumi.ResourceOptions.merge(in_vault, pulumi.ResourceOptions(depends_on=[policy]))
     role = AuthBackendRole(SNAPSHOTS, backend=auth_path, role_name=SNAPSHOTS, **role_fields(), opts=after)
