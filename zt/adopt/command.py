@@ -1,6 +1,5 @@
 """`zt adopt`: its options, the connections it needs, and the exit code."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +26,11 @@ from zt.check.kyverno_result import Result
 from zt.check.plan import Plan
 from zt.cluster.access import Access, ClusterError
 from zt.preflight import cluster as api_server
-from zt.project.errors import ToolError, tells_errors
+from zt.project.errors import tells_errors
 from zt.project.progress import Say, progress
 from zt.project.result_file import write_result
 from zt.project.stack_file import StackFile
+from zt.project.tools import pinned_tool
 
 # What the cluster itself runs.
 _OF_THE_CLUSTER = ("kube-system", "kube-public", "kube-node-lease")
@@ -51,13 +51,7 @@ class Options:
 
 
 def _kyverno(asked: Plan) -> Sequence[Result]:
-    from embedded.access import EmbeddedPlane, EmbeddedPlaneError
-
-    try:
-        executable = EmbeddedPlane.tool("kubectl-kyverno", progress=sys.stderr.isatty())
-    except EmbeddedPlaneError as error:
-        raise ToolError(str(error)) from error
-    return judge(executable, asked, ())
+    return judge(pinned_tool("kubectl-kyverno"), asked, ())
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import ipaddress
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -26,12 +25,13 @@ from zt.attack.session import Declared, Session
 from zt.attack.vault_api import Place, Vault
 from zt.cluster.access import Access
 from zt.project.declared import declared_packages, declared_services
-from zt.project.errors import ToolError, tells_errors
+from zt.project.errors import tells_errors
 from zt.project.progress import progress
 from zt.project.result_file import write_result
 from zt.project.service import service_name
 from zt.project.signals import ended_in_order
 from zt.project.stack_file import StackFile, project_library
+from zt.project.tools import pinned_tool
 
 
 @dataclass(frozen=True)
@@ -147,18 +147,9 @@ def _packages(options: Options, file: StackFile) -> tuple[PackageArgs, ...]:
     from components.program.stack import read_stack
 
     if options.access.embedded and shutil.which("helm") is None:
-        os.environ["PATH"] = os.pathsep.join([str(_embedded_helm().parent), os.environ.get("PATH", os.defpath)])
+        os.environ["PATH"] = os.pathsep.join([str(pinned_tool("helm").parent), os.environ.get("PATH", os.defpath)])
     stack = read_stack(options.project, file.name, file.settings, line_of=file.line_of)
     return tuple(plan(stack).packages)
-
-
-def _embedded_helm() -> Path:
-    from embedded.access import EmbeddedPlane, EmbeddedPlaneError
-
-    try:
-        return EmbeddedPlane.tool("helm", progress=sys.stderr.isatty())
-    except EmbeddedPlaneError as error:
-        raise ToolError(str(error)) from error
 
 
 def _actions(file: StackFile) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """`zt check`: says what admission would refuse in a plan, before anything is applied."""
 
 import shutil
-import sys
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -18,9 +17,10 @@ from zt.check.plan_source import PlanText, embedded_preview, preview, read_plan
 from zt.check.remembered import Remembered
 from zt.check.report import Report
 from zt.check.verdicts import read_exclusions, read_service_texts, verdicts
-from zt.project.errors import ToolError, tells_errors
+from zt.project.errors import tells_errors
 from zt.project.progress import Say, progress
 from zt.project.result_file import write_result
+from zt.project.tools import pinned_tool
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def check(options: CheckOptions, say: Say = lambda _line: None) -> Report:
     granted = [exception for exception in plan.exceptions if not exception.expired(options.as_of)]
     kept = Remembered(EmbeddedPlane.cache() / "verdicts")
     results = judge(
-        _tool("kubectl-kyverno"),
+        pinned_tool("kubectl-kyverno"),
         plan,
         granted,
         lambda done, every: say(f"asking Kyverno: {done} of {every} groups of objects"),
@@ -97,18 +97,9 @@ def _with_releases(plan: Plan, say: Say) -> Plan:
     if not plan.releases or not plan.policies:
         return plan
     say(f"rendering {len(plan.releases)} Helm releases")
-    helm = Path(on_path) if (on_path := shutil.which("helm")) else _tool("helm")
+    helm = Path(on_path) if (on_path := shutil.which("helm")) else pinned_tool("helm")
     kept = Remembered(EmbeddedPlane.cache() / "rendered")
     rendered, missing = render(helm, plan.releases, EmbeddedPlane.kubernetes_version(), kept)
     kept.trim()
     notes = [f"the release {release.name}: {why}" for release, why in missing]
     return replace(plan, objects=(*plan.objects, *rendered), warnings=(*plan.warnings, *notes))
-
-
-def _tool(name: str) -> Path:
-    from embedded.access import EmbeddedPlane, EmbeddedPlaneError
-
-    try:
-        return EmbeddedPlane.tool(name, progress=sys.stderr.isatty())
-    except EmbeddedPlaneError as error:
-        raise ToolError(str(error)) from error

@@ -1,6 +1,5 @@
 """`zt package init`: renders a chart, tries its values, writes the first file, and returns the exit code."""
 
-import sys
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,8 +23,9 @@ from zt.facts.read import stack_of
 from zt.package.file_text import Draft, file_text
 from zt.package.search import search
 from zt.package.trial import Trials, unsettled
-from zt.project.errors import ExitCode, ToolError, tells_errors
+from zt.project.errors import ExitCode, tells_errors
 from zt.project.progress import Say, progress
+from zt.project.tools import pinned_tool
 
 _REFUSING = ("critical", "important")
 
@@ -103,7 +103,9 @@ def draft(options: InitOptions, say: Say) -> tuple[str, int]:
     spec = parse_package(Layers(f"{FOLDER}/{options.name}.yaml", yaml.safe_dump(head))).spec
     try:
         values, version = defaults(renderer, spec)
-        trials = Trials(spec, renderer, held, lambda plan: judge(_kyverno(), plan, (), kept=_kept()))
+        trials = Trials(
+            spec, renderer, held, lambda plan: judge(pinned_tool("kubectl-kyverno"), plan, (), kept=_kept())
+        )
         outcome = search(trials, values, version, say)
     except RenderError as error:
         raise ConfigError([Problem("zt package init", "CHART", error.message, error.value)]) from error
@@ -133,12 +135,3 @@ def _kept() -> Remembered:
     from embedded.access import EmbeddedPlane
 
     return Remembered(EmbeddedPlane.cache() / "verdicts")
-
-
-def _kyverno() -> Path:
-    from embedded.access import EmbeddedPlane, EmbeddedPlaneError
-
-    try:
-        return EmbeddedPlane.tool("kubectl-kyverno", progress=sys.stderr.isatty())
-    except EmbeddedPlaneError as error:
-        raise ToolError(str(error)) from error

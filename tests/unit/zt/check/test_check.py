@@ -41,7 +41,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Answers:
     made: Answers = []
     monkeypatch.setattr(check, "judge", lambda *_: made)
     monkeypatch.setattr(check, "render", lambda *_: ([], []))
-    monkeypatch.setattr(check, "_tool", Path)
+    monkeypatch.setattr(check, "pinned_tool", Path)
     monkeypatch.setattr("embedded.access.EmbeddedPlane.cache", staticmethod(lambda: tmp_path / "cache"))
     return made
 
