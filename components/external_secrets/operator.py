@@ -9,8 +9,9 @@ from typing import Any
 
 import pulumi
 
+from components.kube.bound_role import bound_role
 from components.kube.charts import EXTERNAL_SECRETS, ChartSources
-from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, rbac_rule, role_ref
+from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, rbac_rule
 from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE
 from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
@@ -158,22 +159,10 @@ class ExternalSecrets(pulumi.ComponentResource):
         self, account: str, rules: list[Manifest], namespace: pulumi.Resource | None = None
     ) -> list[pulumi.Resource]:
         """Bind an account to a role with these rules: in the namespace, or in the whole cluster without one."""
-        kind = "Role" if namespace else "ClusterRole"
         metadata: Any = {
             "name": f"{account}.zero-trust",
             **({"namespace": EXTERNAL_SECRETS_NAMESPACE} if namespace else {}),
         }
-        name = f"{self._name}-{account}"
         options = pulumi.ResourceOptions(parent=self, depends_on=[namespace] if namespace else [])
-        role = KubernetesObject(name, of_kind(kind, metadata=metadata, rules=rules), options)
-        binding = KubernetesObject(
-            name,
-            of_kind(
-                f"{kind}Binding",
-                metadata=metadata,
-                roleRef=role_ref(kind, metadata["name"]),
-                subjects=[account_subject(account, EXTERNAL_SECRETS_NAMESPACE)],
-            ),
-            options,
-        )
-        return [role, binding]
+        subject = account_subject(account, EXTERNAL_SECRETS_NAMESPACE)
+        return bound_role(f"{self._name}-{account}", metadata, rules, subject, options)

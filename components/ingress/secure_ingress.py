@@ -11,7 +11,8 @@ from components.ingress import hardening, issuers, routes
 from components.ingress.hardening import FirewallArgs, HostLimits
 from components.ingress.issuers import AcmeIssuer, Issuer, VaultIssuer
 from components.ingress.routes import RouteRetries
-from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, role_ref
+from components.kube.bound_role import bound_role
+from components.kube.manifest import Manifest, account_subject, of_kind, pod_security
 from components.kube.mesh_labels import revision_label
 from components.kube.names import (
     CERT_MANAGER_API,
@@ -279,18 +280,8 @@ class SecureIngress(pulumi.ComponentResource):
             name, of_kind("ServiceAccount", metadata=metadata, automountServiceAccountToken=False), options
         )
         rules = issuers.token_rules()
-        role = KubernetesObject(name, of_kind("Role", metadata=metadata, rules=rules), options)
-        binding = KubernetesObject(
-            name,
-            of_kind(
-                "RoleBinding",
-                metadata=metadata,
-                roleRef=role_ref("Role", VAULT_ACCOUNT),
-                subjects=[account_subject("cert-manager", CERT_MANAGER_NAMESPACE)],
-            ),
-            pulumi.ResourceOptions(parent=self, depends_on=[role]),
-        )
-        return [account, role, binding]
+        requester = account_subject("cert-manager", CERT_MANAGER_NAMESPACE)
+        return [account, *bound_role(name, metadata, rules, requester, options)]
 
     def _namespace(self, args: SecureIngressArgs) -> list[pulumi.Resource]:
         """The Gateway's namespace, and the network policies in it."""

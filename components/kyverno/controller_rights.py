@@ -8,7 +8,8 @@ from typing import Any
 
 import pulumi
 
-from components.kube.manifest import Manifest, account_subject, of_kind, rbac_rule, role_ref
+from components.kube.bound_role import bound_role
+from components.kube.manifest import Manifest, account_subject, of_kind, rbac_rule
 from components.kube.names import CLEANUP_ACCOUNT, KYVERNO_NAMESPACE
 from components.kube.objects import KubernetesObject
 
@@ -63,15 +64,5 @@ def existing_rights(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Reso
     ]
     metadata: Any = {"name": ENDING, "namespace": KYVERNO_NAMESPACE}
     rules = [rbac_rule("policies.kyverno.io", ["policyexceptions"], ["get", "list", "watch", "delete"])]
-    ending = KubernetesObject(f"{name}-{ENDING}", of_kind("Role", metadata=metadata, rules=rules), opts)
-    binding = KubernetesObject(
-        f"{name}-{ENDING}",
-        of_kind(
-            "RoleBinding",
-            metadata=metadata,
-            roleRef=role_ref("Role", ENDING),
-            subjects=[account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)],
-        ),
-        pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[ending])),
-    )
-    return [*joined, ending, binding]
+    cleanup = account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)
+    return [*joined, *bound_role(f"{name}-{ENDING}", metadata, rules, cleanup, opts)]

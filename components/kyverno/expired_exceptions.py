@@ -9,7 +9,8 @@ from typing import Any
 
 import pulumi
 
-from components.kube.manifest import Manifest, account_subject, of_kind, rbac_rule, role_ref
+from components.kube.bound_role import bound_role
+from components.kube.manifest import Manifest, account_subject, of_kind, rbac_rule
 from components.kube.names import CLEANUP_ACCOUNT, KYVERNO_NAMESPACE
 from components.kube.objects import KubernetesObject
 
@@ -90,21 +91,9 @@ def cleanup_rights(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resou
     everywhere: Any = {"name": CLEANUP_ACCOUNT}
     in_namespace: Any = {**everywhere, "namespace": KYVERNO_NAMESPACE}
     account = KubernetesObject(f"{name}-{CLEANUP_ACCOUNT}", of_kind("ServiceAccount", metadata=in_namespace), opts)
-    resources: list[pulumi.Resource] = [account]
-    for kind, metadata, rules in (
-        ("ClusterRole", everywhere, cluster_rules()),
-        ("Role", in_namespace, namespace_rules()),
-    ):
-        role = KubernetesObject(f"{name}-{CLEANUP_ACCOUNT}", of_kind(kind, metadata=metadata, rules=rules), opts)
-        binding = KubernetesObject(
-            f"{name}-{CLEANUP_ACCOUNT}",
-            of_kind(
-                f"{kind}Binding",
-                metadata=metadata,
-                roleRef=role_ref(kind, CLEANUP_ACCOUNT),
-                subjects=[account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)],
-            ),
-            opts,
-        )
-        resources += [role, binding]
-    return resources
+    subject = account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)
+    return [
+        account,
+        *bound_role(f"{name}-{CLEANUP_ACCOUNT}", everywhere, cluster_rules(), subject, opts),
+        *bound_role(f"{name}-{CLEANUP_ACCOUNT}", in_namespace, namespace_rules(), subject, opts),
+    ]

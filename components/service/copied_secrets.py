@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components.kube.manifest import account_subject, of_kind, role_ref
+from components.kube.bound_role import bound_role
+from components.kube.manifest import account_subject
 from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE
 from components.kube.objects import KubernetesObject
 from components.service.args.service import SecureServiceArgs
@@ -22,25 +23,15 @@ def copied_secrets(
     """
     if not (copied(args) and args.secrets):
         return []
-    role_name = f"{args.name}.external-secrets"
-    role_metadata = {**metadata(args), "name": role_name}
+    role_metadata = {**metadata(args), "name": f"{args.name}.external-secrets"}
     rules = operator_rules(args)
-    role = KubernetesObject(f"{name}.external-secrets", of_kind("Role", metadata=role_metadata, rules=rules), opts)
-    binding = KubernetesObject(
-        f"{name}.external-secrets",
-        of_kind(
-            "RoleBinding",
-            metadata=role_metadata,
-            roleRef=role_ref("Role", role_name),
-            subjects=[account_subject(EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE)],
-        ),
-        pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[role])),
-    )
-    ordered = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[*after, binding]))
+    operator = account_subject(EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE)
+    rights = bound_role(f"{name}.external-secrets", role_metadata, rules, operator, opts)
+    ordered = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[*after, *rights]))
     store = KubernetesObject(f"{name}.secretstore", secret_store(args), ordered)
     last = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[store]))
     copies = [
         KubernetesObject(f"{name}.{secret.name}.externalsecret", external_secret(args, secret), last)
         for secret in args.secrets
     ]
-    return [role, binding, store, *copies]
+    return [*rights, store, *copies]

@@ -9,7 +9,8 @@ import pulumi
 from pulumi_vault.database import SecretBackendRole
 
 from components.config.commit_date import commit_date
-from components.kube.manifest import account_subject, of_kind, role_ref
+from components.kube.bound_role import bound_role
+from components.kube.manifest import account_subject, of_kind
 from components.kube.names import ANNOTATION
 from components.kube.objects import KubernetesObject
 from components.schema.problem import ConfigError, FieldError
@@ -149,27 +150,13 @@ class SecureService(pulumi.ComponentResource):
         account = KubernetesObject(
             self._name, of_kind("ServiceAccount", metadata=metadata, automountServiceAccountToken=False), self._child
         )
-        subjects = [account_subject(args.name, args.namespace)]
+        subject = account_subject(args.name, args.namespace)
         rights = list[pulumi.Resource]()
         if rules := workload.role_rules(args):
-            role = KubernetesObject(self._name, of_kind("Role", metadata=metadata, rules=rules), self._child)
-            after, ref = self._after([role]), role_ref("Role", args.name)
-            rights += [
-                role,
-                KubernetesObject(
-                    self._name, of_kind("RoleBinding", metadata=metadata, roleRef=ref, subjects=subjects), after
-                ),
-            ]
+            rights += bound_role(self._name, metadata, rules, subject, self._child)
         if rules := workload.role_rules(args, cluster_wide=True):
             wide = {"name": args.key, "labels": dict(args.labels)}
-            role = KubernetesObject(self._name, of_kind("ClusterRole", metadata=wide, rules=rules), self._child)
-            after, ref = self._after([role]), role_ref("ClusterRole", args.key)
-            rights += [
-                role,
-                KubernetesObject(
-                    self._name, of_kind("ClusterRoleBinding", metadata=wide, roleRef=ref, subjects=subjects), after
-                ),
-            ]
+            rights += bound_role(self._name, wide, rules, subject, self._child)
         return [account, *rights]
 
     def _secrets(self) -> list[pulumi.Resource]:

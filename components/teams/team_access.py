@@ -7,6 +7,7 @@ import pulumi
 from pulumi_vault import Policy
 from pulumi_vault.kubernetes import AuthBackendRole
 
+from components.kube.bound_role import bound_role
 from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, role_ref
 from components.kube.names import (
     CATALOGUE_KEY,
@@ -137,18 +138,8 @@ class TeamAccess(pulumi.ComponentResource):
             resource, of_kind("ConfigMap", metadata=metadata, data={CATALOGUE_KEY: document}), inside
         )
         rules = reader_rules(team.name)
-        reader = KubernetesObject(resource, of_kind("Role", metadata=metadata, rules=rules), inside)
-        binding = KubernetesObject(
-            resource,
-            of_kind(
-                "RoleBinding",
-                metadata=metadata,
-                roleRef=role_ref("Role", team.name),
-                subjects=[account_subject(team.name, TEAMS_NAMESPACE)],
-            ),
-            pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[reader, account])),
-        )
-        return [account, catalogue, reader, binding]
+        deployer = account_subject(team.name, TEAMS_NAMESPACE)
+        return [account, catalogue, *bound_role(resource, metadata, rules, deployer, inside)]
 
     def _bound(
         self, team: TeamArgs, namespace: str, role: pulumi.Resource, created: pulumi.Resource
