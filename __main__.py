@@ -18,7 +18,7 @@ from components.kube.manifest import of_kind
 from components.kube.objects import KubernetesObject
 from components.kube.service_ref import ServiceRef
 from components.kyverno.library import load_library
-from components.program import summary
+from components.program import summary, within_namespaces
 from components.program.core_dns import corefile
 from components.program.debug_messages import leave_out_debug_messages
 from components.program.existing import existing_layers, living_cluster, refuse_unfit
@@ -128,6 +128,7 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
         )
         for name in stack.namespaces
     }
+    within_namespaces.delete_with({name: each for name, each in namespaces.items() if name not in with_volumes})
     if planned.teams:
         create_teams(planned.teams, planned, vault, namespaces, after_platform)
     made: dict[ServiceRef, SecureService] = {}

@@ -81,9 +81,26 @@ def test_a_namespace_is_protected_when_it_holds_data(production: Recording, monk
 
     for with_data in (of_a_service, of_a_package):
         monkeypatch.setattr("components.program.plan.plan", lambda stack, change=with_data: change(plan(stack)))
-        shop = run("production").one("Namespace", "shop")
+        made = run("production")
+        shop = made.one("Namespace", "shop")
         assert shop.protect
         assert shop.retain_on_delete
+        # It stays, so what is in it is deleted by itself.
+        assert not any(resource.deleted_with == shop.urn for resource in made.resources)
+
+
+def test_what_needs_no_care_goes_with_its_namespace_and_pods_before_it(production: Recording) -> None:
+    shop = production.one("Namespace", "shop")
+    inside = [
+        each
+        for each in production.resources
+        if isinstance(metadata := each.inputs.get("metadata"), dict) and metadata.get("namespace") == "shop"
+    ]
+    alone = {each.type.split(":")[-1] for each in inside if not each.deleted_with}
+    assert alone == {"Deployment", "StatefulSet", "HTTPRoute"} & {each.type.split(":")[-1] for each in inside}
+    assert {"ServiceAccount", "Service", "NetworkPolicy", "AuthorizationPolicy", "DestinationRule"} <= {
+        each.type.split(":")[-1] for each in inside if each.deleted_with == shop.urn
+    }
 
 
 def test_a_namespace_names_its_team_and_whether_its_pods_join_the_mesh(production: Recording) -> None:
