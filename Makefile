@@ -98,10 +98,10 @@ test-policy: $(INSTALLED) ## Run every case of the rule library through the Kyve
 	$(PYTEST) tests/policy -m policy -n 2 --dist loadfile $(TIMES)
 
 test-e2e: $(INSTALLED) ## Prove the promises on the embedded control plane
-	$(PYTEST) tests/e2e -m "e2e and not stand_in" -n $(PLANES) $(TIMES)
+	$(PYTEST) tests/e2e -m e2e -n $(PLANES) $(TIMES)
 
 test-stand-ins: $(INSTALLED) ## Run the provider stand-ins and the state service against a real OpenBao and the real CLI
-	$(PYTEST) tests/e2e -m stand_in -n 2 $(TIMES)
+	$(PYTEST) embedded/tests/stand_ins -m stand_in -n 2 --dist loadfile $(TIMES)
 
 test-node: $(INSTALLED) ## Run pods on a real node; it needs root (AS_ROOT=sudo), and is no part of `make test`
 	$(AS_ROOT) $(PYTEST) tests/node -m node $(TIMES)

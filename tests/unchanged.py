@@ -16,14 +16,12 @@ from embedded.toolchain.keys import digest
 from embedded.toolchain.provide import locate
 
 ROOT = Path(__file__).resolve().parents[1]
-STAND_INS = ("tests/e2e/test_provider_*.py", "tests/e2e/test_state_service.py")
+STAND_INS = ("embedded/tests/stand_ins/test_*.py",)
 # Packages by their locked versions, the options of pytest, and what pytest or a module loads beside it.
 _ALWAYS = (
     "requirements-dev.txt",
     "pyproject.toml",
     "Makefile",
-    "tests/e2e/conftest.py",
-    "tests/e2e/official_vault.json",
 )
 _NO_SOURCE = {"__pycache__", "node_modules"}
 
@@ -31,12 +29,13 @@ _NO_SOURCE = {"__pycache__", "node_modules"}
 def inputs(patterns: Iterable[str] = STAND_INS) -> list[Path]:
     """The modules of a suite, all that they import of this repository, and everything below `embedded/`."""
     pending = [*(file for pattern in patterns for file in ROOT.glob(pattern)), *(ROOT / name for name in _ALWAYS)]
-    found = {file for file in (ROOT / "embedded").rglob("*") if file.is_file() and not _NO_SOURCE & set(file.parts)}
+    found = set[Path]()
     while pending:
         if (file := pending.pop()) not in found:
             found.add(file)
             pending += _imported(file) if file.suffix == ".py" else ()
-    return sorted(found)
+    within = (file for file in (ROOT / "embedded").rglob("*") if file.is_file() and not _NO_SOURCE & set(file.parts))
+    return sorted(found.union(within))
 
 
 def _imported(file: Path) -> Iterator[Path]:

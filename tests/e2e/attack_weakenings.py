@@ -9,7 +9,7 @@ from typing import Any
 from components.kube.names import IDENTITIES
 from tests.e2e import pods
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 SHOP, MESH, NAME = "shop", "istio-system", "weakened"
 ACCOUNT = {"kind": "ServiceAccount", "name": "api", "namespace": SHOP}

@@ -9,9 +9,9 @@ from typing import Any
 import hvac
 import yaml
 
-from tests.e2e.database_servers import MariaDB, Redis
 from tests.e2e.plane import Plane
-from tests.e2e.postgres import Postgres
+from tests.support.database_servers import MariaDB, Redis
+from tests.support.postgres import Postgres
 
 STACK = "production"
 ADMIN, FIRST, DATABASE = "vault", "bootstrap-password", "shop"

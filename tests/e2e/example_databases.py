@@ -10,7 +10,7 @@ import yaml
 
 from tests.e2e.database_shop import User
 from tests.e2e.plane import Plane
-from tests.e2e.postgres import Postgres
+from tests.support.postgres import Postgres
 from tests.support.stacks import ROOT
 
 STACK = "production"

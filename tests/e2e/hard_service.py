@@ -8,7 +8,7 @@ from kubernetes import client
 
 from tests.e2e.admission import Admission, Outcome
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 _SHOP = "shop"
 HARD = {

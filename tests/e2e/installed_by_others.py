@@ -18,7 +18,7 @@ from components.kyverno.policy_set import kyverno_values
 from components.mesh.security import MeshSecurityArgs, base_values, cni_values, istiod_values
 from embedded.access import EmbeddedPlane
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 from zt.preflight.kinds import resource_of
 
 MANAGER = "argocd-controller"

@@ -14,7 +14,7 @@ from embedded.data_plane.applications import postgres_directory
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.supervisor.postgres import SUPERUSER, postgres_binaries
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 _ADMIN_PORT = 15000
 _TIMEOUT = 5

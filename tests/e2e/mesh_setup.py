@@ -14,7 +14,7 @@ from tests.e2e import pods
 from tests.e2e.gateway_routes import write_services
 from tests.e2e.mesh_pods import Mesh
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 SHOP = "shop"
 INTRUDER = "intruder"

@@ -14,9 +14,9 @@ from components.kyverno.library import VALIDATING_TIERS, Rule, load_library
 from tests.e2e import pods
 from tests.e2e.admission import Admission, Outcome, RefusedError
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
 from tests.policy import cases
 from tests.policy.cases import KINDS, Case, Manifest, merge
+from tests.support.waiting import eventually
 
 OLDER = "older"
 """Has what violates the rules, and none of the objects that the cases have beside them."""

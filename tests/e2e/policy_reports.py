@@ -11,7 +11,7 @@ from typing import TypeVar
 from kubernetes.client.exceptions import ApiException
 
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 T = TypeVar("T")
 

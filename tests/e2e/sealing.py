@@ -7,7 +7,7 @@ from threading import Event, Thread
 import requests
 from hvac.exceptions import VaultError
 
-from tests.e2e.provider_fixtures import Bao
+from tests.support.vault_server import Bao
 
 _AGAIN_SECONDS = 0.02
 

@@ -9,8 +9,8 @@ from kubernetes import client
 from components.kube.names import OBJECTS
 from tests.e2e.admission import Admission
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
 from tests.policy import cases
+from tests.support.waiting import eventually
 
 _SHOP = "shop"
 _REFUSED = "may not run a program as service account"

@@ -22,9 +22,9 @@ from tests.e2e import pods
 from tests.e2e.installed_by_others import apply, install, values_of_others
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.test_existing_layers import take_layers, unjudged_by
-from tests.e2e.waiting import eventually
 from tests.policy import cases
 from tests.support import brownfield
+from tests.support.waiting import eventually
 from zt.adopt.living import ROLE, role
 from zt.cli import app
 

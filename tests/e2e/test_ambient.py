@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from components.service.manifests.authorization import authorization_policy
 from components.service.manifests.network_policy import mesh_objects
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 from tests.unit.service.test_ambient import everything
 from zt.cli import app
 

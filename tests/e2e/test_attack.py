@@ -42,7 +42,7 @@ from tests.e2e.attack_weakenings import (
 )
 from tests.e2e.namespace_weakenings import together, without_policies
 from tests.e2e.plane import PROJECT, Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 from zt.attack.replay import ATTEMPTS
 from zt.cli import app
 

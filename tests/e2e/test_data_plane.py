@@ -36,7 +36,7 @@ from tests.e2e.mesh_setup import (
 )
 from tests.e2e.plane import Plane
 from tests.e2e.vault_inbound import vault_comes_in
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

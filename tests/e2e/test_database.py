@@ -15,7 +15,6 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tests.e2e.database_servers import MariaDB, Redis, running_mariadb, running_redis
 from tests.e2e.database_shop import (
     ADMIN,
     CACHE,
@@ -36,9 +35,10 @@ from tests.e2e.database_shop import (
     write_stack,
 )
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.postgres import DENIED, REFUSED
 from tests.e2e.vault_agent import Agent, running_agent
-from tests.e2e.waiting import eventually
+from tests.support.database_servers import MariaDB, Redis, running_mariadb, running_redis
+from tests.support.postgres import DENIED, REFUSED
+from tests.support.waiting import eventually
 from zt.cli import app
 
 pytestmark = pytest.mark.e2e

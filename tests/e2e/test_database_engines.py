@@ -18,10 +18,11 @@ from components.service.args.database import DatabaseArgs, GrantArgs, KeyGrantAr
 from components.service.manifests.databases.statements import creation_statements, revocation_statements
 from components.vault.database import database_engine
 from components.vault.database_connection import DatabaseConnectionArgs
-from tests.e2e.database_servers import ADMIN, FIRST, MariaDB, Redis, running_mariadb, running_redis
-from tests.e2e.provider_fixtures import Bao, Managed, Plugin, bao, failure, vault
-from tests.e2e.waiting import eventually
+from tests.support.database_servers import ADMIN, FIRST, MariaDB, Redis, running_mariadb, running_redis
 from tests.support.monitor import record
+from tests.support.provider_plugin import Managed, Plugin, failure
+from tests.support.vault_server import Bao, bao, vault
+from tests.support.waiting import eventually
 
 __all__ = ["bao", "vault"]
 

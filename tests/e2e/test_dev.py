@@ -14,8 +14,8 @@ from components.ingress.hardening import BUFFER_FILTER, RATE_LIMIT_FILTER
 from tests.e2e import certificates, pods
 from tests.e2e.certificates import GATEWAY
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.waiting import eventually
 from tests.support.offline_root import OfflineRoot, request
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.e2e.example_databases import Applications, brought_up
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.postgres import DENIED
 from tests.e2e.vault_agent import running_agent
+from tests.support.postgres import DENIED
 
 pytestmark = pytest.mark.e2e
 

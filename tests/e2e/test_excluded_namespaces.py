@@ -11,8 +11,8 @@ from components.kyverno.library import load_library
 from tests.e2e import pods
 from tests.e2e.admission import Admission
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.waiting import eventually
 from tests.policy import cases
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

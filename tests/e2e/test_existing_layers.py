@@ -24,7 +24,7 @@ from tests.e2e.installed_by_others import (
 )
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.test_preflight import Lines, preflight
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

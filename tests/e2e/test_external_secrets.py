@@ -13,7 +13,7 @@ from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAM
 from components.service.manifests.external_secrets import RULE
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.test_vault_operations import embedded
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -15,8 +15,8 @@ import pytest
 from components.kube.names import OPERATOR
 from components.vault.operator import operator_policy
 from tests.e2e.plane import PROJECT
-from tests.e2e.provider_fixtures import Bao, running_bao
-from tests.e2e.waiting import eventually
+from tests.support.vault_server import Bao, running_bao
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -25,7 +25,7 @@ from tests.e2e.mesh_pods import Mesh
 from tests.e2e.mesh_setup import gateway, mesh_on, trust_of
 from tests.e2e.plane import Plane
 from tests.e2e.signed_tokens import TokenIssuer
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,7 @@ from tests.e2e import host_claims
 from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.attack_weakenings import ADMISSION, RBAC, call, collection
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -21,11 +21,11 @@ from tests.e2e.attack_weakenings import KYVERNO, call, collection, removed
 from tests.e2e.hard_service import HARD, HardService
 from tests.e2e.older_objects import OlderObjects, delete_older, make_older
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.waiting import eventually
 from tests.policy import cases
 from tests.policy.cases import Case
 from tests.policy.pod_specs import pod_specs
 from tests.support.consents import agree
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

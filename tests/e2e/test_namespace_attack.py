@@ -11,7 +11,7 @@ from components.kube.names import IDENTITIES, KYVERNO_NAMESPACE, USE
 from tests.e2e.attack_weakenings import RBAC, SHOP, Weaken, call, cluster_rights, collection, without_rule
 from tests.e2e.namespace_weakenings import MEMBER, aggregated, rights_in, together, without_policies
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 from zt.attack.attacker import Attacker
 from zt.attack.faults import FAULTS
 from zt.attack.replay import attempts_of

@@ -14,7 +14,7 @@ from tests.e2e import pods
 from tests.e2e.admission import Admission
 from tests.e2e.attack_weakenings import ADMISSION, KYVERNO, RBAC, added, call, collection, patched
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -15,8 +15,8 @@ from components.kyverno.library import load_library
 from tests.e2e.admission import Admission
 from tests.e2e.attack_weakenings import added, collection
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.waiting import eventually
 from tests.support.packages import CHART, CHART_FILE, MENDED
+from tests.support.waiting import eventually
 from zt.cli import app
 
 pytestmark = pytest.mark.e2e

@@ -14,9 +14,9 @@ from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane
 from tests.e2e.platform_network import PlatformNetwork
 from tests.e2e.service_identities import Identities
-from tests.e2e.waiting import eventually
 from tests.policy import cases
 from tests.policy.mutation_cases import lost
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -14,7 +14,7 @@ from kubernetes.client.exceptions import ApiException
 from tests.e2e import pods
 from tests.e2e.plane import PROJECT, Plane, copy_program
 from tests.e2e.policy_reports import scanned
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -22,12 +22,12 @@ from components.service.file.lifecycle import POD_FIELDS
 from components.service.secure_service import SecureService
 from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.waiting import eventually
 from tests.policy.cases import merge
 from tests.support import stacks
 from tests.support.examples import example_stack
 from tests.support.monitor import record
 from tests.support.service_files import NAMESPACE, PLACEMENT, File, planned, service_files
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -22,7 +22,7 @@ from tests.e2e.admission import Admission
 from tests.e2e.attack_weakenings import ADMISSION, call, collection
 from tests.e2e.object_attacks import Attack, run
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

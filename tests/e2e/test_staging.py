@@ -19,10 +19,10 @@ from tests.e2e import pods
 from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane
 from tests.e2e.policy_reports import scanned
-from tests.e2e.waiting import eventually
 from tests.policy import cases, mutation_cases
 from tests.policy.cases import Manifest
 from tests.policy.mutation_cases import MutationCase, lost
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -17,9 +17,9 @@ from tests.e2e.database_shop import ADMIN, DATABASE, FIRST, prepared_postgres
 from tests.e2e.plane import Plane, copy_program
 from tests.e2e.team_stack import TeamStack, YamlStack
 from tests.e2e.two_teams import BOOK, CHECKOUT, LEDGER, PAYMENTS, PLACEMENT, TEAMS
-from tests.e2e.waiting import eventually
 from tests.support.documentation import of_page
 from tests.support.stacks import ROOT
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -23,7 +23,7 @@ from components.schema.pgp_key import public_key
 from components.vault.bootstrap import JWT_VARIABLE, BootstrapError
 from components.vault.bootstrap_resources import InitialisationProvider, LoginProvider
 from components.vault.deployer import CertLogin, DeployerLogin, JwtLogin, deployer_policy, login_plan
-from tests.e2e.provider_fixtures import Authority, Bao, free_port, running_bao
+from tests.support.vault_server import Authority, Bao, free_port, running_bao
 
 pytestmark = pytest.mark.e2e
 

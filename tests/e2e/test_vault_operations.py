@@ -19,11 +19,11 @@ from components.vault.bootstrap import JWT_VARIABLE, BootstrapError
 from components.vault.deployer import KubernetesLogin
 from components.vault.operator import operator_policy
 from tests.e2e.plane import PROJECT, Plane
-from tests.e2e.postgres import Postgres
-from tests.e2e.provider_fixtures import Bao, running_bao
 from tests.e2e.sealing import kept_sealed
 from tests.e2e.test_vault_bootstrap import properties
-from tests.e2e.waiting import eventually
+from tests.support.postgres import Postgres
+from tests.support.vault_server import Bao, running_bao
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

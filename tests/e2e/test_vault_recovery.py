@@ -24,10 +24,11 @@ from components.vault.operator import operator_policy
 from components.vault.policy import SNAPSHOT_PATH
 from components.vault.snapshots import SNAPSHOTS, TOKEN_DIRECTORY, SnapshotArgs, role_fields, script
 from components.vault.snapshots import snapshot_policy as policy_of_the_job
-from tests.e2e.provider_fixtures import ROOT, Bao, running_bao
+from tests.e2e.plane import PROJECT
 from tests.e2e.sealing import kept_sealed
 from tests.e2e.test_vault_bootstrap import encoded
-from tests.e2e.waiting import eventually
+from tests.support.vault_server import Bao, running_bao
+from tests.support.waiting import eventually
 from zt.vault.snapshot import read_snapshot
 
 pytestmark = pytest.mark.e2e
@@ -84,7 +85,7 @@ def zt(bao: Bao, token: str, *arguments: str, given: str = "") -> subprocess.Com
     own = {"VAULT_ADDR": bao.address, "VAULT_CACERT": bao.ca_file, "VAULT_TOKEN": token, "NO_COLOR": "1"}
     return subprocess.run(
         [sys.executable, "-m", "zt", "vault", *arguments],
-        cwd=ROOT,
+        cwd=PROJECT,
         env={**kept, **own},
         input=given,
         capture_output=True,

@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from components.vault.values import reload_script
-from tests.e2e.provider_fixtures import Bao, running_bao
-from tests.e2e.waiting import eventually
+from tests.support.vault_server import Bao, running_bao
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

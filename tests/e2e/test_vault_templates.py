@@ -13,7 +13,7 @@ import pytest
 from components.service.file.secrets import DATA
 from components.service.file.template import parse, render
 from components.service.manifests.vault import agent_template
-from tests.e2e.provider_fixtures import Bao, running_bao
+from tests.support.vault_server import Bao, running_bao
 
 pytestmark = pytest.mark.e2e
 

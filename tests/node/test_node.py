@@ -16,9 +16,9 @@ from kubernetes import client
 
 from embedded.node.names import METADATA_ADDRESS, NODE, OUTSIDE_ADDRESS
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
 from tests.node.cluster import Cluster, default_deny, edge, server, stateful
 from tests.node.machine import Machine, processes_of
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.node
 

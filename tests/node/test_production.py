@@ -15,8 +15,8 @@ import pytest
 
 from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.node.names import NODE
-from tests.e2e.waiting import eventually
 from tests.node.cluster import Cluster
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.node
 

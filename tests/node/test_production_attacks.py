@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from embedded.node.names import METADATA_ADDRESS, OUTSIDE_ADDRESS
 from tests.e2e.attack_weakenings import Weaken, allow, call, collection, network_policy, permissive, without_rule
 from tests.e2e.plane import Plane
-from tests.e2e.waiting import eventually
 from tests.node.cluster import Cluster
+from tests.support.waiting import eventually
 from zt.cli import app
 
 pytestmark = pytest.mark.node

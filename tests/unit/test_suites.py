@@ -158,9 +158,11 @@ def test_the_state_follows_everything_that_the_suite_reads() -> None:
         "embedded/supervisor/state_service.py",
         "embedded/tools/pulumi/go.sum",
         "requirements-dev.txt",
-        "tests/e2e/provider_fixtures.py",
-        "tests/e2e/test_state_service.py",
+        "embedded/tests/stand_ins/conftest.py",
+        "embedded/tests/stand_ins/official_vault.json",
+        "embedded/tests/stand_ins/test_state_service.py",
         "tests/support/offline_root.py",
+        "tests/support/vault_server.py",
     }
     # What the program says is no input: then it would have to run with it.
     assert not [name for name in names if name.startswith(("components/", "zt/", "policies/", "services/"))]
@@ -172,15 +174,6 @@ def test_the_state_is_another_when_a_file_is(monkeypatch: pytest.MonkeyPatch, tm
     files = unchanged.inputs()
     monkeypatch.setattr(unchanged, "inputs", lambda: files[1:])
     assert unchanged.state() != before
-
-
-def marked(path: Path) -> bool:
-    return "stand_in" in path.read_text(encoding="utf-8").partition("pytestmark")[2].partition("\n")[0]
-
-
-def test_the_suite_that_may_be_left_out_is_what_its_state_is_of() -> None:
-    of_state = {path for pattern in unchanged.STAND_INS for path in ROOT.glob(pattern)}
-    assert {path for path in E2E.values() if marked(path)} == of_state
 
 
 def test_the_groups_are_modules_that_there_are_and_each_is_in_one() -> None:

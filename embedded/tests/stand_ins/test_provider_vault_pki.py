@@ -6,12 +6,12 @@ import pytest
 from cryptography import x509
 from hvac.exceptions import InvalidRequest
 
-from tests.e2e.provider_fixtures import Bao, Managed, Plugin, bao, failure, secret_names, vault
 from tests.support.offline_root import OfflineRoot, request
+from tests.support.provider_plugin import Managed, Plugin, failure, secret_names
+from tests.support.vault_server import Bao, bao, vault
 
 __all__ = ["bao", "vault"]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 REQUEST = "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest"
 SIGNED = "vault:pkiSecret/secretBackendIntermediateSetSigned:SecretBackendIntermediateSetSigned"

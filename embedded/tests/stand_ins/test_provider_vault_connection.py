@@ -8,23 +8,11 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from pulumi.runtime.proto import provider_pb2
 
-from tests.e2e.provider_fixtures import (
-    UNKNOWN,
-    Bao,
-    Managed,
-    Plugin,
-    as_json,
-    bao,
-    failure,
-    running_bao,
-    running_plugin,
-    secret,
-    vault,
-)
+from tests.support.provider_plugin import UNKNOWN, Managed, Plugin, as_json, failure, running_plugin, secret
+from tests.support.vault_server import Bao, bao, running_bao, vault
 
 __all__ = ["bao", "vault"]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 MOUNT, POLICY = "vault:index/mount:Mount", "vault:index/policy:Policy"
 

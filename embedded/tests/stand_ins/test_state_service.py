@@ -16,9 +16,7 @@ import requests
 
 from embedded.paths import State
 from embedded.supervisor.interrupted_update import is_interrupted, is_locked, pending_operations
-from tests.e2e.state_fixtures import PROJECT, SECRET, STACK, Service
-
-pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
+from embedded.tests.stand_ins.state_fixtures import PROJECT, SECRET, STACK, Service
 
 STACK_PATH = f"/api/stacks/organization/{PROJECT}/{STACK}"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.provider_fixtures import (
+from tests.support.provider_plugin import (
     PLUGINS,
     UNKNOWN,
     CheckError,
@@ -23,8 +23,6 @@ from tests.e2e.provider_fixtures import (
     running_plugin,
     secret_names,
 )
-
-pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 PASSWORD, STRING = "random:index/randomPassword:RandomPassword", "random:index/randomString:RandomString"
 ID, UUID = "random:index/randomId:RandomId", "random:index/randomUuid:RandomUuid"

@@ -14,12 +14,12 @@ from typing import Any, cast
 import pytest
 from google.protobuf import json_format, struct_pb2
 
-from tests.e2e.provider_fixtures import SIGNATURE, Bao, Managed, Plugin, bao, vault
 from tests.support.offline_root import OfflineRoot
+from tests.support.provider_plugin import SIGNATURE, Managed, Plugin
+from tests.support.vault_server import Bao, bao, vault
 
 __all__ = ["bao", "vault"]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 POLICY = "vault:index/policy:Policy"
 FACTS = Path(__file__).with_name("official_vault.json")

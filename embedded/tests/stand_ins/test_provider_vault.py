@@ -4,23 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.provider_fixtures import (
-    Bao,
-    CheckError,
-    Managed,
-    Plugin,
-    as_json,
-    bao,
-    failure,
-    plain,
-    secret,
-    secret_names,
-    vault,
-)
+from tests.support.provider_plugin import CheckError, Managed, Plugin, as_json, failure, plain, secret, secret_names
+from tests.support.vault_server import Bao, bao, vault
 
 __all__ = ["bao", "vault"]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 MOUNT, POLICY, AUDIT = "vault:index/mount:Mount", "vault:index/policy:Policy", "vault:index/audit:Audit"
 AUTH, KV_CONFIG = "vault:index/authBackend:AuthBackend", "vault:kv/secretBackendV2:SecretBackendV2"

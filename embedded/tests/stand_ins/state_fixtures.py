@@ -17,7 +17,7 @@ from embedded.supervisor.ports import choose_ports
 from embedded.supervisor.process import Program
 from embedded.supervisor.state_service import state_service
 from embedded.toolchain import ensure
-from tests.e2e.waiting import eventually
+from tests.support.waiting import eventually
 
 PROJECT, STACK = "slow", "dev"
 SECRET = "the-known-secret-of-the-program"

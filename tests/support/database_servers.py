@@ -16,8 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from embedded.supervisor.private_files import write_private
 from embedded.toolchain.debian import unpacked
-from tests.e2e.provider_fixtures import Authority, free_port
-from tests.e2e.waiting import eventually
+from tests.support.vault_server import Authority, free_port
+from tests.support.waiting import eventually
 
 ADMIN, FIRST = "vault", "bootstrap-password"
 _MARIADB = (

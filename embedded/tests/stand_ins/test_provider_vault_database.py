@@ -10,27 +10,15 @@ from embedded.paths import State
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.pki import Pki
 from embedded.supervisor.postgres import password_file, postgres_program
-from tests.e2e.database_servers import ADMIN, running_mariadb, running_redis
-from tests.e2e.database_servers import FIRST as PASSWORD
-from tests.e2e.postgres import REFUSED, Postgres
-from tests.e2e.provider_fixtures import (
-    Bao,
-    CheckError,
-    Managed,
-    Plugin,
-    as_json,
-    bao,
-    failure,
-    free_port,
-    secret,
-    secret_names,
-    vault,
-)
-from tests.e2e.waiting import eventually
+from tests.support.database_servers import ADMIN, running_mariadb, running_redis
+from tests.support.database_servers import FIRST as PASSWORD
+from tests.support.postgres import REFUSED, Postgres
+from tests.support.provider_plugin import CheckError, Managed, Plugin, as_json, failure, secret, secret_names
+from tests.support.vault_server import Bao, bao, free_port, vault
+from tests.support.waiting import eventually
 
 __all__ = ["bao", "vault"]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.stand_in]
 
 CONNECTION = "vault:database/secretBackendConnection:SecretBackendConnection"
 ROLE = "vault:database/secretBackendRole:SecretBackendRole"
