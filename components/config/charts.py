@@ -6,22 +6,21 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
 from components.kube.charts import CHARTS, OCI, ChartSources
-from components.schema.fields import AbsolutePath
+from components.schema.fields import HTTPS_ORIGIN, AbsolutePath, https_address
 from components.schema.typed_file import TypedFile, misplaced
+
+_ADDRESS = rf"{HTTPS_ORIGIN}(/[^\s@?#]*)?"
 
 
 def _repository(value: str) -> str:
-    if not re.fullmatch(r"(https|oci)://[^\s/@?#]+(/[^\s@?#]*)?", value):
-        raise ValueError(
-            "not a repository such as https://charts.example.org/istio or oci://registry.example.org/charts"
-        )
+    message = "not a repository such as https://charts.example.org/istio or oci://registry.example.org/charts"
+    https_address(value.replace(OCI, "https://", 1) if value.startswith(OCI) else value, _ADDRESS, message)
     return value.rstrip("/")
 
 
 def _file(value: str) -> str:
-    if not re.fullmatch(r"https://[^\s/@?#]+/[^\s@?#]+", value):
-        raise ValueError("not the address of a file, such as https://files.example.org/gateway-api.yaml")
-    return value
+    message = "not the address of a file, such as https://files.example.org/gateway-api.yaml"
+    return https_address(value, rf"{HTTPS_ORIGIN}/[^\s@?#]+", message)
 
 
 def _digest(value: str) -> str:

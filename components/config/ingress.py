@@ -12,7 +12,17 @@ from components.config.overlay import OverlayAcme
 from components.config.posture import SCALE, Posture
 from components.config.problem_sink import ProblemSink
 from components.kube.names import PLATFORM_NAMESPACES
-from components.schema.fields import DNS_NAME, AbsolutePath, Cidr, HostName, HttpsAddress, Label, Replicas
+from components.schema.fields import (
+    DNS_NAME,
+    HTTPS_ORIGIN,
+    AbsolutePath,
+    Cidr,
+    HostName,
+    HttpsAddress,
+    Label,
+    Replicas,
+    https_address,
+)
 from components.schema.public import (
     CIPHER_SUITES,
     ROUTE_SETTINGS,
@@ -34,9 +44,8 @@ def _email(value: str) -> str:
 
 
 def _directory(value: str) -> str:
-    if not re.fullmatch(r"https://[^\s/@?#]+(:\d{1,5})?/[^\s?#]+", value):
-        raise ValueError("not the directory of an ACME server such as https://acme.example.org/directory (TLS only)")
-    return value
+    message = "not the directory of an ACME server such as https://acme.example.org/directory (TLS only)"
+    return https_address(value, rf"{HTTPS_ORIGIN}/[^\s?#]+", message)
 
 
 def _pinned_module(value: str) -> str:

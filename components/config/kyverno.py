@@ -7,7 +7,7 @@ from pydantic import Field, StrictInt, StrictStr, model_validator
 
 from components.config.existing import refuse_beside_existing
 from components.kube.names import DEFAULT_NAMESPACE, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
-from components.schema.fields import HttpsAddress, Label, Replicas
+from components.schema.fields import Day, HttpsAddress, Issuer, Label, Replicas
 from components.schema.timed_exception import Reason, TimedException
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -20,7 +20,7 @@ class ImageAttestor(TypedFile):
     name: Label
     public_key: StrictStr | None = None
     """PEM, as `cosign public-key` prints it."""
-    issuer: HttpsAddress | None = None
+    issuer: Issuer | None = None
     subject: StrictStr | None = None
     """The full identity, such as one workflow of one repository at one branch."""
     rekor_url: HttpsAddress | None = None
@@ -42,7 +42,7 @@ class ExcludedNamespace(TimedException):
 
     reason: Reason
     """Why the rules cannot hold there, for the person who reviews it."""
-    expires: date
+    expires: Day
     """The first day on which it is no longer agreed; at most 366 days after `granted`."""
 
     def problem(self, as_of: date | None) -> tuple[str, str] | None:
@@ -61,7 +61,7 @@ class AccountException(TimedException):
     """The namespace of the workload."""
     service_account: Label
     """The service account of its pods. Names and labels say nothing of who made a pod."""
-    expires: date
+    expires: Day
     """The first day without the exception; at most 90 days after `granted` for a critical rule."""
 
     @model_validator(mode="after")

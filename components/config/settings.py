@@ -5,7 +5,6 @@ Each top-level field of `Settings` has a config key `zero-trust:<key>`. This mod
 
 import ipaddress
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
@@ -22,7 +21,7 @@ from components.config.teams import TeamSettings
 from components.config.vault import VaultSettings
 from components.kube import cluster_dns
 from components.kube.names import API_SERVER_PORTS
-from components.schema.fields import Cidr, HostName, ImageReference, Label, Port, Replicas
+from components.schema.fields import Cidr, Day, HostName, ImageReference, Label, Port, Replicas
 from components.schema.typed_file import TypedFile, misplaced
 
 
@@ -151,7 +150,7 @@ class Settings(TypedFile):
     from its own address, from a node or through a tunnel."""
     dns: DnsSettings = DnsSettings()
     imports: ImportSettings = ImportSettings()
-    as_of: date | None = None
+    as_of: Day | None = None
     """The day that exceptions are judged by; by default that of the checked-out commit."""
     posture: PostureOverrides = PostureOverrides()
     """Cells of the posture table to change, each with `value` and `reason`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.kube.names import PROJECT
 from components.schema.problem import UNSHOWN, ConfigError, LineOf, Problem, no_line, shown_value
-from components.schema.yaml_text import line_finder, read_text, repeated_keys
+from components.schema.yaml_text import line_finder, misread_places, read_text
 
 _PART = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 
@@ -41,12 +41,12 @@ def stack_lines(text: str) -> LineOf:
 def lines_beside(root: Path, file: str) -> LineOf:
     """The lines of a project's stack file; none if the file is somewhere else.
 
-    Raises `ConfigError` for a key that the file has twice, and for a file that is no text.
+    Raises `ConfigError` for what YAML reads in another way than it is written, and for a file that is no text.
     """
     path = root / file
     if not path.is_file():
         return no_line
     text = read_text(path, file)
-    if problems := repeated_keys(text, file):
+    if problems := misread_places(text, file):
         raise ConfigError(problems)
     return stack_lines(text)

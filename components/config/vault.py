@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
-from components.schema.fields import DNS_NAME, AbsolutePath, Cidr, Duration, HttpsAddress, Image, Label, Size
+from components.schema.fields import DNS_NAME, AbsolutePath, Cidr, Duration, HttpsAddress, Image, Issuer, Label, Size
 from components.schema.pgp_key import public_key
 from components.schema.schedule import Schedule
 from components.schema.typed_file import OneOf, TypedFile, misplaced
@@ -59,7 +59,7 @@ class JwtLogin(TypedFile):
     https://developer.hashicorp.com/vault/docs/auth/jwt
     """
 
-    issuer: HttpsAddress
+    issuer: Issuer
     issuer_ca_cert_file: AbsolutePath | None = None
     audience: StrictStr
     subject: StrictStr

@@ -44,6 +44,11 @@ PLATFORM_CONTAINERS = (
 )
 """The containers that the mesh's injector, Vault's and cert-manager add. No container of a service has such a name."""
 
+NAMESPACE_POLICIES = ("allow-platform", "default-deny")
+"""The network policies that the rules make in every namespace. The one of a service has the service's name."""
+ROOT_AUTHORITY = "kube-root-ca.crt"
+"""The ConfigMap with the authority of the API server, which Kubernetes writes into every namespace."""
+
 DEFAULT_NAMESPACE = "default"
 """The namespace of whoever names none."""
 

@@ -2,25 +2,38 @@
 
 import ipaddress
 import re
+from datetime import date, datetime
 from pathlib import PurePosixPath
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr
 
 from components.schema.quantity import amount
 
 # Less than this and runc cannot start a process (https://github.com/kubernetes/kubernetes/issues/102243).
 _LEAST_MEMORY = 6 * 2**20
+# An int64: https://github.com/kubernetes/apimachinery/blob/v0.36.3/pkg/api/resource/quantity.go
+_MOST_BYTES = 2**63
+# https://github.com/distribution/reference/blob/v0.6.0/regexp.go
+_DOMAIN = r"[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?"
+_REGISTRY = rf"{_DOMAIN}(?:\.{_DOMAIN})*(?::[0-9]{{1,5}})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(
-    rf"[A-Za-z0-9.-]+(?::[0-9]{{1,5}})?(?:/{_COMPONENT})+(?::(?P<tag>\w[\w.-]{{0,127}}))?(?:@(?P<digest>sha256:[0-9a-f]{{64}}))?",
-    re.ASCII,
+_IMAGE = (
+    rf"(?P<repository>{_REGISTRY}(?:/{_COMPONENT})+)"
+    r"(?::(?P<tag>[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+_LONGEST_REPOSITORY = 255
 
 DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 """The pattern of a name in Kubernetes: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names"""
-DNS_NAME = rf"({DNS_LABEL}\.)+[a-z]([-a-z0-9]*[a-z0-9])?"
+DNS_NAME = rf"({DNS_LABEL}\.)+[a-z]([-a-z0-9]{{0,61}}[a-z0-9])?"
 """The pattern of a host's full name, without its length."""
+# https://www.rfc-editor.org/rfc/rfc3986#section-3.2.2
+HTTPS_ORIGIN = rf"https://({_DOMAIN}(\.{_DOMAIN})*|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?"
+"""The pattern of an address up to its path, without credentials."""
+URL_PATH = r"(/([-A-Za-z0-9._~!$&'()+,;=:@]|%[0-9A-Fa-f]{2})*)*"
+"""The pattern of an address's path, which is empty or begins with a slash; a star would be a wildcard."""
 METADATA_ADDRESS = ipaddress.ip_address("169.254.169.254")
 
 
@@ -51,6 +64,12 @@ def _host(value: str) -> str:
     return value
 
 
+def _public(value: str) -> str:
+    if value.endswith((".svc", ".cluster.local")):
+        raise ValueError("a name of the cluster's own, which nobody outside it finds and no authority signs")
+    return value
+
+
 def _cidr(value: str) -> str:
     try:
         network = ipaddress.ip_network(value)
@@ -63,10 +82,28 @@ def _cidr(value: str) -> str:
     return str(network)
 
 
+def https_address(value: str, pattern: str, message: str) -> str:
+    """An address that matches a pattern, to a port that there is. Raises `ValueError` with the message."""
+    if not re.fullmatch(pattern, value):
+        raise ValueError(message)
+    try:
+        address = urlsplit(value)
+        port = 1 if address.port is None else address.port
+    except ValueError as error:
+        raise ValueError(message) from error
+    if not port:
+        raise ValueError("port 0 is none: 1 to 65535")
+    return value
+
+
 def _https(value: str) -> str:
-    if not re.fullmatch(r"https://[^\s/@?#]+(:\d{1,5})?/?", value):
-        raise ValueError("not an address such as https://vault.example.org:8200 (TLS only, no path, no credentials)")
-    return value.rstrip("/")
+    message = "not an address such as https://vault.example.org:8200 (TLS only, no path, no credentials)"
+    return https_address(value, rf"{HTTPS_ORIGIN}/?", message).rstrip("/")
+
+
+def _issuer(value: str) -> str:
+    message = "not an https address, as the token's `iss` has it to the letter (TLS only, no wildcard)"
+    return https_address(value, rf"{HTTPS_ORIGIN}{URL_PATH}", message)
 
 
 def _quantity(value: str) -> str:
@@ -93,12 +130,14 @@ def image_reference(value: str) -> str:
         raise ValueError(
             "no registry: an image starts with its registry's host, as registry.example.org/shop/api:v1.2.3"
         )
-    match = _IMAGE.fullmatch(value)
+    match = re.fullmatch(_IMAGE, value)
     if match is None:
         raise ValueError(
             "not the name of an image such as registry.example.org/shop/api:v1.2.3: a path in lower case, a tag of "
             "letters, digits, dots, hyphens and underscores, 128 at most, or @sha256: and 64 hexadecimal digits"
         )
+    if len(match["repository"]) > _LONGEST_REPOSITORY:
+        raise ValueError(f"longer than {_LONGEST_REPOSITORY} characters before its tag")
     if match["tag"] in (None, "latest") and match["digest"] is None:
         raise ValueError("no fixed version: add a tag other than latest, or a digest")
     return value
@@ -113,6 +152,8 @@ def _cores(value: str) -> str:
 def _bytes(value: str) -> str:
     if _quantity(value)[-1] in "num":
         raise ValueError("a part of a byte: m stands for thousandths, M and Mi for millions")
+    if not 1 <= amount(value) < _MOST_BYTES:
+        raise ValueError("not 1 byte at least, and less than 8Ei, which is the most that Kubernetes counts")
     return value
 
 
@@ -122,13 +163,26 @@ def _memory(value: str) -> str:
     return value
 
 
+def _day(value: object) -> object:
+    # pydantic would take seconds since 1970, too, and a time at midnight.
+    written = isinstance(value, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value)
+    if not written and (not isinstance(value, date) or isinstance(value, datetime)):
+        raise ValueError(A_DAY)
+    return value
+
+
+A_DAY = "a day is expected, such as 2026-12-31"
+Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=date)]
 LABEL = AfterValidator(_label)
 Label = Annotated[StrictStr, LABEL]
 FileName = Annotated[StrictStr, AfterValidator(_file_name)]
 ConfigFile = Annotated[StrictStr, AfterValidator(_config_file)]
 HostName = Annotated[StrictStr, AfterValidator(_host)]
 Cidr = Annotated[StrictStr, AfterValidator(_cidr)]
+PublicHost = Annotated[HostName, AfterValidator(_public)]
 HttpsAddress = Annotated[StrictStr, AfterValidator(_https)]
+Issuer = Annotated[StrictStr, AfterValidator(_issuer)]
+"""The issuer of tokens (https://openid.net/specs/openid-connect-core-1_0.html#IDToken); `/` at its end counts."""
 Quantity = Annotated[StrictStr, AfterValidator(_quantity)]
 ImageReference = Annotated[StrictStr, AfterValidator(_reference)]
 Image = Annotated[StrictStr, AfterValidator(image_reference)]
@@ -139,6 +193,7 @@ Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 
 DAY_SECONDS = 86400
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+_DURATION = "[1-9][0-9]{0,5}[smh]"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _TEXT_IDENTIFIER = "letters, digits and underscores, no digit first, 63 at most"
 
@@ -152,7 +207,7 @@ def identifier(value: str) -> str:
 
 def duration(value: str) -> str:
     """A time such as `1h`, `30m` or `90s`. Raises `ValueError`."""
-    if not re.fullmatch(r"[1-9]\d{0,5}[smh]", value):
+    if not re.fullmatch(_DURATION, value):
         raise ValueError("not a time such as 1h, 30m or 90s")
     return value
 
@@ -177,9 +232,13 @@ Replicas = Annotated[StrictInt, Field(ge=1, le=9)]
 Identifier = Annotated[StrictStr, AfterValidator(identifier)]
 
 
+# What the kubelet and the mesh's agent parse as a path: https://pkg.go.dev/net/url#Parse
+_HTTP_PATH = r"/([^\s?#*%\x00-\x1f\x7f]|%[0-9A-Fa-f]{2})*"
+
+
 def http_path(value: str) -> str:
     """An absolute path without a query. Raises `ValueError`."""
-    if not re.fullmatch(r"/[^\s?#*]*", value):
+    if not re.fullmatch(_HTTP_PATH, value):
         raise ValueError("not an absolute path such as /healthz")
     return value
 
@@ -200,19 +259,31 @@ ProbePath = Annotated[StrictStr, AfterValidator(_probed_path)]
 """What the kubelet requests: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Probe."""
 
 # The definition of an HTTPRoute, `spec.rules.matches.path`: https://gateway-api.sigs.k8s.io/reference/spec/#httppathmatch
-_PUBLIC_PATH = re.compile(r"/(?:[-A-Za-z0-9/._~!$&'()+,;=:@]|%[0-9A-Fa-f]{2})*")
+PATH_CHARACTERS = re.compile(r"/(?:[-A-Za-z0-9/._~!$&'()+,;=:@]|%[0-9A-Fa-f]{2})*")
 PUBLIC_PATH_LENGTH = 1024
-_AMBIGUOUS = re.compile(r"//|/\.\.?(?:/|$)|%2[fF]")
+_AMBIGUOUS = re.compile(r"//|/\.\.?(?:/|$)|%2[fF]|%5[cC]")
+# Envoy decodes what needs no escape before it compares: https://www.rfc-editor.org/rfc/rfc3986#section-2.3
+_NEEDLESS = re.compile("%(?:2[dDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])")
 
 
 def public_path(value: str) -> str:
     """A path prefix that a gateway reads as it is written. Raises `ValueError`."""
-    if not _PUBLIC_PATH.fullmatch(value):
+    if not PATH_CHARACTERS.fullmatch(value):
         raise ValueError(
             "not an absolute path such as /orders: letters, digits, -._~!$&'()+,;=:@/ and %XX for all else"
         )
+    return normal_path(value)
+
+
+def normal_path(value: str) -> str:
+    """A path that is the same after the proxies' normalisation, without which no request has it. Raises `ValueError`.
+
+    https://istio.io/latest/docs/ops/best-practices/security/#customize-your-system-on-path-normalization
+    """
     if found := _AMBIGUOUS.search(value):
         raise ValueError(f"{found[0]} in it, which a server may read as another path")
+    if found := _NEEDLESS.search(value):
+        raise ValueError(f"{found[0]} in it, which arrives as {unquote(found[0])}: write that")
     return value
 
 

@@ -1,9 +1,11 @@
 """The problems of a file that a person wrote: where, what was found there, and what would be legal."""
 
 import difflib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
+from itertools import islice
 from typing import Final, TypeAlias, cast
 
 Key: TypeAlias = tuple[int | str, ...]
@@ -13,6 +15,8 @@ PlaceOf: TypeAlias = Callable[[Key], tuple[str, int]]
 
 # No value to show. `None` is the value of an empty key, so it cannot mean this.
 UNSHOWN: Final = object()
+# Of a value as an error shows it: its characters, and how deep its lists are followed.
+_LONGEST, _DEEPEST = 80, 40
 
 
 def no_line(_: Key) -> int:
@@ -94,17 +98,35 @@ def keys_of(**keys: str) -> Generator[None, None, None]:
 
 
 def shown_value(value: object) -> str:
-    """A value as an error shows it: short and in YAML. A mapping is shown by its keys alone."""
+    """A value as an error shows it: short and in YAML. A mapping is shown by its keys alone, wherever it is."""
     if value is UNSHOWN:
         return ""
     if value is None:
         return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, dict):
         # A mapping may contain a secret, and its keys are enough to find it.
         return f"a mapping of {', '.join(str(key) for key in cast('dict[object, object]', value)) or 'nothing'}"
     if value == UNREPEATED:
         return UNREPEATED
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    text = "".join(islice(_shown(value, _DEEPEST), _LONGEST + 1))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _shown(value: object, levels: int) -> Iterator[str]:
+    """The characters of a value. An anchor may stand a million times in it, or in itself."""
+    if value is None or isinstance(value, bool):
+        yield from {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, date):
+        yield from str(value)
+    elif isinstance(value, dict):
+        yield from f"{{{', '.join(map(str, cast('dict[object, object]', value)))}: ...}}" if value else "{}"
+    elif not isinstance(value, list | tuple | set):
+        yield from repr(value)
+    elif not levels:
+        yield from "[...]"
+    else:
+        yield "["
+        for number, item in enumerate(cast("Iterable[object]", value)):
+            yield from ", " if number else ""
+            yield from _shown(item, levels - 1)
+        yield "]"

@@ -1,7 +1,7 @@
 """Schedules in cron's notation, checked like the API server checks those of a CronJob."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, StrictStr
@@ -16,7 +16,8 @@ _FIELDS: tuple[tuple[int, int, Sequence[str]], ...] = (
     (1, 12, _MONTHS),
     (0, 6, _DAYS),
 )
-_PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([1-9]\d?))?")
+_PART = re.compile(r"(?:\*|([A-Za-z0-9]+)(?:-([A-Za-z0-9]+))?)(?:/([1-9][0-9]?))?")
+_LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def _schedule(value: str) -> str:
@@ -25,7 +26,28 @@ def _schedule(value: str) -> str:
         _in_range(part, *bounds) for field, bounds in zip(fields, _FIELDS, strict=True) for part in field.split(",")
     ):
         raise ValueError("not a schedule such as '0 3 * * *': minute, hour, day, month and day of the week, in UTC")
+    _, _, days, months, weekdays = fields
+    longest = max(_LONGEST_MONTHS[month - 1] for month in _numbers(months, *_FIELDS[3]))
+    # Where a day of the week is named, that is enough.
+    if weekdays[0] == "*" and min(_numbers(days, *_FIELDS[2])) > longest:
+        raise ValueError("none of its months has such a day: it would never run")
     return value
+
+
+def _numbers(field: str, low: int, high: int, names: Sequence[str]) -> Iterator[int]:
+    """The numbers that a field stands for; its parts are in range."""
+    for part in field.split(","):
+        match = _PART.fullmatch(part)
+        first, last, step = match.groups() if match else (None, None, None)
+        start = low if first is None else _number(first, low, names)
+        # A number with a step runs to the end of the range.
+        end = _number(last, low, names) if last else start if first and not step else high
+        yield from range(start, end + 1, int(step or 1))
+
+
+def _number(text: str, low: int, names: Sequence[str]) -> int:
+    named = {name: number for number, name in enumerate(names, start=low)}
+    return int(text) if text.isdigit() else named.get(text.lower(), -1)
 
 
 def _in_range(part: str, low: int, high: int, names: Sequence[str]) -> bool:
@@ -33,8 +55,7 @@ def _in_range(part: str, low: int, high: int, names: Sequence[str]) -> bool:
     if match is None:
         return False
     ends = [end for end in match.group(1, 2) if end is not None]
-    named = {name: number for number, name in enumerate(names, start=low)}
-    numbers = [int(end) if end.isascii() and end.isdigit() else named.get(end.lower(), -1) for end in ends]
+    numbers = [_number(end, low, names) for end in ends]
     return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)
 
 

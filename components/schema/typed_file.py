@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError,
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from components.schema.fields import A_DAY
 from components.schema.problem import UNKNOWN_KEY, UNREPEATED, LineOf, PlaceOf, Problem, no_line, shown_value
 
 _NOTHING, _SOMETHING = "~none", "~given"
@@ -32,10 +33,8 @@ _A_MAPPING = "a mapping of keys is expected"
 # Replacements for pydantic's messages, which are about Python. Braces are filled with the limits in the error.
 _SENTENCES = {
     "bool_type": "true or false is expected",
-    "date_from_datetime_inexact": "a day without a time is expected, such as 2026-12-31",
-    "date_from_datetime_parsing": "a day is expected, such as 2026-12-31",
-    "date_parsing": "a day is expected, such as 2026-12-31",
-    "date_type": "a day is expected, such as 2026-12-31",
+    "date_from_datetime_parsing": A_DAY,
+    "date_parsing": A_DAY,
     "dict_type": _A_MAPPING,
     "extra_forbidden": UNKNOWN_KEY,
     "greater_than_equal": "less than {ge}",

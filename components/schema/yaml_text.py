@@ -4,7 +4,8 @@ Files that people write are read with PyYAML's Python parser, which gives the li
 `YAML_LOADER` is for files that nobody edits by hand, and is ten times faster if PyYAML has libyaml.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -17,6 +18,18 @@ from components.schema.typed_file import dotted
 _KEY = "YAML"
 
 
+_STRING, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})?(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_FREE = "values"
+"""The key of what a file passes on as it is, such as the modes of files among the values of a chart."""
+# A program gets no text with one in its arguments, its environment or the names of its files, and no UTF-8 has the
+# halves of a pair.
+_NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
+# What the constructors of PyYAML raise for a value that is none of its tag, as in `!!bool maybe`.
+_NOT_OF_ITS_TAG = (AttributeError, LookupError, TypeError, ValueError)
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader, with the position in the error for every value that it cannot construct."""
 
@@ -24,9 +37,11 @@ class _Loader(yaml.SafeLoader):
         try:
             # The stubs of yaml do not type values.
             return cast("object", super().construct_object(node, deep))  # pyright: ignore[reportUnknownMemberType]
-        except ValueError as error:
+        except _NOT_OF_ITS_TAG as error:
             # For example 2026-02-30, which looks like a day but is none.
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+            other = f"not a value of the tag {node.tag.rpartition(':')[2]}"
+            message = str(error) if isinstance(error, ValueError) else other
+            raise yaml.constructor.ConstructorError(None, None, message, node.start_mark) from error
 
 
 def line_finder(text: str) -> LineOf:
@@ -82,10 +97,11 @@ def decoded(raw: bytes, file: str) -> str:
 def read_yaml(text: str, file: str) -> Mapping[str, object]:
     """The mapping in a YAML text.
 
-    Raises `ConfigError` if there is none, with the parser's line, and for a key that a mapping has twice.
+    Raises `ConfigError` if there is none, with the parser's line, and for what the text says in another way than YAML
+    reads it.
     """
     try:
-        repeated, value = _read(text, file)
+        misread, value = _read(text, file)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ConfigError([Problem(file, _KEY, error.problem or "not YAML", line=line)]) from error
@@ -94,17 +110,21 @@ def read_yaml(text: str, file: str) -> Mapping[str, object]:
         raise ConfigError([Problem(file, _KEY, error.reason, character, line=line)]) from error
     except RecursionError as error:
         raise ConfigError([Problem(file, _KEY, "nested too deeply")]) from error
-    if repeated:
-        raise ConfigError(repeated)
+    if misread:
+        raise ConfigError(misread)
     if not isinstance(value, dict):
         raise ConfigError([Problem(file, _KEY, "a mapping of keys is expected", shown_value(value))])
     return cast("Mapping[str, object]", value)
 
 
-def repeated_keys(text: str, file: str) -> list[Problem]:
-    """A problem for each key that a mapping has twice, since YAML would use the last one. None if it is no YAML."""
+def misread_places(text: str, file: str) -> list[Problem]:
+    """A problem for each place that YAML reads in another way than it is written; none if the text is no YAML.
+
+    Such is a key that a mapping has twice, of which the last would count, a key that is no text, as `on`, a number
+    that is not decimal, as 22:22, which is 1342, and a character that no text has.
+    """
     try:
-        return _repeated(_composed(text), file)
+        return _misread(_composed(text), file)
     except (yaml.YAMLError, RecursionError):
         return []
 
@@ -113,8 +133,8 @@ def _read(text: str, file: str) -> tuple[list[Problem], object]:
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
-        if repeated := _repeated(root, file):
-            return repeated, None
+        if misread := _misread(root, file):
+            return misread, None
         # The stubs of yaml do not type the result of a node.
         return [], cast("object", loader.construct_document(root)) if root else None  # pyright: ignore[reportUnknownMemberType]
     finally:
@@ -130,7 +150,7 @@ def _pairs(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
     return cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
 
 
-def _repeated(root: yaml.Node | None, file: str) -> list[Problem]:
+def _misread(root: yaml.Node | None, file: str) -> list[Problem]:
     problems: list[Problem] = []
     seen: set[int] = set()
 
@@ -139,7 +159,9 @@ def _repeated(root: yaml.Node | None, file: str) -> list[Problem]:
         if id(node) in seen:
             return
         seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.ScalarNode):
+            problems.extend(_of_scalar(node, loc, file))
+        elif isinstance(node, yaml.SequenceNode):
             for number, item in enumerate(cast("list[yaml.Node]", node.value)):
                 look(item, (*loc, number))
         elif isinstance(node, yaml.MappingNode):
@@ -151,10 +173,28 @@ def _repeated(root: yaml.Node | None, file: str) -> list[Problem]:
                     message = f"it stands in line {first[known]}, too: keep one"
                     problems.append(Problem(file, dotted((*loc, name)), message, line=line))
                 first.setdefault(known, line)
+                if isinstance(key, yaml.ScalarNode) and key.tag not in (_STRING, _MERGE):
+                    message = "a key is a text, and YAML reads something else: put it in quotes"
+                    problems.append(Problem(file, dotted((*loc, name)), message, name, line=line))
+                problems.extend(_no_text(key, name, (*loc, shown_value(name)), file))
                 look(value, (*loc, name))
 
     look(root, ())
     return problems
+
+
+def _of_scalar(node: yaml.ScalarNode, loc: tuple[int | str, ...], file: str) -> Iterator[Problem]:
+    written = str(cast("object", node.value))
+    if node.tag in _NUMBERS and not _DECIMAL.fullmatch(written) and (":" in written or _FREE not in loc):
+        message = "YAML reads another number there than is written: write it in decimal digits alone, or in quotes"
+        yield Problem(file, dotted(loc), message, written, line=node.start_mark.line + 1)
+    yield from _no_text(node, written, loc, file)
+
+
+def _no_text(node: yaml.Node, written: str, loc: tuple[int | str, ...], file: str) -> Iterator[Problem]:
+    if isinstance(node, yaml.ScalarNode) and (match := _NO_CHARACTER.search(written)):
+        found = f"character {ord(match[0]):#06x}"
+        yield Problem(file, dotted(loc), "a character that no text has", found, line=node.start_mark.line + 1)
 
 
 YAML_LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -21,7 +21,7 @@ from components.service.catalogue import vault_provider
 from components.service.copied_secrets import copied_secrets
 from components.service.exception_objects import exception_annotations, exception_objects
 from components.service.file.jobs import job_name
-from components.service.file.storage import claim_name
+from components.service.file.storage import claim_name, own_config_name
 from components.service.kept_secrets import first_values, kept_secrets
 from components.service.manifests import route, vault, workload
 from components.service.manifests.databases.statements import creation_statements, database_roles, revocation_statements
@@ -31,7 +31,7 @@ from components.service.manifests.external_secrets import copies_exception
 from components.service.manifests.peers import peers_service
 from components.service.manifests.scaling import autoscaler_spec
 from components.service.manifests.secret_env import secret_variables
-from components.service.manifests.storage import claim_spec, config_name, own_config_name
+from components.service.manifests.storage import claim_spec, config_name
 from components.service.network_resources import network_resources
 from components.service.route_resources import route_resources
 from components.service.service_job import ServiceJob, run_resource

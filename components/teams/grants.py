@@ -15,7 +15,7 @@ import pulumi
 
 from components.config.action import Action
 from components.kube.manifest import Manifest
-from components.kube.names import KYVERNO_NAMESPACE, TEAM_GRANTS
+from components.kube.names import KYVERNO_NAMESPACE, NAMESPACE_POLICIES, TEAM_GRANTS
 from components.kube.networks import INTERNET
 from components.schema.problem import FieldError
 from components.service.native_policy import NativePolicy, create_policy
@@ -36,8 +36,6 @@ _CONTROLLER_GROUPS = (
     "system:serviceaccounts:kube-system",
     f"system:serviceaccounts:{KYVERNO_NAMESPACE}",
 )
-GENERATED = ("allow-platform", "default-deny")
-"""The network policies that the rules make in every namespace."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +228,7 @@ def _always(args: TeamGrantsArgs) -> list[tuple[str, Manifest]]:
         _validation("", held, "a label or an annotation by which a pod leaves the mesh"),
         _validation(
             "",
-            f"variables.kind != 'networkpolicies' || !(request.name in {_literal(GENERATED)})",
+            f"variables.kind != 'networkpolicies' || !(request.name in {_literal(NAMESPACE_POLICIES)})",
             "a network policy that the platform makes in every namespace",
         ),
         _validation(

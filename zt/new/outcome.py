@@ -16,7 +16,7 @@ from components.service.args.jobs import JobArgs, RunArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.directory import parse_service
 from components.service.file.jobs import job_name
-from components.service.file.storage import claim_name
+from components.service.file.storage import claim_name, own_config_name
 from components.service.manifests.authorization import authorization_policy
 from components.service.manifests.databases.statements import database_roles
 from components.service.manifests.external_secrets import copies_exception
@@ -24,7 +24,7 @@ from components.service.manifests.job import workload_of, workloads_of
 from components.service.manifests.network_policy import challenge_policy, mesh_objects
 from components.service.manifests.peers import peers_service
 from components.service.manifests.route import route_kind
-from components.service.manifests.storage import config_name, own_config_name
+from components.service.manifests.storage import config_name
 from components.service.manifests.vault import copied, uses_vault
 from components.service.manifests.workload import role_rules, service_spec, workload_kind
 from zt.changes.compare import Change, changes

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_snake
 from components.kube.names import SHARED_ACCOUNTS
 from components.kube.service_ref import ServiceRef
 from components.package.file.chart import ChartSpec, Folder, GrantSpec, LeftOutSpec, secret_values
-from components.schema.fields import HostName, Label, Port
+from components.schema.fields import Label, Port, PublicHost
 from components.schema.problem import UNREPEATED, Key
 from components.schema.public import Headers, RateLimit, RequestBytes
 from components.schema.typed_file import TypedFile, misplaced
@@ -43,7 +43,7 @@ class ExposeSpec(TypedFile):
     """The number of the Service's port."""
     protocol: Protocol = "http"
     """The protocol, without TLS of its own."""
-    host: HostName | None = None
+    host: PublicHost | None = None
     """The public host name of this port; one port of a package may have one."""
 
     @model_validator(mode="after")

@@ -39,6 +39,7 @@ from components.service.file.kubernetes_api import READING
 from components.service.file.lifecycle import POD_FIELDS
 from components.service.file.network import application_port
 from components.service.file.ports import METRICS_PORT, PROTOCOLS, port_name
+from components.service.file.reserved import not_a_service, reserved_name
 from components.service.file.service import not_a_service_namespace
 
 _LABEL_LENGTH = 63
@@ -189,7 +190,8 @@ class SecureServiceArgs(ResourceArgs):
         self._ports_are_checked()
         _checked(f"{self.key}.image", image_reference, self.image)
         _checked(f"{self.key}.run_as_user", application_user, self.run_as_user)
-        _checked(f"{self.key}.name", container_name, self.name)
+        if reason := reserved_name(self.name) if self.job_of else not_a_service(self.name):
+            raise FieldError(f"{self.key}.name", reason, self.name)
         if self.placement and self.placement not in self.platform.placements:
             raise FieldError(f"{self.key}.placement", "no class", self.placement, sorted(self.platform.placements))
         for each in self.containers:

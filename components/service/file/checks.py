@@ -4,6 +4,7 @@ A path in Vault consists of namespace, service and secret, none of which can con
 workloads are enough to keep the paths of secrets and database users apart.
 """
 
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from components.service.file.kubernetes_api import ApiRule
 from components.service.file.network import peers_name
 from components.service.file.placement import PlacementSpec
 from components.service.file.service import ServiceSpec
-from components.service.file.storage import SHARED, claim_name
+from components.service.file.storage import SHARED, claim_name, replica_claim
 from components.vault.terms import Delivery
 
 Finding = tuple[ServiceSpec, Key, str, str, tuple[str, ...]]
@@ -58,6 +59,7 @@ def findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
             message = f"the Service of its peers is called {peers_name(spec.name)}, as {owner} is in {spec.namespace}"
             yield spec, ("peers",), message, repr(list(spec.peers)), ()
         yield from _rights(spec, specs)
+    yield from _claims_of_replicas(specs, owners)
     yield from _schemas(specs)
 
 
@@ -75,16 +77,31 @@ def _schemas(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
 
 def _names(spec: ServiceSpec, owners: dict[tuple[str, str, str], str]) -> Iterator[Finding]:
     names = [(("jobs", job), "workload", job_name(spec.name, job)) for job in spec.jobs]
-    names += [
-        (("volumes", name), "claim", claim_name(spec.name, name))
-        for name, volume in spec.volumes.items()
-        if volume.access_mode == SHARED
-    ]
+    names += [(("volumes", name), "claim", claim_of(spec, name)) for name in spec.volumes]
     for key, kind, name in names:
         origin = f"the {key[0].removesuffix('s')} {key[1]} of {spec.name}"
         owner = owners.setdefault((spec.namespace, kind, name), origin)
         if owner != origin:
             yield spec, key, f"its {kind} is called {name}, as {owner} is in {spec.namespace}", repr(key[1]), ()
+
+
+def claim_of(spec: ServiceSpec, volume: str) -> str:
+    """The name of the claim of a volume, or how those of the replicas begin."""
+    if spec.volumes[volume].access_mode == SHARED:
+        return claim_name(spec.name, volume)
+    return replica_claim(spec.name, volume)
+
+
+def _claims_of_replicas(specs: Sequence[ServiceSpec], owners: Mapping[tuple[str, str, str], str]) -> Iterator[Finding]:
+    """Shared volumes whose claims are called as that of a replica: its data would be there for both."""
+    for spec in specs:
+        for volume in spec.volumes:
+            name = claim_of(spec, volume)
+            start = name.rstrip(string.digits)
+            owner = owners.get((spec.namespace, "claim", start)) if start != name else None
+            if owner is not None:
+                message = f"its claim is called {name}, as that of a replica with {owner} is in {spec.namespace}"
+                yield spec, ("volumes", volume), message, repr(volume), ()
 
 
 def _rights(spec: ServiceSpec, specs: Sequence[ServiceSpec]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from components.kube.names import PLATFORM_CONTAINERS
+from components.kube.names import PLATFORM_CONTAINERS, ROOT_AUTHORITY
 from components.schema.fields import LABEL, Image, Label, ProbePath, Size, Words
 from components.schema.problem import Key
 from components.schema.typed_file import TypedFile, misplaced
@@ -20,7 +20,7 @@ from components.service.file.lifecycle import PodEnvironment
 from components.service.file.network import AppPort
 from components.service.file.probes import ProbesSpec, unasked
 from components.service.file.scaling import ResourcesSpec
-from components.service.file.storage import ConfigSpec, MountPath, VolumeName, VolumeSpec, clash
+from components.service.file.storage import ConfigSpec, MountPath, VolumeName, VolumeSpec, clash, own_config_name
 
 _MESH_UID = 1337
 
@@ -140,6 +140,14 @@ def all_containers(
     ]
 
 
+def _name_problem(service: str, name: str, names: Sequence[str]) -> str:
+    if name == service or names.count(name) > 1:
+        return "another container of the pod has this name: choose another"
+    if own_config_name(service, name) == ROOT_AUTHORITY:
+        return f"its ConfigMap would be {ROOT_AUTHORITY}, which every namespace has"
+    return ""
+
+
 def check_containers(
     containers: Sequence[tuple[tuple[str, str], ContainerSpec]],
     service: str,
@@ -154,8 +162,8 @@ def check_containers(
     ports: dict[int, str] = {}
     for key, spec in containers:
         name = key[1]
-        if name == service or names.count(name) > 1:
-            raise misplaced(key, "another container of the pod has this name: choose another", name)
+        if problem := _name_problem(service, name, names):
+            raise misplaced(key, problem, name)
         references = (
             ("secrets", spec.secrets, secrets, "no secret of this service"),
             ("databases", spec.databases, databases, "no database of this service"),

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from pydantic import Field, StrictInt, StrictStr
 
-from components.kube.names import PLATFORM_CONTAINERS
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import DAY_SECONDS, Duration, HostName, Label, Words, seconds
 from components.schema.problem import UNREPEATED
@@ -13,6 +12,7 @@ from components.schema.schedule import Schedule
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.database import OWNER, SECRET_NAME, Access, DatabaseSpec
 from components.service.file.placement import PlacementSpec
+from components.service.file.reserved import reserved_name
 from components.service.file.scaling import ResourcesSpec
 
 # A CronJob's name is the start of its jobs' names (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/),
@@ -83,9 +83,8 @@ def check_jobs(
         if len(full_name) > NAME_LIMIT:
             message = f"{full_name} is longer than {NAME_LIMIT} characters: shorten the job's name"
             raise misplaced(["jobs", name], message, name)
-        if full_name in PLATFORM_CONTAINERS:
-            message = f"it is called {full_name}, as a container that the platform adds to pods: choose another"
-            raise misplaced(["jobs", name], message, name)
+        if reason := reserved_name(full_name):
+            raise misplaced(["jobs", name], f"it is called {full_name}: {reason}, so choose another", name)
         _check_databases(name, job, databases)
         references = (
             ("secrets", job.secrets, secrets, "no secret"),

@@ -8,7 +8,7 @@ from components.kube.names import (
     VAULT_CALLER,
 )
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import AbsolutePath, HostName, Image, Label, ProbePath, Words
+from components.schema.fields import Image, Label, ProbePath, PublicHost, Words
 from components.schema.problem import Key
 from components.schema.public import Headers, RateLimit, RequestBytes
 from components.schema.typed_file import TypedFile
@@ -47,7 +47,7 @@ from components.service.file.routes import LentPaths, PathSpec, PublicPathSpec
 from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
 from components.service.file.secret_env import SecretEnvSpec
 from components.service.file.secrets import SecretName, SecretSpec
-from components.service.file.storage import CaBundleSpec, ConfigSpec, VolumeName, VolumeSpec
+from components.service.file.storage import CaBundleSpec, ConfigSpec, MountPath, VolumeName, VolumeSpec
 
 # What one HTTPRoute can hold: https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
 _ROUTE_HOSTS, _ROUTE_PATHS = 16, 64
@@ -71,9 +71,9 @@ class ServiceKeys(TypedFile):
     `grpc`, and forwards `tcp` as it is."""
     ports: Ports = Field(default_factory=dict)
     """Further ports, by name, such as `admin: 9001`; a call names them, as in `calls: [minio:admin]`."""
-    host: HostName | None = None
+    host: PublicHost | None = None
     """The public host name; without it the service is not reachable from outside the cluster."""
-    aliases: tuple[HostName, ...] = Field(default=(), max_length=_ROUTE_HOSTS - 1)
+    aliases: tuple[PublicHost, ...] = Field(default=(), max_length=_ROUTE_HOSTS - 1)
     """Further public host names, each with its own certificate."""
     paths: tuple[PublicPathSpec, ...] = Field(default=(PathSpec(path="/"),), min_length=1, max_length=_ROUTE_PATHS)
     """The path prefixes that are public at `host` and `aliases`, each by its text or with what holds there."""
@@ -140,7 +140,7 @@ class ServiceKeys(TypedFile):
     """How its pods end."""
     run_as_user: UserId = 1000
     """The user id in the container, never root's. Its group has the same id; 2000 is a supplementary group."""
-    writable: tuple[AbsolutePath, ...] = ()
+    writable: tuple[MountPath, ...] = ()
     """Directories, besides /tmp, that it may write to; they are gone with the pod."""
     scratch: dict[VolumeName, ScratchSpec] = Field(default_factory=dict)
     """Directories, by name, that it shares with the containers under `init` and `sidecars` that name them."""

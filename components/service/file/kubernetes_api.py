@@ -14,6 +14,7 @@ from typing import Self
 
 from pydantic import Field, StrictBool, StrictStr, model_validator
 
+from components.schema.fields import Day
 from components.schema.timed_exception import CRITICAL_DAYS, Owner, Reason, TimedException, check_days
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -132,9 +133,9 @@ class ApiRule(TypedFile):
     """Why the service needs a right that may lead to more than it says, for the person who reviews it."""
     owner: Owner | None = None
     """Who is responsible for ending that: a person or a team."""
-    granted: date | None = None
+    granted: Day | None = None
     """The day on which it was agreed."""
-    expires: date | None = None
+    expires: Day | None = None
     """The first day without the right; at most 90 days after `granted`."""
 
     @model_validator(mode="after")

@@ -9,7 +9,18 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr, model_validator
 
 from components.kube.networks import METADATA_NETWORKS
-from components.schema.fields import DNS_LABEL, Cidr, HostName, HttpPath, Port
+from components.schema.fields import (
+    DNS_LABEL,
+    HTTPS_ORIGIN,
+    PATH_CHARACTERS,
+    Cidr,
+    HostName,
+    HttpPath,
+    Issuer,
+    Port,
+    https_address,
+    normal_path,
+)
 from components.schema.problem import UNREPEATED
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import IS_ONE, IS_SEVERAL, ONE_OR_SEVERAL, TypedFile, misplaced
@@ -104,11 +115,12 @@ def peers_name(service: str) -> str:
 
 
 def _called_path(value: str) -> str:
-    # In the mesh's syntax braces are a template, and a star elsewhere is another kind of match.
-    if not re.fullmatch(r"/([^\s?#*{}]*|[^\s?#*{}]*/\*|\*)", value):
-        raise ValueError("not a path such as /orders, or /orders/* for all below it")
     if value == "/*":
         raise ValueError("/* is every path: leave paths out")
+    path = value.removesuffix("/*")
+    if "*" in path or not PATH_CHARACTERS.fullmatch(path or "/"):
+        raise ValueError("not a path such as /orders, or /orders/* for all below it; %XX for what is no letter of it")
+    normal_path(path)
     return value
 
 
@@ -151,16 +163,9 @@ def _narrow(value: str) -> str:
     return value
 
 
-def _issuer(value: str) -> str:
-    if not re.fullmatch(r"https://[^\s*?#@]+", value):
-        raise ValueError("not an https address, as the token's `iss` has it to the letter (no wildcard)")
-    return value
-
-
 def _jwks_uri(value: str) -> str:
-    if not re.fullmatch(r"https://[^\s/@?#*]+(:\d{1,5})?/[^\s#*]*", value):
-        raise ValueError("not an address such as https://login.example.org/keys (TLS only, no credentials)")
-    return value
+    message = "not an address such as https://login.example.org/keys (TLS only, no credentials)"
+    return https_address(value, rf"{HTTPS_ORIGIN}/[^\s#*]*", message)
 
 
 def _exact(value: str) -> str:
@@ -293,7 +298,7 @@ class JwtSpec(TypedFile):
     https://istio.io/latest/docs/reference/config/security/request_authentication/
     """
 
-    issuer: Annotated[StrictStr, AfterValidator(_issuer)]
+    issuer: Issuer
     """The issuer: exactly the `iss` of the token."""
     jwks_uri: Annotated[StrictStr, AfterValidator(_jwks_uri)] | None = None
     """The address of the issuer's public keys. istiod fetches them, so `istio-system` must be able to reach it."""

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
-from components.schema.fields import AbsolutePath, HostName, Label, Words
+from components.schema.fields import AbsolutePath, Day, HostName, Label, Words
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -144,7 +144,7 @@ class PatchSpec(TimedException):
     """Fields of its containers, by name: that of the service, or one under `init` or `sidecars`."""
     annotations: dict[Annotated[StrictStr, AfterValidator(annotation_key)], StrictStr] = Field(default_factory=dict)
     """Annotations of the pod that nothing of the platform reads."""
-    expires: date
+    expires: Day
     """The first day without the patch; at most 90 days after `granted`."""
 
     @model_validator(mode="after")

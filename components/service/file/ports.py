@@ -4,7 +4,7 @@ https://kubernetes.io/docs/concepts/services-networking/service/#multi-port-serv
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, StrictInt, StrictStr
@@ -17,8 +17,8 @@ from components.service.file.probes import ProbesSpec, unasked
 Protocol = Literal["http", "http2", "grpc", "tcp"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 
-METRICS_PORT = "http-metrics"
-"""The name of the port with the metrics, where that is a port of its own."""
+METRICS_PORT, VAULT_PORT_NAME = "http-metrics", "tcp-vault"
+"""The names of the port with the metrics, where that is a port of its own, and of the one for Vault in a database."""
 # IANA's grammar of a name, which ports of containers have too: https://www.rfc-editor.org/rfc/rfc6335#section-5.1
 _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -27,8 +27,8 @@ def port_name(value: str) -> str:
     """A name that a port of a pod may have. Raises `ValueError`."""
     if not _PORT_NAME.fullmatch(value):
         raise ValueError("not a port's name: at most 15 of a-z, 0-9 and single hyphens inside, with a letter")
-    if value == METRICS_PORT:
-        raise ValueError("the name of the port under metrics")
+    if value in (METRICS_PORT, VAULT_PORT_NAME):
+        raise ValueError("the name of a port that the platform adds")
     return value
 
 
@@ -68,7 +68,9 @@ Ports = Annotated[
 ]
 
 
-def check_ports(port: int, protocol: str, ports: Mapping[str, PortSpec], metrics: MetricsSpec | None) -> None:
+def check_ports(
+    port: int, protocol: str, ports: Mapping[str, PortSpec], metrics: MetricsSpec | None, peers: Sequence[int]
+) -> None:
     """Raise `PydanticCustomError`, with the key, for ports that are in each other's way."""
     protocols = {port: protocol}
     for name, spec in ports.items():
@@ -81,6 +83,12 @@ def check_ports(port: int, protocol: str, ports: Mapping[str, PortSpec], metrics
     if metrics is not None and (spoken := protocols.get(metrics.port, "http")) != "http":
         message = f"metrics are read over http, and this port speaks {spoken}: give them a port of their own"
         raise misplaced(["metrics", "port"], message, metrics.port)
+    spoken = {**protocols, **({metrics.port: "http"} if metrics else {})}
+    for number, peer in enumerate(peers):
+        if spoken.get(peer, "tcp") != "tcp":
+            # Two Services with the port would each tell the proxy another protocol, and one of them counts.
+            message = f"what replicas say to each other is tcp, and this port speaks {spoken[peer]}: give them another"
+            raise misplaced(["peers", number], message, peer)
 
 
 def check_probes(probes: ProbesSpec | None) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, StrictStr, model_validator
 
-from components.schema.fields import Port, ProbePath
+from components.schema.fields import ProbePath
 from components.schema.typed_file import TypedFile, misplaced
+from components.service.file.network import AppPort
 
 
 class ProbeSpec(TypedFile):
@@ -21,7 +22,7 @@ class ProbeSpec(TypedFile):
     """A program of the image with its arguments, which must exit with 0."""
     grpc: StrictStr | None = None
     """The service that the application's gRPC health checking answers for; empty for all of it."""
-    port: Port | None = None
+    port: AppPort | None = None
     """The port; by default the service's."""
     initial_delay_seconds: Annotated[StrictInt, Field(ge=0, le=600)] | None = None
     """The delay between the start of the container and the first probe."""

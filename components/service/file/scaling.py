@@ -3,10 +3,9 @@
 The autoscaler: https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/
 """
 
-from decimal import Decimal
 from typing import Annotated, Self, cast
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, StrictInt, ValidationError, model_validator
 
 from components.schema.fields import Cores, Memory, Size
 from components.schema.quantity import amount
@@ -40,11 +39,12 @@ _AMOUNTS = (("cpu", "cpu"), ("memory", "memory"), ("ephemeral_storage", "ephemer
 """The name of each amount, and its key."""
 
 
-def _amount_or_none(quantity: str) -> Decimal:
+def _is_amount(key: str, value: str) -> bool:
     try:
-        return amount(quantity)
-    except ValueError:
-        return Decimal(0)
+        Amounts.model_validate({key: value})
+    except ValidationError:
+        return False
+    return True
 
 
 class ResourcesSpec(TypedFile):
@@ -67,10 +67,11 @@ class ResourcesSpec(TypedFile):
             return written
         for name, key in _AMOUNTS:
             kept, most = requests.get(key), limits.get(key)
-            if isinstance(most, str) and key not in requests:
-                requests[key] = min(Amounts.model_fields[name].default or most, most, key=_amount_or_none)
-            elif isinstance(kept, str) and key not in limits:
-                limits[key] = max(Limits.model_fields[name].default or kept, kept, key=_amount_or_none)
+            # What is wrong is wrong once, where it stands.
+            if isinstance(most, str) and key not in requests and _is_amount(key, most):
+                requests[key] = min(Amounts.model_fields[name].default or most, most, key=amount)
+            elif isinstance(kept, str) and key not in limits and _is_amount(key, kept):
+                limits[key] = max(Limits.model_fields[name].default or kept, kept, key=amount)
         return {**written, "requests": requests, "limits": limits}
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from typing import Annotated, Protocol
 
 from pydantic import AfterValidator, Field, StrictStr
 
-from components.schema.fields import DNS_LABEL, AbsolutePath
+from components.schema.fields import DNS_LABEL, AbsolutePath, Day
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import misplaced
 from components.service.file.environment import VariableName
@@ -36,7 +36,7 @@ class SecretEnvSpec(TimedException):
     """The variables, each with a field of one of `secrets`, as `secret/field`."""
     shell: AbsolutePath = "/bin/sh"
     """The shell of the image. One without a shell takes a static one from a container under `init` and `scratch`."""
-    expires: date
+    expires: Day
     """The first day without them; at most 90 days after `granted`."""
 
     def sources(self) -> Mapping[str, tuple[str, str]]:

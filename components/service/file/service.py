@@ -7,10 +7,9 @@ from pydantic.alias_generators import to_camel
 
 from components.kube.names import (
     EXTERNAL_SECRETS_NAMESPACE,
-    PLATFORM_CONTAINERS,
     PLATFORM_NAMESPACES,
-    SHARED_ACCOUNTS,
     TEAMS_NAMESPACE,
+    VAULT_INBOUND,
 )
 from components.schema.problem import UNREPEATED, Key
 from components.schema.typed_file import misplaced
@@ -20,6 +19,7 @@ from components.service.file.jobs import NAME_LIMIT, check_jobs
 from components.service.file.keys import ServiceKeys
 from components.service.file.network import at_port, check_mixed_hosts, check_repeated, check_tokens, peers_name
 from components.service.file.ports import PROTOCOLS, check_ports, check_probes
+from components.service.file.reserved import not_a_service
 from components.service.file.routes import check_paths
 from components.service.file.secret_env import check_secret_env
 from components.service.file.storage import SHARED, clash
@@ -47,10 +47,8 @@ class ServiceSpec(ServiceKeys):
     def _consistent(self) -> Self:
         if reason := not_a_service_namespace(self.namespace):
             raise misplaced(["namespace"], reason, self.namespace)
-        if self.name in SHARED_ACCOUNTS:
-            raise misplaced(["name"], "a service account that every pod of its namespace may have", self.name)
-        if self.name in PLATFORM_CONTAINERS:
-            raise misplaced(["name"], "a container that the platform adds to pods has this name", self.name)
+        if reason := not_a_service(self.name):
+            raise misplaced(["name"], reason, self.name)
         if self.peers and len(self.name) > (longest := _LABEL_LENGTH - len(peers_name(""))):
             message = f"longer than {longest} characters, which the name of the Service of its peers leaves"
             raise misplaced(["name"], message, self.name)
@@ -136,12 +134,22 @@ class ServiceSpec(ServiceKeys):
                 message = "run says that its program ends: only pods that stay have volumes of their own"
                 raise misplaced(["volumes", own, "accessMode"], message, self.volumes[own].access_mode, [SHARED])
         if self.port is not None:
-            check_ports(self.port, self.protocol, self.ports, self.metrics)
+            check_ports(self.port, self.protocol, self.ports, self.metrics, self.peers)
+            self._vault_inbound()
             return
         if unused := next((key for key in _LISTENS if key in written), ""):
             raise misplaced([to_camel(unused)], "it needs port: without one nobody can call it", UNREPEATED)
         if self.run is None and self.metrics is None:
             check_probes(self.probes)
+
+    def _vault_inbound(self) -> None:
+        sidecars = [(("sidecars", name, "port"), spec.port) for name, spec in self.sidecars.items()]
+        ports: list[tuple[Key, int | None]] = [(("port",), self.port), *sidecars]
+        ports += [(("ports", name), spec.port) for name, spec in self.ports.items()]
+        ports += [(("peers", number), port) for number, port in enumerate(self.peers)]
+        ports += [(("metrics", "port"), self.metrics.port)] if self.metrics else []
+        if self.lets_vault_in and (taken := next((key for key, port in ports if port == VAULT_INBOUND), None)):
+            raise misplaced(taken, "the port at which Vault reaches a database: choose another", VAULT_INBOUND)
 
     def _check_public(self) -> None:
         if self.host is None:

@@ -3,6 +3,7 @@
 https://kubernetes.io/docs/concepts/storage/
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
@@ -19,20 +20,35 @@ SHARED = "ReadWriteMany"
 # The API server's limit for an object is 1 MiB, its metadata included.
 _CONFIG_LIMIT = 1_000_000
 
-# Directories that the platform or the kernel fills.
-_RESERVED = ("/proc", "/sys", "/dev", "/vault/secrets", "/var/run/secrets", "/run/secrets")
+# Files that the kubelet writes into every container, and directories that the platform or the kernel fills.
+# https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#volumes-1 has no colon in a path.
+_NOT_IN_PATHS = re.compile(r"[:\x00-\x1f\x7f]")
+_FILLED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+_RESERVED = ("/proc", "/sys", "/dev", "/vault/secrets", "/var/run/secrets", "/run/secrets", *_FILLED)
 
 
 def _mount_path(value: str) -> str:
     path = PurePosixPath(value)
-    if not path.is_absolute() or ".." in path.parts or str(path) != value or path == PurePosixPath("/"):
-        raise ValueError("not a directory such as /var/lib/data: absolute, without .. and without a slash at its end")
+    usual = str(path) == value and not value.startswith("//") and not _NOT_IN_PATHS.search(value)
+    if not path.is_absolute() or ".." in path.parts or not usual or path == PurePosixPath("/"):
+        raise ValueError(
+            "not a directory such as /var/lib/data: an absolute path without .., a colon or a control character, and "
+            "without a slash at its end"
+        )
     if reserved := next((name for name in _RESERVED if path.is_relative_to(name)), ""):
         raise ValueError(f"{reserved} is not the service's to fill")
     return value
 
 
+def _read_only(path: str) -> str:
+    # The runtime could not write them into a directory that is read-only (`create mountpoint for /etc/hosts`).
+    if inside := next((name for name in _FILLED if PurePosixPath(name).is_relative_to(path)), ""):
+        raise ValueError(f"{inside} is in it, which could not be there: name a directory of its own")
+    return path
+
+
 MountPath = Annotated[StrictStr, AfterValidator(_mount_path)]
+ReadOnlyPath = Annotated[MountPath, AfterValidator(_read_only)]
 
 
 # The name of the pod's volume is a label, too.
@@ -60,7 +76,7 @@ class VolumeSpec(TypedFile):
 class ConfigSpec(TypedFile):
     """Files of a ConfigMap, read-only; a change of one restarts the pods."""
 
-    path: MountPath = "/etc/config"
+    path: ReadOnlyPath = "/etc/config"
     """The directory of the files, which contains nothing else."""
     files: dict[ConfigFile, StrictStr] = Field(min_length=1)
     """The text of each file, by name. No secrets: whoever may read ConfigMaps of the namespace can read them."""
@@ -92,8 +108,13 @@ class CaBundleSpec(TypedFile):
 
     @model_validator(mode="after")
     def _below_a_directory(self) -> Self:
-        if PurePosixPath(self.path).parent == PurePosixPath("/"):
+        directory = str(PurePosixPath(self.path).parent)
+        if directory == "/":
             raise misplaced(["path"], "a file of a directory is meant, which the bundle takes", self.path)
+        try:
+            _read_only(directory)
+        except ValueError as error:
+            raise misplaced(["path"], f"the bundle takes the directory {directory}: {error}", self.path) from error
         return self
 
 
@@ -110,3 +131,18 @@ def clash(places: Sequence[tuple[tuple[int | str, ...], str]]) -> tuple[tuple[in
 def claim_name(service: str, volume: str) -> str:
     """The name of the claim of a volume that all replicas share."""
     return f"{service}-{volume}"
+
+
+def own_config_name(service: str, container: str) -> str:
+    """The name of the ConfigMap of another container; neither part can contain a dot, so it is unique."""
+    return f"{service}.{container}"
+
+
+def pod_volume(volume: str) -> str:
+    """The name of a volume in the pod, and of its claim template; the prefix keeps it apart from the platform's."""
+    return f"volume-{volume}"
+
+
+def replica_claim(service: str, volume: str) -> str:
+    """The beginning of the names of the claims that a StatefulSet makes, a number behind it for each replica."""
+    return f"{pod_volume(volume)}-{service}-"

@@ -9,11 +9,12 @@ from components.kube.manifest import Manifest
 from components.service.args.containers import ContainerArgs
 from components.service.args.scaling import ResourceArgs
 from components.service.args.service import SecureServiceArgs
+from components.service.file.storage import own_config_name
 from components.service.manifests.environment import environment
 from components.service.manifests.probes import probe_manifests
 from components.service.manifests.secret_files import secret_files
 from components.service.manifests.security_context import container_security_context
-from components.service.manifests.storage import ca_bundle_mounts, config_volume, own_config_name, volume_name
+from components.service.manifests.storage import ca_bundle_mounts, config_volume, volume_name
 
 Mounts = list[tuple[Manifest, Manifest]]
 """Volumes of the pod, each with its mount in a container; either may be empty."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from components.service.args.service import SecureServiceArgs
-from components.service.file.storage import claim_name
+from components.service.file.storage import claim_name, own_config_name, replica_claim
 from components.service.manifests.external_secrets import copy_name
 from components.service.manifests.job import workloads_of
-from components.service.manifests.storage import config_name, own_config_name, volume_name
+from components.service.manifests.storage import config_name
 from components.service.manifests.vault import copied, uses_vault
 
 ORDINAL = "#"
@@ -37,7 +37,9 @@ def _names(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
     # A namespace's policy on hosts does not say which of its services a host is of.
     yield from ((f"hosts/{host}", args.name) for host in args.hosts)
     for volume in args.volumes:
-        name = claim_name(args.name, volume.name) if volume.shared else f"{volume_name(volume)}-{args.name}-{ORDINAL}"
+        name = (
+            claim_name(args.name, volume.name) if volume.shared else f"{replica_claim(args.name, volume.name)}{ORDINAL}"
+        )
         yield f"persistentvolumeclaims/{name}", args.name
     if args.config.path:
         yield f"configmaps/{config_name(args.owner)}", args.owner

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from components.kube.manifest import Manifest
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
-from components.service.file.storage import claim_name
+from components.service.file.storage import claim_name, pod_volume
 
 _READ_FOR_ALL = 0o444
 
@@ -29,7 +29,7 @@ def volume_mounts(service: str, volumes: Sequence[VolumeArgs]) -> list[tuple[Man
 
 def volume_name(args: VolumeArgs) -> str:
     """The name of a volume in the pod; the prefix keeps it apart from the platform's volumes."""
-    return f"volume-{args.name}"
+    return pod_volume(args.name)
 
 
 def config_mounts(service: str, args: ConfigArgs) -> list[tuple[Manifest, Manifest]]:
@@ -48,11 +48,6 @@ def config_volume(name: str, config_map: str, args: ConfigArgs) -> list[tuple[Ma
 def config_name(service: str) -> str:
     """The name of the ConfigMap of a service."""
     return f"{service}-config"
-
-
-def own_config_name(service: str, container: str) -> str:
-    """The name of the ConfigMap of another container; neither part can contain a dot, so it is unique."""
-    return f"{service}.{container}"
 
 
 def ca_bundle_mounts(args: CaBundleArgs) -> list[tuple[Manifest, Manifest]]:

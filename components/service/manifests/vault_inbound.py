@@ -11,6 +11,7 @@ from components.kube.manifest import Manifest, pods, tcp_rule
 from components.kube.names import VAULT_INBOUND, VAULT_NAMESPACE, VAULT_RELEASE
 from components.kube.service_ref import ServiceRef
 from components.service.args.service import SecureServiceArgs
+from components.service.file.ports import VAULT_PORT_NAME
 
 _SERVERS = {"app.kubernetes.io/name": VAULT_RELEASE, "component": "server"}
 _PROTOCOLS = {"http": "HTTP", "http2": "HTTP2", "grpc": "GRPC", "tcp": "TCP"}
@@ -40,7 +41,7 @@ def vault_service_port(args: SecureServiceArgs) -> list[Manifest]:
     if not has_own_port(args):
         return []
     port = {
-        "name": "tcp-vault",
+        "name": VAULT_PORT_NAME,
         "port": VAULT_INBOUND,
         "targetPort": VAULT_INBOUND,
         "protocol": "TCP",

@@ -6,7 +6,7 @@ the mutations. Standard: https://kubernetes.io/docs/concepts/security/pod-securi
 
 from components.kube.manifest import Manifest
 from components.kube.mesh_labels import pod_label
-from components.kube.names import ANNOTATION, TOKEN_AUDIENCE
+from components.kube.names import ANNOTATION, ROOT_AUTHORITY, TOKEN_AUDIENCE
 from components.service.args.lifecycle import StopArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import peers_name
@@ -210,7 +210,7 @@ def vault_token() -> Manifest:
 def _api_token() -> Manifest:
     sources = [
         {"serviceAccountToken": {"expirationSeconds": TOKEN_TTL_SECONDS, "path": "token"}},
-        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"configMap": {"name": ROOT_AUTHORITY, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
         {
             "downwardAPI": {
                 "items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]

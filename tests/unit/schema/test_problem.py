@@ -1,5 +1,7 @@
 """A fault of a field, and the key that filled it."""
 
+from datetime import date
+
 import pytest
 
 from components.schema.problem import UNREPEATED, FieldError, keys_of, shown_value
@@ -36,8 +38,21 @@ def test_a_field_gets_the_key_that_filled_it() -> None:
         ({}, "a mapping of nothing"),
         ({"password": "hunter2"}, "a mapping of password"),
         (UNREPEATED, UNREPEATED),
+        ([{"name": "PASSWORD", "value": "hunter2"}], "[{name, value: ...}]"),
+        ([[None, True, date(2026, 1, 1)], {}], "[[null, true, 2026-01-01], {}]"),
+        (date(2026, 1, 1), "2026-01-01"),
         ("x" * 99, f"'{'x' * 76}..."),
     ],
 )
 def test_a_value_is_shown_as_yaml_has_it(value: object, shown: str) -> None:
     assert shown_value(value) == shown
+
+
+def test_a_value_with_itself_or_a_million_times_the_same_is_shown_at_once() -> None:
+    much: list[object] = ["x"]
+    for _ in range(60):
+        much = [much, much]
+    assert len(shown_value(much)) == 80
+    endless: list[object] = []
+    endless.append(endless)
+    assert len(shown_value(endless)) == 80

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.schema.problem import ConfigError
-from components.schema.yaml_text import line_finder, read_text, read_yaml, repeated_keys
+from components.schema.yaml_text import line_finder, misread_places, read_text, read_yaml
 
 pytestmark = pytest.mark.unit
 
@@ -31,7 +31,7 @@ def test_a_key_that_stands_there_twice_is_an_error_with_both_lines() -> None:
         "f.yaml:6: calls[1].service: it stands in line 4, too: keep one",
         "f.yaml:7: port: it stands in line 1, too: keep one",
     ]
-    assert len(repeated_keys(TWICE, "f.yaml")) == 2
+    assert len(misread_places(TWICE, "f.yaml")) == 2
 
 
 @pytest.mark.parametrize(
@@ -39,21 +39,59 @@ def test_a_key_that_stands_there_twice_is_an_error_with_both_lines() -> None:
     [
         "a: {x: 1}\nb: {x: 1}\n",
         "base: &b {x: 1}\nmore: {<<: *b, x: 2}\nsame: [*b, *b]\n",
-        "1: a\n'1': b\n",
+        "base: &b {x: 1}\nmore: {<<: *b}\n",
     ],
 )
 def test_a_key_of_another_mapping_is_another_key(text: str) -> None:
     assert read_yaml(text, "f.yaml")
-    assert repeated_keys(text, "f.yaml") == []
+    assert misread_places(text, "f.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        *((f"x: {{{key}: b}}", f"x.{key}", "a key is a text") for key in ("on", "1", "~", "2026-01-01", "1.5")),
+        *(
+            (f"x: [{number}]", "x[0]", "YAML reads another number there than is written")
+            for number in ("9" * 5000, "22:22", "1:30.5", "0750", "0x1F90", "8_080", "0b11")
+        ),
+        ("values: {mode: 22:22}", "values.mode", "YAML reads another number"),
+        *((f'x: "a{c}"', "x", "a character that no text has") for c in ("\\0", "\\x00", "\\ud800", "\\u0000")),
+        ('x: {"a\\0": b}', "x.'a\\x00'", "a character that no text has"),
+    ],
+)
+def test_what_yaml_reads_in_another_way_than_it_is_written_is_refused(text: str, key: str, said: str) -> None:
+    (problem,) = refused(text)
+    assert problem.startswith(f"f.yaml:1: {key}: {said}")
+    assert len(misread_places(text, "f.yaml")) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: [0, -1, 8080, +5, 1.5, 1.0e+8, .5, .inf, .nan, '22:22', 1e3]",
+        "values: {defaultMode: 0440, pipes: 0x1F, many: 1_000}",
+        "x: [2026-01-01, yes, ~, 'on']\n'on': a\n'1': b\n",
+        'x: "tab\\t, line\\n, caf\\u00e9, \\U0001F600"',
+    ],
+)
+def test_what_everybody_reads_alike_is_none_of_it(text: str) -> None:
+    assert read_yaml(text, "f.yaml")
+
+
+@pytest.mark.parametrize("value", ["!!bool maybe", "!!int ''", "!!float ''", "!!timestamp x", "!!binary 'ä'"])
+def test_a_value_that_is_none_of_its_tag_has_its_line(value: str) -> None:
+    (problem,) = refused(f"a: 1\nb: {value}\n")
+    assert problem.startswith("f.yaml:2: YAML: ")
 
 
 def test_a_mapping_that_holds_itself_ends() -> None:
-    assert repeated_keys("a: &x {y: *x}\n", "f.yaml") == []
+    assert misread_places("a: &x {y: *x}\n", "f.yaml") == []
 
 
 @pytest.mark.parametrize("text", ["a: [", "a: \x07", "[[" * 2000])
 def test_what_is_no_yaml_has_no_lines_and_no_keys(text: str) -> None:
-    assert repeated_keys(text, "f.yaml") == []
+    assert misread_places(text, "f.yaml") == []
     assert line_finder(text)(("a",)) == 0
     assert refused(text)[0].startswith("f.yaml")
 

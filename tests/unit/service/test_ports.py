@@ -110,7 +110,7 @@ class TestFurtherPorts:
             ("port: 80\nports: {admin: 80}", r"ports\.admin: another port of the service has this number"),
             ("port: 80\nports: {a: 81, b: 81}", r"ports\.b: another port of the service has this number"),
             ("port: 80\nports: {http: 81}", r"ports\.http: the name that port has, by its protocol"),
-            ("port: 80\nports: {http-metrics: 81}", "the name of the port under metrics"),
+            ("port: 80\nports: {http-metrics: 81}", "the name of a port that the platform adds"),
             ("port: 80\nports: {Admin: 81}", "not a port's name"),
             ("port: 80\nports: {a--b: 81}", "not a port's name"),
             ("port: 80\nports: {sixteen-letters-: 81}", "not a port's name"),

@@ -1,0 +1,206 @@
+"""Values beside what the API server, the runtime, the proxies or an issuer take, and those that are just right."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from components.kube.names import NAMESPACE_POLICIES, ROOT_AUTHORITY
+from components.kyverno.library import load_library
+from components.schema.fields import http_path, normal_path
+from components.schema.problem import ConfigError
+from components.schema.schedule import Schedule
+from components.service.file.directory import parse_service, read_services
+from components.service.file.reserved import not_a_service, reserved_name
+from tests.unit.service.test_directory import OPEN, SMALL, write
+
+pytestmark = pytest.mark.unit
+
+TIMED = "owner: team, granted: 2026-11-01, expires: 2026-12-01"
+RULE = "exceptions: [{rule: require-probes, reason: %s, owner: %s, granted: %s, expires: 2026-12-01}]"
+WHY = "the probes are to come"
+SHARED = "accessMode: ReadWriteMany"
+REFUSED = [
+    # A label of a name in DNS has 63 characters.
+    (f"host: api.{'a' * 64}", "host: not a host name"),
+    (f"egress: [{{host: api.{'a' * 64}, port: 443}}]", "egress[0].host: not a host name"),
+    ("host: vault.vault.svc", "host: a name of the cluster's own"),
+    ("host: a.example.org\naliases: [api.shop.svc.cluster.local]", "aliases[0]: a name of the cluster's own"),
+    # Digits of another script are none to Kubernetes.
+    ("stop: {within: 1٣s}", "stop.within: not a time"),
+    ("jobs: {night: {timeout: 1٣s}}", "jobs.night.timeout: not a time"),
+    ("jobs: {night: {schedule: ٣ 3 * * *}}", "jobs.night.schedule: not a schedule"),
+    # The kubelet and the runtime fill these, or cannot mount them.
+    *(
+        (f"writable: ['{path}']", "writable[0]: ")
+        for path in ("/", "/proc", "/sys/x", "/dev/shm", "/data/", "/a//b", "/a/../b", "/vault/secrets")  # noqa: S108
+    ),
+    *(
+        (f"volumes: {{data: {{path: '{path}', size: 1Gi}}}}", "volumes.data.path: ")
+        for path in ("//x", "//proc", "/a:b", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname")
+    ),
+    ('writable: ["/a\\nb"]', "writable[0]: not a directory"),
+    ("config: {path: /etc, files: {a: b}}", "config.path: /etc/hosts is in it"),
+    ("caBundle: {configMap: ca, path: /etc/ca.crt}", "caBundle.path: the bundle takes the directory /etc: /etc/hosts"),
+    # The mesh's agent answers each probe of these with an error.
+    *((f"health: '{path}'", "health: not an absolute path") for path in ("/%zz", "/a%", "/a%2")),
+    ('health: "/a\\x07"', "health: not an absolute path"),
+    # No request has them when the proxies compare.
+    *(
+        (f"calls: [{{service: b, paths: ['{path}']}}]", "calls[0].paths[0]: ")
+        for path in ("/%41", "/a//b", "/a/../b", "/a%2Fb", "/a%5cb", "/é", "/a|b", "/a%7Eb/*", "/%zz")
+    ),
+    *((f"host: a.example.org\npaths: ['{path}']", "paths[0]: ") for path in ("/%41", "/a%5Cb", "/%7e")),
+    # The replicas' own protocol, and the port's.
+    ("peers: [8080]", "peers[0]: what replicas say to each other is tcp, and this port speaks http"),
+    ("ports: {grpc: 9000}\npeers: [9000]", "peers[0]: what replicas say to each other is tcp"),
+    ("metrics: {port: 9000}\npeers: [9000]", "peers[0]: what replicas say to each other is tcp"),
+    ("probes: {readiness: {port: 15021}}", "probes.readiness.port: ports 15000 to 15099"),
+    ("ports: {tcp-vault: 9000}", "ports.tcp-vault: the name of a port that the platform adds"),
+    *(
+        (f"callers: [vault/vault]\n{key}", "the port at which Vault reaches a database")
+        for key in ("ports: {a: 18200}", "metrics: {port: 18200}", "sidecars: {s: {port: 18200}}")
+    ),
+    # What is wrong is said once, at the key that the file has.
+    ("resources: {limits: {memory: 1e3}}", "resources.limits.memory: less than 6Mi"),
+    ("resources: {requests: {cpu: 1Gi}}", "resources.requests.cpu: not a number of cores"),
+    *(
+        (f"volumes: {{data: {{path: /data, size: '{size}'}}}}", "volumes.data.size: not 1 byte at least")
+        for size in ("0.5", "1e-3", "9223372036854775808", "8Ei", "10E", "1e19")
+    ),
+    # A day is a day.
+    *(
+        (RULE % (WHY, "team", day), "exceptions[0].granted: a day is expected")
+        for day in ("1793491200", "'1793491200'", "2026-11-01T00:00:00", "'2026-11-01T00:00:00'", "'1 Nov 2026'")
+    ),
+    ("name: 1st", "name: not the name of a Service"),
+    *((f"name: {name}", "name: a network policy that the platform makes") for name in NAMESPACE_POLICIES),
+    ("name: team-deployer", "name: the binding of a team's deployer has this name"),
+    ("name: allow\njobs: {platform: {}}", "jobs.platform: it is called allow-platform: a network policy"),
+    (
+        "name: kube-root-ca\ninit: {crt: {config: {files: {a: b}}}}",
+        f"init.crt: its ConfigMap would be {ROOT_AUTHORITY}",
+    ),
+    # Who reads it must see it.
+    (RULE % ("'          '", "team", "2026-11-01"), "exceptions[0].reason: nothing but space"),
+    (RULE % ("'    a     '", "team", "2026-11-01"), "exceptions[0].reason: shorter than 10 characters"),
+    (RULE % (WHY, "' '", "2026-11-01"), "exceptions[0].owner: nothing but space"),
+    *(
+        (RULE % (f'"{WHY}{hidden}"', "team", "2026-11-01"), "exceptions[0].reason: it has the character U+")
+        for hidden in ("\\u202e", "\\u200b", "\\e[2K", "\\x08", "\\u2066", "\\u00ad\\u2028")
+    ),
+    # The way in which a list of Kubernetes writes variables.
+    ("env: [{name: DB_PASSWORD, value: hunter2}]", "env: a mapping of keys is expected, found [{name, value: ...}]"),
+]
+
+
+@pytest.mark.parametrize(("tail", "error"), REFUSED, ids=[ascii(tail) for tail, _ in REFUSED])
+def test_a_value_that_would_not_work_is_one_error(tail: str, error: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_service(SMALL + tail, "services/x.yaml")
+    (problem,) = caught.value.problems
+    assert error in str(problem)
+    assert problem.line
+    assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        f"host: api.{'a' * 63}",
+        "writable: [/var/run, /tmp/x, /etc, '/a b', /var/lib/postgresql/data]",
+        "config: {path: /etc/app, files: {a: b}}",
+        "caBundle: {configMap: ca, path: /etc/pki/ca.crt}",
+        "health: /a%20b?ready=1",
+        "host: a.example.org\npaths: ['/a%20b', /a;b, /.well-known]",
+        "calls: [{service: b, paths: ['/a%20b', /.well-known/*, /]}]",
+        "protocol: tcp\npeers: [8080]",
+        "ports: {sync: {port: 9000, protocol: tcp}}\npeers: [9000]",
+        "ports: {a: 18200}",
+        "resources: {limits: {memory: 1e8}}",
+        RULE % (f'"{WHY}\\nfrom the next release on, caf\\u00e9 \\U0001F600"', "team", "'2026-11-01'"),
+        f"name: {'a' * 63}",
+        "volumes: {data: {path: /data, size: '1'}, more: {path: /more, size: '9223372036854775807'}}",
+    ],
+)
+def test_a_value_that_works_is_taken(tail: str) -> None:
+    assert parse_service(SMALL + tail, "services/x.yaml")
+
+
+CLAIMS = [
+    (
+        # volume-a-b-c-0 both times: the volume a of b-c, and a-b of c.
+        {"b-c": "volumes: {a: {path: /d, size: 1Gi}}", "c": "volumes: {a-b: {path: /d, size: 1Gi}}"},
+        r"volumes\.a-b: its claim is called volume-a-b-c-, as the volume a of b-c is in shop",
+    ),
+    (
+        {
+            "a": "volumes: {data: {path: /d, size: 1Gi}}",
+            "volume": f"volumes: {{data-a-0: {{path: /d, size: 1Gi, {SHARED}}}}}",
+        },
+        r"volumes\.data-a-0: its claim is called volume-data-a-0, as that of a replica with the volume data of a is",
+    ),
+    (
+        {
+            "volume": f"volumes: {{data-x-12: {{path: /d, size: 1Gi, {SHARED}}}}}",
+            "x": "volumes: {data: {path: /d, size: 1Gi}}",
+        },
+        r"volumes\.data-x-12: its claim is called volume-data-x-12, as that of a replica",
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "error"), CLAIMS)
+def test_no_two_services_have_one_claim(tmp_path: Path, files: dict[str, str], error: str) -> None:
+    with pytest.raises(ConfigError, match=error) as caught:
+        read_services(write(tmp_path, **{name: f"{SMALL}{tail}\n" for name, tail in files.items()}), OPEN)
+    assert len(caught.value.problems) == 1
+
+
+def test_claims_of_two_namespaces_are_two(tmp_path: Path) -> None:
+    (files, _), *_ = CLAIMS
+    texts = {name: f"{SMALL}{tail}\n" for name, tail in files.items()}
+    texts["c"] = texts["c"].replace("namespace: shop", "namespace: bank")
+    assert len(read_services(write(tmp_path, **texts), OPEN)) == 2
+
+
+def test_the_policies_that_every_namespace_has_are_those_that_the_rules_make() -> None:
+    made = [rule for rule in load_library().tier("generate") if "NetworkPolicy" in rule.path.read_text()]
+    assert sorted(rule.name for rule in made) == sorted(NAMESPACE_POLICIES)
+    for rule in made:
+        assert f'"{rule.name}"' in rule.path.read_text()
+        assert reserved_name(rule.name)
+
+
+@pytest.mark.parametrize("name", ["0", "1st", "a.b", "A", "a_b", "-a", "a-", "a" * 64, ""])
+def test_the_name_of_a_service_is_that_of_a_service_in_kubernetes(name: str) -> None:
+    assert not_a_service(name)
+    assert not not_a_service(f"a{'b' * 62}")
+
+
+SCHEDULE = TypeAdapter[str](Schedule)
+NEVER = ["0 3 31 2 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 31 feb *", "0 0 30-31 2 */2"]
+SOMETIMES = ["0 0 29 2 *", "0 0 31 2 1", "0 0 30,1 2 *", "0 0 31 */2 *", "0 0 31 4-5 *", "5/15 1-3/2 1/2 * *"]
+
+
+@pytest.mark.parametrize("schedule", NEVER)
+def test_a_schedule_that_no_day_has_is_refused(schedule: str) -> None:
+    with pytest.raises(ValueError, match="it would never run"):
+        SCHEDULE.validate_python(schedule)
+
+
+@pytest.mark.parametrize("schedule", SOMETIMES)
+def test_a_schedule_that_some_day_has_is_taken(schedule: str) -> None:
+    assert SCHEDULE.validate_python(schedule) == schedule
+
+
+def test_the_longest_months_are_those_of_the_calendar() -> None:
+    first = datetime(2028, 1, 1, tzinfo=UTC)
+    for day in (first + timedelta(days=number) for number in range(366)):
+        assert SCHEDULE.validate_python(f"0 0 {day.day} {day.month} *")
+
+
+@pytest.mark.parametrize("path", ["/", "/a", "/a%20b", "/%C3%A9"])
+def test_a_path_that_everybody_reads_alike_is_taken(path: str) -> None:
+    assert http_path(path) == normal_path(path) == path
