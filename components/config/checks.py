@@ -16,6 +16,7 @@ from components.config.settings import Settings
 from components.config.stack_source import StackSource
 from components.config.teams import team_problems
 from components.config.vault import VaultSettings
+from components.kube.names import AUDIT_DIRECTORY
 from components.schema.problem import UNSHOWN, Problem
 
 _VAULT_RULE = "disallow-secrets-in-environment"
@@ -124,10 +125,20 @@ def _vault_problems(settings: Settings, posture: Posture, problem: ProblemSink) 
     if len(vault.audit_paths) < posture.audit_devices:
         message = f"{posture.audit_devices} audit devices are due, each with a path"
         problem("vault.auditPaths", message, list(vault.audit_paths))
+    _audit_problems(vault, problem)
     if vault.login.method == "cert":
         for key, value in (("certFile", vault.login.cert_file), ("keyFile", vault.login.key_file)):
             if value is None:
                 problem(f"vault.login.{key}", "required when vault.login.method is cert")
+
+
+def _audit_problems(vault: VaultSettings, problem: ProblemSink) -> None:
+    for number, path in enumerate(vault.audit_paths):
+        if path in vault.audit_paths[:number]:
+            problem(f"vault.auditPaths[{number}]", "another device writes there: each needs a path of its own", path)
+        elif vault.mode == "helm" and path != "stdout" and not path.startswith(f"{AUDIT_DIRECTORY}/"):
+            message = f"not below {AUDIT_DIRECTORY}, the only volume that Vault's pods may write logs to"
+            problem(f"vault.auditPaths[{number}]", message, path)
 
 
 def _certificate_problems(settings: Settings, problem: ProblemSink) -> None:

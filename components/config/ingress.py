@@ -11,15 +11,21 @@ from components.config.existing import refuse_beside_existing
 from components.config.overlay import OverlayAcme
 from components.config.posture import SCALE, Posture
 from components.config.problem_sink import ProblemSink
-from components.kube.names import PLATFORM_NAMESPACES
+from components.kube.names import (
+    DEFAULT_NAMESPACE,
+    EXTERNAL_SECRETS_NAMESPACE,
+    GATEWAY_NAMESPACE,
+    PLATFORM_NAMESPACES,
+    TEAMS_NAMESPACE,
+)
 from components.schema.fields import (
     DNS_NAME,
     HTTPS_ORIGIN,
     AbsolutePath,
     Cidr,
-    HostName,
     HttpsAddress,
     Label,
+    PublicHost,
     Replicas,
     https_address,
 )
@@ -37,8 +43,9 @@ from components.schema.typed_file import IS_VALUE, NONE_OR_VALUE, TypedFile, mis
 
 
 def _email(value: str) -> str:
-    user, at, domain = value.partition("@")
-    if not (user and at and "." in domain) or " " in value:
+    user, _, domain = value.rpartition("@")
+    # RFC 5321's dot-string, which an authority for certificates takes.
+    if not re.fullmatch(r"[-A-Za-z0-9!#$%&'*+/=?^_`{|}~.]{1,64}", user) or not re.fullmatch(DNS_NAME, domain.lower()):
         raise ValueError("not a mail address")
     return value
 
@@ -62,6 +69,14 @@ def _host_pattern(value: str) -> str:
 
 
 HostPattern = Annotated[StrictStr, AfterValidator(_host_pattern)]
+
+
+def _for_the_gateway(value: str) -> str:
+    # The stack creates it, and takes it away in the end.
+    others = (*PLATFORM_NAMESPACES, EXTERNAL_SECRETS_NAMESPACE, TEAMS_NAMESPACE, DEFAULT_NAMESPACE)
+    if value != GATEWAY_NAMESPACE and (value in others or value.startswith("kube-")):
+        raise ValueError("it is the cluster's own, or another part of the platform has it: give the gateway its own")
+    return value
 
 
 class HstsSettings(TypedFile):
@@ -202,14 +217,14 @@ class IngressSettings(TypedFile):
 
     kind: Literal["gateway-api", "ingress"] = "gateway-api"
     class_name: Label | None = None
-    domain: HostName | None = None
+    domain: PublicHost | None = None
     """The domain that `{domain}` stands for in the hosts of service files, so that each stack has hosts of its own."""
     acme_email: Annotated[StrictStr, AfterValidator(_email)] | None = None
     acme_server: AcmeServer | None = None
     ca: CaIssuerSettings | None = None
     """An existing CA; by default the issuer `ca` is a root that the cluster creates."""
     vault: VaultIssuerSettings | None = None
-    gateway_namespace: Label = "istio-ingress"
+    gateway_namespace: Annotated[Label, AfterValidator(_for_the_gateway)] = GATEWAY_NAMESPACE
     cert_manager: CertManagerSettings = CertManagerSettings()
     gateway_api: GatewayApiSettings = GatewayApiSettings()
     replicas: Replicas = 1

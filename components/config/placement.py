@@ -9,38 +9,26 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
 
-from components.schema.fields import DNS_LABEL, Label
+from components.schema.fields import Label
+from components.schema.labels import DOMAIN, PART, LabelKey, LabelValue
 from components.schema.typed_file import TypedFile, misplaced
 
-# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
-_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_DOMAIN = rf"{DNS_LABEL}(\.{DNS_LABEL})*"
+# More than a node can have of any.
+_MOST_DEVICES = 1_000_000
 # Priorities that the cluster's own pods have.
 _SYSTEM = "system-"
-
-
-def _key(value: str) -> str:
-    if not re.fullmatch(rf"({_DOMAIN}/)?{_PART}", value) or len(value.rpartition("/")[0]) > 253:
-        raise ValueError("not the key of a label such as node-pool or example.org/pool")
-    return value
-
-
-def _value(value: str) -> str:
-    if value and not re.fullmatch(_PART, value):
-        raise ValueError("not the value of a label: letters, digits, dots, hyphens and underscores, 63 at most")
-    return value
 
 
 def _resource(value: str) -> str:
     domain, slash, name = value.rpartition("/")
     native = domain == "kubernetes.io" or domain.endswith(".kubernetes.io") or domain.startswith("requests.")
-    if not slash or native or not re.fullmatch(_DOMAIN, domain) or not re.fullmatch(_PART, name):
+    if not slash or native or not re.fullmatch(DOMAIN, domain) or not re.fullmatch(PART, name):
         raise ValueError("not an extended resource such as nvidia.com/gpu")
     return value
 
 
 def _object_name(value: str) -> str:
-    if not re.fullmatch(_DOMAIN, value) or len(value) > 253:
+    if not re.fullmatch(DOMAIN, value) or len(value) > 253:
         raise ValueError("not a name: lower-case letters, digits, hyphens and dots")
     return value
 
@@ -51,8 +39,6 @@ def _priority(value: str) -> str:
     return _object_name(value)
 
 
-LabelKey = Annotated[StrictStr, AfterValidator(_key)]
-LabelValue = Annotated[StrictStr, AfterValidator(_value)]
 ExtendedResource = Annotated[StrictStr, AfterValidator(_resource)]
 ObjectName = Annotated[StrictStr, AfterValidator(_object_name)]
 PriorityName = Annotated[StrictStr, AfterValidator(_priority)]
@@ -81,7 +67,7 @@ class PlacementClass(TypedFile):
     """The PriorityClass: pods with a lower one may be ended for it."""
     runtime_class: ObjectName | None = None
     """The RuntimeClass, such as one with a kernel of its own for each pod."""
-    resources: dict[ExtendedResource, Annotated[StrictInt, Field(ge=1)]] = Field(default_factory=dict)
+    resources: dict[ExtendedResource, Annotated[StrictInt, Field(ge=1, le=_MOST_DEVICES)]] = Field(default_factory=dict)
     """Devices that each pod has, such as `nvidia.com/gpu: 1`; its own container gets them."""
     spread: Spread = "ScheduleAnyway"
     """Whether replicas that cannot be spread over zones and nodes wait (`DoNotSchedule`), or run beside each other."""

@@ -22,6 +22,8 @@ from components.config.vault import VaultSettings
 from components.kube import cluster_dns
 from components.kube.names import API_SERVER_PORTS
 from components.schema.fields import Cidr, Day, HostName, ImageReference, Label, Port, Replicas
+from components.schema.labels import LabelKey, LabelValue
+from components.schema.timed_exception import Owner
 from components.schema.typed_file import TypedFile, misplaced
 
 
@@ -47,7 +49,7 @@ class DnsSettings(TypedFile):
 
     namespace: Label = cluster_dns.NAMESPACE
     """The namespace of the pods that answer."""
-    labels: dict[StrictStr, StrictStr] = Field(default_factory=lambda: dict(cluster_dns.LABELS))
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=lambda: dict(cluster_dns.LABELS))
     """The labels of these pods. Empty where no pod answers, as with Cloud DNS on GKE."""
     servers: tuple[Annotated[StrictStr, AfterValidator(one_server)], ...] = ()
     """Addresses that answer beside or in place of pods, each as one address: `169.254.20.10/32` of NodeLocal
@@ -80,7 +82,7 @@ class PostureOverride(TypedFile):
 
     value: object
     """The value for this layer; `components/config/posture.py` has the scale of each layer."""
-    reason: StrictStr | None = None
+    reason: Owner | None = None
     """Why; required when the value is weaker than the environment's default."""
 
 

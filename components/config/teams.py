@@ -6,7 +6,7 @@ from pydantic import Field
 
 from components.config.database import DatabaseSettings
 from components.config.problem_sink import ProblemSink
-from components.schema.fields import Cidr, HostName, Label
+from components.schema.fields import Cidr, HostName, Label, PublicHost
 from components.schema.typed_file import TypedFile
 
 
@@ -26,7 +26,7 @@ class TeamSettings(TypedFile):
 
     namespaces: tuple[Label, ...] = Field(min_length=1)
     """Its namespaces, which the platform creates. No service of this stack is in one of them."""
-    hosts: dict[Label, tuple[HostName, ...]] = Field(default_factory=dict)
+    hosts: dict[Label, tuple[PublicHost, ...]] = Field(default_factory=dict)
     """The public hosts that its services may have, by namespace: each gets a listener and a certificate here."""
     approved: ApprovedGrants = ApprovedGrants()
     """What else the platform approved. Exceptions from rules are under `kyverno.exceptions`, by service account; a

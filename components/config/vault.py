@@ -7,17 +7,48 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
-from components.schema.fields import DNS_NAME, AbsolutePath, Cidr, Duration, HttpsAddress, Image, Issuer, Label, Size
+from components.kube.names import SHARED_ACCOUNTS
+from components.schema.fields import (
+    DNS_NAME,
+    AbsolutePath,
+    Cidr,
+    Duration,
+    ExactText,
+    HttpsAddress,
+    Image,
+    Issuer,
+    Label,
+    SettingText,
+    Size,
+)
+from components.schema.labels import LabelKey, LabelValue
 from components.schema.pgp_key import public_key
 from components.schema.schedule import Schedule
+from components.schema.timed_exception import Owner
 from components.schema.typed_file import OneOf, TypedFile, misplaced
 
 _THRESHOLD = ("recoveryThreshold",)
 
 
 def _audit_path(value: str) -> str:
-    if value != "stdout" and not PurePosixPath(value).is_absolute():
+    path = PurePosixPath(value)
+    if value != "stdout" and not (path.is_absolute() and str(path) == value and ".." not in path.parts):
         raise ValueError("not stdout and not an absolute path")
+    return value
+
+
+def _own_account(value: str) -> str:
+    if value in SHARED_ACCOUNTS:
+        raise ValueError("an account that every pod of its namespace may have: give the deployer one of its own")
+    return value
+
+
+def _pod_label(value: str) -> str:
+    # The chart's selectors, and our network policies, know the pods by these.
+    if value in ("app", "component", "release", "controller-revision-hash") or value.startswith(
+        ("app.kubernetes.io/", "statefulset.kubernetes.io/", "helm.sh/", "vault-", "openbao-")
+    ):
+        raise ValueError("the chart sets it, or Vault itself")
     return value
 
 
@@ -27,6 +58,7 @@ def _signed_name(value: str) -> str:
     return value
 
 
+PodLabelKey = Annotated[LabelKey, AfterValidator(_pod_label)]
 AuditPath = Annotated[StrictStr, AfterValidator(_audit_path)]
 CommonName = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 SignedName = Annotated[StrictStr, AfterValidator(_signed_name)]
@@ -50,7 +82,7 @@ class CertificateLogin(TypedFile):
     """The holder of a certificate that this authority signed for this name. `vault.login.method` is then `cert`."""
 
     ca_cert_file: AbsolutePath
-    common_name: StrictStr = "platform-deployer"
+    common_name: ExactText = "platform-deployer"
 
 
 class JwtLogin(TypedFile):
@@ -61,8 +93,8 @@ class JwtLogin(TypedFile):
 
     issuer: Issuer
     issuer_ca_cert_file: AbsolutePath | None = None
-    audience: StrictStr
-    subject: StrictStr
+    audience: ExactText
+    subject: ExactText
     """The full subject of the token, such as one repository at one branch."""
 
 
@@ -73,7 +105,7 @@ class KubernetesLogin(TypedFile):
     """
 
     namespace: Label
-    service_account: Label
+    service_account: Annotated[Label, AfterValidator(_own_account)]
 
 
 class BootstrapLogin(OneOf):
@@ -96,7 +128,7 @@ class VaultBootstrap(TypedFile):
     recovery_threshold: Annotated[StrictInt, Field(ge=1, le=20)] = 3
     pgp_keys: tuple[PgpPublicKey, ...] = ()
     """The public key of each holder. Each share is encrypted for one of them, so that nobody else can read it."""
-    plain_keys_reason: StrictStr | None = None
+    plain_keys_reason: Owner | None = None
     """Why production may do without `pgpKeys`: whoever can decrypt the stack's state then has every key."""
 
     @model_validator(mode="after")
@@ -114,8 +146,8 @@ class VaultBootstrap(TypedFile):
 class AwsKmsSeal(TypedFile):
     """A key of AWS KMS. The pods use it by the role of their service account (IRSA), never by an access key."""
 
-    region: StrictStr
-    kms_key_id: StrictStr
+    region: SettingText
+    kms_key_id: SettingText
     """The key's id, ARN or alias."""
     endpoint: HttpsAddress | None = None
 
@@ -123,19 +155,19 @@ class AwsKmsSeal(TypedFile):
 class GcpKmsSeal(TypedFile):
     """A key of Google Cloud KMS. The pods use it by Workload Identity, never by a credentials file."""
 
-    project: StrictStr
-    region: StrictStr
-    key_ring: StrictStr
-    crypto_key: StrictStr
+    project: SettingText
+    region: SettingText
+    key_ring: SettingText
+    crypto_key: SettingText
 
 
 class AzureKeyVaultSeal(TypedFile):
     """A key of Azure Key Vault. The pods use it by their managed identity, never by a client secret."""
 
-    tenant_id: StrictStr
-    vault_name: StrictStr
-    key_name: StrictStr
-    client_id: StrictStr | None = None
+    tenant_id: SettingText
+    vault_name: SettingText
+    key_name: SettingText
+    client_id: SettingText | None = None
     """The managed identity, if the node has several."""
 
 
@@ -143,8 +175,8 @@ class TransitSeal(TypedFile):
     """A key of another Vault's transit engine."""
 
     address: HttpsAddress
-    key_name: StrictStr
-    mount_path: StrictStr = "transit/"
+    key_name: SettingText
+    mount_path: SettingText = "transit/"
     tls_ca_cert: AbsolutePath | None = None
     """PEM file in the pod: each key of the Secret `vault.tlsSecret` is mounted as `/vault/tls/<key>`."""
     token_secret: Label
@@ -213,7 +245,7 @@ class VaultSnapshots(TypedFile):
     """The StorageClass of their volume, best in another zone than Vault's volumes; by default that of the cluster."""
     image: Image | None = None
     """Vault's image in another registry, with a tag or a digest; by default that of the distribution."""
-    off_reason: StrictStr | None = None
+    off_reason: Owner | None = None
     """Why this stack takes no snapshots, such as backups of the volumes; by default it takes them."""
 
 
@@ -289,7 +321,7 @@ class VaultSettings(TypedFile):
     delivery: Literal["injector", "external-secrets"] = "injector"
     """How a secret gets into its pod: by Vault's agent, directly into the pod's memory, or by the External Secrets
     Operator, which keeps a copy in a Kubernetes Secret and so in etcd."""
-    delivery_reason: StrictStr | None = None
+    delivery_reason: Owner | None = None
     """Why production may have a copy of each secret in etcd, where whoever reads a namespace's Secrets can read it."""
     external_secrets: ExternalSecretsSettings = ExternalSecretsSettings()
     injector: StrictBool = True
@@ -298,10 +330,10 @@ class VaultSettings(TypedFile):
     """A Secret of yours in namespace `vault` with `tls.crt`, `tls.key` and `ca.crt` of the servers. By default the
     program has cert-manager make one, by an authority of its own, and renew it. Vault takes up a renewed one."""
     seal: VaultSeal | None = None
-    service_account_annotations: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    service_account_annotations: dict[LabelKey, StrictStr] = Field(default_factory=dict)
     """Annotations of the service account of Vault's pods, by which a cloud gives them the seal's key:
     `eks.amazonaws.com/role-arn`, `iam.gke.io/gcp-service-account` or `azure.workload.identity/client-id`."""
-    pod_labels: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    pod_labels: dict[PodLabelKey, LabelValue] = Field(default_factory=dict)
     """Labels of Vault's pods, such as `azure.workload.identity/use: "true"`."""
     storage: VaultStorage = VaultStorage()
     snapshots: VaultSnapshots = VaultSnapshots()

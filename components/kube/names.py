@@ -87,10 +87,14 @@ VAULT_RELEASE = "vault"
 VAULT_PORT = 8200
 VAULT_CALLER = f"{VAULT_NAMESPACE}/{VAULT_RELEASE}"
 """Vault, among the callers of a service that is a database."""
+MESH_PORTS = range(15000, 15100)
+"""The ports of the mesh's proxy in each pod: https://istio.io/latest/docs/ops/deployment/application-requirements/"""
 VAULT_INBOUND = 18200
 """The port at which Vault reaches a database behind a proxy of the mesh."""
 VAULT_TLS_SECRET = "vault-server-tls"  # noqa: S105 - the name of a Secret
 """The Secret with the certificate of Vault's servers that the program has issued."""
+AUDIT_DIRECTORY = "/vault/audit"
+"""Where Vault's pods have the volume of the audit logs."""
 KV_MOUNT = "secret"
 DATABASE_MOUNT = "database"
 CREDENTIALS = f"{DATABASE_MOUNT}/creds"

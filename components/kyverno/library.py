@@ -19,6 +19,7 @@ import yaml
 from components.config.action import Action
 from components.kube.manifest import Manifest
 from components.schema.problem import UNSHOWN, ConfigError, FieldError, Problem, shown_value
+from components.schema.quantity import amount
 from components.schema.yaml_text import YAML_LOADER
 
 LIBRARY = Path(__file__).resolve().parents[2] / "policies"
@@ -32,6 +33,8 @@ KINDS = {"mutate": "MutatingPolicy", "generate": "GeneratingPolicy", "images": "
 _EMPTY_LIST = ("list",)
 # The suffix of a condition that skips updates which do not change what the rule judges.
 _CHANGED = "-changed"
+# Parameters that count objects: https://kubernetes.io/docs/concepts/policy/resource-quotas/#object-count-quota
+_COUNTS, _COUNT = ("pods", "loadBalancers", "nodePorts"), re.compile("[0-9]{1,9}")
 _VARIABLE = re.compile(r"\bvariables\.(\w+)")
 VALIDATION_ACTIONS = {Action.AUDIT: ["Audit"], Action.WARN: ["Warn", "Audit"], Action.DENY: ["Deny"]}
 
@@ -220,6 +223,25 @@ def check_parameters(rule: Rule, parameters: Mapping[str, object]) -> None:
         default = rule.parameters[name]
         if not _fits(_shape(value), _shape(default)):
             raise FieldError(key, f"it has to be like its default, {json.dumps(default)}", value)
+        if problem := _amount_problem(name, default, value):
+            raise FieldError(key, problem, value)
+
+
+def _amount_problem(name: str, default: object, value: object) -> str:
+    """Why a value is no amount where the default is one; empty if it is, or need not be."""
+    if not (isinstance(default, str) and isinstance(value, str)) or not _is_amount(default):
+        return ""
+    if name in _COUNTS:
+        return "" if _COUNT.fullmatch(value) else f"not a number of objects, such as {default}"
+    return "" if _is_amount(value) else f"not a Kubernetes quantity, such as {default}"
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        amount(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _set_parameters(policy: Manifest, parameters: Mapping[str, object]) -> None:

@@ -1,7 +1,7 @@
 """The input of one run: settings, posture and services, read and checked before any resource is created."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
@@ -27,6 +27,7 @@ from components.package.file.keys import PackageSpec
 from components.program.stack_databases import database_problems, databases_of
 from components.program.stack_exceptions import exception_problems
 from components.program.stack_packages import render_packages
+from components.program.stack_parameters import parameter_problems
 from components.program.stack_teams import elsewhere, team_problems
 from components.schema.problem import ConfigError, LineOf, Problem, no_line
 from components.service.file.conditions import Conditions
@@ -132,6 +133,9 @@ def read_stack(
     stack file takes out of the rules.
     """
     posture = settings.decisions()
+    source = StackSource(file, line_of)
+    if wrong := [*parameter_problems(settings, source)]:
+        raise ConfigError(wrong)
     known = conditions(settings, posture)
     alone = Admission(
         **{each.name: getattr(known, each.name) for each in fields(Conditions)},
@@ -142,8 +146,8 @@ def read_stack(
     files = read_packages(root, alone)
     admission = replace(alone, packages=files)
     services = read_services(root / "services", admission)
-    source = StackSource(file, line_of)
     problems = [
+        *_gateway_problems(settings, [*services, *(each.spec for each in files)], source),
         *exception_problems(settings, services, as_of, source),
         *database_problems(settings, services, source),
         *team_problems(settings, [*services, *(each.spec for each in files)], source),
@@ -176,6 +180,18 @@ def conditions(settings: Settings, posture: Posture) -> Conditions:
         placements={name: made.namespaces for name, made in settings.placement.items()},
         elsewhere=elsewhere(settings),
     )
+
+
+def _gateway_problems(
+    settings: Settings, tenants: Sequence[ServiceSpec | PackageSpec], source: StackSource
+) -> Iterator[Problem]:
+    """A namespace that is the gateway's and a service's: whoever runs there could read the keys of every host."""
+    own = settings.ingress.gateway_namespace
+    if tenant := next((spec for spec in tenants if spec.namespace == own), None):
+        message = f"{tenant.ref} runs there, who could read the keys of every public host: give the gateway its own"
+        yield source.problem("ingress.gatewayNamespace", message, own)
+    if own in elsewhere(settings):
+        yield source.problem("ingress.gatewayNamespace", f"it is that of team {elsewhere(settings)[own]}", own)
 
 
 def stack_name(file: str) -> str:

@@ -19,10 +19,8 @@ _MOST_BYTES = 2**63
 _DOMAIN = r"[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?"
 _REGISTRY = rf"{_DOMAIN}(?:\.{_DOMAIN})*(?::[0-9]{{1,5}})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_IMAGE = (
-    rf"(?P<repository>{_REGISTRY}(?:/{_COMPONENT})+)"
-    r"(?::(?P<tag>[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
+_TAG = "[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}"
+_IMAGE = rf"(?P<repository>{_REGISTRY}(?:/{_COMPONENT})+)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>sha256:[0-9a-f]{{64}}))?"
 _LONGEST_REPOSITORY = 255
 
 DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -77,6 +75,8 @@ def _cidr(value: str) -> str:
         raise ValueError("not a network such as 10.20.0.0/24") from error
     if network.prefixlen == 0:
         raise ValueError("anywhere is over-broad: name the network that is meant")
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
+        raise ValueError("an address of IPv4 in another form: write it as one, such as 10.20.0.0/24")
     if METADATA_ADDRESS in network:
         raise ValueError("it holds the metadata address 169.254.169.254, which hands out the node's identity")
     return str(network)
@@ -101,6 +101,19 @@ def _https(value: str) -> str:
     return https_address(value, rf"{HTTPS_ORIGIN}/?", message).rstrip("/")
 
 
+def exact_text(value: str) -> str:
+    """A text that stands for itself alone. Raises `ValueError`."""
+    if not value.strip() or "*" in value:
+        raise ValueError("not one exact value (empty, or a wildcard)")
+    return value
+
+
+def _setting(value: str) -> str:
+    if not re.fullmatch(r"[^\s\x00-\x1f\x7f\"\\{}$]+", value):
+        raise ValueError("not one word, without quotes, braces and dollar signs")
+    return value
+
+
 def _issuer(value: str) -> str:
     message = "not an https address, as the token's `iss` has it to the letter (TLS only, no wildcard)"
     return https_address(value, rf"{HTTPS_ORIGIN}{URL_PATH}", message)
@@ -112,12 +125,21 @@ def _quantity(value: str) -> str:
     return value
 
 
+def _is_registry(host: str) -> bool:
+    """Whether this is no organisation of the Docker Hub, which has neither a dot nor a port."""
+    _, colon, port = host.partition(":")
+    return ("." in host or host == "localhost") if not colon else port.isdigit() and 0 < int(port) < 65536
+
+
 def _reference(value: str) -> str:
-    if re.search(r"[*\s@]|://", value) or not re.match(r"(localhost|[^/]*[.:][^/]*)(/|$)", value):
+    place = value.rstrip("/")
+    match = re.fullmatch(rf"(?P<host>{_REGISTRY})(?:(?:/{_COMPONENT})+(?::{_TAG})?)?", place)
+    host = match["host"] if match else ""
+    if not _is_registry(host):
         raise ValueError("not a registry or repository such as registry.example.org/team (a host first, no wildcard)")
-    if value.rstrip("/") in ("docker.io", "index.docker.io", "registry-1.docker.io"):
+    if place.lower() in ("docker.io", "index.docker.io", "registry-1.docker.io"):
         raise ValueError("the public Docker Hub is nobody's approved registry: name an organisation below it")
-    return value.rstrip("/")
+    return place
 
 
 def image_reference(value: str) -> str:
@@ -126,7 +148,7 @@ def image_reference(value: str) -> str:
     The grammar: https://github.com/distribution/reference/blob/v0.6.0/reference.go
     """
     host, slash, _ = value.partition("/")
-    if not slash or not ("." in host or ":" in host or host == "localhost"):
+    if not slash or not _is_registry(host):
         raise ValueError(
             "no registry: an image starts with its registry's host, as registry.example.org/shop/api:v1.2.3"
         )
@@ -179,6 +201,9 @@ FileName = Annotated[StrictStr, AfterValidator(_file_name)]
 ConfigFile = Annotated[StrictStr, AfterValidator(_config_file)]
 HostName = Annotated[StrictStr, AfterValidator(_host)]
 Cidr = Annotated[StrictStr, AfterValidator(_cidr)]
+ExactText = Annotated[StrictStr, AfterValidator(exact_text)]
+SettingText = Annotated[StrictStr, AfterValidator(_setting)]
+"""A word of a configuration file of others, such as the id of a key."""
 PublicHost = Annotated[HostName, AfterValidator(_public)]
 HttpsAddress = Annotated[StrictStr, AfterValidator(_https)]
 Issuer = Annotated[StrictStr, AfterValidator(_issuer)]

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from components.kube.names import DEPLOYER, PKI_MOUNT, TOKEN_AUDIENCE
+from components.kube.names import DEPLOYER, PKI_MOUNT, SHARED_ACCOUNTS, TOKEN_AUDIENCE
+from components.schema.problem import FieldError
 from components.vault.pki import REQUEST_PATH, ROLE_PATH, SIGNED_PATH
 from components.vault.policy import hcl
 
@@ -68,12 +69,21 @@ _PKI_RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
+def _one(field: str, value: str) -> None:
+    """Raise `FieldError` for what Vault would not compare, or compare with a pattern: then others could log in."""
+    if not value.strip() or "*" in value:
+        raise FieldError(field, "not one exact value (empty, or a wildcard): others could log in, too", value)
+
+
 @dataclass(frozen=True)
 class CertLogin:
     """Login by a client certificate (https://developer.hashicorp.com/vault/docs/auth/cert). `authority` is PEM."""
 
     authority: str
     common_name: str
+
+    def __post_init__(self) -> None:
+        _one("common_name", self.common_name)
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,10 @@ class JwtLogin:
     issuer_authority: str = ""
     """PEM; empty: the public authorities."""
 
+    def __post_init__(self) -> None:
+        for field in ("issuer", "audience", "subject"):
+            _one(field, str(getattr(self, field)))
+
 
 @dataclass(frozen=True)
 class KubernetesLogin:
@@ -97,6 +111,13 @@ class KubernetesLogin:
     namespace: str
     service_account: str
     kubernetes_host: str
+
+    def __post_init__(self) -> None:
+        for field in ("namespace", "service_account"):
+            _one(field, str(getattr(self, field)))
+        if self.service_account in SHARED_ACCOUNTS:
+            message = "an account that every pod of its namespace may have"
+            raise FieldError("service_account", message, self.service_account)
 
 
 DeployerLogin = CertLogin | JwtLogin | KubernetesLogin

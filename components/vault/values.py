@@ -8,11 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
-from components.kube.names import PLATFORM_NAMESPACES, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE, VAULT_TLS_SECRET
+from components.kube.names import (
+    AUDIT_DIRECTORY,
+    PLATFORM_NAMESPACES,
+    VAULT_NAMESPACE,
+    VAULT_PORT,
+    VAULT_RELEASE,
+    VAULT_TLS_SECRET,
+)
 
 _TLS_DIRECTORY = "/vault/tls"
 _DATA_DIRECTORY = "/vault/data"
-_AUDIT_DIRECTORY = "/vault/audit"
 _SEAL_DIRECTORY = "/vault/seal"
 _VAULT_UID, _VAULT_GID = 100, 1000
 # The kubelet itself takes up to a minute to bring a changed Secret into a pod.
@@ -94,7 +100,7 @@ def server_values(args: ServerArgs, openbao: bool) -> dict[str, Any]:
         },
         "affinity": _apart("server") if args.replicas > 1 else "",
         "dataStorage": {**storage, "size": args.data_size, "mountPath": _DATA_DIRECTORY},
-        "auditStorage": {**storage, "size": args.audit_size, "mountPath": _AUDIT_DIRECTORY},
+        "auditStorage": {**storage, "size": args.audit_size, "mountPath": AUDIT_DIRECTORY},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "resources": _resources("250m", "256Mi", "1", "1Gi"),
         "statefulSet": {"securityContext": {"pod": _pod_security(), "container": _container_security()}},

@@ -8,12 +8,14 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr, model_validator
 
+from components.kube.names import MESH_PORTS
 from components.kube.networks import METADATA_NETWORKS
 from components.schema.fields import (
     DNS_LABEL,
     HTTPS_ORIGIN,
     PATH_CHARACTERS,
     Cidr,
+    ExactText,
     HostName,
     HttpPath,
     Issuer,
@@ -26,7 +28,6 @@ from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import IS_ONE, IS_SEVERAL, ONE_OR_SEVERAL, TypedFile, misplaced
 
 _PORTS = 65536
-_MESH_PORTS = range(15000, 15100)
 _LONGEST_HOST = 189
 _BROADEST = {4: 8, 6: 32}
 _NEVER = tuple(
@@ -104,7 +105,7 @@ def application_port(value: int) -> int:
     """A port that an application may listen on. Raises `ValueError`."""
     if not 0 < value < _PORTS:
         raise ValueError("no port: 1 to 65535")
-    if value in _MESH_PORTS:
+    if value in MESH_PORTS:
         raise ValueError("ports 15000 to 15099 are the mesh proxy's")
     return value
 
@@ -168,12 +169,6 @@ def _jwks_uri(value: str) -> str:
     return https_address(value, rf"{HTTPS_ORIGIN}/[^\s#*]*", message)
 
 
-def _exact(value: str) -> str:
-    if not value.strip() or "*" in value:
-        raise ValueError("not one exact value (empty, or a wildcard)")
-    return value
-
-
 def _claim(value: str) -> str:
     if not re.fullmatch(r"[^\s\[\]*]+", value):
         raise ValueError("not the name of a claim: no space, bracket or wildcard")
@@ -199,7 +194,6 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 AppPort = Annotated[Port, AfterValidator(application_port)]
 
 NarrowCidr = Annotated[Cidr, AfterValidator(_narrow)]
-ExactText = Annotated[StrictStr, AfterValidator(_exact)]
 
 
 class CallSpec(TypedFile):

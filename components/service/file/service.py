@@ -9,7 +9,6 @@ from components.kube.names import (
     EXTERNAL_SECRETS_NAMESPACE,
     PLATFORM_NAMESPACES,
     TEAMS_NAMESPACE,
-    VAULT_INBOUND,
 )
 from components.schema.problem import UNREPEATED, Key
 from components.schema.typed_file import misplaced
@@ -135,21 +134,11 @@ class ServiceSpec(ServiceKeys):
                 raise misplaced(["volumes", own, "accessMode"], message, self.volumes[own].access_mode, [SHARED])
         if self.port is not None:
             check_ports(self.port, self.protocol, self.ports, self.metrics, self.peers)
-            self._vault_inbound()
             return
         if unused := next((key for key in _LISTENS if key in written), ""):
             raise misplaced([to_camel(unused)], "it needs port: without one nobody can call it", UNREPEATED)
         if self.run is None and self.metrics is None:
             check_probes(self.probes)
-
-    def _vault_inbound(self) -> None:
-        sidecars = [(("sidecars", name, "port"), spec.port) for name, spec in self.sidecars.items()]
-        ports: list[tuple[Key, int | None]] = [(("port",), self.port), *sidecars]
-        ports += [(("ports", name), spec.port) for name, spec in self.ports.items()]
-        ports += [(("peers", number), port) for number, port in enumerate(self.peers)]
-        ports += [(("metrics", "port"), self.metrics.port)] if self.metrics else []
-        if self.lets_vault_in and (taken := next((key for key, port in ports if port == VAULT_INBOUND), None)):
-            raise misplaced(taken, "the port at which Vault reaches a database: choose another", VAULT_INBOUND)
 
     def _check_public(self) -> None:
         if self.host is None:

@@ -58,10 +58,6 @@ REFUSED = [
     ("metrics: {port: 9000}\npeers: [9000]", "peers[0]: what replicas say to each other is tcp"),
     ("probes: {readiness: {port: 15021}}", "probes.readiness.port: ports 15000 to 15099"),
     ("ports: {tcp-vault: 9000}", "ports.tcp-vault: the name of a port that the platform adds"),
-    *(
-        (f"callers: [vault/vault]\n{key}", "the port at which Vault reaches a database")
-        for key in ("ports: {a: 18200}", "metrics: {port: 18200}", "sidecars: {s: {port: 18200}}")
-    ),
     # What is wrong is said once, at the key that the file has.
     ("resources: {limits: {memory: 1e3}}", "resources.limits.memory: less than 6Mi"),
     ("resources: {requests: {cpu: 1Gi}}", "resources.requests.cpu: not a number of cores"),

@@ -1,0 +1,138 @@
+"""Values of the stack file that were taken and then did not work, or let somebody in."""
+
+from typing import Any
+
+import pytest
+
+from components.program.stack import read_stack
+from components.schema.problem import ConfigError, FieldError
+from components.vault.deployer import CertLogin, JwtLogin, KubernetesLogin
+from tests.support.stacks import ROOT, settings, values
+
+pytestmark = pytest.mark.unit
+
+TOKEN = {"issuer": "https://ci.example.org", "audience": "vault", "subject": "repo:shop/platform:ref:refs/heads/main"}
+KMS = {"region": "eu-central-1", "kmsKeyId": "alias/vault-unseal"}
+
+
+def vault(**changes: Any) -> dict[str, Any]:
+    return {"vault": {**values("production")["vault"], **changes}}
+
+
+def jwt(**changes: Any) -> dict[str, Any]:
+    return vault(login={"method": "jwt"}, bootstrap={"login": {"jwt": {**TOKEN, **changes}}, "plainKeysReason": "none"})
+
+
+def account(name: str) -> dict[str, Any]:
+    login = {"kubernetes": {"namespace": "ci", "serviceAccount": name}}
+    return vault(login={"method": "kubernetes"}, bootstrap={"login": login, "plainKeysReason": "none"})
+
+
+def ingress(**changes: Any) -> dict[str, Any]:
+    return {"ingress": {**values("production")["ingress"], **changes}}
+
+
+def parameters(rule: str, **changes: Any) -> dict[str, Any]:
+    return {"kyverno": {"parameters": {rule: changes}}}
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    # Vault compares nothing with an empty subject, and whoever has a token of the issuer would be the deployer.
+    *((jwt(subject=text), "jwt.subject: not one exact value") for text in ("", " ", "*", "repo:*")),
+    *((jwt(audience=text), "jwt.audience: not one exact value") for text in ("", "*")),
+    *((account(name), "serviceAccount: an account that every pod") for name in ("default", "workload")),
+    (jwt(issuer="https://x:99999"), "jwt.issuer: not an https address"),
+    (vault(address="https://x:0"), "vault.address: port 0 is none"),
+    *((vault(seal={"awskms": {**KMS, "kmsKeyId": text}}), "kmsKeyId: not one word") for text in ("", "a b", "{{ x }}")),
+    (vault(podLabels={"component": "web"}), "podLabels.component: the chart sets it"),
+    (vault(podLabels={"app.kubernetes.io/name": "web"}), "the chart sets it"),
+    (vault(podLabels={"a": "b c"}), "podLabels.a: not the value of a label"),
+    (vault(serviceAccountAnnotations={"a b": "c"}), "serviceAccountAnnotations.a b: not the key of a label"),
+    (vault(auditPaths=["stdout", "stdout"]), "auditPaths[1]: another device writes there"),
+    (vault(auditPaths=["/var/log/audit", "stdout"]), "auditPaths[0]: not below /vault/audit"),
+    (vault(auditPaths=["/vault/audit/../x", "stdout"]), "auditPaths[0]: not stdout and not an absolute path"),
+    (vault(snapshots={"offReason": " "}), "offReason: nothing but space"),
+    (jwt() | {"posture": {"mtls": {"value": "PERMISSIVE", "reason": " "}}}, "reason: nothing but space"),
+    *(
+        ({"registries": [name]}, "registries[0]: not a registry")
+        for name in ("a.b//x", "a.b:x", "a.b:99999", "..", "-.-", 'a.b/"x', "a.b/{{x}}", "a.b/\u202e", "a.b/X")
+    ),
+    ({"platformImages": ["a.b:x/y"]}, "platformImages[0]: not a registry"),
+    ({"registries": ["DOCKER.IO"]}, "the public Docker Hub is nobody's approved registry"),
+    ({"dns": {"labels": {"a b": "c"}}}, "dns.labels.a b: not the key of a label"),
+    *(
+        (ingress(gatewayNamespace=name), "gatewayNamespace: it is the cluster's own")
+        for name in ("kube-system", "vault")
+    ),
+    (ingress(gatewayNamespace="default"), "gatewayNamespace: it is the cluster's own"),
+    (ingress(gatewayNamespace="shop"), "gatewayNamespace: shop/api runs there"),
+    (ingress(domain="svc.cluster.local"), "domain: a name of the cluster's own"),
+    *(
+        (ingress(acmeEmail=text), "acmeEmail: not a mail address")
+        for text in ("a@b.", "a@.c", "a@b.c\n", "ä@b.cd", "a@@b.cd")
+    ),
+    ({"teams": {"x": {"namespaces": ["n"], "hosts": {"n": ["vault.vault.svc"]}}}}, "a name of the cluster's own"),
+    ({"apiServerCidrs": ["::ffff:10.0.0.0/104"]}, "apiServerCidrs[0]: an address of IPv4 in another form"),
+    ({"databases": {"m": {"host": "169.254.169.254", "database": "x", "adminUser": "a"}}}, "no server has it"),
+    ({"databases": {"m": {"host": "10.0.0.9", "port": 15001, "database": "x", "adminUser": "a"}}}, "the mesh proxy's"),
+    ({"placement": {"gpu": {"resources": {"nvidia.com/gpu": 10**20}}}}, "more than 1000000"),
+    *(
+        (parameters("limit-range", cpuMaximum=text), "cpuMaximum: not a Kubernetes quantity")
+        for text in ("x", "", "-1", "1e3Mi")
+    ),
+    *((parameters("resource-quota", pods=text), "pods: not a number of objects") for text in ("many", "-1", "1.5")),
+    (parameters("limit-range", memoryRequest="32Gi"), "memoryRequest, which is 32Gi, is more than memoryLimit"),
+    (parameters("limit-range", cpuMaximum="100m"), "cpuLimit, which is 500m, is more than cpuMaximum, which is 100m"),
+    (parameters("default-resources", cpuLimit="50m"), "cpuRequest, which is 100m, is more than cpuLimit"),
+]
+
+
+@pytest.mark.parametrize(("changes", "error"), REFUSED, ids=[ascii(error) for _, error in REFUSED])
+def test_a_value_that_would_not_work_is_refused(changes: dict[str, Any], error: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_stack(ROOT, "Pulumi.production.yaml", settings("production", **changes))
+    assert error in str(caught.value)
+    assert all(problem.file and problem.key for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # As AWS, Azure and GitLab have them.
+        jwt(issuer="https://oidc.eks.eu-central-1.amazonaws.com/id/1A2B"),
+        jwt(issuer="https://login.example.org/"),
+        vault(address="https://[fd00::1]:8200", cidrs=["fd00::/64"]),
+        vault(podLabels={"azure.workload.identity/use": "true"}),
+        vault(seal={"awskms": {**KMS, "kmsKeyId": "arn:aws:kms:eu-central-1:123456789012:key/1a-2b"}}),
+        {"platformImages": ["docker.io/istio/proxyv2:1.30.0", "docker.io/hashicorp/vault", "r.example.org:5000/x"]},
+        ingress(gatewayNamespace="edge"),
+        ingress(acmeEmail="platform+acme@example.org"),
+        parameters("limit-range", cpuMaximum="1500m", cpuLimit="1"),
+        parameters("resource-quota", pods="1000", requestsCpu="300"),
+    ],
+)
+def test_a_value_that_works_is_taken(changes: dict[str, Any]) -> None:
+    assert read_stack(ROOT, "Pulumi.production.yaml", settings("production", **changes))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: JwtLogin(**{**TOKEN, "subject": ""}),
+        lambda: JwtLogin(**{**TOKEN, "audience": "*"}),
+        lambda: CertLogin("PEM", ""),
+        lambda: CertLogin("PEM", "*"),
+        lambda: KubernetesLogin("ci", "default", "https://kubernetes.default.svc"),
+        lambda: KubernetesLogin("", "deployer", "https://kubernetes.default.svc"),
+    ],
+)
+def test_a_login_that_is_built_in_code_is_checked_as_a_file_is(made: Any) -> None:
+    with pytest.raises(FieldError):
+        made()
+
+
+def test_the_issuer_keeps_its_slash() -> None:
+    bootstrap = settings("production", **jwt(issuer="https://login.example.org/")).vault.bootstrap
+    assert bootstrap
+    assert bootstrap.login.jwt
+    assert bootstrap.login.jwt.issuer == "https://login.example.org/"
