@@ -24,7 +24,12 @@ def passing_error(events: Path) -> str:
 
     `events` is what `pulumi --event-log` wrote: one engine event a line.
     """
-    return next((message for message in _errors(events) if _PASSING.search(message)), "")
+    return next((message for message in _errors(events) if passes(message)), "")
+
+
+def passes(message: str) -> bool:
+    """Whether a message is about such an error."""
+    return bool(_PASSING.search(message))
 
 
 def _errors(events: Path) -> Iterator[str]:
