@@ -16,7 +16,7 @@ from components.config.settings import Settings
 from components.config.stack_source import StackSource
 from components.config.teams import team_problems
 from components.config.vault import VaultSettings
-from components.kube.names import AUDIT_DIRECTORY
+from components.kube.names import AUDIT_DIRECTORY, AUTHORITIES_DIRECTORY, TLS_DIRECTORY
 from components.schema.problem import UNSHOWN, Problem
 
 _VAULT_RULE = "disallow-secrets-in-environment"
@@ -39,6 +39,7 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
     _seal_problems(settings.vault, posture, problem)
     if posture.vault:
         _certificate_problems(settings, problem)
+        _authority_problems(settings, problem)
         _bootstrap_problems(settings, problem)
         _snapshot_problems(settings, problem)
         _pki_problems(settings, problem)
@@ -153,6 +154,28 @@ def _certificate_problems(settings: Settings, problem: ProblemSink) -> None:
     if vault.delivery == "external-secrets":
         message = "required with vault.delivery external-secrets, beside caCertFile: its stores need the authority"
         problem("vault.tlsSecret", message)
+
+
+def _authority_problems(settings: Settings, problem: ProblemSink) -> None:
+    """A file of an authority has to be in the pods of Vault that read it."""
+    vault, files = settings.vault, dict[str, str]()
+    if vault.mode == "external":
+        if vault.authorities:
+            problem("vault.authorities", "an external Vault has its own files: leave it out", vault.authorities)
+        return
+    if vault.seal and vault.seal.transit and vault.seal.transit.tls_ca_cert:
+        files["vault.seal.transit.tlsCaCert"] = vault.seal.transit.tls_ca_cert
+    for name, database in settings.databases.items():
+        if database.ca_cert_file:
+            files[f"databases.{name}.caCertFile"] = database.ca_cert_file
+    for key, file in files.items():
+        directory, _, name = file.rpartition("/")
+        further = f"{AUTHORITIES_DIRECTORY}/{name} with a ConfigMap in vault.authorities"
+        if directory == AUTHORITIES_DIRECTORY and not vault.authorities:
+            problem(key, "Vault's pods have no such file without vault.authorities", file, [further])
+        if directory == TLS_DIRECTORY and vault.issued and name != "ca.crt":
+            message = "the program's own certificate has no such file beside it"
+            problem(key, message, file, [further, f"{TLS_DIRECTORY}/{name} with a Secret in vault.tlsSecret"])
 
 
 def _bootstrap_problems(settings: Settings, problem: ProblemSink) -> None:

@@ -98,8 +98,9 @@ class DatabaseSettings(TypedFile):
     tls: StrictBool = True
     """Whether Vault verifies the server. False is legal only for a loopback address."""
     ca_cert_file: AbsolutePath | None = None
-    """PEM file of the authority behind a PostgreSQL server's certificate, on Vault's machine: each key of the Secret
-    `vault.tlsSecret` is mounted as `/vault/tls/<key>`."""
+    """PEM file of the authority behind a PostgreSQL server's certificate, on Vault's machine: its pods have each key of
+    the ConfigMap `vault.authorities` as `/vault/authorities/<key>`, and each of the Secret `vault.tlsSecret` as
+    `/vault/tls/<key>`."""
     authority_file: AbsolutePath | None = None
     """PEM file of the authority behind the certificate of another engine's server, on the machine that runs Pulumi:
     the program sends it to Vault. Redis needs one; MariaDB has the public authorities without."""

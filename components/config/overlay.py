@@ -77,6 +77,9 @@ class Overlay(TypedFile):
         fixed = {
             "mode": "external",
             "injector": False,
+            # What pods of Vault would mount.
+            "tls_secret": None,
+            "authorities": None,
             "retain_data": False,
             "bootstrap": here.bootstrap(vault.bootstrap),
         }

@@ -178,7 +178,8 @@ class TransitSeal(TypedFile):
     key_name: SettingText
     mount_path: SettingText = "transit/"
     tls_ca_cert: AbsolutePath | None = None
-    """PEM file in the pod: each key of the Secret `vault.tlsSecret` is mounted as `/vault/tls/<key>`."""
+    """PEM file in the pod, which has each key of the ConfigMap `vault.authorities` as `/vault/authorities/<key>`, and
+    each of the Secret `vault.tlsSecret` as `/vault/tls/<key>`."""
     token_secret: Label
     """The Secret in namespace `vault` whose key `token` has a token that may only use the transit key."""
 
@@ -329,6 +330,9 @@ class VaultSettings(TypedFile):
     tls_secret: Label | None = None
     """A Secret of yours in namespace `vault` with `tls.crt`, `tls.key` and `ca.crt` of the servers. By default the
     program has cert-manager make one, by an authority of its own, and renew it. Vault takes up a renewed one."""
+    authorities: Label | None = None
+    """A ConfigMap of yours in namespace `vault` with the certificates of further authorities in PEM: that of the seal's
+    Vault, those of PostgreSQL servers. Vault's pods have each key as `/vault/authorities/<key>`."""
     seal: VaultSeal | None = None
     service_account_annotations: dict[LabelKey, StrictStr] = Field(default_factory=dict)
     """Annotations of the service account of Vault's pods, by which a cloud gives them the seal's key:

@@ -10,14 +10,15 @@ from typing import Any
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
 from components.kube.names import (
     AUDIT_DIRECTORY,
+    AUTHORITIES_DIRECTORY,
     PLATFORM_NAMESPACES,
+    TLS_DIRECTORY,
     VAULT_NAMESPACE,
     VAULT_PORT,
     VAULT_RELEASE,
     VAULT_TLS_SECRET,
 )
 
-_TLS_DIRECTORY = "/vault/tls"
 _DATA_DIRECTORY = "/vault/data"
 _SEAL_DIRECTORY = "/vault/seal"
 _VAULT_UID, _VAULT_GID = 100, 1000
@@ -34,6 +35,8 @@ class ServerArgs:
 
     replicas: int = 1
     tls_secret: str = VAULT_TLS_SECRET
+    authorities: str = ""
+    """The ConfigMap with the certificates of further authorities; empty: none."""
     image: str = VAULT_IMAGE
     """The image of the container that has the server read a renewed certificate."""
     seal_type: str = ""
@@ -106,14 +109,14 @@ def server_values(args: ServerArgs, openbao: bool) -> dict[str, Any]:
         "statefulSet": {"securityContext": {"pod": _pod_security(), "container": _container_security()}},
         "shareProcessNamespace": True,
         "extraContainers": [_reloader(args, openbao)],
-        "extraEnvironmentVars": {"VAULT_CACERT": f"{_TLS_DIRECTORY}/ca.crt"},
+        "extraEnvironmentVars": {"VAULT_CACERT": f"{TLS_DIRECTORY}/ca.crt"},
         "volumes": [
             {"name": "tls", "secret": {"secretName": args.tls_secret, "defaultMode": 0o440}},
             # The start script of the chart writes the configuration to /tmp; the root file system is read-only.
             {"name": "scratch", "emptyDir": {}},
         ],
         "volumeMounts": [
-            {"name": "tls", "mountPath": _TLS_DIRECTORY, "readOnly": True},
+            {"name": "tls", "mountPath": TLS_DIRECTORY, "readOnly": True},
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
         ],
     }
@@ -121,6 +124,9 @@ def server_values(args: ServerArgs, openbao: bool) -> dict[str, Any]:
         # The seal takes its token from the configuration or from this variable.
         token = {"envName": "VAULT_TOKEN", "secretName": args.seal_secret, "secretKey": "token"}
         values["extraSecretEnvironmentVars"] = [token]
+    if args.authorities:
+        values["volumes"].append({"name": "authorities", "configMap": {"name": args.authorities}})
+        values["volumeMounts"].append({"name": "authorities", "mountPath": AUTHORITIES_DIRECTORY, "readOnly": True})
     if args.seal_type == "static":
         values["volumes"].append({"name": "seal", "secret": {"secretName": args.seal_secret, "defaultMode": 0o440}})
         values["volumeMounts"].append({"name": "seal", "mountPath": _SEAL_DIRECTORY, "readOnly": True})
@@ -134,9 +140,9 @@ def server_config(args: ServerArgs, openbao: bool) -> str:
             "retry_join",
             {
                 "leader_api_addr": f"https://{VAULT_RELEASE}-{number}.{VAULT_RELEASE}-internal:{VAULT_PORT}",
-                "leader_ca_cert_file": f"{_TLS_DIRECTORY}/ca.crt",
-                "leader_client_cert_file": f"{_TLS_DIRECTORY}/tls.crt",
-                "leader_client_key_file": f"{_TLS_DIRECTORY}/tls.key",
+                "leader_ca_cert_file": f"{TLS_DIRECTORY}/ca.crt",
+                "leader_client_cert_file": f"{TLS_DIRECTORY}/tls.crt",
+                "leader_client_key_file": f"{TLS_DIRECTORY}/tls.key",
             },
         )
         for number in range(args.replicas)
@@ -144,8 +150,8 @@ def server_config(args: ServerArgs, openbao: bool) -> str:
     listener = {
         "address": f"[::]:{VAULT_PORT}",
         "cluster_address": f"[::]:{VAULT_PORT + 1}",
-        "tls_cert_file": f"{_TLS_DIRECTORY}/tls.crt",
-        "tls_key_file": f"{_TLS_DIRECTORY}/tls.key",
+        "tls_cert_file": f"{TLS_DIRECTORY}/tls.crt",
+        "tls_key_file": f"{TLS_DIRECTORY}/tls.key",
         "tls_min_version": "tls12",
     }
     parts = [
@@ -164,7 +170,7 @@ def server_config(args: ServerArgs, openbao: bool) -> str:
     return "\n".join(parts) + "\n"
 
 
-def reload_script(program: str, directory: str = _TLS_DIRECTORY, seconds: int = _RELOAD_SECONDS) -> str:
+def reload_script(program: str, directory: str = TLS_DIRECTORY, seconds: int = _RELOAD_SECONDS) -> str:
     """The shell script that signals the server when its certificate is another one, so that it reads both files.
 
     https://developer.hashicorp.com/vault/docs/configuration/listener/tcp#tls_cert_file
@@ -187,7 +193,7 @@ def _reloader(args: ServerArgs, openbao: bool) -> dict[str, Any]:
         "command": ["/bin/sh", "-c", reload_script("bao" if openbao else "vault")],
         "resources": _resources("5m", "8Mi", "50m", "32Mi"),
         "securityContext": _container_security(),
-        "volumeMounts": [{"name": "tls", "mountPath": _TLS_DIRECTORY, "readOnly": True}],
+        "volumeMounts": [{"name": "tls", "mountPath": TLS_DIRECTORY, "readOnly": True}],
     }
 
 

@@ -31,6 +31,8 @@ _VAULT: Kinds = (
     _ACCOUNT,
     _SERVICE,
     _CONFIG_MAP,
+    # The certificates that several injectors share.
+    _SECRET,
     _DEPLOYMENT,
     ("apps/v1", "StatefulSet"),
     _BUDGET,

@@ -44,6 +44,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         server = ServerArgs(
             replicas=posture.vault_replicas,
             tls_secret=settings.tls_secret or VAULT_TLS_SECRET,
+            authorities=settings.authorities or "",
             image=settings.image,
             seal_type=settings.seal.type if settings.seal else "",
             seal_parameters=settings.seal.parameters if settings.seal else {},

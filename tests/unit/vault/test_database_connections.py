@@ -135,7 +135,7 @@ def test_the_databases_of_the_stack_reach_the_arguments(tmp_path: Path) -> None:
         "port": 6432,
         "adminPasswordFile": str(password),
         "adminPasswordVersion": 3,
-        "caCertFile": "/vault/tls/db.crt",
+        "caCertFile": "/vault/tls/ca.crt",
         "maxOpenConnections": 9,
     }
     args = plan_of(
@@ -150,7 +150,7 @@ def test_the_databases_of_the_stack_reach_the_arguments(tmp_path: Path) -> None:
         "shop",
         "vault",
         [],
-        ca_cert_file="/vault/tls/db.crt",
+        ca_cert_file="/vault/tls/ca.crt",
         max_open_connections=9,
         password_file=str(password),
         password_version=3,

@@ -77,6 +77,13 @@ def test_the_injector_fails_as_the_posture_says_and_never_blocks_the_platform(fa
     assert values["server"] == {"enabled": False}
 
 
+def test_further_authorities_are_in_the_pods() -> None:
+    server = chart_values(ServerArgs(authorities="further"), None, False, None)["server"]
+    assert {"name": "authorities", "configMap": {"name": "further"}} in server["volumes"]
+    assert {"name": "authorities", "mountPath": "/vault/authorities", "readOnly": True} in server["volumeMounts"]
+    assert "authorities" not in json.dumps(chart_values(ServerArgs(), None, False, None)["server"])
+
+
 def test_a_seal_is_written_and_its_values_quoted() -> None:
     args = ServerArgs(seal_type="awskms", seal_parameters={"region": 'x"\n} listener'})
     config = server_config(args, openbao=False)

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from components.kube.names import VAULT_NAMESPACE
+from components.kube.names import AUTHORITIES_DIRECTORY, VAULT_NAMESPACE
 from components.vault.server_certificate import server_names
 from components.vault.values import ServerArgs
 from zt.cluster.manifest import part
@@ -128,10 +128,36 @@ def _seal_secret(session: Session, server: ServerArgs, about: str) -> Line:
     return ok(about, f"it has {', '.join(keys)}")
 
 
+def _has_authorities(session: Session) -> bool:
+    return session.in_cluster_vault and bool(_server(session).authorities)
+
+
+def _authorities(session: Session) -> Iterable[Line]:
+    """Whether the ConfigMap has each file that a key of the stack file names in it."""
+    name = _server(session).authorities
+    about = f"ConfigMap {VAULT_NAMESPACE}/{name} with further authorities of Vault"
+    stack = session.stack.settings
+    transit = stack.vault.seal.transit if stack.vault.seal else None
+    files = [transit.tls_ca_cert if transit else None, *(each.ca_cert_file for each in stack.databases.values())]
+    keys = sorted(
+        {file.rpartition("/")[2] for file in files if file is not None and file.startswith(f"{AUTHORITIES_DIRECTORY}/")}
+    )
+    made = " ".join(f"--from-file={key}" for key in keys)
+    fix = f"kubectl create configmap {name} --namespace {VAULT_NAMESPACE} {made}".rstrip()
+    found = session.cluster.found(f"/api/v1/namespaces/{VAULT_NAMESPACE}/configmaps/{name}")
+    if found is None:
+        yield fails(about, "there is none: no pod of Vault starts", f"{_namespace_missing(session)}{fix}")
+    elif absent := [key for key in keys if not part(found, "data").get(key)]:
+        yield fails(about, f"it has no {', '.join(absent)}", fix)
+    else:
+        yield ok(about, f"it has {', '.join(keys)}" if keys else "no key of the stack file names one of it")
+
+
 THEME = Theme(
     "Vault in the cluster",
     (
         Check("vault-certificate", "certificate of Vault", _certificate, lambda session: session.in_cluster_vault),
         Check("vault-seal", "seal of Vault", _seal, lambda session: session.in_cluster_vault),
+        Check("vault-authorities", "further authorities of Vault", _authorities, _has_authorities),
     ),
 )

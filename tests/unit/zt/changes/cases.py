@@ -317,14 +317,14 @@ SERVICE_CASES = [
         "another database",
         [
             "weaker: the administrator of database orders goes from vault to root",
-            "weaker: the authority behind the certificate of database orders goes from public to /vault/tls/db.crt",
+            "weaker: the authority behind the certificate of database orders goes from public to /vault/tls/ca.crt",
             "weaker: the place of database orders goes from 10.0.9.9:5432/shop to 10.0.9.8:5432/shop",
             "weaker: the life in seconds without renewal of a database user of api goes from 1800 to 3600",
             "weaker: the longest life in seconds of a database user of api goes from 43200 to 86400",
             "weaker: api may now reach 10.0.9.8/32:5432",
             "stronger: api may no longer reach 10.0.9.9/32:5432",
         ],
-        _database([_GRANT], {"host": "10.0.9.8", "adminUser": "root", "caCertFile": "/vault/tls/db.crt"}),
+        _database([_GRANT], {"host": "10.0.9.8", "adminUser": "root", "caCertFile": "/vault/tls/ca.crt"}),
         _database([_GRANT], ttl="30m", maxTtl="12h"),
     ),
 ]

@@ -168,3 +168,29 @@ KMS = {"awskms": {"region": "eu-central-1", "kmsKeyId": "alias/unseal"}}
 def test_the_seal(line: Any, result: str, found: str) -> None:
     made = line()
     assert (made.result.value, found in made.found) == (result, True), made
+
+
+def authorities(data: dict[str, str] | None, *files: str) -> Line:
+    seal = {"transit": {**TRANSIT["transit"], "tlsCaCert": f"/vault/authorities/{files[0]}"}} if files else TRANSIT
+    database = {"host": "10.0.0.9", "database": "orders", "adminUser": "vault"}
+    databases = {"orders": {**database, "caCertFile": f"/vault/authorities/{files[1]}"}} if files[1:] else {}
+    place = "/api/v1/namespaces/vault/configmaps/further"
+    cluster = FakeCluster({} if data is None else {place: {"data": data}})
+    settings = {"mode": "helm", "address": "https://vault.example.org:8200", "seal": seal, "authorities": "further"}
+    return one(vault_servers.THEME, "vault-authorities", session(cluster=cluster, vault=settings, databases=databases))
+
+
+@pytest.mark.parametrize(
+    ("data", "files", "result", "found", "fix"),
+    [
+        (None, ("keys.crt", "db.crt"), "fails", "there is none", "--from-file=db.crt --from-file=keys.crt"),
+        ({"keys.crt": "x"}, ("keys.crt", "db.crt"), "fails", "it has no db.crt", "create configmap further"),
+        ({"keys.crt": "x", "db.crt": "y"}, ("keys.crt", "db.crt"), "ok", "db.crt, keys.crt", ""),
+        ({}, (), "ok", "no key of the stack file", ""),
+    ],
+)
+def test_further_authorities(
+    data: dict[str, str] | None, files: tuple[str, ...], result: str, found: str, fix: str
+) -> None:
+    line = authorities(data, *files)
+    assert (line.result.value, found in line.found, fix in line.fix) == (result, True, True), line
