@@ -26,7 +26,8 @@ LIBRARY = Path(__file__).resolve().parents[2] / "policies"
 VALIDATING_TIERS = ("critical", "important", "best-practice")
 TIERS = (*VALIDATING_TIERS, "mutate", "generate", "images")
 REGISTRY_RULE = "restrict-image-registries"
-API_VERSION = "policies.kyverno.io/v1"
+GROUP = "policies.kyverno.io"
+API_VERSION = f"{GROUP}/v1"
 KINDS = {"mutate": "MutatingPolicy", "generate": "GeneratingPolicy", "images": "ImageValidatingPolicy"}
 
 # An empty list may replace every list.

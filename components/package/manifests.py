@@ -13,7 +13,14 @@ from components.service.args.service import SecureServiceArgs
 from components.service.manifests.authorization import identity_rule
 from components.service.manifests.exceptions import packaged_exception
 from components.service.manifests.vault import injected, injector_annotations, mesh_annotations
-from components.service.manifests.workload import metrics_annotations, vault_token
+from components.service.manifests.workload import (
+    ALL_READ,
+    API_TOKEN_PATH,
+    api_token,
+    api_token_mount,
+    metrics_annotations,
+    vault_token,
+)
 
 _HOOK = "helm.sh/"
 # A claim may wait for its first pod, and a Service has no endpoint before the workload that comes after it.
@@ -94,10 +101,33 @@ def _with_pods(manifest: Manifest, kind: str, workload: SecureServiceArgs) -> Ma
     if workload.platform.mesh.on:
         labels |= pod_label(workload.platform.mesh.revision, workload.platform.mesh.ambient)
     if kind == "Pod":
-        return _with_secrets(_labelled(manifest, labels, metrics_annotations(workload)), workload)
+        return _with_tokens(_labelled(manifest, labels, metrics_annotations(workload)), workload)
     path = ("spec", "jobTemplate", "spec", "template") if kind == "CronJob" else ("spec", "template")
     template = _labelled(below(manifest, *path), labels, metrics_annotations(workload))
-    return _replaced(manifest, path, _with_secrets(template, workload))
+    return _replaced(manifest, path, _with_tokens(template, workload))
+
+
+def _with_tokens(template: Manifest, workload: SecureServiceArgs) -> Manifest:
+    return _with_api_token(_with_secrets(template, workload), workload)
+
+
+def _with_api_token(template: Manifest, workload: SecureServiceArgs) -> Manifest:
+    """The template with a token for the API server, where the file lets it reach that and the chart mounts none."""
+    spec = below(template, "spec")
+    if not workload.kubernetes_api or spec.get("automountServiceAccountToken") is not False:
+        return template
+    made = {
+        key: [_with_mount(container) for container in items(spec, key)]
+        for key in ("containers", "initContainers")
+        if key in spec
+    }
+    return {**template, "spec": {**spec, **made, "volumes": [*items(spec, "volumes"), api_token(ALL_READ)]}}
+
+
+def _with_mount(container: Manifest) -> Manifest:
+    mounts = items(container, "volumeMounts")
+    has_one = any(mount.get("mountPath") == API_TOKEN_PATH for mount in mounts)
+    return container if has_one else {**container, "volumeMounts": [*mounts, api_token_mount()]}
 
 
 def _with_secrets(template: Manifest, workload: SecureServiceArgs) -> Manifest:
@@ -109,7 +139,7 @@ def _with_secrets(template: Manifest, workload: SecureServiceArgs) -> Manifest:
     annotations = {**injector_annotations(workload, names), **mesh_annotations(workload)}
     return {
         **_labelled(template, {}, annotations),
-        "spec": {**spec, "volumes": [*items(spec, "volumes"), vault_token()]},
+        "spec": {**spec, "volumes": [*items(spec, "volumes"), vault_token(ALL_READ)]},
     }
 
 

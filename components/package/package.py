@@ -9,7 +9,7 @@ from components.kube.manifest import of_kind
 from components.kube.objects import KubernetesObject
 from components.package.args import PackageArgs
 from components.package.manifests import applied, default_deny, destination_rules, exceptions
-from components.package.rendered.objects import RenderedObject, below
+from components.package.rendered.objects import DEFINITION, RenderedObject, below
 from components.package.rendered.reach import comes_last
 from components.service.exception_objects import exception_annotations, exception_objects
 from components.service.kept_secrets import first_values, kept_secrets
@@ -17,8 +17,6 @@ from components.service.manifests.vault import uses_vault
 from components.service.network_resources import network_resources
 from components.service.route_resources import route_resources
 from components.service.vault_role import vault_role
-
-_DEFINITION = "CustomResourceDefinition"
 
 
 class Package(pulumi.ComponentResource):
@@ -107,7 +105,7 @@ class Package(pulumi.ComponentResource):
         if each.template is not None and annotations:
             meta = below(manifest, "metadata")
             manifest["metadata"] = {**meta, "annotations": {**below(meta, "annotations"), **annotations}}
-        if each.kind == _DEFINITION or each.is_claim:
+        if each.kind == DEFINITION or each.is_claim:
             # With a definition go all objects of its kind, whosever they are, and with a claim goes its data.
             opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
         return KubernetesObject(self._resource_name(each), manifest, opts)
@@ -131,7 +129,7 @@ def _steps(objects: Sequence[RenderedObject]) -> list[list[RenderedObject]]:
 
 def _place(each: RenderedObject) -> tuple[int, int]:
     when, weight = each.order
-    if each.kind == _DEFINITION:
+    if each.kind == DEFINITION:
         return 0, 0
     if comes_last(each):
         return 5, 0

@@ -18,6 +18,7 @@ import pulumi
 
 from components.config.stack_source import StackSource
 from components.kube.cluster import Cluster, UnreadableError
+from components.kube.kinds import KUBERNETES_GROUPS
 from components.kube.names import (
     CERT_MANAGER_NAMESPACE,
     EXTERNAL_SECRETS_NAMESPACE,
@@ -26,11 +27,11 @@ from components.kube.names import (
     VAULT_NAMESPACE,
 )
 from components.kube.ownership import by_pulumi
-from components.kube.parts import part
+from components.kube.parts import Manifest, part
 from components.kube.resources import path_of
 from components.program.plan import Plan
 from components.program.stack import Stack
-from components.schema.problem import ConfigError
+from components.schema.problem import ConfigError, Problem
 
 _NAMESPACES, _POLICIES = "/api/v1/namespaces", "/apis/networking.k8s.io/v1"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
@@ -103,6 +104,7 @@ class ObjectsOfOthers:
     warn: Callable[[str], None]
     _cluster: Cluster | None = None
     _warned: set[str] = field(default_factory=set[str])
+    _made: dict[tuple[str, str, str, str], str] = field(default_factory=dict[tuple[str, str, str, str], str])
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_LOOKS_AT_ONCE))
 
     def refuse_namespaces(self, planned: Plan) -> None:
@@ -131,6 +133,7 @@ class ObjectsOfOthers:
             if not args.type_.startswith("kubernetes:") or args.type_ in _OF_OTHERS_ALREADY:
                 return None
             props = cast("dict[str, Any]", args.props)
+            self._refuse_second(args.type_, args.name, props)
             added = pulumi.ResourceOptions(hooks=binding)
             if self._imported(args.type_, props):
                 props = {**props, "metadata": _forced(props["metadata"])}
@@ -139,6 +142,25 @@ class ObjectsOfOthers:
             return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, added))
 
         pulumi.runtime.register_stack_transformation(watched)
+
+    def _refuse_second(self, type_: str, name: str, props: Mapping[str, Any]) -> None:
+        """Raise `ConfigError` for an object that another resource of the stack is already.
+
+        The provider would apply the second over the first, as a chart's own policy over a rule of the platform's.
+        """
+        metadata: object = props.get("metadata")
+        if not isinstance(metadata, dict) or type_.endswith("Patch"):
+            return
+        named = cast("dict[str, object]", metadata)
+        own, namespace = named.get("name"), named.get("namespace") or ""
+        if not isinstance(own, str) or not isinstance(namespace, str):
+            return
+        _, api, kind = type_.split(":")
+        first = self._made.setdefault((api.partition("/")[0], kind, namespace, own), name)
+        if first != name:
+            where = f"{namespace}/{own}" if namespace else own
+            message = f"two resources of the stack are the {kind} {where}, {first} and {name}: leave out one of them"
+            raise ConfigError([Problem(self.stack.file, "packages", message)])
 
     def _imported(self, type_: str, props: Mapping[str, Any]) -> bool:
         metadata: object = props.get("metadata")
@@ -164,7 +186,7 @@ class ObjectsOfOthers:
         if place in self.stack.settings.imports.namespaces:
             return
         try:
-            there = self._connected().found(path_of(api_version, kind, namespace, name))
+            there = self._there(api_version, kind, namespace, name)
         except (UnreadableError, ConnectionError) as error:
             if not self.preview:
                 raise
@@ -178,6 +200,15 @@ class ObjectsOfOthers:
         source = StackSource(self.stack.file, self.stack.line_of)
         message = f"{what} is there already, and not this stack's: {fix}"
         raise ConfigError([source.problem("imports.namespaces", message)])
+
+    def _there(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
+        """The object, which has no namespace where its kind has none: the provider gives one to kinds that it does not
+        know."""
+        cluster = self._connected()
+        there = cluster.found(path_of(api_version, kind, namespace, name))
+        if there is None and namespace and api_version.rpartition("/")[0] not in KUBERNETES_GROUPS:
+            return cluster.found(path_of(api_version, kind, "", name))
+        return there
 
     def _connected(self) -> Cluster:
         if self._cluster is None:

@@ -156,7 +156,7 @@ def read_stack(
     ]
     if problems:
         raise ConfigError(problems)
-    packages = render_packages(root, settings.charts.sources, files)
+    packages = render_packages(root, settings.charts.sources, files, load_library().rules.values() if files else ())
     return Stack(file, settings, posture, services, line_of, packages)
 
 

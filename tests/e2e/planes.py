@@ -23,7 +23,7 @@ from tests.e2e.plane import Plane
 GROUPS: dict[str, tuple[str, ...]] = {
     "operated": ("vault_operations", "promotion", "attack", "namespace_attack"),
     # The first makes namespaces, and so changes objects that the attacks have made again by hand.
-    "carried": ("gateway_routes", "data_plane"),
+    "carried": ("gateway_routes", "package_edges", "data_plane"),
     "documented": (
         *(
             "policy_metrics",

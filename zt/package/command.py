@@ -13,7 +13,10 @@ from components.kyverno.policy_set import policies
 from components.package.file.chart import FOLDER
 from components.package.file.directory import parse_package
 from components.package.rendered.helm import Renderer, RenderError, defaults, pinned
+from components.package.rendered.objects import Identity
 from components.program.plans.kyverno import policy_args
+from components.program.stack import Stack
+from components.program.stack_packages import objects_of_rules
 from components.schema.problem import ConfigError, Problem
 from components.service.file.layers import Layers
 from zt.check.kyverno import judge
@@ -64,7 +67,7 @@ def run(options: InitOptions) -> int:
         file.parent.mkdir(exist_ok=True)
         file.write_text(text_of_file, encoding="utf-8")
         errors.print(f"written to {FOLDER}/{file.name}", markup=False, soft_wrap=True)
-    errors.print(f"exceptions and grants to look at: {open_ends}", markup=False, soft_wrap=True)
+    errors.print(f"exceptions, grants and open ports to look at: {open_ends}", markup=False, soft_wrap=True)
     for problem in refused:
         errors.print(f"left to mend: {problem}", markup=False, soft_wrap=True)
     return ExitCode.NO if open_ends or refused else ExitCode.DONE
@@ -109,10 +112,18 @@ def draft(options: InitOptions, say: Say) -> tuple[str, int]:
         outcome = search(trials, values, version, say)
     except RenderError as error:
         raise ConfigError([Problem("zt package init", "CHART", error.message, error.value)]) from error
-    left = unsettled(spec.model_copy(update={"values": dict(outcome.last.values)}), outcome.last.objects)
-    written = file_text(Draft(head, outcome, left, options.team, options.today))
-    grants = sum(1 for section, *_ in left if section == "grants")
-    return written, len(outcome.last.violations) + grants
+    settled = spec.model_copy(update={"values": dict(outcome.last.values)})
+    left = unsettled(settled, outcome.last.objects, _taken(stack, options.name))
+    networks = stack.settings.webhook_cidrs or stack.settings.api_server_cidrs
+    made = Draft(head, outcome, left, options.team, options.today, networks)
+    return file_text(made), made.open_ends
+
+
+def _taken(stack: Stack, name: str) -> dict[Identity, str]:
+    """The objects that no chart may bring: the platform's rules, and what other packages bring."""
+    others = [package for package in stack.packages if package.spec.name != name]
+    brought = {each.identity: str(other.spec.ref) for other in others for each in other.rendered.objects}
+    return objects_of_rules(load_library().rules.values()) | brought
 
 
 def _judges(policy: Manifest) -> bool:

@@ -11,9 +11,9 @@ import yaml
 from components.kube.manifest import Manifest
 from components.package.rendered.objects import Rendered, items
 from components.service.file.network import application_port
-from components.service.file.ports import port_name
+from components.service.file.ports import PROTOCOLS, port_name
 from zt.package.search import Outcome
-from zt.package.trial import Violation
+from zt.package.trial import Unsettled, Violation
 
 SCHEMA_LINE = "# yaml-language-server: $schema=../docs/reference/package.schema.json\n"
 _DAYS = 30
@@ -28,9 +28,17 @@ class Draft:
 
     head: Mapping[str, object]
     outcome: Outcome
-    unsettled: Sequence[tuple[str, str, str, str]]
+    unsettled: Unsettled
     owner: str
     today: date
+    webhook_networks: Sequence[str] = ()
+    """The networks from which the API server calls, if the stack file says them."""
+
+    @property
+    def open_ends(self) -> int:
+        """How many exceptions, grants and ports without a certificate have to be looked at."""
+        grants = sum(1 for beyond in self.unsettled.beyond if beyond.section == "grants")
+        return len(self.outcome.last.violations) + grants + len(self.unsettled.called)
 
 
 def file_text(draft: Draft) -> str:
@@ -58,8 +66,8 @@ def _sections(draft: Draft) -> Iterator[str]:
         yield _yaml({"kubernetesApi": reaching})
     if hosts := sorted(_hosts(last.objects)):
         yield f"# Hosts that its objects name; those that it calls stand under egress: {', '.join(hosts)}\n"
-    without = [{"kind": kind, "name": name} for section, kind, name, _ in draft.unsettled if section == "without"]
-    if without:
+    yield from _plaintext(draft)
+    if without := _without(draft):
         yield _yaml({"without": without})
     if last.violations:
         yield _yaml({"exceptions": [_exception(one, draft) for one in sorted(last.violations)]})
@@ -91,7 +99,7 @@ def _dotted(values: Mapping[str, object]) -> str:
 def _exposed(rendered: Rendered) -> Iterator[Manifest]:
     """Every port that leads to pods; the first one that speaks HTTP has no name."""
     ports = [
-        {"service": service.name, "port": port, "protocol": _spoken(target)}
+        {"service": service.name, "port": port, "protocol": _spoken(service.said.get(port, ""))}
         for service in rendered.services
         for port, target in service.targets.items()
         if any(_of_an_application(workload.port(target)) for workload in rendered.behind(service))
@@ -119,9 +127,9 @@ def _of_an_application(port: int) -> bool:
         return False
 
 
-def _spoken(target: object) -> str:
-    """The protocol that the name of a port tells; any other is forwarded as it is."""
-    return next((protocol for protocol in ("grpc", "http") if str(target).startswith(protocol)), "tcp")
+def _spoken(said: str) -> str:
+    """The protocol that a port says; any other, and one that begins with TLS, is forwarded as it is."""
+    return said if said in PROTOCOLS else "tcp"
 
 
 def _name(wanted: str, port: int, taken: set[str]) -> str:
@@ -149,13 +157,39 @@ def _exception(violation: Violation, draft: Draft) -> Manifest:
     return {"rule": violation.rule, "workload": violation.name, **_days(_NO_VALUE, draft)}
 
 
+def _plaintext(draft: Draft) -> Iterator[str]:
+    """The ports that the API server calls, to whom they are open if the stack file says from where it does."""
+    if not draft.unsettled.called:
+        return
+    ports = ", ".join(f"{called.port} of {called.workload}" for called in draft.unsettled.called)
+    yield f"# The API server calls these ports, without a certificate of the mesh: {ports}\n"
+    if not draft.webhook_networks:
+        yield "# Write them under plaintextPorts, with its networks: the stack file has no webhookCidrs.\n"
+        return
+    entries = [
+        {
+            "workload": called.workload,
+            "port": called.port,
+            "cidrs": list(draft.webhook_networks),
+            **_days(f"the API server calls it by {called.by}", draft),
+        }
+        for called in draft.unsettled.called
+    ]
+    yield _yaml({"plaintextPorts": entries})
+
+
+def _without(draft: Draft) -> list[Manifest]:
+    out = [beyond.object for beyond in draft.unsettled.beyond if beyond.section == "without"]
+    return [{"kind": each.kind, "name": each.name} for each in out]
+
+
 def _grants(draft: Draft) -> Iterator[Manifest]:
     """One grant for each kind, namespace and reason."""
     names: dict[tuple[str, str, str], list[str]] = {}
-    for section, kind, name, why in draft.unsettled:
-        if section == "grants":
-            where = why.removeprefix("it is in the namespace ") if why.startswith("it is in the namespace ") else ""
-            names.setdefault((kind, where, why), []).append(name)
+    for beyond in draft.unsettled.beyond:
+        if beyond.section == "grants":
+            held = names.setdefault((beyond.object.kind, beyond.elsewhere, beyond.why), [])
+            held += [] if beyond.object.name in held else [beyond.object.name]
     for (kind, where, why), held in names.items():
         place = {"namespace": where} if where else {}
         yield {"kind": kind, "names": held, **place, **_days(f"{why}: {_WHAT_FOR}", draft)}

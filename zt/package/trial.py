@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import cast
 
 from components.kube.manifest import Manifest
 from components.package.file.keys import PackageSpec
-from components.package.rendered.checks import findings
+from components.package.rendered.api_calls import CalledPort, called_ports
+from components.package.rendered.checks import Beyond, beyond_the_package
 from components.package.rendered.helm import Renderer, RenderError
-from components.package.rendered.objects import Rendered, RenderedObject, rendered_objects
+from components.package.rendered.objects import Identity, Rendered, RenderedObject, rendered_objects
 from zt.check.kyverno_result import Result
 from zt.check.plan import Plan, PlannedObject
 
@@ -121,11 +123,22 @@ def _in_namespace(manifest: Manifest, namespace: str) -> Manifest:
     return placed
 
 
-def unsettled(spec: PackageSpec, objects: Sequence[RenderedObject]) -> list[tuple[str, str, str, str]]:
-    """What has to be left out or granted: the section of the file, the kind, the name, and why."""
-    found: list[tuple[str, str, str, str]] = []
-    for key, message, shown, _ in findings(spec, objects):
-        if key in (("grants",), ("without",)):
-            kind, _, name = shown.partition(" ")
-            found.append((str(key[0]), kind, name, message.partition(", and ")[2].partition(":")[0]))
-    return found
+@dataclass(frozen=True)
+class Unsettled:
+    """What the file has to say beside values: the objects to leave out or to grant, and the ports of the API server."""
+
+    beyond: tuple[Beyond, ...]
+    called: tuple[CalledPort, ...]
+
+
+def unsettled(
+    spec: PackageSpec, objects: Sequence[RenderedObject], taken: Mapping[Identity, str] = MappingProxyType({})
+) -> Unsettled:
+    """What has to be left out, granted or opened. `taken` has the objects that are somebody else's, and whose."""
+    out = {
+        each.identity: Beyond("without", each, "", taken[each.identity]) for each in objects if each.identity in taken
+    }
+    beyond = [out.get(each.object.identity, each) for each in beyond_the_package(spec, objects)]
+    beyond += [each for identity, each in out.items() if all(one.object.identity != identity for one in beyond)]
+    kept = tuple(each for each in objects if all(one.object != each for one in beyond if one.section == "without"))
+    return Unsettled(tuple(beyond), tuple(called_ports(spec, Rendered(kept))))

@@ -101,15 +101,3 @@ GATEWAY_API_KINDS: Kinds = (
     (_ADMISSION, "ValidatingAdmissionPolicy"),
     (_ADMISSION, "ValidatingAdmissionPolicyBinding"),
 )
-CLUSTER_KINDS = frozenset(
-    {
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "MutatingWebhookConfiguration",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-    }
-)
-"""The kinds among them that have no namespace."""

@@ -4,16 +4,16 @@ What the file names must be there, and what the chart brings must be the package
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from components.kube.names import SHARED_ACCOUNTS
 from components.package.file.keys import PackageSpec
-from components.package.rendered.objects import Rendered, RenderedObject, Service, Workload
+from components.package.rendered.api_calls import Finding, api_call_findings
+from components.package.rendered.objects import TLS, Rendered, RenderedObject, Service, Workload
 from components.package.rendered.reach import reach
 from components.schema.problem import Key
 from components.service.file.network import application_port
 
-Finding = tuple[Key, str, str, tuple[str, ...]]
-"""The key that is wrong, the message, the value there, and what is legal."""
 _HOST_RULE = "disallow-host-namespaces"
 _NOT_TCP = "it has no such TCP port"
 
@@ -33,6 +33,7 @@ def findings(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[F
     yield from _identities(spec, rendered)
     yield from _named(spec, rendered)
     yield from _services(spec, rendered)
+    yield from api_call_findings(spec, rendered)
 
 
 def _without(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[Finding]:
@@ -44,10 +45,40 @@ def _without(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[F
 
 
 def _unique(objects: Sequence[RenderedObject]) -> Iterator[Finding]:
-    names = [(each.group, each.kind, each.namespace, each.name) for each in objects]
+    names = [each.identity for each in objects]
     for group, kind, namespace, name in sorted({one for one in names if names.count(one) > 1}):
         where = f" in {namespace}" if namespace else ""
         yield ("chart",), f"it renders {kind} {name}{where} twice", f"{group or 'core'} {kind} {name}", ()
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """An object that a package may not bring by itself: the section of the file that settles it, and why."""
+
+    section: str
+    object: RenderedObject
+    elsewhere: str
+    """Its namespace, if that is another one than the package's."""
+    why: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Kind, other namespace and name, as a grant names it."""
+        return self.object.kind, self.elsewhere, self.object.name
+
+
+def beyond_the_package(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[Beyond]:
+    """The objects that the file has to leave out, and those that it has to grant or leave out."""
+    for each in objects:
+        elsewhere = each.namespace if each.namespace != spec.namespace else ""
+        if each.kind == "Namespace":
+            why = f"the Namespace {each.name}, and namespaces are the program's"
+            yield Beyond("without", each, elsewhere, why)
+        elif each.never_created:
+            why = f"{each.kind} {each.name} as a hook of {each.hooks[0]}, which never happens here"
+            yield Beyond("without", each, elsewhere, why)
+        elif why := reach(each, spec.namespace):
+            yield Beyond("grants", each, elsewhere, why)
 
 
 def _granted(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[Finding]:
@@ -57,22 +88,16 @@ def _granted(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[F
         for place, name in enumerate(grant.names)
     }
     used: set[tuple[str, str, str]] = set()
-    for each in objects:
-        elsewhere = each.namespace if each.namespace != spec.namespace else ""
-        identity = (each.kind, elsewhere, each.name)
-        where = f" in {elsewhere}" if elsewhere else ""
-        if each.kind == "Namespace":
-            message = f"it brings the Namespace {each.name}, and namespaces are the program's"
-            yield ("without",), f"{message}: leave it out here", f"Namespace {each.name}", ()
-        elif each.never_created:
-            message = f"it brings {each.kind} {each.name} as a hook of {each.hooks[0]}, which never happens here"
-            yield ("without",), f"{message}: leave it out here", f"{each.kind} {each.name}", ()
-        elif why := reach(each, spec.namespace):
-            used.add(identity)
-            if identity not in granted:
-                message = f"the chart brings {each.kind} {each.name}{where}, and {why}"
-                how = "switch it off in values, leave it out by without, or grant it here with a reason and a last day"
-                yield ("grants",), f"{message}: {how}", f"{each.kind} {each.name}", ()
+    for beyond in beyond_the_package(spec, objects):
+        each, where = beyond.object, f" in {beyond.elsewhere}" if beyond.elsewhere else ""
+        if beyond.section == "without":
+            yield ("without",), f"it brings {beyond.why}: leave it out here", f"{each.kind} {each.name}", ()
+            continue
+        used.add(beyond.identity)
+        if beyond.identity not in granted:
+            message = f"the chart brings {each.kind} {each.name}{where}, and {beyond.why}"
+            how = "switch it off in values, leave it out by without, or grant it here with a reason and a last day"
+            yield ("grants",), f"{message}: {how}", f"{each.kind} {each.name}", ()
     for identity, key in granted.items():
         if identity not in used:
             kind, namespace, name = identity
@@ -121,20 +146,24 @@ def _named(spec: PackageSpec, rendered: Rendered) -> Iterator[Finding]:
 
 
 def _services(spec: PackageSpec, rendered: Rendered) -> Iterator[Finding]:
-    for section, entries in (("expose", spec.expose), ("between", spec.between)):
-        for number, entry in enumerate(entries):
-            service = rendered.service(entry.service)
-            if service is None:
-                legal = tuple(each.name for each in rendered.services)
-                yield (section, number, "service"), "no Service of the chart", repr(entry.service), legal
-            else:
-                yield from _port((section, number), entry.port, service, rendered)
+    exposed = [(("expose", number), entry, entry.protocol) for number, entry in enumerate(spec.expose)]
+    between = [(("between", number), entry, "") for number, entry in enumerate(spec.between)]
+    for key, entry, protocol in (*exposed, *between):
+        service = rendered.service(entry.service)
+        if service is None:
+            legal = tuple(each.name for each in rendered.services)
+            yield (*key, "service"), "no Service of the chart", repr(entry.service), legal
+        else:
+            yield from _port(key, entry.port, protocol, service, rendered)
 
 
-def _port(key: Key, port: int, service: Service, rendered: Rendered) -> Iterator[Finding]:
+def _port(key: Key, port: int, protocol: str, service: Service, rendered: Rendered) -> Iterator[Finding]:
     if port not in service.targets:
         yield (*key, "port"), _NOT_TCP, str(port), tuple(str(number) for number in sorted(service.targets))
         return
+    if protocol not in ("", "tcp") and service.said.get(port) == TLS:
+        message = "the chart says that it begins with TLS of its own, which is forwarded as it is"
+        yield (*key, "protocol"), message, protocol, ("tcp",)
     behind = rendered.behind(service)
     if not behind:
         message = "no workload of the chart has the labels that it selects"

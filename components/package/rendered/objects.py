@@ -1,7 +1,8 @@
 """The objects that a chart renders: its workloads, the Services in front of them, and who its pods run as."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import cast
 
 from components.kube.kinds import CLUSTER_KINDS
@@ -16,12 +17,28 @@ _TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "Pod": (),
 }
 """Where each kind of workload has its pods."""
+DEFINITION = "CustomResourceDefinition"
+"""The kind of the definition of other kinds."""
 _HOOK = "helm.sh/hook"
 _WEIGHT = f"{_HOOK}-weight"
 _BEFORE = ("pre-install", "pre-upgrade")
 _AFTER = ("post-install", "post-upgrade")
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 _PROBED_BY = ("httpGet", "tcpSocket", "grpc")
+_WEB = "http"
+TLS = "tls"
+"""What a port says that begins with TLS of its own."""
+# https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/ and
+# https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
+_SAID: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys((_WEB, "grpc-web", "kubernetes.io/ws"), _WEB),
+        **dict.fromkeys(("http2", "kubernetes.io/h2c"), "http2"),
+        "grpc": "grpc",
+        **dict.fromkeys(("https", TLS, "kubernetes.io/wss"), TLS),
+        **dict.fromkeys(("tcp", "mongo", "mysql", "redis"), "tcp"),
+    }
+)
 
 
 def below(value: Mapping[str, object], *path: str) -> Manifest:
@@ -42,6 +59,10 @@ def items(value: Mapping[str, object], *path: str) -> list[Manifest]:
 def labels_of(manifest: Manifest) -> dict[str, str]:
     """The labels of an object or of a template."""
     return {str(key): str(value) for key, value in below(manifest, "metadata", "labels").items()}
+
+
+Identity = tuple[str, str, str, str]
+"""The API group, the kind, the namespace and the name of an object."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +91,11 @@ class RenderedObject:
     def namespace(self) -> str:
         """Its namespace; empty for what is in none."""
         return str(below(self.manifest, "metadata").get("namespace", ""))
+
+    @property
+    def identity(self) -> Identity:
+        """What it is to the API server: nothing else has the same."""
+        return self.group, self.kind, self.namespace, self.name
 
     @property
     def annotations(self) -> Manifest:
@@ -114,7 +140,13 @@ class RenderedObject:
 
 def rendered_objects(manifests: Sequence[Manifest], namespace: str) -> tuple[RenderedObject, ...]:
     """The objects of a release in its namespace. An object that names another one keeps it."""
-    return tuple(RenderedObject(_placed(manifest, namespace)) for each in manifests for manifest in _unlisted(each))
+    unlisted = [manifest for each in manifests for manifest in _unlisted(each)]
+    defined = {
+        str(below(each, "spec", "names").get("kind"))
+        for each in unlisted
+        if each["kind"] == DEFINITION and below(each, "spec").get("scope") == "Cluster"
+    }
+    return tuple(RenderedObject(_placed(each, namespace, defined)) for each in unlisted)
 
 
 def _unlisted(manifest: Manifest) -> Iterator[Manifest]:
@@ -125,9 +157,11 @@ def _unlisted(manifest: Manifest) -> Iterator[Manifest]:
         yield manifest
 
 
-def _placed(manifest: Manifest, namespace: str) -> Manifest:
-    if manifest["kind"] in CLUSTER_KINDS:
-        return manifest
+def _placed(manifest: Manifest, namespace: str, defined: Collection[str]) -> Manifest:
+    if manifest["kind"] in CLUSTER_KINDS or manifest["kind"] in defined:
+        # A chart that names one has no effect by it: the API server takes it away.
+        meta = {key: value for key, value in below(manifest, "metadata").items() if key != "namespace"}
+        return {**manifest, "metadata": meta}
     return {**manifest, "metadata": {"namespace": namespace, **below(manifest, "metadata")}}
 
 
@@ -160,6 +194,9 @@ class Service:
     selector: Mapping[str, str]
     targets: Mapping[int, object]
     """The number or the name of the port of the pods, by the Service's port. What is not TCP is left out."""
+    said: Mapping[int, str] = field(default_factory=dict[int, str])
+    """The protocol of each of these ports, by its `appProtocol`, its name or that of the port of the pods: one of those
+    that a file may write, or `TLS`. A port that says nothing is not there."""
 
     def selects(self, workload: Workload) -> bool:
         """Whether the pods of a workload are behind it."""
@@ -228,4 +265,16 @@ def _service(each: RenderedObject) -> Service:
     ports = [port for port in items(each.manifest, "spec", "ports") if port.get("protocol", "TCP") == "TCP"]
     targets = {int(port["port"]): port.get("targetPort", port["port"]) for port in ports if "port" in port}
     selector = {key: str(value) for key, value in below(each.manifest, "spec", "selector").items()}
-    return Service(each.name, selector, targets)
+    said = {int(port["port"]): spoken for port in ports if "port" in port and (spoken := _said(port))}
+    return Service(each.name, selector, targets, said)
+
+
+def _said(port: Manifest) -> str:
+    """The protocol that a port of a Service says, by its `appProtocol`, else by its name or the one of its target."""
+    if "appProtocol" in port:
+        return _SAID.get(str(port["appProtocol"]).lower(), "tcp")
+    for name in (str(port.get("name", "")), str(port.get("targetPort", ""))):
+        for known in (name, name.rpartition("-")[0], name.partition("-")[0]):
+            if known in _SAID:
+                return _SAID[known]
+    return ""

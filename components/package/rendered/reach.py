@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import cast
 
-from components.kube.kinds import CLUSTER_KINDS
+from components.kube.kinds import KUBERNETES_GROUPS
 from components.kube.manifest import Manifest
 from components.package.rendered.objects import RenderedObject, below, items
 from components.service.file.kubernetes_api import leading_on, right_text
@@ -53,8 +53,7 @@ _WEBHOOKS = ("APIService", "MutatingWebhookConfiguration", "ValidatingWebhookCon
 
 def comes_last(each: RenderedObject) -> bool:
     """Whether the workloads of the package answer for an object, so that it needs them first."""
-    known = (each.group, each.kind) in _OWN or each.kind in CLUSTER_KINDS
-    return each.kind in _WEBHOOKS or not known
+    return each.kind in _WEBHOOKS or each.group not in KUBERNETES_GROUPS
 
 
 def reach(each: RenderedObject, namespace: str) -> str:
@@ -64,7 +63,7 @@ def reach(each: RenderedObject, namespace: str) -> str:
     for group, why in _PLATFORM_GROUPS.items():
         if each.group == group or each.group.endswith(f".{group}"):
             return why
-    if each.kind in CLUSTER_KINDS:
+    if not each.namespace:
         return "it holds for the whole cluster"
     if each.namespace != namespace:
         return f"it is in the namespace {each.namespace}"

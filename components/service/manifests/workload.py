@@ -33,6 +33,10 @@ from components.service.manifests.vault_inbound import vault_service_port
 # https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
 _APP_PROTOCOLS = {"http2": "kubernetes.io/h2c"}
 _OWNER_AND_GROUP_READ = 0o440
+ALL_READ = 0o644
+"""The mode of a token's file that every container of its pod reads, as Kubernetes itself has it."""
+API_TOKEN_VOLUME = "api-token"  # noqa: S105 - the name of a volume
+API_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where it is mounted
 
 
 def workload_kind(args: SecureServiceArgs) -> str:
@@ -191,23 +195,31 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
         mounts.append((vault_token(), {} if injected(args) else mount))
     mounts += own_secret_files(args)
     if args.kubernetes_api:
-        mount: Manifest = {
-            "name": "api-token",
-            "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
-            "readOnly": True,
-        }
-        mounts.append((_api_token(), mount))
+        mounts.append((api_token(), api_token_mount()))
     return mounts
 
 
-def vault_token() -> Manifest:
-    """The volume with the token by which the agent logs in to Vault."""
+def vault_token(mode: int = _OWNER_AND_GROUP_READ) -> Manifest:
+    """The volume with the token by which the agent logs in to Vault. `mode` is that of the file.
+
+    The group is that of a service's pods (`fsGroup`); without one, and with containers of several users, the file is
+    root's.
+    """
     token = {"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_TTL_SECONDS, "path": "token"}
     sources = [{"serviceAccountToken": token}]
-    return {"name": TOKEN_VOLUME, "projected": {"defaultMode": _OWNER_AND_GROUP_READ, "sources": sources}}
+    return {"name": TOKEN_VOLUME, "projected": {"defaultMode": mode, "sources": sources}}
 
 
-def _api_token() -> Manifest:
+def api_token_mount() -> Manifest:
+    """Where a container has the token for the Kubernetes API, as every client looks for it."""
+    return {"name": API_TOKEN_VOLUME, "mountPath": API_TOKEN_PATH, "readOnly": True}
+
+
+def api_token(mode: int = _OWNER_AND_GROUP_READ) -> Manifest:
+    """The volume with the token for the Kubernetes API, as Kubernetes itself would mount it, but for its `mode`.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-token-volume
+    """
     sources = [
         {"serviceAccountToken": {"expirationSeconds": TOKEN_TTL_SECONDS, "path": "token"}},
         {"configMap": {"name": ROOT_AUTHORITY, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
@@ -217,7 +229,7 @@ def _api_token() -> Manifest:
             }
         },
     ]
-    return {"name": "api-token", "projected": {"defaultMode": _OWNER_AND_GROUP_READ, "sources": sources}}
+    return {"name": API_TOKEN_VOLUME, "projected": {"defaultMode": mode, "sources": sources}}
 
 
 def service_metadata(args: SecureServiceArgs) -> Manifest:

@@ -161,16 +161,19 @@ def test_a_definition_stays_and_what_its_operator_answers_for_comes_last(tmp_pat
         "metadata": {"name": "pages.x.org"},
     }
     page = {"apiVersion": "x.org/v1", "kind": "Page", "metadata": {"name": "first"}, "spec": {}}
+    issuer = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": "own"}, "spec": {}}
     grants = [
         {"kind": "CustomResourceDefinition", "names": ["pages.x.org"], **DAYS},
         {"kind": "Page", "names": ["first"], **DAYS},
+        {"kind": "ClusterIssuer", "names": ["own"], **DAYS},
     ]
-    stack = stack_of(write(tmp_path, [*objects(), crd, page], {**FILE, "grants": grants}))
+    stack = stack_of(write(tmp_path, [*objects(), crd, page, issuer], {**FILE, "grants": grants}))
     made = run(plan(stack).packages[0])
     definition = made.one("CustomResourceDefinition")
     assert definition.retain_on_delete
     assert definition.name in made.behind(made.one("ServiceAccount", "guests.guestbook.serviceaccount.web"))
-    assert {"guests.guestbook.deployment.web", definition.name} <= made.behind(made.one("Page"))
+    for kind in ("Page", "ClusterIssuer"):
+        assert {"guests.guestbook.deployment.web", definition.name} <= made.behind(made.one(kind))
 
 
 CLAIM: Manifest = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": {}}
@@ -213,6 +216,31 @@ def test_the_rights_of_the_chart_are_those_of_a_workload_that_reaches_the_api_se
         rule.get("ports") == [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]
         for rule in network_policy_spec(workloads["web"])["egress"]
     )
+
+
+@pytest.mark.parametrize("automount", [False, True, None])
+def test_a_workload_that_reaches_the_api_server_has_a_token_for_it(tmp_path: Path, automount: bool | None) -> None:
+    """Where the rule is kept to, the chart mounts none, and the program could not say who it is."""
+    written = objects()
+    for each in written:
+        if each["kind"] in ("Deployment", "StatefulSet"):
+            pod = each["spec"]["template"]["spec"]
+            pod |= {"automountServiceAccountToken": automount, "initContainers": [{"name": "first", "image": "r/a:v1"}]}
+    stack = stack_of(write(tmp_path, written, {**FILE, "kubernetesApi": ["web"]}), apiServerCidrs=["10.0.0.1/32"])
+    made = run(plan(stack).packages[0])
+    web, store = (_pods(made.one(kind))["spec"] for kind in ("Deployment", "StatefulSet"))
+    mounts = [
+        mount["mountPath"]
+        for container in (*web["containers"], *web["initContainers"])
+        for mount in container.get("volumeMounts", [])
+    ]
+    own = automount is False
+    assert mounts == ["/var/run/secrets/kubernetes.io/serviceaccount"] * (2 if own else 0)
+    projected = [volume["projected"] for volume in web.get("volumes", [])]
+    assert len(projected) == own
+    # Nobody knows as which users the containers of a chart run, and each has its own.
+    assert all(each["defaultMode"] == 0o644 for each in projected)
+    assert not store.get("volumes")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +299,8 @@ def test_secrets_are_read_by_the_account_of_their_workload_alone(tmp_path: Path)
     annotations = pod["metadata"]["annotations"]
     assert annotations["vault.hashicorp.com/role"] == "guests.web"
     assert annotations["vault.hashicorp.com/agent-inject-containers"] == "web"
-    assert "vault-token" in [volume["name"] for volume in pod["spec"]["volumes"]]
+    [token] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "vault-token"]
+    assert token["projected"]["defaultMode"] == 0o644
     assert "annotations" not in _pods(made.one("StatefulSet"))["metadata"]
     egress = network_policy_spec(next(each for each in package.workloads if each.name == "web"))["egress"]
     assert any(rule["ports"][0]["port"] == 8200 for rule in egress)

@@ -256,6 +256,38 @@ def test_what_reaches_beyond_the_package_takes_a_grant(tmp_path: Path, extra: Ma
     assert len(package.rendered.objects) == len(objects())
 
 
+def test_a_kind_that_the_chart_defines_for_the_cluster_is_in_no_namespace(tmp_path: Path) -> None:
+    names = {"kind": "Realm", "plural": "realms"}
+    defined = _object("apiextensions.k8s.io/v1", "CustomResourceDefinition", spec={"names": names, "scope": "Cluster"})
+    realm = {"apiVersion": "x.org/v1", "kind": "Realm", "metadata": {"name": "x", "namespace": "guests"}}
+    grant = {"kind": "CustomResourceDefinition", "names": ["x"], **DAYS}
+    [line] = refused(tmp_path, [*objects(), defined, realm], {**FILE, "grants": [grant]})
+    assert "the chart brings Realm x, and it holds for the whole cluster" in line
+    granted = {**FILE, "grants": [grant, {"kind": "Realm", "names": ["x"], **DAYS}]}
+    [package] = stack_of(write(tmp_path, [*objects(), defined, realm], granted)).packages
+    assert {each.kind: each.namespace for each in package.rendered.objects}["Realm"] == ""
+
+
+def test_no_package_brings_a_rule_of_the_platforms(tmp_path: Path) -> None:
+    """It would be applied over it: a chart's audit in place of a denial."""
+    policy = _object("policies.kyverno.io/v1", "ValidatingPolicy")
+    policy["metadata"] = {"name": "disallow-privileged"}
+    grant = {"kind": "ValidatingPolicy", "names": ["disallow-privileged"], **DAYS}
+    [line] = refused(tmp_path, [*objects(), policy], {**FILE, "grants": [grant]})
+    assert "without: it brings ValidatingPolicy disallow-privileged, which is one of the platform's rules" in line
+    left = {**FILE, "without": [{"kind": "ValidatingPolicy", "name": "disallow-privileged"}]}
+    assert stack_of(write(tmp_path, [*objects(), policy], left)).packages
+
+
+def test_two_packages_bring_no_object_together(tmp_path: Path) -> None:
+    nodes = role("ClusterRole", "nodes")
+    granted = {**FILE, "grants": [{"kind": "ClusterRole", "names": ["nodes"], **DAYS}]}
+    write(tmp_path, [*objects(), nodes], {**granted, "namespace": "books"})
+    (tmp_path / "packages" / "guestbook.yaml").rename(tmp_path / "packages" / "library.yaml")
+    [line] = refused(tmp_path, [*objects(), nodes], granted)
+    assert "it brings ClusterRole nodes, which is one of packages/library.yaml" in line
+
+
 @pytest.mark.parametrize(
     "extra",
     [

@@ -9,12 +9,13 @@ import pulumi
 import pytest
 
 from components.kube.cluster import Cluster, UnreadableError
+from components.kube.objects import KubernetesObject
 from components.program.objects_of_others import ObjectsOfOthers, own_namespaces
 from components.program.plan import plan
 from components.program.stack import Stack
 from components.schema.problem import ConfigError
 from tests.support.installed import Living
-from tests.support.monitor import Recording
+from tests.support.monitor import Recording, record
 from tests.support.stacks import stack
 from tests.unit.program.test_existing import EXISTING, everything, run
 
@@ -153,6 +154,45 @@ def test_an_object_without_a_name_can_be_nobodys(inputs: dict[str, Any]) -> None
     living = Living()
     others(of_stack(), living).refuse(inputs)
     assert not living.calls
+
+
+VALIDATING: dict[str, Any] = {
+    "apiVersion": "policies.kyverno.io/v1",
+    "kind": "ValidatingPolicy",
+    "metadata": {"name": "own", "namespace": "default"},
+}
+
+
+def test_an_object_of_others_is_found_where_its_kind_has_no_namespace() -> None:
+    """The provider gives one to each kind that it does not know."""
+    living = Living({"/apis/policies.kyverno.io/v1/validatingpolicies/own": {"metadata": {"name": "own"}}})
+    with pytest.raises(ConfigError, match=r"ValidatingPolicy default/own is there already"):
+        others(of_stack(), living).refuse(VALIDATING)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "refused"),
+    [
+        (VALIDATING, VALIDATING, True),
+        (DEPLOYMENT, {**DEPLOYMENT, "apiVersion": "apps/v1beta1"}, True),
+        (DEPLOYMENT, {**DEPLOYMENT, "metadata": {"name": "api", "namespace": "other"}}, False),
+        (DEPLOYMENT, {**DEPLOYMENT, "kind": "StatefulSet"}, False),
+        (DEPLOYMENT, {**DEPLOYMENT, "apiVersion": "example.org/v1"}, False),
+    ],
+)
+def test_no_two_resources_are_one_object(first: dict[str, Any], second: dict[str, Any], refused: bool) -> None:
+    """The second would be applied over the first, and nothing would say so."""
+
+    def program() -> None:
+        others(of_stack(), Living()).watch()
+        KubernetesObject("first", first)
+        KubernetesObject("second", second)
+
+    if refused:
+        with pytest.raises(Exception, match=r"two resources of the stack are the .*, first and second: leave out one"):
+            record(program)
+    else:
+        assert len(record(program).resources) == 2
 
 
 def test_what_cannot_be_read_stops_an_update_and_not_a_preview() -> None:

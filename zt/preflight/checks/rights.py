@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from components.kube.kinds import CLUSTER_KINDS
 from zt.cluster.manifest import Manifest, part
-from zt.preflight.chart_objects import CHART_KINDS, CLUSTER_KINDS, GATEWAY_API_KINDS
+from zt.preflight.chart_objects import CHART_KINDS, GATEWAY_API_KINDS
 from zt.preflight.cluster import UnreadableError
 from zt.preflight.kinds import Resource, resource_of
 from zt.preflight.line import Check, Line, Theme, fails, ok

@@ -1,6 +1,6 @@
 """`zt package init`: the values that it finds by trying, and the file that it writes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +23,7 @@ from zt.package.candidates import POD, candidates, merged
 from zt.package.command import InitOptions, problems
 from zt.package.file_text import Draft, file_text
 from zt.package.search import Outcome, search
-from zt.package.trial import Trials, Violation, unsettled
+from zt.package.trial import Trial, Trials, Violation, unsettled
 
 pytestmark = pytest.mark.unit
 
@@ -145,6 +145,98 @@ def test_the_file_is_one_that_the_program_takes(outcome: Outcome) -> None:
     assert not made.callers
     assert "&id" not in text
     assert f"# security mends: {ROOT} of web" in text
+
+
+PORTS: list[dict[str, Any]] = [
+    {"name": "http", "port": 80, "targetPort": 8080},
+    {"name": "https", "port": 443, "targetPort": 8443},
+    {"name": "http2-admin", "port": 81, "targetPort": 8081},
+    {"name": "grpc-web", "port": 82, "targetPort": 8082},
+    {"name": "metrics", "port": 83, "targetPort": "http-metrics"},
+    {"name": "a", "port": 84, "targetPort": 8084, "appProtocol": "kubernetes.io/h2c"},
+    {"name": "https-tls", "port": 85, "targetPort": "http"},
+    {"name": "redis", "port": 86, "targetPort": 8086},
+]
+
+
+def written(made: list[dict[str, Any]], networks: Sequence[str] = (), taken: Any = None) -> tuple[str, PackageSpec]:
+    """The file for a chart of these objects, which the program takes."""
+    rendered = rendered_objects(made, "guests")
+    last = Trial({}, rendered)
+    left = unsettled(spec(), rendered, taken or {})
+    text = file_text(Draft(HEAD, Outcome((), last, 0), left, "web", date(2026, 11, 29), networks))
+    return text, parse_package(Layers("packages/guestbook.yaml", text)).spec
+
+
+def test_a_port_speaks_what_its_name_says() -> None:
+    """By its own name or protocol, else by the name of the port of the pods; one with TLS is forwarded as it is."""
+    made = objects()
+    front = next(each for each in made if each["kind"] == "Service" and each["metadata"]["name"] == "web")
+    front["spec"]["ports"] = PORTS
+    made[3]["spec"]["template"]["spec"]["containers"][0]["ports"] = [
+        {"name": "http", "containerPort": 8080},
+        {"name": "http-metrics", "containerPort": 8083},
+    ]
+    _, file = written(made)
+    spoken = {port.port: port.protocol for port in file.expose if port.service == "web"}
+    assert spoken == {
+        80: "http",
+        443: "tcp",
+        81: "http2",
+        82: "http",
+        83: "http",
+        84: "http2",
+        85: "tcp",
+        86: "tcp",
+    }
+    assert list(findings(file, rendered_objects(made, "guests"))) == []
+
+
+def test_a_grant_names_the_namespace_whatever_its_reason_is() -> None:
+    """And an object of the same kind and name in the package's own has one of its own."""
+    policies: list[dict[str, Any]] = [
+        {**role("NetworkPolicy", "open"), "apiVersion": "networking.k8s.io/v1"} for _ in range(2)
+    ]
+    policies[1]["metadata"] = {"name": "open", "namespace": "kube-system"}
+    elsewhere = {**role("Role", "leases"), "metadata": {"name": "leases", "namespace": "kube-system"}}
+    made = [*objects(), *policies, elsewhere]
+    _, file = written(made)
+    assert [(grant.kind, grant.namespace, grant.names) for grant in file.grants] == [
+        ("NetworkPolicy", None, ("open",)),
+        ("NetworkPolicy", "kube-system", ("open",)),
+        ("Role", "kube-system", ("leases",)),
+    ]
+    assert [key for key, *_ in findings(file, rendered_objects(made, "guests"))] == []
+
+
+def test_a_port_that_the_api_server_calls_is_opened_to_its_networks() -> None:
+    webhook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "own"},
+        "webhooks": [
+            {"name": "a.x.org", "clientConfig": {"service": {"namespace": "guests", "name": "web", "port": 80}}}
+        ],
+    }
+    made = [*objects(), webhook]
+    text, file = written(made, ["10.0.0.0/24"])
+    [port] = file.plaintext_ports
+    assert (port.workload, port.port, [str(network) for network in port.cidrs]) == ("web", 8080, ["10.0.0.0/24"])
+    assert "the API server calls it by ValidatingWebhookConfiguration own" in port.reason
+    assert list(findings(file, rendered_objects(made, "guests"))) == []
+    text, file = written(made)
+    assert "# Write them under plaintextPorts, with its networks" in text
+    assert [key for key, *_ in findings(file, rendered_objects(made, "guests"))] == [("plaintextPorts",)]
+
+
+def test_what_is_somebody_elses_is_left_out() -> None:
+    policy = {"apiVersion": "policies.kyverno.io/v1", "kind": "ValidatingPolicy", "metadata": {"name": "own"}}
+    made = [*objects(), policy, role("ClusterRole", "nodes")]
+    taken = {("policies.kyverno.io", "ValidatingPolicy", "", "own"): "the platform's rules"}
+    _, file = written(made, taken=taken)
+    assert [(left.kind, left.name) for left in file.without] == [("ValidatingPolicy", "own")]
+    assert [grant.kind for grant in file.grants] == ["ClusterRole"]
+    assert list(findings(file, rendered_objects(made, "guests"))) == []
 
 
 def test_what_the_program_still_refuses_is_told(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from components.kube.charts import CHARTS
+from components.kube.kinds import CLUSTER_KINDS
 from tests.support.stacks import stack
 from tests.unit.zt.preflight.stack import CREATED, FakeCluster, one, planned_of, session
-from zt.preflight.chart_objects import CHART_KINDS, CLUSTER_KINDS
+from zt.preflight.chart_objects import CHART_KINDS
 from zt.preflight.checks import rights
 from zt.preflight.created import Created, created_by
 from zt.preflight.kinds import plural, resource_of
