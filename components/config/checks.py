@@ -16,7 +16,14 @@ from components.config.settings import Settings
 from components.config.stack_source import StackSource
 from components.config.teams import team_problems
 from components.config.vault import VaultSettings
-from components.kube.names import AUDIT_DIRECTORY, AUTHORITIES_DIRECTORY, TLS_DIRECTORY
+from components.kube.names import (
+    AUDIT_DIRECTORY,
+    AUTHORITIES_DIRECTORY,
+    DEFAULT_NAMESPACE,
+    TEAMS_NAMESPACE,
+    TLS_DIRECTORY,
+    VAULT_NAMESPACE,
+)
 from components.schema.problem import UNSHOWN, Problem
 
 _VAULT_RULE = "disallow-secrets-in-environment"
@@ -34,7 +41,9 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
         problems.append(source.problem(key, message, value, legal))
 
     _vault_problems(settings, posture, problem)
-    ingress_problems(settings.ingress, posture, (*settings.registries, *settings.platform_images), problem)
+    images = (*settings.registries, *settings.platform_images)
+    ingress_problems(settings.ingress, posture, images, settings.layers, problem)
+    layer_problems(settings, problem)
     mesh_problems(settings.mesh, posture, problem)
     _seal_problems(settings.vault, posture, problem)
     if posture.vault:
@@ -209,3 +218,21 @@ def vault_networks(vault: VaultSettings) -> tuple[str, ...]:
     except ValueError:
         return ()
     return (f"{address}/{address.max_prefixlen}",)
+
+
+def layer_problems(settings: Settings, problem: ProblemSink) -> None:
+    """Report layers of others in a namespace that is somebody else's."""
+    shared = {
+        VAULT_NAMESPACE: "Vault's",
+        settings.ingress.gateway_namespace: "the gateway's",
+        TEAMS_NAMESPACE: "the teams'",
+        DEFAULT_NAMESPACE: "that of whoever names none",
+    }
+    for key, name in (
+        ("kyverno.namespace", settings.layers.kyverno),
+        ("mesh.namespace", settings.layers.mesh),
+        ("ingress.certManager.namespace", settings.layers.cert_manager),
+        ("vault.externalSecrets.namespace", settings.layers.external_secrets),
+    ):
+        if name in shared:
+            problem(key, f"it is {shared[name]}, and no rule looks at a layer's: write that of the layer", name)

@@ -7,16 +7,18 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic.alias_generators import to_camel
 
-from components.config.existing import refuse_beside_existing
+from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.config.overlay import OverlayAcme
 from components.config.posture import SCALE, Posture
 from components.config.problem_sink import ProblemSink
 from components.kube.names import (
+    CERT_MANAGER_NAMESPACE,
     DEFAULT_NAMESPACE,
     EXTERNAL_SECRETS_NAMESPACE,
     GATEWAY_NAMESPACE,
     PLATFORM_NAMESPACES,
     TEAMS_NAMESPACE,
+    LayerNamespaces,
 )
 from components.schema.fields import (
     DNS_NAME,
@@ -197,8 +199,15 @@ class CertManagerSettings(TypedFile):
     """cert-manager, which issues the certificates."""
 
     mode: Literal["helm", "existing"] = "helm"
-    """`helm` installs it in the namespace `cert-manager`; `existing` takes one that others installed there, whose
-    settings `pulumi up` and `zt preflight` check."""
+    """`helm` installs it in the namespace `cert-manager`; `existing` takes one that others installed, whose settings
+    `pulumi up` and `zt preflight` check."""
+    namespace: Label | None = None
+    """With `mode: existing`: its namespace, which has the secrets of ClusterIssuers; by default `cert-manager`."""
+
+    @model_validator(mode="after")
+    def _own_place(self) -> Self:
+        refuse_elsewhere(self.mode, self.namespace, CERT_MANAGER_NAMESPACE)
+        return self
 
 
 class GatewayApiSettings(TypedFile):
@@ -277,7 +286,13 @@ class IngressSettings(TypedFile):
         return self.model_copy(update={"acme_server": AcmeServer.model_validate(acme.model_dump(by_alias=True))})
 
 
-def ingress_problems(ingress: IngressSettings, posture: Posture, images: Sequence[str], problem: ProblemSink) -> None:
+def ingress_problems(
+    ingress: IngressSettings,
+    posture: Posture,
+    images: Sequence[str],
+    layers: LayerNamespaces,
+    problem: ProblemSink,
+) -> None:
     """Report the problems of the gateway with the posture and the approved registries."""
     if posture.issuer.startswith("letsencrypt") and ingress.acme_email is None:
         problem("ingress.acmeEmail", f"required: the issuer {posture.issuer} registers an account with it")
@@ -289,7 +304,7 @@ def ingress_problems(ingress: IngressSettings, posture: Posture, images: Sequenc
     for issuer in ("ca", "vault"):
         if getattr(ingress, issuer) is not None and posture.issuer != issuer:
             problem(f"ingress.{issuer}", f"the issuer is {posture.issuer}: set posture.issuer, or leave this out")
-    for namespace in sorted({*PLATFORM_NAMESPACES, ingress.gateway_namespace} & set(ingress.hosts)):
+    for namespace in sorted({*layers.platform, ingress.gateway_namespace} & set(ingress.hosts)):
         problem(f"ingress.hosts.{namespace}", "a namespace of the platform, which may name every host: leave it out")
     if ingress.waf and not any(ingress.waf.image.startswith((f"{image}/", f"{image}@")) for image in images):
         problem("ingress.waf.image", "not from registries or platformImages", ingress.waf.image, images)

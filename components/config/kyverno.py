@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictInt, StrictStr, model_validator
 
-from components.config.existing import refuse_beside_existing
-from components.kube.names import DEFAULT_NAMESPACE, PLATFORM_NAMESPACES, SHARED_ACCOUNTS
+from components.config.existing import refuse_beside_existing, refuse_elsewhere
+from components.kube.names import DEFAULT_NAMESPACE, KYVERNO_NAMESPACE, SHARED_ACCOUNTS
 from components.schema.fields import Day, HttpsAddress, Issuer, Label, Replicas
 from components.schema.timed_exception import Reason, TimedException
 from components.schema.typed_file import TypedFile, misplaced
@@ -66,8 +66,6 @@ class AccountException(TimedException):
 
     @model_validator(mode="after")
     def _of_one_workload(self) -> Self:
-        if self.namespace in PLATFORM_NAMESPACES:
-            raise misplaced(["namespace"], "no rule looks at it: leave the exception out", self.namespace)
         if self.service_account in SHARED_ACCOUNTS:
             message = "an account that every pod of its namespace may have: give the workload one of its own"
             raise misplaced(["serviceAccount"], message, self.service_account)
@@ -88,8 +86,10 @@ class KyvernoSettings(TypedFile):
     """Kyverno's controllers, the parameters of the rules, and where they do not hold."""
 
     mode: Literal["helm", "existing"] = "helm"
-    """`helm` installs Kyverno in the namespace `kyverno`; `existing` takes one that others installed there, whose
-    settings `pulumi up` and `zt preflight` check."""
+    """`helm` installs Kyverno in the namespace `kyverno`; `existing` takes one that others installed, whose settings
+    `pulumi up` and `zt preflight` check."""
+    namespace: Label | None = None
+    """With `mode: existing`: the namespace of that Kyverno, where exceptions count; by default `kyverno`."""
     replicas: Replicas = 1
     parameters: dict[StrictStr, dict[StrictStr, object]] = Field(default_factory=dict)
     """Values of a rule's variables, by rule and variable."""
@@ -106,9 +106,8 @@ class KyvernoSettings(TypedFile):
     @model_validator(mode="after")
     def _exceptions_of_others(self) -> Self:
         refuse_beside_existing(self, self.mode, "replicas")
+        refuse_elsewhere(self.mode, self.namespace, KYVERNO_NAMESPACE)
         for name in self.excluded_namespaces:
-            if name in PLATFORM_NAMESPACES:
-                raise misplaced(["excludedNamespaces", name], "no rule looks at the platform's: leave it out", name)
             if name == DEFAULT_NAMESPACE:
                 message = "what names no namespace lands there: give the workload a namespace of its own"
                 raise misplaced(["excludedNamespaces", name], message, name)

@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
-from components.config.existing import refuse_beside_existing
+from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.config.posture import Posture
 from components.config.problem_sink import ProblemSink
+from components.kube.names import MESH_NAMESPACE
 from components.schema.fields import ImageReference, Label, Port, Replicas
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -51,8 +52,11 @@ class MeshSettings(TypedFile):
     """Istio's control plane."""
 
     mode: Literal["helm", "existing"] = "helm"
-    """`helm` installs Istio in the namespace `istio-system`; `existing` takes one that others installed there, by its
+    """`helm` installs Istio in the namespace `istio-system`; `existing` takes one that others installed, by its
     `revision`, whose settings `pulumi up` and `zt preflight` check."""
+    namespace: Label | None = None
+    """With `mode: existing`: the namespace of its istiod, which is the root namespace of that mesh; by default
+    `istio-system`."""
     data_plane: Literal["sidecar", "ambient"] = "sidecar"
     """A proxy in each pod (`sidecar`) or on each node (`ambient`). `ambient` restricts callers only by identity and
     port, and places outside only by networks; a setting that needs more is refused."""
@@ -73,6 +77,7 @@ class MeshSettings(TypedFile):
     @model_validator(mode="after")
     def _fixed_or_autoscaled(self) -> Self:
         refuse_beside_existing(self, self.mode, "replicas", "autoscaling", "hub")
+        refuse_elsewhere(self.mode, self.namespace, MESH_NAMESPACE)
         if self.other_namespaces and self.mode != "existing":
             message = "a mesh that the program installs has no others in it: leave it out, or write mode existing"
             raise misplaced(["otherNamespaces"], message, list(self.other_namespaces))

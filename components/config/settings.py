@@ -20,7 +20,14 @@ from components.config.posture import LAYERS, Override, Posture, posture_for
 from components.config.teams import TeamSettings
 from components.config.vault import VaultSettings
 from components.kube import cluster_dns
-from components.kube.names import API_SERVER_PORTS
+from components.kube.names import (
+    API_SERVER_PORTS,
+    CERT_MANAGER_NAMESPACE,
+    EXTERNAL_SECRETS_NAMESPACE,
+    KYVERNO_NAMESPACE,
+    MESH_NAMESPACE,
+    LayerNamespaces,
+)
 from components.schema.fields import Cidr, Day, HostName, ImageReference, Label, Port, Replicas
 from components.schema.labels import LabelKey, LabelValue
 from components.schema.timed_exception import Owner
@@ -162,6 +169,16 @@ class Settings(TypedFile):
     def decisions(self) -> Posture:
         """The posture of this stack. Raises `PostureError` for an override that the table does not allow."""
         return posture_for(self.environment, self.posture.by_layer())
+
+    @property
+    def layers(self) -> LayerNamespaces:
+        """The namespaces of the layers."""
+        return LayerNamespaces(
+            self.kyverno.namespace or KYVERNO_NAMESPACE,
+            self.mesh.namespace or MESH_NAMESPACE,
+            self.ingress.cert_manager.namespace or CERT_MANAGER_NAMESPACE,
+            self.vault.external_secrets.namespace or EXTERNAL_SECRETS_NAMESPACE,
+        )
 
     def phase_actions(self) -> dict[str, Action]:
         """The action of each rule's phase; `enforce` becomes deny."""

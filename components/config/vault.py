@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
+from components.config.existing import refuse_elsewhere
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
-from components.kube.names import SHARED_ACCOUNTS
+from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, SHARED_ACCOUNTS
 from components.schema.fields import (
     DNS_NAME,
     AbsolutePath,
@@ -294,8 +295,15 @@ class ExternalSecretsSettings(TypedFile):
     """The External Secrets Operator, with `delivery: external-secrets`."""
 
     mode: Literal["helm", "existing"] = "helm"
-    """`helm` installs it in the namespace `external-secrets`; `existing` takes one that others installed there, whose
+    """`helm` installs it in the namespace `external-secrets`; `existing` takes one that others installed, whose
     settings `pulumi up` and `zt preflight` check."""
+    namespace: Label | None = None
+    """With `mode: existing`: its namespace; by default `external-secrets`."""
+
+    @model_validator(mode="after")
+    def _own_place(self) -> Self:
+        refuse_elsewhere(self.mode, self.namespace, EXTERNAL_SECRETS_NAMESPACE)
+        return self
 
 
 class VaultSettings(TypedFile):

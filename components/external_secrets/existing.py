@@ -17,55 +17,55 @@ from components.kube.installed import (
     version_line,
     version_of,
 )
-from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_API, EXTERNAL_SECRETS_NAMESPACE
+from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_API
 from components.kube.parts import parts, texts, word
 
 OLDEST = "0.16"
 """The first release line that serves `external-secrets.io/v1`."""
 
 _NAME = "app.kubernetes.io/name"
-_INSTALL = f"install it in {EXTERNAL_SECRETS_NAMESPACE}, or vault.externalSecrets.mode: helm"
+_INSTALL = "install it in {0}, or name its vault.externalSecrets.namespace, or vault.externalSecrets.mode: helm"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _WRITES = {"create", "update", "patch", "delete", "*"}
 
 
-def existing_external_secrets(cluster: Cluster) -> Iterator[Line]:
-    """The lines about an operator that is there already. Raises `UnreadableError`."""
+def existing_external_secrets(cluster: Cluster, namespace: str) -> Iterator[Line]:
+    """The lines about an operator that is there already, in a namespace. Raises `UnreadableError`."""
     kinds = ("ExternalSecret", "SecretStore")
     upgrade = f"upgrade the operator to {OLDEST} or newer, with its CRDs"
     yield served_line(cluster, "kinds of External Secrets", EXTERNAL_SECRETS_API, kinds, upgrade)
     for name in ("external-secrets", "external-secrets-webhook"):
         about = "External Secrets Operator" if name == "external-secrets" else "its webhook"
-        there, line = controller(cluster, about, EXTERNAL_SECRETS_NAMESPACE, {_NAME: name}, _INSTALL)
+        there, line = controller(cluster, about, namespace, {_NAME: name}, _INSTALL.format(namespace))
         yield line
         if there and name == "external-secrets":
             yield version_line("version of External Secrets", "external-secrets", version_of(there), OLDEST)
             why = "each service's account may be used by"
             yield account_line("account of the operator", there, EXTERNAL_SECRETS_ACCOUNT, why, "serviceAccount.name")
-    yield _webhook(cluster)
+    yield _webhook(cluster, namespace)
     groups = ["external-secrets.io", "generators.external-secrets.io"]
     yield aggregation_line(
         cluster, "roles of External Secrets", groups, "rbac.aggregateToEdit: false, rbac.aggregateToView: false"
     )
-    yield _rights(cluster)
+    yield _rights(cluster, namespace)
 
 
-def _webhook(cluster: Cluster) -> Line:
+def _webhook(cluster: Cluster, namespace: str) -> Line:
     about = "validation of stores and copies"
-    hooks = validating_hooks(cluster, EXTERNAL_SECRETS_NAMESPACE)
+    hooks = validating_hooks(cluster, namespace)
     if hooks and all(hook.get("failurePolicy", "Fail") == "Fail" for hook in hooks):
         return ok(about, "it fails closed")
-    found = "it fails open" if hooks else f"no webhook leads to namespace {EXTERNAL_SECRETS_NAMESPACE}"
+    found = "it fails open" if hooks else f"no webhook leads to namespace {namespace}"
     return fails(about, found, "set webhook.create: true and webhook.failurePolicy: Fail")
 
 
-def _rights(cluster: Cluster) -> Line:
+def _rights(cluster: Cluster, namespace: str) -> Line:
     """The line about what the operator may do everywhere: the program itself grants it these for each service alone."""
     about = "rights of the operator in every namespace"
     roles = {
         word(binding, "roleRef", "name")
         for binding in cluster.objects(f"{_RBAC}/clusterrolebindings")
-        if any(_is_operator(subject) for subject in parts(binding, "subjects"))
+        if any(_is_operator(subject, namespace) for subject in parts(binding, "subjects"))
     }
     rules = [
         rule
@@ -83,10 +83,10 @@ def _rights(cluster: Cluster) -> Line:
     return warns(about, "whoever is the operator is every service", fix, *wide)
 
 
-def _is_operator(subject: Mapping[str, Any]) -> bool:
+def _is_operator(subject: Mapping[str, Any], namespace: str) -> bool:
     return (
         subject.get("kind") == "ServiceAccount"
-        and subject.get("namespace") == EXTERNAL_SECRETS_NAMESPACE
+        and subject.get("namespace") == namespace
         and subject.get("name") == EXTERNAL_SECRETS_ACCOUNT
     )
 

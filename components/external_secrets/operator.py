@@ -32,6 +32,7 @@ class ExternalSecretsArgs:
     replicas: int = 2
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
+    namespace: str = EXTERNAL_SECRETS_NAMESPACE
 
     def __post_init__(self) -> None:
         if self.replicas < 1:

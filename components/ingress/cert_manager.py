@@ -30,6 +30,7 @@ class CertManagerArgs:
     gateway_api: bool = True
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
+    namespace: str = CERT_MANAGER_NAMESPACE
     definitions: bool = True
 
     def __post_init__(self) -> None:

@@ -21,15 +21,14 @@ from components.kube.installed import (
     version_line,
     version_of,
 )
-from components.kube.names import CERT_MANAGER_ACCOUNT, CERT_MANAGER_API, CERT_MANAGER_NAMESPACE, GATEWAY_API
+from components.kube.names import CERT_MANAGER_ACCOUNT, CERT_MANAGER_API, GATEWAY_API
 from components.kube.parts import Manifest, part, parts
 
 OLDEST = "1.20"
 """The oldest release line that cert-manager itself still mends."""
 
-_ACCOUNT = CERT_MANAGER_ACCOUNT.rpartition(":")[2]
 _COMPONENT = "app.kubernetes.io/component"
-_INSTALL = f"install it in {CERT_MANAGER_NAMESPACE}, or ingress.certManager.mode: helm"
+_INSTALL = "install it in {0}, or name its ingress.certManager.namespace, or ingress.certManager.mode: helm"
 _APPROVER = "certificaterequests-approver"
 _APPROVALS = "/apis/policy.cert-manager.io/v1alpha1/certificaterequestpolicies"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -37,8 +36,8 @@ _BUNDLE = "gateway.networking.k8s.io/bundle-version"
 _ROUTE_KINDS = ("Gateway", "GatewayClass", "GRPCRoute", "HTTPRoute")
 
 
-def existing_cert_manager(cluster: Cluster, gateway_api: bool) -> Iterator[Line]:
-    """The lines about a cert-manager that is there already. Raises `UnreadableError`.
+def existing_cert_manager(cluster: Cluster, namespace: str, gateway_api: bool) -> Iterator[Line]:
+    """The lines about a cert-manager that is there already, in a namespace. Raises `UnreadableError`.
 
     With `gateway_api` it answers challenges of an ACME server through a Gateway.
     """
@@ -49,19 +48,20 @@ def existing_cert_manager(cluster: Cluster, gateway_api: bool) -> Iterator[Line]
     for component in ("controller", "webhook", "cainjector"):
         labels = {"app.kubernetes.io/name": "cert-manager" if component == "controller" else component}
         about = f"cert-manager's {component}"
-        there, line = controller(cluster, about, CERT_MANAGER_NAMESPACE, {**labels, _COMPONENT: component}, _INSTALL)
+        labels |= {_COMPONENT: component}
+        there, line = controller(cluster, about, namespace, labels, _INSTALL.format(namespace))
         yield line
         if there and component == "controller":
             yield version_line("version of cert-manager", "cert-manager", version_of(there), OLDEST)
-            yield from _controller(cluster, there, gateway_api)
-    yield _webhook(cluster)
+            yield from _controller(cluster, there, namespace, gateway_api)
+    yield _webhook(cluster, namespace)
     groups = ["cert-manager.io", "acme.cert-manager.io"]
     yield aggregation_line(cluster, "roles of cert-manager", groups, "global.rbac.aggregateClusterRoles: false")
 
 
-def _controller(cluster: Cluster, there: Manifest, gateway_api: bool) -> Iterator[Line]:
+def _controller(cluster: Cluster, there: Manifest, namespace: str, gateway_api: bool) -> Iterator[Line]:
     why = "policies and the login to Vault know"
-    yield account_line("account of cert-manager", there, _ACCOUNT, why, "serviceAccount.name")
+    yield account_line("account of cert-manager", there, CERT_MANAGER_ACCOUNT, why, "serviceAccount.name")
     given = flags(container_of(there))
     if "config" in given:
         found = f"it reads {given['config']}, whose settings no check here sees"
@@ -73,12 +73,10 @@ def _controller(cluster: Cluster, there: Manifest, gateway_api: bool) -> Iterato
         yield ok(about, "enabled") if on else fails(about, "off: it answers no challenge through the Gateway", fix)
     own = given.get("cluster-resource-namespace", "$(POD_NAMESPACE)")
     about = "namespace of ClusterIssuers' secrets"
-    if own in ("$(POD_NAMESPACE)", CERT_MANAGER_NAMESPACE):
-        yield ok(about, CERT_MANAGER_NAMESPACE)
+    if own in ("$(POD_NAMESPACE)", namespace):
+        yield ok(about, namespace)
     else:
-        yield fails(
-            about, f"{own}: the issuers' keys are elsewhere", f"set clusterResourceNamespace: {CERT_MANAGER_NAMESPACE}"
-        )
+        yield fails(about, f"{own}: the issuers' keys are elsewhere", f"set clusterResourceNamespace: {namespace}")
     yield _approver(cluster, given)
 
 
@@ -94,11 +92,12 @@ def _approver(cluster: Cluster, given: Mapping[str, str]) -> Line:
     return fails(about, "requests wait for an approver, and nobody has a policy for them", fix)
 
 
-def _webhook(cluster: Cluster) -> Line:
+def _webhook(cluster: Cluster, namespace: str) -> Line:
     about = "webhook of cert-manager"
-    hooks = validating_hooks(cluster, CERT_MANAGER_NAMESPACE)
+    hooks = validating_hooks(cluster, namespace)
     if not hooks:
-        return fails(about, f"no validating webhook leads to namespace {CERT_MANAGER_NAMESPACE}", _INSTALL)
+        found = f"no validating webhook leads to namespace {namespace}"
+        return fails(about, found, _INSTALL.format(namespace))
     if any(hook.get("failurePolicy") == "Ignore" for hook in hooks):
         return fails(about, "it fails open: what it would refuse is taken", "set failurePolicy of its webhook to Fail")
     return ok(about, "it fails closed")

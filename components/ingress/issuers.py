@@ -82,7 +82,12 @@ class VaultIssuer:
 Issuer: TypeAlias = AcmeIssuer | CaIssuer | VaultIssuer
 
 
-def manifests(issuer: Issuer, gateway: tuple[str, str] | None, ingress_class: str | None) -> tuple[Manifest, ...]:
+def manifests(
+    issuer: Issuer,
+    gateway: tuple[str, str] | None,
+    ingress_class: str | None,
+    namespace: str = CERT_MANAGER_NAMESPACE,
+) -> tuple[Manifest, ...]:
     """The ClusterIssuer and the objects that it needs, in the order of creation.
 
     For an ACME issuer the HTTP listener of `gateway` (name, namespace) serves the challenge, or an Ingress of
@@ -92,7 +97,7 @@ def manifests(issuer: Issuer, gateway: tuple[str, str] | None, ingress_class: st
         case AcmeIssuer():
             return (_acme(issuer, _solver(gateway, ingress_class)),)
         case CaIssuer(secret=""):
-            return _own_ca()
+            return _own_ca(namespace)
         case CaIssuer():
             return (_cluster_issuer(CA_ISSUER, {"ca": {"secretName": issuer.secret}}),)
         case VaultIssuer():
@@ -133,12 +138,12 @@ def _solver(gateway: tuple[str, str] | None, ingress_class: str | None) -> Manif
     return {"gatewayHTTPRoute": {"parentRefs": [parent], **service}}
 
 
-def _own_ca() -> tuple[Manifest, ...]:
+def _own_ca(namespace: str) -> tuple[Manifest, ...]:
     """A root that signs itself, and the issuer that signs with it (https://cert-manager.io/docs/configuration/ca/)."""
     root = {
         "apiVersion": CERT_MANAGER_API,
         "kind": "Certificate",
-        "metadata": {"name": "root-ca", "namespace": CERT_MANAGER_NAMESPACE},
+        "metadata": {"name": "root-ca", "namespace": namespace},
         "spec": {
             "isCA": True,
             "commonName": "zero-trust platform root",

@@ -20,7 +20,7 @@ import pulumi
 from components.config.action import Action
 from components.kube.in_force import settle
 from components.kube.manifest import Manifest, of_kind
-from components.kube.names import CERT_MANAGER_ACCOUNT, PUBLIC_HOSTS
+from components.kube.names import CERT_MANAGER_ACCOUNT, CERT_MANAGER_NAMESPACE, PUBLIC_HOSTS
 from components.kube.objects import KubernetesObject
 from components.schema.problem import FieldError
 
@@ -70,6 +70,7 @@ class PublicHostsArgs:
     hosts: Mapping[str, Sequence[str]]
     platform_namespaces: Sequence[str]
     lent: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict[str, Mapping[str, Sequence[str]]])
+    cert_manager_namespace: str = CERT_MANAGER_NAMESPACE
 
     def __post_init__(self) -> None:
         if self.action is Action.OFF:
@@ -260,6 +261,7 @@ def policy_spec(args: PublicHostsArgs) -> Manifest:
     """The spec of the ValidatingAdmissionPolicy."""
     operations = ["CREATE", "UPDATE"]
     lent = f" && !{_LENT_HERE}" if args.lent else ""
+    cert_manager = f"system:serviceaccount:{args.cert_manager_namespace}:{CERT_MANAGER_ACCOUNT}"
     rules = [
         {"apiGroups": [group], "apiVersions": ["*"], "operations": operations, "resources": list(resources)}
         for group, resources in JUDGED.items()
@@ -268,7 +270,7 @@ def policy_spec(args: PublicHostsArgs) -> Manifest:
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": rules},
         "matchConditions": [
-            {"name": "not-cert-manager", "expression": f"request.userInfo.username != '{CERT_MANAGER_ACCOUNT}'"},
+            {"name": "not-cert-manager", "expression": f"request.userInfo.username != '{cert_manager}'"},
             # A preview shows a route before its host is listed, and stores nothing.
             {"name": "not-a-preview", "expression": f"!(request.dryRun && {_MAY_CHANGE})"},
             {

@@ -15,6 +15,7 @@ from components.kube.bound_role import bound_role
 from components.kube.manifest import Manifest, account_subject, of_kind, pod_security
 from components.kube.mesh_labels import revision_label
 from components.kube.names import (
+    CERT_MANAGER_ACCOUNT,
     CERT_MANAGER_API,
     CERT_MANAGER_NAMESPACE,
     GATEWAY,
@@ -50,6 +51,7 @@ class SecureIngressArgs:
     kind: str = "gateway-api"
     ingress_class: str | None = None
     gateway_namespace: str = "istio-ingress"
+    cert_manager_namespace: str = CERT_MANAGER_NAMESPACE
     hosts: tuple[str, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict[str, str])
     guests: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
@@ -232,7 +234,7 @@ class SecureIngress(pulumi.ComponentResource):
         authority: pulumi.Output[str] | None = None,
     ) -> None:
         super().__init__("zero-trust:platform:SecureIngress", name, None, opts)
-        self._name = name
+        self._name, self._args = name, args
         self._authority = authority
         self.ready = []
         self.gateway = None
@@ -249,7 +251,7 @@ class SecureIngress(pulumi.ComponentResource):
         if isinstance(issuer, VaultIssuer):
             after += self._vault_account()
         parent = (GATEWAY, args.gateway_namespace) if args.kind == "gateway-api" else None
-        for manifest in issuers.manifests(issuer, parent, args.ingress_class):
+        for manifest in issuers.manifests(issuer, parent, args.ingress_class, args.cert_manager_namespace):
             spec = self._signed_by(issuer, manifest)
             after = [*after, self._object({**manifest, "spec": spec}, after)]
         self.ready = after
@@ -275,12 +277,12 @@ class SecureIngress(pulumi.ComponentResource):
         """The service account as which cert-manager logs in to Vault, and the right to request its tokens."""
         options = pulumi.ResourceOptions(parent=self)
         name = f"{self._name}-vault-issuer"
-        metadata: Any = {"name": VAULT_ACCOUNT, "namespace": CERT_MANAGER_NAMESPACE}
+        metadata: Any = {"name": VAULT_ACCOUNT, "namespace": self._args.cert_manager_namespace}
         account = KubernetesObject(
             name, of_kind("ServiceAccount", metadata=metadata, automountServiceAccountToken=False), options
         )
         rules = issuers.token_rules()
-        requester = account_subject("cert-manager", CERT_MANAGER_NAMESPACE)
+        requester = account_subject(CERT_MANAGER_ACCOUNT, self._args.cert_manager_namespace)
         return [account, *bound_role(name, metadata, rules, requester, options)]
 
     def _namespace(self, args: SecureIngressArgs) -> list[pulumi.Resource]:

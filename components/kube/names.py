@@ -3,6 +3,7 @@
 This module imports no SDK, since `zt` reads these names as well.
 """
 
+from dataclasses import dataclass
 from types import MappingProxyType
 
 # Pulumi's configuration.
@@ -22,16 +23,29 @@ GATEWAY_NAMESPACE = "istio-ingress"
 EXTERNAL_SECRETS_NAMESPACE = "external-secrets"
 TEAMS_NAMESPACE = "platform-teams"
 """The namespace of the teams' deployers, and of what the platform tells each of them. No pod runs there."""
-PLATFORM_NAMESPACES = (
-    "kube-system",
-    "kube-node-lease",
-    "kube-public",
-    KYVERNO_NAMESPACE,
-    MESH_NAMESPACE,
-    CERT_MANAGER_NAMESPACE,
-    VAULT_NAMESPACE,
-    GATEWAY_NAMESPACE,
-)
+
+
+@dataclass(frozen=True)
+class LayerNamespaces:
+    """The namespace of each layer that others may have installed, and in which it then may be another one."""
+
+    kyverno: str = KYVERNO_NAMESPACE
+    mesh: str = MESH_NAMESPACE
+    """The root namespace of the mesh, with istiod in it."""
+    cert_manager: str = CERT_MANAGER_NAMESPACE
+    external_secrets: str = EXTERNAL_SECRETS_NAMESPACE
+
+    @property
+    def platform(self) -> tuple[str, ...]:
+        """The platform's namespaces and the cluster's own, which no rule looks at. Each is there once."""
+        cluster = ("kube-system", "kube-node-lease", "kube-public")
+        layers = (self.kyverno, self.mesh, self.cert_manager)
+        return tuple(dict.fromkeys((*cluster, *layers, VAULT_NAMESPACE, GATEWAY_NAMESPACE)))
+
+
+OWN_LAYERS = LayerNamespaces()
+"""Those of a stack that installs its layers itself."""
+PLATFORM_NAMESPACES = OWN_LAYERS.platform
 
 PLATFORM_CONTAINERS = (
     "istio-proxy",
@@ -124,8 +138,8 @@ ACME_SERVERS = MappingProxyType(
         "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
     }
 )
-CERT_MANAGER_ACCOUNT = f"system:serviceaccount:{CERT_MANAGER_NAMESPACE}:cert-manager"
-"""The user as which cert-manager's controller acts."""
+CERT_MANAGER_ACCOUNT = "cert-manager"
+"""The service account of cert-manager's controller."""
 PUBLIC_HOSTS = "public-hosts"
 """The policy that ties each host to a namespace."""
 GATEWAY = "public"

@@ -10,7 +10,7 @@ import pulumi
 
 from components.kube.bound_role import bound_role
 from components.kube.manifest import Manifest, account_subject, of_kind, rbac_rule
-from components.kube.names import CLEANUP_ACCOUNT, KYVERNO_NAMESPACE
+from components.kube.names import CLEANUP_ACCOUNT
 from components.kube.objects import KubernetesObject
 
 ENDING = "zero-trust-expired-exceptions"
@@ -49,8 +49,9 @@ def joining_roles() -> dict[str, Manifest]:
     }
 
 
-def existing_rights(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    """Create the rights for a Kyverno that others installed; `name` is the prefix of the resources' names.
+def existing_rights(name: str, namespace: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    """Create the rights for a Kyverno that others installed in a namespace; `name` is the prefix of the resources'
+    names.
 
     Its cleanup controller may end exceptions in Kyverno's namespace, and in no other.
     """
@@ -62,7 +63,7 @@ def existing_rights(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Reso
         )
         for controller, role in joining_roles().items()
     ]
-    metadata: Any = {"name": ENDING, "namespace": KYVERNO_NAMESPACE}
+    metadata: Any = {"name": ENDING, "namespace": namespace}
     rules = [rbac_rule("policies.kyverno.io", ["policyexceptions"], ["get", "list", "watch", "delete"])]
-    cleanup = account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)
+    cleanup = account_subject(CLEANUP_ACCOUNT, namespace)
     return [*joined, *bound_role(f"{name}-{ENDING}", metadata, rules, cleanup, opts)]

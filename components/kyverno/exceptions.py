@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 
 from components.kube.manifest import Manifest
-from components.kube.names import ANNOTATION, KYVERNO_NAMESPACE, SHARED_ACCOUNTS
+from components.kube.names import ANNOTATION, SHARED_ACCOUNTS
 from components.schema.problem import FieldError
 
 
@@ -37,8 +37,8 @@ class AccountExceptionArgs:
         return f"{self.namespace}/{self.service_account}"
 
 
-def account_exception(args: AccountExceptionArgs) -> Manifest:
-    """The PolicyException of one service account's workloads from one rule."""
+def account_exception(args: AccountExceptionArgs, place: str) -> Manifest:
+    """The PolicyException of one service account's workloads from one rule, in the namespace `place`."""
     details = {"workload": args.workload, "rule": args.rule, "owner": args.owner, "reason": args.reason}
     annotations = {f"{ANNOTATION}/{key}": value for key, value in {**details, "expires": args.expires}.items()}
     # A service's exceptions have two dots in their names, so the two never have the same.
@@ -46,7 +46,7 @@ def account_exception(args: AccountExceptionArgs) -> Manifest:
     return {
         "apiVersion": "policies.kyverno.io/v1",
         "kind": "PolicyException",
-        "metadata": {"name": name, "namespace": KYVERNO_NAMESPACE, "annotations": annotations},
+        "metadata": {"name": name, "namespace": place, "annotations": annotations},
         "spec": {
             "policyRefs": [{"name": args.rule, "kind": "ValidatingPolicy"}],
             "expiresAt": f"{args.expires}T00:00:00Z",

@@ -22,7 +22,7 @@ from components.kube.installed import (
     version_of,
 )
 from components.kube.manifest import Manifest
-from components.kube.names import CLEANUP_ACCOUNT, KYVERNO_NAMESPACE
+from components.kube.names import CLEANUP_ACCOUNT
 from components.kube.ownership import by_pulumi
 from components.kube.parts import part, parts
 from components.kyverno.rule_integrity import EXCEPTIONS, POLICIES, REPORTS
@@ -31,9 +31,10 @@ OLDEST = "1.19"
 """The first release line that knows every kind and field of the rules."""
 
 _COMPONENT, _PART_OF = "app.kubernetes.io/component", "app.kubernetes.io/part-of"
-_CONFIGURATION = f"/api/v1/namespaces/{KYVERNO_NAMESPACE}/configmaps/kyverno"
 _NAME_LABEL = "kubernetes.io/metadata.name"
-_INSTALL = f"helm install kyverno kyverno --namespace {KYVERNO_NAMESPACE}, or kyverno.mode: helm"
+_INSTALL = "name its kyverno.namespace, or helm install kyverno kyverno --namespace {0}, or kyverno.mode: helm"
+_THERE = "{namespace}"
+"""In the value of a flag: the namespace of Kyverno."""
 # What the chart excludes by default: nodes write the status of their pods.
 _NODES = {"system:nodes"}
 _EXCLUSIONS = ("excludeGroups", "excludeUsernames", "excludeRoles", "excludeClusterRoles")
@@ -69,7 +70,7 @@ _FLAGS: Mapping[str, tuple[_Flag, ...]] = {
         ),
         _Flag(
             "exceptionNamespace",
-            KYVERNO_NAMESPACE,
+            _THERE,
             "features.policyExceptions.namespace",
             "an exception anywhere else switches rules off",
         ),
@@ -101,8 +102,8 @@ _FLAGS: Mapping[str, tuple[_Flag, ...]] = {
 }
 
 
-def existing_kyverno(cluster: Cluster, unjudged: Sequence[str], rules: Sequence[str]) -> Iterator[Line]:
-    """The lines about a Kyverno that is there already. Raises `UnreadableError`.
+def existing_kyverno(cluster: Cluster, namespace: str, unjudged: Sequence[str], rules: Sequence[str]) -> Iterator[Line]:
+    """The lines about a Kyverno that is there already, in a namespace. Raises `UnreadableError`.
 
     `unjudged` are the namespaces that no rule looks at, `rules` the names of the rules that are on.
     """
@@ -112,7 +113,11 @@ def existing_kyverno(cluster: Cluster, unjudged: Sequence[str], rules: Sequence[
     for component, wanted in _FLAGS.items():
         title = f"Kyverno's {component.replace('-', ' ')}"
         there, line = controller(
-            cluster, title, KYVERNO_NAMESPACE, {_PART_OF: "kyverno", _COMPONENT: component}, _INSTALL
+            cluster,
+            title,
+            namespace,
+            {_PART_OF: "kyverno", _COMPONENT: component},
+            _INSTALL.format(namespace),
         )
         yield line
         if there is None:
@@ -124,29 +129,29 @@ def existing_kyverno(cluster: Cluster, unjudged: Sequence[str], rules: Sequence[
             value = "cleanupController.rbac.serviceAccount.name"
             yield account_line(about, there, CLEANUP_ACCOUNT, "exceptions are ended by", value)
         given = flags(container_of(there, "kyverno" if component == "admission-controller" else "controller"))
-        yield from (_flag_line(title, flag, given) for flag in wanted)
-    yield from _configuration(cluster, unjudged)
+        yield from (_flag_line(title, flag, given, namespace) for flag in wanted)
+    yield from _configuration(cluster, namespace, unjudged)
     groups = [*dict.fromkeys([*EXCEPTIONS, *POLICIES, *REPORTS])]
     yield aggregation_line(cluster, "roles of Kyverno", groups, "rbac.roles.aggregate.{admin,view}: false")
     yield _exceptions(cluster, rules)
 
 
-def _flag_line(about: str, flag: _Flag, given: Mapping[str, str]) -> Line:
+def _flag_line(about: str, flag: _Flag, given: Mapping[str, str], namespace: str) -> Line:
+    wanted = flag.value.format(namespace=namespace)
     name, value = f"{about}: --{flag.name}", given.get(flag.name, flag.absent)
-    if value == flag.value:
+    if value == wanted:
         return ok(name, f"{value}: {flag.why}")
-    return fails(
-        name, f"{value or 'absent'}, where {flag.why} only with {flag.value}", f"set {flag.chart}: {flag.value}"
-    )
+    return fails(name, f"{value or 'absent'}, where {flag.why} only with {wanted}", f"set {flag.chart}: {wanted}")
 
 
-def _configuration(cluster: Cluster, unjudged: Sequence[str]) -> Iterator[Line]:
-    config_map = cluster.found(_CONFIGURATION)
+def _configuration(cluster: Cluster, namespace: str, unjudged: Sequence[str]) -> Iterator[Line]:
+    config_map = cluster.found(f"/api/v1/namespaces/{namespace}/configmaps/kyverno")
     if config_map is None:
-        yield fails("configuration of Kyverno", f"there is no ConfigMap {KYVERNO_NAMESPACE}/kyverno", _INSTALL)
+        found = f"there is no ConfigMap {namespace}/kyverno"
+        yield fails("configuration of Kyverno", found, _INSTALL.format(namespace))
         return
     data = cast("Mapping[str, str]", part(config_map, "data"))
-    yield _filters(data, unjudged)
+    yield _filters(data, namespace, unjudged)
     yield _excluded_users(data)
     yield _webhooks(data, unjudged)
     about = "conditions of Kyverno's webhooks"
@@ -157,12 +162,16 @@ def _configuration(cluster: Cluster, unjudged: Sequence[str]) -> Iterator[Line]:
         yield ok(about, "none")
 
 
-def _filters(data: Mapping[str, str], unjudged: Sequence[str]) -> Line:
+def _filters(data: Mapping[str, str], namespace: str, unjudged: Sequence[str]) -> Line:
     """The line about resourceFilters, which are written as `[kind,namespace,name]`, each with wildcards."""
     about = "resource filters of Kyverno"
     written = "".join(data.get("resourceFilters", "").split()).removeprefix("[").removesuffix("]")
     filters = [[*each.split(","), "*", "*"][:3] for each in written.split("][") if each]
-    hidden = [f"[{','.join(each)}]" for each in filters if _hides_workloads(each, unjudged) or _hides_exceptions(each)]
+    hidden = [
+        f"[{','.join(each)}]"
+        for each in filters
+        if _hides_workloads(each, unjudged) or _hides_exceptions(each, namespace)
+    ]
     if hidden:
         fix = f"add them to config.resourceFiltersExclude: {json.dumps(hidden)}"
         return fails(about, "they hide from Kyverno what it has to see", fix, *hidden)
@@ -173,8 +182,8 @@ def _hides_workloads(each: Sequence[str], unjudged: Sequence[str]) -> bool:
     return each[1] not in unjudged and any(_matches(each[0], kind) for kind in _WORKLOADS)
 
 
-def _hides_exceptions(each: Sequence[str]) -> bool:
-    return fnmatchcase(KYVERNO_NAMESPACE, each[1]) and _matches(each[0], "PolicyException")
+def _hides_exceptions(each: Sequence[str], namespace: str) -> bool:
+    return fnmatchcase(namespace, each[1]) and _matches(each[0], "PolicyException")
 
 
 def _matches(pattern: str, kind: str) -> bool:

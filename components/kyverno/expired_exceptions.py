@@ -19,7 +19,7 @@ NAME = "expired-exceptions"
 _CERTIFICATES = tuple(f"{CLEANUP_ACCOUNT}.{KYVERNO_NAMESPACE}.svc.kyverno-tls-{part}" for part in ("ca", "pair"))
 
 
-def deleting_policy() -> Manifest:
+def deleting_policy(namespace: str) -> Manifest:
     """The policy that deletes an exception in Kyverno's namespace within a minute of its end."""
     ended = "has(object.spec.expiresAt) && timestamp(object.spec.expiresAt) <= time.now()"
     exceptions = {
@@ -31,7 +31,7 @@ def deleting_policy() -> Manifest:
     return {
         "apiVersion": "policies.kyverno.io/v1",
         "kind": "NamespacedDeletingPolicy",
-        "metadata": {"name": NAME, "namespace": KYVERNO_NAMESPACE},
+        "metadata": {"name": NAME, "namespace": namespace},
         "spec": {
             "schedule": "* * * * *",
             "matchConstraints": {"resourceRules": [exceptions]},

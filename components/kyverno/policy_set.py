@@ -71,6 +71,8 @@ class KyvernoPolicySetArgs:
     exceptions: tuple[AccountExceptionArgs, ...] = ()
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
+    namespace: str = KYVERNO_NAMESPACE
+    """That of Kyverno, in which exceptions count."""
 
     @property
     def unjudged_namespaces(self) -> tuple[str, ...]:
@@ -135,7 +137,7 @@ def policies(args: KyvernoPolicySetArgs, library: Library | None = None) -> tupl
 def exceptions(args: KyvernoPolicySetArgs) -> tuple[Manifest, ...]:
     """The exceptions of workloads that no service file makes, from the rules that are on."""
     on = rules_on(args)
-    return tuple(account_exception(exception) for exception in args.exceptions if exception.rule in on)
+    return tuple(account_exception(exception, args.namespace) for exception in args.exceptions if exception.rule in on)
 
 
 def _with_attestors(rule: Rule, args: KyvernoPolicySetArgs) -> Rule:
@@ -263,15 +265,15 @@ class KyvernoPolicySet(pulumi.ComponentResource):
         manifests = policies(args)
         if manifests:
             kyverno = (
-                existing_rights(name, pulumi.ResourceOptions(parent=self))
+                existing_rights(name, args.namespace, pulumi.ResourceOptions(parent=self))
                 if args.existing
                 else [self._release(name, args)]
             )
             after = pulumi.ResourceOptions(parent=self, depends_on=kyverno)
-            KubernetesObject(f"{name}-{EXPIRED_EXCEPTIONS}", deleting_policy(), after)
+            KubernetesObject(f"{name}-{EXPIRED_EXCEPTIONS}", deleting_policy(args.namespace), after)
             self._dashboard(name, args, after)
             rules = [self._policy(name, policy, after) for policy in manifests]
-            guard = rule_integrity(name, args.critical, pulumi.ResourceOptions(parent=self))
+            guard = rule_integrity(name, args.critical, args.namespace, pulumi.ResourceOptions(parent=self))
             # One that has ended is gone from the cluster, and what is gone cannot be updated.
             excepted = pulumi.ResourceOptions(
                 parent=self, depends_on=kyverno, replace_on_changes=["*"], delete_before_replace=True
@@ -316,7 +318,7 @@ class KyvernoPolicySet(pulumi.ComponentResource):
     def _dashboard(self, name: str, args: KyvernoPolicySetArgs, after: pulumi.ResourceOptions) -> KubernetesObject:
         library = load_library()
         on = Library({rule: library.rules[rule] for rule in rules_on(args)})
-        config_map = dashboard_config_map(KYVERNO_NAMESPACE, on)
+        config_map = dashboard_config_map(args.namespace, on)
         return KubernetesObject(
             f"{name}-dashboard", of_kind("ConfigMap", metadata=config_map["metadata"], data=config_map["data"]), after
         )

@@ -15,7 +15,7 @@ import pulumi
 
 from components.config.action import Action
 from components.kube.manifest import Manifest, of_kind
-from components.kube.names import KYVERNO_NAMESPACE, RULE_INTEGRITY
+from components.kube.names import RULE_INTEGRITY
 from components.kube.objects import KubernetesObject
 from components.kyverno.library import VALIDATION_ACTIONS
 
@@ -74,8 +74,8 @@ def _names(kinds: Mapping[str, tuple[str, ...]]) -> str:
     return f"[{', '.join(repr(name) for names in kinds.values() for name in names)}]"
 
 
-def policy_spec() -> Manifest:
-    """The spec of the ValidatingAdmissionPolicy."""
+def policy_spec(namespace: str) -> Manifest:
+    """The spec of the ValidatingAdmissionPolicy; `namespace` is that of Kyverno."""
     is_policy = f"variables.subresource == '' && request.resource.resource in {_names(POLICIES)}"
     return {
         "failurePolicy": "Fail",
@@ -95,9 +95,9 @@ def policy_spec() -> Manifest:
         "validations": [
             {
                 # One from before this policy may still lose a finalizer or get a new storage version.
-                "expression": f"!({_IS_EXCEPTION}) || request.namespace == '{KYVERNO_NAMESPACE}' || ({_UNCHANGED})",
+                "expression": f"!({_IS_EXCEPTION}) || request.namespace == '{namespace}' || ({_UNCHANGED})",
                 "reason": "Forbidden",
-                "message": f"an exception counts in the namespace {KYVERNO_NAMESPACE} alone",
+                "message": f"an exception counts in the namespace {namespace} alone",
             },
             {
                 "expression": f"{_IS_EXCEPTION} || (variables.isPolicy ? {_MAY_WRITE_RULES} : {_MAY_WRITE_ALL})",
@@ -118,13 +118,14 @@ def binding_spec(action: Action) -> Manifest:
     return {"policyName": RULE_INTEGRITY, "validationActions": list(VALIDATION_ACTIONS[action])}
 
 
-def rule_integrity(name: str, action: Action, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    """Create the policy and its binding, unless the action is `off`; `name` is the prefix of the resources' names."""
+def rule_integrity(name: str, action: Action, namespace: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    """Create the policy and its binding, unless the action is `off`; `name` is the prefix of the resources' names,
+    `namespace` that of Kyverno."""
     if action is Action.OFF:
         return []
     policy = KubernetesObject(
         f"{name}-{RULE_INTEGRITY}",
-        of_kind("ValidatingAdmissionPolicy", metadata={"name": RULE_INTEGRITY}, spec=policy_spec()),
+        of_kind("ValidatingAdmissionPolicy", metadata={"name": RULE_INTEGRITY}, spec=policy_spec(namespace)),
         opts,
     )
     binding = KubernetesObject(

@@ -36,10 +36,9 @@ OLDEST = "1.29"
 # From this line on istiod injects native sidecars unless it is told not to.
 _NATIVE_BY_DEFAULT = (1, 27)
 _REVISION = "istio.io/rev"
-_CONFIG_MAPS = f"/api/v1/namespaces/{MESH_NAMESPACE}/configmaps"
 _DAEMON_SETS = "/apis/apps/v1/daemonsets"
 _HOOKS = "/apis/admissionregistration.k8s.io/v1"
-_INSTALL = f"install it in {MESH_NAMESPACE}, or name its mesh.revision, or mesh.mode: helm"
+_INSTALL = "install it in {0}, or name its mesh.namespace and mesh.revision, or mesh.mode: helm"
 _SECURITY = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication")
 _NETWORKING = ("DestinationRule", "ServiceEntry", "Sidecar")
 
@@ -65,7 +64,8 @@ def existing_mesh(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Ite
     yield served_line(cluster, "kinds of Istio's networking", "networking.istio.io/v1", _NETWORKING, upgrade)
     revision = args.revision or "default"
     about = f"istiod of revision {revision}"
-    istiod, line = controller(cluster, about, MESH_NAMESPACE, {"app": "istiod", _REVISION: revision}, _INSTALL)
+    labels = {"app": "istiod", _REVISION: revision}
+    istiod, line = controller(cluster, about, args.namespace, labels, _INSTALL.format(args.namespace))
     yield line
     if istiod is None:
         return
@@ -74,8 +74,8 @@ def existing_mesh(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Ite
     yield from _features(args, use, version, given)
     yield from _mesh_config(cluster, args, given)
     yield from _injection(cluster, args, use)
-    yield from _webhooks(cluster, revision)
-    yield from root_objects(cluster)
+    yield from _webhooks(cluster, args.namespace, revision)
+    yield from root_objects(cluster, args.namespace)
     yield others_in_the_mesh(cluster, args, use.namespaces, use.others)
 
 
@@ -107,13 +107,14 @@ def _mesh_config(cluster: Cluster, args: MeshSecurityArgs, given: Mapping[str, s
     config: Manifest = {}
     # istiod lets its own settings win over the shared ones.
     for config_map in (given.get("SHARED_MESH_CONFIG", ""), name):
-        config |= _settings_in(cluster, config_map) if config_map else {}
+        config |= _settings_in(cluster, args.namespace, config_map) if config_map else {}
     if not config:
-        yield fails("settings of the mesh", f"there is no ConfigMap {MESH_NAMESPACE}/{name} with mesh in it", _INSTALL)
+        found = f"there is no ConfigMap {args.namespace}/{name} with mesh in it"
+        yield fails("settings of the mesh", found, _INSTALL.format(args.namespace))
         return
     for key, default, wanted, why in (
         ("trustDomain", "cluster.local", args.trust_domain, "identities in policies would be nobody's"),
-        ("rootNamespace", "istio-system", MESH_NAMESPACE, "the mesh-wide rules would hold in one namespace alone"),
+        ("rootNamespace", MESH_NAMESPACE, args.namespace, "the mesh-wide rules would hold in one namespace alone"),
         ("outboundTrafficPolicy.mode", "ALLOW_ANY", "REGISTRY_ONLY", "a proxy lets its service reach any host"),
         (
             "pathNormalization.normalization",
@@ -155,22 +156,27 @@ def _other_settings(config: Mapping[str, Any], args: MeshSecurityArgs) -> Iterat
             yield fails(about, f"extensionProviders has no {TRACING}: no span is sent", fix)
 
 
-def _settings_in(cluster: Cluster, name: str) -> Manifest:
-    text = word(cluster.found(f"{_CONFIG_MAPS}/{name}") or {}, "data", "mesh")
+def _settings_in(cluster: Cluster, namespace: str, name: str) -> Manifest:
+    text = word(cluster.found(_config_map(namespace, name)) or {}, "data", "mesh")
     read: object = yaml.load(text, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
     return cast("Manifest", read) if isinstance(read, dict) else {}
 
 
+def _config_map(namespace: str, name: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/configmaps/{name}"
+
+
 def _injection(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Iterator[Line]:
     name = f"istio-sidecar-injector-{args.revision}" if args.revision else "istio-sidecar-injector"
-    text = word(cluster.found(f"{_CONFIG_MAPS}/{name}") or {}, "data", "values")
+    text = word(cluster.found(_config_map(args.namespace, name)) or {}, "data", "values")
     try:
         read = cast("object", json.loads(text or "{}"))
     except ValueError:
         read = None
     values = cast("Manifest", read) if isinstance(read, dict) else {}
     if not values:
-        yield fails("values of the injector", f"there is no ConfigMap {MESH_NAMESPACE}/{name} with values", _INSTALL)
+        found = f"there is no ConfigMap {args.namespace}/{name} with values"
+        yield fails("values of the injector", found, _INSTALL.format(args.namespace))
         return
     yield _cni(cluster, args, values)
     yield _proxy_image(values, use.proxy_images)
@@ -240,7 +246,7 @@ def _proxy(values: Mapping[str, Any]) -> Iterator[Line]:
         yield fails(about, why, "set sidecarInjectorWebhook.rewriteAppHTTPProbe: true of istiod")
 
 
-def _webhooks(cluster: Cluster, revision: str) -> Iterator[Line]:
+def _webhooks(cluster: Cluster, namespace: str, revision: str) -> Iterator[Line]:
     """The lines about the webhooks of a revision: a pod without its proxy, or a policy that is none, must not pass."""
     for resource, about, why in (
         ("mutatingwebhookconfigurations", "injector of the revision", "a pod starts without its proxy"),
@@ -254,7 +260,7 @@ def _webhooks(cluster: Cluster, revision: str) -> Iterator[Line]:
         hooks = [(each["metadata"]["name"], hook) for each in own for hook in parts(each, "webhooks")]
         open_hooks = sorted({name for name, hook in hooks if hook.get("failurePolicy") == "Ignore"})
         if not hooks:
-            yield fails(about, f"no {resource} has the label {_REVISION}={revision}", _INSTALL)
+            yield fails(about, f"no {resource} has the label {_REVISION}={revision}", _INSTALL.format(namespace))
         elif open_hooks:
             fix = "set base.validationFailurePolicy: Fail, and failurePolicy: Fail of the injector"
             yield fails(about, f"{', '.join(open_hooks)} fails open: while istiod is away {why}", fix)

@@ -15,9 +15,9 @@ _WEBHOOK_PORT = 15017
 _CONTROL_METRICS, _PROXY_METRICS = 15014, 15020
 
 
-def istiod_rule() -> Manifest:
-    """The rule for connections of a proxy to its control plane."""
-    return tcp_rule("to", [pods(MESH_NAMESPACE, ISTIOD)], [ISTIOD_PORT])
+def istiod_rule(namespace: str = MESH_NAMESPACE) -> Manifest:
+    """The rule for connections of a proxy to its control plane in a namespace."""
+    return tcp_rule("to", [pods(namespace, ISTIOD)], [ISTIOD_PORT])
 
 
 def mesh_network(cluster: ClusterNetwork, key_ports: Sequence[int] = (), ambient: bool = False) -> tuple[Manifest, ...]:

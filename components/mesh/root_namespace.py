@@ -9,55 +9,55 @@ from typing import Any
 
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
-from components.kube.names import MESH_NAMESPACE
 from components.kube.ownership import by_pulumi
 from components.kube.parts import part
 from components.mesh.security import MeshSecurityArgs
 
 _NAMESPACES = "/api/v1/namespaces"
-_MOVE = f"move it out of {MESH_NAMESPACE}, or give it a selector"
+_MOVE = "move it out of {0}, or give it a selector"
 
 
-def root_objects(cluster: Cluster) -> Iterator[Line]:
-    """The lines about objects of others that hold in the whole mesh. Raises `UnreadableError`."""
+def root_objects(cluster: Cluster, root: str) -> Iterator[Line]:
+    """The lines about objects of others in the root namespace that hold in the mesh. Raises `UnreadableError`."""
+    move = _MOVE.format(root)
     for group, resource, why in (
         ("security.istio.io/v1", "peerauthentications", "of several mesh-wide modes the oldest counts"),
         ("telemetry.istio.io/v1", "telemetries", "of several mesh-wide ones the oldest counts"),
         ("networking.istio.io/v1", "sidecars", "it tells every proxy whom it knows"),
     ):
-        names = [_name(each) for each in _mesh_wide(cluster, group, resource)]
+        names = [_name(each) for each in _mesh_wide(cluster, root, group, resource)]
         about = f"mesh-wide {resource} of others"
-        yield fails(about, f"{', '.join(names)}: {why}", _MOVE) if names else ok(about, "none")
+        yield fails(about, f"{', '.join(names)}: {why}", move) if names else ok(about, "none")
     allowing = [
         _name(each)
-        for each in _mesh_wide(cluster, "security.istio.io/v1", "authorizationpolicies")
+        for each in _mesh_wide(cluster, root, "security.istio.io/v1", "authorizationpolicies")
         if part(each, "spec").get("action", "ALLOW") == "ALLOW"
     ]
     about = "mesh-wide allows of others"
     if allowing:
         found = f"{', '.join(allowing)}: whom one policy allows no default deny refuses"
-        yield fails(about, found, f"{_MOVE}, or write action: DENY")
+        yield fails(about, found, f"{move}, or write action: DENY")
     else:
         yield ok(about, "none")
-    filters = [_name(each) for each in _mesh_wide(cluster, "networking.istio.io/v1alpha3", "envoyfilters")]
+    filters = [_name(each) for each in _mesh_wide(cluster, root, "networking.istio.io/v1alpha3", "envoyfilters")]
     about = "mesh-wide EnvoyFilters of others"
     if filters:
-        yield warns(about, f"{', '.join(filters)}: it may change what any proxy enforces", f"read it; {_MOVE}")
+        yield warns(about, f"{', '.join(filters)}: it may change what any proxy enforces", f"read it; {move}")
     else:
         yield ok(about, "none")
 
 
-def _mesh_wide(cluster: Cluster, group: str, resource: str) -> list[Mapping[str, Any]]:
+def _mesh_wide(cluster: Cluster, root: str, group: str, resource: str) -> list[Mapping[str, Any]]:
     spec = ("selector", "targetRef", "targetRefs", "workloadSelector")
     return [
         each
-        for each in cluster.objects(f"/apis/{group}/namespaces/{MESH_NAMESPACE}/{resource}")
+        for each in cluster.objects(f"/apis/{group}/namespaces/{root}/{resource}")
         if not by_pulumi(each["metadata"]) and not any(part(each, "spec").get(key) for key in spec)
     ]
 
 
 def _name(each: Mapping[str, Any]) -> str:
-    return f"{MESH_NAMESPACE}/{each['metadata']['name']}"
+    return f"{each['metadata']['namespace']}/{each['metadata']['name']}"
 
 
 def others_in_the_mesh(
@@ -68,7 +68,7 @@ def others_in_the_mesh(
     foreign = sorted(
         metadata["name"]
         for metadata in cluster.metadata(_NAMESPACES)
-        if _joins(part(metadata, "labels"), args) and metadata["name"] not in (*namespaces, *others, MESH_NAMESPACE)
+        if _joins(part(metadata, "labels"), args) and metadata["name"] not in (*namespaces, *others, args.namespace)
     )
     rules = [f"{args.mtls} mutual TLS"] if args.mtls == "STRICT" else []
     rules += ["the default deny"] if args.authorization == "enforce" else []

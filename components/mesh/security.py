@@ -59,6 +59,8 @@ class MeshSecurityArgs:
     ambient: bool = False
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
+    namespace: str = MESH_NAMESPACE
+    """The root namespace of the mesh, with istiod in it."""
 
     def __post_init__(self) -> None:
         if self.mtls not in ("STRICT", "PERMISSIVE"):
@@ -166,7 +168,7 @@ def _tracing_provider(tracing: TracingArgs | None) -> Manifest:
     return {"extensionProviders": [{"name": TRACING, "opentelemetry": collector}]}
 
 
-def telemetry(tracing: TracingArgs | None) -> Manifest:
+def telemetry(tracing: TracingArgs | None, namespace: str = MESH_NAMESPACE) -> Manifest:
     """The Telemetry of the whole mesh: an access log line for each request, and spans where there is a collector.
 
     https://istio.io/latest/docs/reference/config/telemetry/
@@ -177,7 +179,7 @@ def telemetry(tracing: TracingArgs | None) -> Manifest:
     return {
         "apiVersion": "telemetry.istio.io/v1",
         "kind": "Telemetry",
-        "metadata": {"name": "telemetry", "namespace": MESH_NAMESPACE},
+        "metadata": {"name": "telemetry", "namespace": namespace},
         "spec": spec,
     }
 
@@ -186,7 +188,7 @@ def _images(args: MeshSecurityArgs) -> Manifest:
     return {"hub": args.hub or HUB, "tag": ISTIOD.version}
 
 
-def peer_authentication(mtls: str) -> Manifest:
+def peer_authentication(mtls: str, namespace: str = MESH_NAMESPACE) -> Manifest:
     """The mesh-wide mTLS mode: `default` in the root namespace applies to every workload.
 
     https://istio.io/latest/docs/reference/config/security/peer_authentication/
@@ -194,12 +196,12 @@ def peer_authentication(mtls: str) -> Manifest:
     return {
         "apiVersion": SECURITY_API,
         "kind": "PeerAuthentication",
-        "metadata": {"name": "default", "namespace": MESH_NAMESPACE},
+        "metadata": {"name": "default", "namespace": namespace},
         "spec": {"mtls": {"mode": mtls}},
     }
 
 
-def deny_by_default(authorization: str) -> Manifest | None:
+def deny_by_default(authorization: str, namespace: str = MESH_NAMESPACE) -> Manifest | None:
     """The mesh-wide default deny: an ALLOW policy without rules in the root namespace; `None` without authorization.
 
     As a dry run it denies nothing, and the proxies log what it would deny. Then every other ALLOW policy of a workload
@@ -212,7 +214,7 @@ def deny_by_default(authorization: str) -> Manifest | None:
         "kind": "AuthorizationPolicy",
         "metadata": {
             "name": "deny-by-default",
-            "namespace": MESH_NAMESPACE,
+            "namespace": namespace,
             **dry_run_annotation(authorization),
         },
         "spec": {},
@@ -233,7 +235,12 @@ class MeshSecurity(pulumi.ComponentResource):
     def __init__(self, name: str, args: MeshSecurityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:MeshSecurity", name, None, opts)
         installed = [] if args.existing else self._installed(name, args)
-        rules = [peer_authentication(args.mtls), deny_by_default(args.authorization), telemetry(args.tracing)]
+        root = args.namespace
+        rules = [
+            peer_authentication(args.mtls, root),
+            deny_by_default(args.authorization, root),
+            telemetry(args.tracing, root),
+        ]
         after = pulumi.ResourceOptions(parent=self, depends_on=installed[-1:])
         self.ready = [*installed, *(self._rule(name, rule, after) for rule in rules if rule is not None)]
         self.register_outputs({"mtls": args.mtls, "authorization": args.authorization})

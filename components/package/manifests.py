@@ -57,8 +57,9 @@ def destination_rules(args: PackageArgs) -> list[Manifest]:
 def exceptions(args: PackageArgs) -> Mapping[str, Mapping[str, Manifest]]:
     """The PolicyExceptions of each workload, by rule."""
     made: dict[str, dict[str, Manifest]] = {}
+    place = args.platform.layers.kyverno
     for each in args.exceptions:
-        manifest = packaged_exception(args.ref, each.workload, each.account, each.exception)
+        manifest = packaged_exception(args.ref, each.workload, each.account, each.exception, place)
         made.setdefault(each.workload, {})[each.exception.rule] = manifest
     return made
 

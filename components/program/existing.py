@@ -36,16 +36,19 @@ def existing_layers(stack: Stack, planned: Plan) -> Iterator[ExistingLayer]:
     """The layers of a stack that others installed. What the posture leaves out is not asked for."""
     policies, mesh, certificates = planned.policies, planned.mesh, planned.certificates
     if policies and policies.existing:
-        unjudged, rules = policies.unjudged_namespaces, rules_on(policies)
+        unjudged, rules, place = policies.unjudged_namespaces, rules_on(policies), policies.namespace
         yield ExistingLayer(
-            "existing-kyverno", "Kyverno", "kyverno.mode", lambda cluster: existing_kyverno(cluster, unjudged, rules)
+            "existing-kyverno",
+            "Kyverno",
+            "kyverno.mode",
+            lambda cluster: existing_kyverno(cluster, place, unjudged, rules),
         )
     if certificates and certificates.existing:
         yield ExistingLayer(
             "existing-cert-manager",
             "cert-manager",
             "ingress.certManager.mode",
-            lambda cluster: existing_cert_manager(cluster, certificates.gateway_api),
+            lambda cluster: existing_cert_manager(cluster, certificates.namespace, certificates.gateway_api),
         )
     if certificates and certificates.gateway_api and not certificates.definitions:
         used = route_fields(planned.services)
@@ -58,12 +61,13 @@ def existing_layers(stack: Stack, planned: Plan) -> Iterator[ExistingLayer]:
     if mesh and mesh.existing:
         use = mesh_use(stack)
         yield ExistingLayer("existing-istio", "Istio", "mesh.mode", lambda cluster: existing_mesh(cluster, mesh, use))
-    if planned.external_secrets and planned.external_secrets.existing:
+    operator = planned.external_secrets
+    if operator and operator.existing:
         yield ExistingLayer(
             "existing-external-secrets",
             "External Secrets",
             "vault.externalSecrets.mode",
-            existing_external_secrets,
+            lambda cluster: existing_external_secrets(cluster, operator.namespace),
         )
 
 

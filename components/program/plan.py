@@ -107,6 +107,7 @@ def platform_terms(stack: Stack, rules: tuple[str, ...]) -> PlatformTerms:
         api_server_ports=stack.settings.api_server_ports,
         placements={name: _placement(name, made) for name, made in stack.settings.placement.items()},
         pull_secrets=stack.settings.pull_secrets,
+        layers=stack.settings.layers,
         rules=rules,
     )
 

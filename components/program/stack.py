@@ -179,6 +179,7 @@ def conditions(settings: Settings, posture: Posture) -> Conditions:
         delivery=delivery(settings, posture),
         placements={name: made.namespaces for name, made in settings.placement.items()},
         elsewhere=elsewhere(settings),
+        reserved=(*settings.layers.platform, settings.layers.external_secrets),
     )
 
 

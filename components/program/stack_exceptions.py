@@ -6,7 +6,6 @@ from datetime import date
 from components.config.kyverno import AccountException
 from components.config.settings import Settings
 from components.config.stack_source import StackSource
-from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, PLATFORM_NAMESPACES
 from components.kyverno.library import load_library
 from components.schema.problem import Problem
 from components.service.file.exceptions import ExceptionSpec, problem_with
@@ -19,9 +18,8 @@ AsOf = Callable[[], date | None]
 def platform_namespaces(settings: Settings) -> tuple[str, ...]:
     """The platform's namespaces on a stack, with a renamed gateway's, and with that of External Secrets if it runs."""
     gateway = settings.ingress.gateway_namespace
-    renamed = () if gateway in PLATFORM_NAMESPACES else (gateway,)
-    copies = () if settings.vault.delivery == "injector" else (EXTERNAL_SECRETS_NAMESPACE,)
-    return (*PLATFORM_NAMESPACES, *renamed, *copies)
+    copies = () if settings.vault.delivery == "injector" else (settings.layers.external_secrets,)
+    return tuple(dict.fromkeys((*settings.layers.platform, gateway, *copies)))
 
 
 def exception_problems(

@@ -6,7 +6,7 @@ import pulumi
 
 from components.kube.bound_role import bound_role
 from components.kube.manifest import account_subject
-from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE
+from components.kube.names import EXTERNAL_SECRETS_ACCOUNT
 from components.kube.objects import KubernetesObject
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.external_secrets import external_secret, operator_rules, secret_store
@@ -25,7 +25,7 @@ def copied_secrets(
         return []
     role_metadata = {**metadata(args), "name": f"{args.name}.external-secrets"}
     rules = operator_rules(args)
-    operator = account_subject(EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE)
+    operator = account_subject(EXTERNAL_SECRETS_ACCOUNT, args.platform.layers.external_secrets)
     rights = bound_role(f"{name}.external-secrets", role_metadata, rules, operator, opts)
     ordered = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[*after, *rights]))
     store = KubernetesObject(f"{name}.secretstore", secret_store(args), ordered)

@@ -17,7 +17,7 @@ import pulumi
 
 from components.config.action import Action
 from components.kube.manifest import Manifest
-from components.kube.names import CERT_MANAGER_NAMESPACE, KYVERNO_NAMESPACE, MESH_NAMESPACE, OBJECTS, USE
+from components.kube.names import OBJECTS, OWN_LAYERS, USE, LayerNamespaces
 from components.schema.problem import FieldError
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.held import ORDINAL, accounts, held_names
@@ -72,6 +72,11 @@ _OPENING_GROUPS = (
 _AUTHORITIES = ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl")
 
 
+def _operators(layers: LayerNamespaces) -> tuple[str, ...]:
+    """The namespaces whose service accounts write into those of services, and which no tenant has."""
+    return ("kube-system", layers.kyverno, layers.cert_manager, layers.mesh)
+
+
 @dataclass(frozen=True)
 class ServiceObjectsArgs:
     """The action for a violation; for each namespace its services' accounts, and the names that they hold.
@@ -85,7 +90,7 @@ class ServiceObjectsArgs:
     held: Mapping[str, Mapping[str, Sequence[str]]]
     whole: Sequence[str] = ()
     """Namespaces of other stacks, whose services nobody here knows: there every object counts as that of all."""
-    operators: Sequence[str] = ("kube-system", KYVERNO_NAMESPACE, CERT_MANAGER_NAMESPACE, MESH_NAMESPACE)
+    operators: Sequence[str] = _operators(OWN_LAYERS)
 
     def __post_init__(self) -> None:
         if self.action is Action.OFF:
@@ -102,12 +107,13 @@ def objects_args(
     services: Sequence[SecureServiceArgs],
     packages: Mapping[str, Sequence[str]] = _NO_PACKAGES,
     whole: Sequence[str] = (),
+    layers: LayerNamespaces = OWN_LAYERS,
 ) -> ServiceObjectsArgs:
     """The arguments for these services and their jobs, for the accounts of packages, by namespace, and for `whole`."""
     names = {namespace: [*known] for namespace, known in packages.items()}
     for args in services:
         names.setdefault(args.namespace, []).extend(accounts(args))
-    return ServiceObjectsArgs(action, names, held_names(services), whole)
+    return ServiceObjectsArgs(action, names, held_names(services), whole, _operators(layers))
 
 
 # An update that changes the status alone, finalizers, or what the API server itself keeps is none. Drivers of storage

@@ -213,7 +213,7 @@ class SecureService(pulumi.ComponentResource):
         args = self._args
         jobs = [job_name(args.name, job.name) for job in args.jobs]
         manifests = {
-            exception.rule: exception_manifest(args.namespace, args.name, exception, jobs)
+            exception.rule: exception_manifest(args.namespace, args.name, exception, args.platform.layers.kyverno, jobs)
             for exception in args.exceptions
         }
         if manifest := copies_exception(args):

@@ -31,11 +31,7 @@ _MESH: Mapping[str, Sequence[str]] = {
 }
 # They make and change pods of objects that were looked at themselves.
 _CONTROLLERS = ("system:kube-controller-manager", "system:kube-scheduler")
-_CONTROLLER_GROUPS = (
-    "system:nodes",
-    "system:serviceaccounts:kube-system",
-    f"system:serviceaccounts:{KYVERNO_NAMESPACE}",
-)
+_CONTROLLER_GROUPS = ("system:nodes", "system:serviceaccounts:kube-system")
 
 
 @dataclass(frozen=True)
@@ -61,13 +57,15 @@ class TeamGrantsArgs:
     """The action for a violation, what each namespace was granted, and what the teams decide themselves.
 
     `annotations` are those of the mesh that the platform's own services have, each with its value; `free` are names of
-    the approvals that admission leaves to the teams. Raises `FieldError` for `Action.OFF`, and without a namespace.
+    the approvals that admission leaves to the teams. Kyverno's controllers act from `kyverno_namespace`. Raises
+    `FieldError` for `Action.OFF`, and without a namespace.
     """
 
     action: Action
     granted: Mapping[str, Granted]
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
     free: Sequence[str] = ()
+    kyverno_namespace: str = KYVERNO_NAMESPACE
 
     def __post_init__(self) -> None:
         if self.action is Action.OFF:
@@ -257,6 +255,7 @@ def policy_spec(args: TeamGrantsArgs) -> Manifest:
     """The spec of the ValidatingAdmissionPolicy."""
     checks = [*_always(args), *_egress(), *_placement(), *_patch()]
     changes = ("CREATE", "UPDATE")
+    controllers = (*_CONTROLLER_GROUPS, f"system:serviceaccounts:{args.kyverno_namespace}")
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -272,7 +271,7 @@ def policy_spec(args: TeamGrantsArgs) -> Manifest:
                 "expression": (
                     f"!(request.userInfo.username in {_literal(_CONTROLLERS)}) && "
                     "!request.userInfo.?groups.orValue([])"
-                    f".exists(group, group in {_literal(_CONTROLLER_GROUPS)})"
+                    f".exists(group, group in {_literal(controllers)})"
                 ),
             },
             {"name": "not-the-platform", "expression": f"!({_MAY_CHANGE})"},

@@ -59,6 +59,7 @@ class PkiArgs:
     certificate: str = ""
     max_ttl_hours: int = 2160
     next_common_name: str = ""
+    cert_manager_namespace: str = CERT_MANAGER_NAMESPACE
 
     def __post_init__(self) -> None:
         if "PRIVATE KEY" in self.certificate:
@@ -182,7 +183,7 @@ def pki_engine(
             opts=within(request),
         )
         role = _role(args.domains, seconds, signed.imported_issuers.apply(imported_issuer), within(signed))
-        resources += [signed, role, *_login(auth_path, options, role)]
+        resources += [signed, role, *_login(auth_path, args.cert_manager_namespace, options, role)]
     return requests[-1].csr, resources
 
 
@@ -222,7 +223,10 @@ def _role(
 
 
 def _login(
-    auth_path: str, options: Callable[[Sequence[pulumi.Resource]], pulumi.ResourceOptions], role: SecretBackendRole
+    auth_path: str,
+    namespace: str,
+    options: Callable[[Sequence[pulumi.Resource]], pulumi.ResourceOptions],
+    role: SecretBackendRole,
 ) -> list[pulumi.Resource]:
     policy = Policy(PKI_AUTH_ROLE, name=PKI_AUTH_ROLE, policy=issuer_policy(), opts=options([role]))
     login = AuthBackendRole(
@@ -230,7 +234,7 @@ def _login(
         backend=auth_path,
         role_name=PKI_AUTH_ROLE,
         bound_service_account_names=[VAULT_ACCOUNT],
-        bound_service_account_namespaces=[CERT_MANAGER_NAMESPACE],
+        bound_service_account_namespaces=[namespace],
         audience=VAULT_AUDIENCE,
         token_policies=[PKI_AUTH_ROLE],
         token_no_default_policy=True,

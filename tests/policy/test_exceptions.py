@@ -21,7 +21,7 @@ BAD = {"container": {"image": "docker.io/vendor/legacy:4.2"}}
 
 def granted(rule: str) -> Manifest:
     args = ExceptionArgs(rule, "the vendor publishes nowhere else", "commerce", "2099-01-01")
-    return exception_manifest(cases.NAMESPACE, "legacy", args, [JOB])
+    return exception_manifest(cases.NAMESPACE, "legacy", args, "kyverno", [JOB])
 
 
 def workload(kind: str, name: str, account: str, **metadata: Any) -> Manifest:

@@ -7,7 +7,7 @@ from components.kube.names import VAULT_NAMESPACE
 from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control, Evidence, not_measured, together
 from zt.attack.kubernetes_api import Kubernetes, by_rights, past_authorization
-from zt.attack.session import MESH_ROOT, NAME, Session
+from zt.attack.session import NAME, Session
 from zt.cluster.manifest import Manifest
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -143,7 +143,7 @@ def _rules_of_the_network(session: Session) -> Evidence:
     requests: list[Request] = []
     for group, plural, item in policies:
         metadata = item["metadata"]
-        if metadata["namespace"] in (namespace, MESH_ROOT):
+        if metadata["namespace"] in (namespace, session.declared.layers.mesh):
             path = f"/apis/{group}/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}"
             requests += [("DELETE", path, None), ("PATCH", path, {"metadata": {"labels": {NAME: "was-here"}}})]
     if not requests:
@@ -158,7 +158,7 @@ def _exception(session: Session) -> Evidence:
         "metadata": {"name": NAME},
         "spec": {"policyRefs": [{"name": "restrict-image-registries", "kind": "ValidatingPolicy"}]},
     }
-    places = ("kyverno", session.service.namespace)
+    places = (session.declared.layers.kyverno, session.service.namespace)
     collections = [f"{_KYVERNO}/namespaces/{place}/policyexceptions" for place in places]
     return ask(session.attacker, [("POST", collection, body) for collection in collections])
 

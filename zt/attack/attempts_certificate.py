@@ -17,7 +17,7 @@ from zt.attack.session import Session
 from zt.cluster.manifest import word
 
 _METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
-_SERVER, _AUDIENCE = "istiod.istio-system.svc", "istio-ca"
+_AUDIENCE = "istio-ca"
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _SECONDS = 10
 _CSR_FIELD, _BYTES_WIRE_TYPE, _LOW_BITS, _MORE = 1, 2, 0x7F, 0x80
@@ -42,7 +42,7 @@ def _forge(session: Session) -> Evidence:
 
 def _sign(session: Session, root: bytes, subject: str, token: str, audience: str) -> Evidence:
     identity = f"spiffe://{session.declared.trust_domain}/ns/{subject}"
-    options = [("grpc.ssl_target_name_override", _SERVER)]
+    options = [("grpc.ssl_target_name_override", f"istiod.{session.declared.layers.mesh}.svc")]
     with grpc.secure_channel(session.istiod, grpc.ssl_channel_credentials(root), options=options) as opened:
         # The library does not type the messages.
         channel: Any = opened

@@ -11,7 +11,7 @@ from zt.attack.connections import INTRUDER, live, members, outside, undeclared
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import by_rights
 from zt.attack.network import Decision, Pod, egress, ingress
-from zt.attack.session import MESH_ROOT, NAME, Session
+from zt.attack.session import NAME, Session
 from zt.cluster.manifest import Manifest
 
 Way = Callable[[Sequence[Manifest], Pod, Pod, int], Decision]
@@ -37,7 +37,7 @@ def _by_network(session: Session, way: Way, source: Pod, target: Pod, port: int)
     tunnelled = target.ambient and way(policies, source, target, HBONE_PORT).allowed
     if decision.allowed or not tunnelled:
         return _judge(decision, what, "NetworkPolicy")
-    mesh = authorized(session.authorization_policies, MESH_ROOT, target, session.peer(source), port)
+    mesh = authorized(session.authorization_policies, session.declared.layers.mesh, target, session.peer(source), port)
     return _judge(mesh, f"{what} through the mesh's tunnel", "AuthorizationPolicy")
 
 
@@ -90,7 +90,7 @@ def _identity(session: Session) -> Evidence:
     policies = session.authorization_policies
     tries = [
         _judge(
-            authorized(policies, MESH_ROOT, edge.target, session.peer(edge.source), edge.port),
+            authorized(policies, session.declared.layers.mesh, edge.target, session.peer(edge.source), edge.port),
             f"{session.peer(edge.source).principal} to {edge.target}:{edge.port}",
             "AuthorizationPolicy",
         )
@@ -114,7 +114,9 @@ def _forged_label(session: Session) -> Evidence:
     for target, port in _called(session):
         arrival = HBONE_PORT if target.ambient else port
         network = ingress(session.network_policies, impostor, target, arrival)
-        mesh = authorized(session.authorization_policies, MESH_ROOT, target, session.peer(impostor), port)
+        mesh = authorized(
+            session.authorization_policies, session.declared.layers.mesh, target, session.peer(impostor), port
+        )
         what = f"{session.peer(impostor).principal} to {target}:{port} (by its labels let through: {network})"
         tries.append(_judge(mesh, what, "AuthorizationPolicy"))
     return together(tries, "the service calls no other one whose labels would be worth copying")
@@ -124,7 +126,7 @@ def _without_certificate(session: Session) -> Evidence:
     tries: list[Evidence] = []
     for member in members(session):
         for port in (each.number for each in member.ports if each.number != VAULT_INBOUND):
-            mode, by = mtls_mode(session.peer_authentications, MESH_ROOT, member.pod, port)
+            mode, by = mtls_mode(session.peer_authentications, session.declared.layers.mesh, member.pod, port)
             what = f"plaintext to {member.pod}:{port}: PeerAuthentication {by or 'none'} says {mode}"
             tries.append(blocked(what) if mode == "STRICT" else succeeded(what))
     return together(tries, _NO_PODS)
@@ -136,7 +138,7 @@ def _unlisted(session: Session) -> Evidence:
     caller = Peer(session.declared.trust_domain, session.service.namespace, session.service.name)
     tries = [
         _judge(
-            authorized(session.authorization_policies, MESH_ROOT, target, peer, _PLATFORM_PORT),
+            authorized(session.authorization_policies, session.declared.layers.mesh, target, peer, _PLATFORM_PORT),
             f"{peer.principal or 'nobody'} to a workload without a policy",
             "AuthorizationPolicy",
         )

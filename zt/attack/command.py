@@ -127,6 +127,7 @@ def declared(options: Options, file: StackFile) -> Declared:
         _actions(file),
         frozenset(rule.name for rule in project_library(options.project).tier("important")),
         _packages(options, file),
+        layers=file.settings.layers,
     )
 
 

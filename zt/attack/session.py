@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from components.config.posture import Posture
-from components.kube.names import AUTH_PATH, DATABASE_MOUNT, KV_MOUNT, TOKEN_AUDIENCE, USE
+from components.kube.names import AUTH_PATH, DATABASE_MOUNT, KV_MOUNT, OWN_LAYERS, TOKEN_AUDIENCE, USE, LayerNamespaces
 from components.package.args import PackageArgs
 from components.service.file.service import ServiceSpec
 from zt.attack.attacker import Attacker
@@ -20,7 +20,6 @@ from zt.attack.temporary_rights import NAME, bind
 from zt.attack.vault_api import Vault, VaultAnswer
 from zt.cluster.manifest import Manifest, part, parts, word
 
-MESH_ROOT = "istio-system"
 _TOKEN_SECONDS = 600
 _SETTLE_SECONDS = 60
 _POLL_SECONDS = 0.05
@@ -42,6 +41,7 @@ class Declared:
     packages: tuple[PackageArgs, ...] = ()
     kv_mount: str = KV_MOUNT
     auth_path: str = AUTH_PATH
+    layers: LayerNamespaces = OWN_LAYERS
     database_mount: str = DATABASE_MOUNT
 
     @property

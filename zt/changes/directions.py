@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from components.config.action import Action
 from components.config.posture import SCALE
+from components.kube.names import OWN_LAYERS
 from zt.changes.comparisons import (
     Class,
     day,
@@ -28,7 +29,7 @@ from zt.changes.comparisons import (
 )
 from zt.changes.direction import TRUST, Direction, Gain
 from zt.changes.rule_parameters import LISTS, PARAMETERS
-from zt.facts.layers import LAYERS
+from zt.facts.layers import LAYERS, NAMESPACES
 from zt.facts.model import DatabaseSetting, Grant, PlatformSetting, ServiceSetting, Setting
 from zt.facts.rules import RuleItem, RuleParameter
 
@@ -197,6 +198,12 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
         **{
             f"{name}-by": Direction(f"who installed {layer}", scale("others", "the program"), _OTHERS, "the program")
             for name, layer in LAYERS.items()
+        },
+        **{
+            f"{name}-namespace": Direction(
+                f"the namespace of {LAYERS[name]}", unknown, TRUST, getattr(OWN_LAYERS, field)
+            )
+            for name, field in NAMESPACES.items()
         },
         "imported-namespaces": Direction(
             "the namespaces that are imported",

@@ -44,6 +44,7 @@ PARAMETERS: Mapping[str, Direction] = MappingProxyType(
         "default-pod-security-context.fsGroup": Direction("", not_root, "0 is root's group"),
         "allow-platform.vaultPort": Direction("", unknown, TRUST),
         "allow-platform.dnsNamespace": Direction("", unknown, TRUST),
+        "allow-platform.meshNamespace": Direction("", unknown, TRUST),
         "allow-platform.dnsLabels": Direction("", unknown, TRUST),
         "allow-platform.podsReachIstiod": Direction(
             "", scale("true", "false"), "a pod without a proxy of its own has no business there"

@@ -15,10 +15,19 @@ LAYERS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The layers that others may have installed, by what a fact calls them."""
+NAMESPACES: Mapping[str, str] = MappingProxyType(
+    {
+        "kyverno": "kyverno",
+        "mesh": "mesh",
+        "cert-manager": "cert_manager",
+        "external-secrets": "external_secrets",
+    }
+)
+"""The layers that may be in another namespace than their own, each with its field of `LayerNamespaces`."""
 
 
 def layer_facts(stack: Stack) -> Iterator[tuple[str, str]]:
-    """Who installed each layer, the imported namespaces, and those of others in the mesh."""
+    """Who installed each layer and where, the imported namespaces, and those of others in the mesh."""
     settings = stack.settings
     modes = {
         "kyverno": settings.kyverno.mode,
@@ -28,5 +37,7 @@ def layer_facts(stack: Stack) -> Iterator[tuple[str, str]]:
         "external-secrets": settings.vault.external_secrets.mode,
     }
     yield from ((f"{name}-by", "others" if mode == "existing" else "the program") for name, mode in modes.items())
+    for name, own in NAMESPACES.items():
+        yield f"{name}-namespace", getattr(settings.layers, own)
     yield "imported-namespaces", ", ".join(sorted(settings.imports.namespaces)) or "none"
     yield "mesh-other-namespaces", ", ".join(sorted(settings.mesh.other_namespaces)) or "none"

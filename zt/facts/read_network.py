@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from components.kube.mesh_labels import HBONE_PORT, KUBELET_PROBES
-from components.kube.names import PLATFORM_NAMESPACES, WORKLOAD_LABEL
+from components.kube.names import WORKLOAD_LABEL
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.authorization import authorization_policy, peer_authentication, request_authentication
 from components.service.manifests.egress import service_entries
@@ -142,7 +142,7 @@ def _egress(name: str, args: SecureServiceArgs) -> Iterator[Egress]:
     """Where a service may connect to outside the other services. What all services may reach is one fact."""
     if not args.platform.network_policies:
         return
-    shared = {*PLATFORM_NAMESPACES, args.platform.mesh.collector.namespace}
+    shared = {*args.platform.layers.platform, args.platform.mesh.collector.namespace}
     called = {(c.service.namespace, c.service.name, port) for c in args.calls for port in (c.port, HBONE_PORT)}
     for peer, port, protocol in _allowed(network_policy_spec(args).get("egress", []), "to"):
         callee = (*peer.split("/"), port)

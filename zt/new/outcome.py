@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.kube.manifest import Manifest
-from components.kube.names import KYVERNO_NAMESPACE
 from components.kyverno.library import load_library
 from components.package.file.chart import FOLDER
 from components.program.plan import plan
@@ -172,7 +171,7 @@ def _named(manifest: Manifest) -> str:
 
 
 def _exceptions(args: SecureServiceArgs) -> Iterator[Item]:
-    yield from (Item("PolicyException", f"{KYVERNO_NAMESPACE}/{args.key}.{e.rule}") for e in args.exceptions)
+    yield from (Item("PolicyException", f"{args.platform.layers.kyverno}/{args.key}.{e.rule}") for e in args.exceptions)
     if exception := copies_exception(args):
         yield Item("PolicyException", _named(exception), "for the copies of its secrets alone")
 

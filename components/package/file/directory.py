@@ -16,7 +16,7 @@ from components.service.file.exceptions import exceptions_problems
 from components.service.file.folder import layers_in
 from components.service.file.layers import DOMAIN, NO_STACK, LayeredFile, Layers, uses_domain, with_domain
 from components.service.file.public_hosts import signed_for
-from components.service.file.service import ServiceSpec
+from components.service.file.service import OF_THE_PLATFORM, ServiceSpec
 from components.vault.terms import Delivery
 
 
@@ -106,6 +106,8 @@ def shared_namespaces(files: Sequence[PackageFile], services: Iterable[str]) -> 
 
 def _not_admitted(file: PackageFile, admission: Admission) -> list[Problem]:
     problems: list[Problem] = []
+    if file.spec.namespace in admission.reserved:
+        problems.append(file.problem("namespace", OF_THE_PLATFORM, repr(file.spec.namespace)))
     if file.spec.kubernetes_api and not admission.api_server_reachable:
         message = "the stack's apiServerCidrs is empty, so no network policy can let it reach the API server"
         problems.append(file.problem("kubernetesApi", message))

@@ -88,6 +88,7 @@ def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureI
         enforce=posture.authorization == "enforce",
         revision=stack.settings.mesh.revision or "",
         network_policies=ingress_policies(stack, services),
+        cert_manager_namespace=stack.settings.layers.cert_manager,
     )
 
 
@@ -128,6 +129,7 @@ def cert_manager_args(stack: Stack) -> CertManagerArgs | None:
         gateway_api=posture.issuer != "none" and settings.ingress.kind == "gateway-api",
         network_policies=cert_manager_policies(stack),
         existing=settings.ingress.cert_manager.mode == "existing",
+        namespace=settings.layers.cert_manager,
         definitions=settings.ingress.gateway_api.mode == "apply",
     )
 
@@ -147,7 +149,8 @@ def hosts_args(stack: Stack) -> PublicHostsArgs | None:
         if spec.owner_of_host is None:
             hosts[spec.namespace] = [*hosts.get(spec.namespace, []), *spec.hosts]
     lent = lent_hosts(stack.services)
-    return PublicHostsArgs(stack.posture.critical, hosts, platform_namespaces(stack.settings), lent)
+    cert_manager = stack.settings.layers.cert_manager
+    return PublicHostsArgs(stack.posture.critical, hosts, platform_namespaces(stack.settings), lent, cert_manager)
 
 
 def _issuer(stack: Stack) -> Issuer | None:

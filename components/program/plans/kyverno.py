@@ -8,7 +8,7 @@ from components.config.action import Action
 from components.config.checks import vault_networks
 from components.config.kyverno import AccountException, ImageAttestor
 from components.kube.cluster_dns import LABELS, NAMESPACE
-from components.kube.names import TEAMS_NAMESPACE
+from components.kube.names import MESH_NAMESPACE, TEAMS_NAMESPACE
 from components.kyverno.exceptions import AccountExceptionArgs
 from components.kyverno.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
 from components.kyverno.policy_set import KyvernoPolicySetArgs
@@ -57,6 +57,7 @@ def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
         parameters=_parameters(stack),
         network_policies=kyverno_policies(stack),
         existing=settings.kyverno.mode == "existing",
+        namespace=settings.layers.kyverno,
         image_attestors=tuple(_attestor(*each) for each in enumerate(settings.kyverno.image_signatures)),
         excluded_namespaces={
             name: excluded.expires.isoformat() for name, excluded in settings.kyverno.excluded_namespaces.items()
@@ -81,7 +82,7 @@ def service_objects_args(
     if action is Action.OFF or not (services or packages or teams):
         return None
     accounts = {package.namespace: known_accounts(package) for package in packages}
-    return objects_args(action, services, accounts, teams)
+    return objects_args(action, services, accounts, teams, stack.settings.layers)
 
 
 def _parameters(stack: Stack) -> Mapping[str, Mapping[str, object]]:
@@ -93,6 +94,8 @@ def _parameters(stack: Stack) -> Mapping[str, Mapping[str, object]]:
     if stack.ambient:
         # Only the nodes' proxies talk to istiod.
         derived["podsReachIstiod"] = False
+    if (mesh := stack.settings.layers.mesh) != MESH_NAMESPACE:
+        derived["meshNamespace"] = mesh
     settings = stack.settings.dns
     if settings.namespace != NAMESPACE:
         derived["dnsNamespace"] = settings.namespace

@@ -31,6 +31,7 @@ def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
         ambient=stack.ambient,
         network_policies=mesh_policies(stack),
         existing=mesh.mode == "existing",
+        namespace=stack.settings.layers.mesh,
     )
 
 

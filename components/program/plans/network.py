@@ -102,8 +102,9 @@ def ingress_policies(stack: Stack, services: Sequence[SecureServiceArgs]) -> tup
     # Which of a team's pods is public, and at which port, is in that team's stack: its own policy decides.
     teams = [{"to": [namespace_selector(namespace)]} for namespace in sorted(team_hosts(stack.settings))]
     further = [*teams, *_collector(stack), *_module_registry(stack)]
+    control_plane = istiod_rule(stack.settings.layers.mesh)
     acme, cluster = issuer in ACME_SERVERS, cluster_network(stack)
-    return gateway_network(cluster, settings.gateway_namespace, backends, istiod_rule(), acme, further)
+    return gateway_network(cluster, settings.gateway_namespace, backends, control_plane, acme, further)
 
 
 def vault_policies(stack: Stack) -> tuple[Manifest, ...]:

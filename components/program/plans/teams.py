@@ -47,7 +47,11 @@ def team_grants_args(stack: Stack, terms: PlatformTerms) -> TeamGrantsArgs | Non
         for namespace in sorted(team.namespaces)
     }
     return TeamGrantsArgs(
-        stack.posture.critical, granted, _of_mesh(terms), decided_by(stack.settings.environment, Approver.TEAM)
+        stack.posture.critical,
+        granted,
+        _of_mesh(terms),
+        decided_by(stack.settings.environment, Approver.TEAM),
+        stack.settings.layers.kyverno,
     )
 
 

@@ -81,7 +81,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         check_and_set=settings.secrets.check_and_set,
         delete_after=seconds(settings.secrets.delete_after) if settings.secrets.delete_after else 0,
         databases=[_connection(stack, name, database) for name, database in sorted(stack.settings.databases.items())],
-        pki=_pki(settings.pki) if settings.pki else None,
+        pki=_pki(settings.pki, stack.settings.layers.cert_manager) if settings.pki else None,
         snapshots=_snapshots(stack),
         retain_data=settings.retain_data,
         network_policies=vault_policies(stack),
@@ -93,7 +93,7 @@ def _certificate(stack: Stack) -> ServerCertificateArgs:
     return ServerCertificateArgs(host, stack.posture.vault_replicas, f".vault-authority.{stack.name}.pem")
 
 
-def _pki(settings: VaultPki) -> PkiArgs:
+def _pki(settings: VaultPki, namespace: str) -> PkiArgs:
     with keys_of(certificate="vault.pki.certificateFile"):
         return PkiArgs(
             common_name=settings.common_name,
@@ -101,6 +101,7 @@ def _pki(settings: VaultPki) -> PkiArgs:
             certificate=read_pem(settings.certificate_file, "vault.pki.certificateFile"),
             max_ttl_hours=settings.max_ttl_hours,
             next_common_name=settings.next_common_name or "",
+            cert_manager_namespace=namespace,
         )
 
 
@@ -178,6 +179,7 @@ def external_secrets_args(stack: Stack) -> ExternalSecretsArgs | None:
         replicas=2 if stack.posture.injection_fail_closed else 1,
         network_policies=external_secrets_policies(stack),
         existing=stack.settings.vault.external_secrets.mode == "existing",
+        namespace=stack.settings.layers.external_secrets,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from components.config.posture import is_closed
 from components.ingress.terms import IngressTerms
 from components.kube.cluster_dns import ClusterDns
-from components.kube.names import API_SERVER_PORTS
+from components.kube.names import API_SERVER_PORTS, LayerNamespaces
 from components.mesh.terms import MeshTerms
 from components.service.args.placement import PlacementArgs
 from components.vault.terms import VaultTerms
@@ -27,6 +27,8 @@ class PlatformTerms:
     """The classes of nodes, by name."""
     pull_secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     """The Secret with the credentials of a registry, by the registry or a path in it."""
+    layers: LayerNamespaces = field(default_factory=LayerNamespaces)
+    """The namespaces of the layers, which others may have installed elsewhere."""
     rules: Sequence[str] = ()
     """The names of the rules that are on; an exception from any other is not created."""
 

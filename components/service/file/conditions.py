@@ -21,7 +21,8 @@ class Conditions:
     mesh's proxy. `gateway_api` is whether routes of the Gateway API lead to public services, and no Ingress. `domain`
     is what `{domain}` stands for (empty: there is none). `delivery` is how the secrets come to the pods. `placements`
     are the classes of nodes, each with the namespaces that may choose it (empty: all). `elsewhere` are the namespaces
-    of services that other stacks deploy, each with its team (`None`: not checked).
+    of services that other stacks deploy, each with its team (`None`: not checked). `reserved` are the platform's
+    namespaces, which no service has.
     """
 
     registries: Sequence[str]
@@ -39,6 +40,7 @@ class Conditions:
     delivery: Delivery = Delivery.AGENT
     placements: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     elsewhere: Mapping[str, str] | None = field(default_factory=dict[str, str])
+    reserved: Sequence[str] = ()
 
     def is_elsewhere(self, namespace: str) -> bool:
         """Whether other stacks may deploy the services of a namespace."""

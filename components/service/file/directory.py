@@ -31,7 +31,7 @@ from components.service.file.limits import limit_findings
 from components.service.file.network import EgressSpec
 from components.service.file.party import PartyFile
 from components.service.file.public_hosts import Claim, host_findings, signed_for
-from components.service.file.service import ServiceSpec
+from components.service.file.service import OF_THE_PLATFORM, ServiceSpec
 from components.service.file.sharing import sharing_findings
 
 
@@ -192,6 +192,8 @@ def _unsupported(file: ServiceFile, unsupported: Sequence[str]) -> list[Problem]
 
 def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
     problems: list[Problem] = []
+    if file.spec.namespace in admission.reserved:
+        problems.append(file.problem("namespace", OF_THE_PLATFORM, repr(file.spec.namespace)))
     excepted = any(exception.rule == REGISTRY_RULE for exception in file.spec.exceptions)
     for key, image in file.spec.images if admission.registries and not excepted else ():
         if not any(image.startswith(f"{registry}/") for registry in admission.registries):

@@ -29,12 +29,15 @@ _LISTENS = ("protocol", "ports", "host", "paths", "callers", "health")
 _STAYS = ("replicas", "autoscaling", "probes", "stop", "peers", "metrics", "leader_election", "sidecars", "jobs")
 
 
+OF_THE_PLATFORM = "it is the platform's: write one of your own"
+
+
 def not_a_service_namespace(namespace: str) -> str:
     """Why no service may have this namespace; empty if one may."""
     if namespace in (*PLATFORM_NAMESPACES, EXTERNAL_SECRETS_NAMESPACE, TEAMS_NAMESPACE) or namespace.startswith(
         "kube-"
     ):
-        return "it is the platform's: write one of your own"
+        return OF_THE_PLATFORM
     # It is there before the stack, which would take it over and delete it in the end.
     return "it is the cluster's own: write one of the team's" if namespace == "default" else ""
 

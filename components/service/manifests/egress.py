@@ -93,7 +93,7 @@ def _sidecar(args: SecureServiceArgs, spec: Manifest) -> Manifest:
 def _platform_hosts(args: SecureServiceArgs) -> list[str]:
     platform = args.platform
     # Long DNS answers come over TCP, which goes through the proxy.
-    hosts = ["istio-system/*", _CLUSTER_DNS.sidecar_host]
+    hosts = [f"{platform.layers.mesh}/*", _CLUSTER_DNS.sidecar_host]
     if args.kubernetes_api:
         hosts.append(_API_SERVER.sidecar_host)
     if platform.mesh.collector:

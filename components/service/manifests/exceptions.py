@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 
 from components.kube.manifest import Manifest
-from components.kube.names import ANNOTATION, KYVERNO_NAMESPACE, SHARED_ACCOUNTS, WORKLOAD_LABEL
+from components.kube.names import ANNOTATION, SHARED_ACCOUNTS, WORKLOAD_LABEL
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import FieldError
 from components.service.args.exceptions import ExceptionArgs
@@ -20,8 +20,10 @@ _ACCOUNT = (
 )
 
 
-def exception_manifest(namespace: str, service: str, args: ExceptionArgs, jobs: Sequence[str] = ()) -> Manifest:
-    """The PolicyException of one service and its jobs, for one rule."""
+def exception_manifest(
+    namespace: str, service: str, args: ExceptionArgs, place: str, jobs: Sequence[str] = ()
+) -> Manifest:
+    """The PolicyException of one service and its jobs, for one rule, in the namespace `place`."""
     details = {"service": f"{namespace}/{service}", "rule": args.rule, "owner": args.owner, "reason": args.reason}
     annotations = {f"{ANNOTATION}/{key}": value for key, value in {**details, "expires": args.expires}.items()}
     return {
@@ -29,7 +31,7 @@ def exception_manifest(namespace: str, service: str, args: ExceptionArgs, jobs: 
         "kind": "PolicyException",
         "metadata": {
             "name": f"{namespace}.{service}.{args.rule}",
-            "namespace": KYVERNO_NAMESPACE,
+            "namespace": place,
             "annotations": annotations,
         },
         "spec": {
@@ -46,13 +48,13 @@ def exception_manifest(namespace: str, service: str, args: ExceptionArgs, jobs: 
     }
 
 
-def packaged_exception(package: ServiceRef, workload: str, account: str, args: ExceptionArgs) -> Manifest:
-    """The PolicyException of one workload of a package, for one rule.
+def packaged_exception(package: ServiceRef, workload: str, account: str, args: ExceptionArgs, place: str) -> Manifest:
+    """The PolicyException of one workload of a package, for one rule, in the namespace `place`.
 
     It holds for what runs as the workload's service account, which takes the verb `use`, and has the workload's name or
     one that a controller makes of it. Raises `FieldError` for an account that everybody may use.
     """
-    manifest = exception_manifest(package.namespace, account, args)
+    manifest = exception_manifest(package.namespace, account, args, place)
     annotations = {**manifest["metadata"]["annotations"], f"{ANNOTATION}/service": str(package)}
     annotations[WORKLOAD_LABEL] = workload
     names = "[object.metadata.?name.orValue(''), object.metadata.?generateName.orValue('')]"

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 
 from components.kube.manifest import Manifest, rbac_rule
-from components.kube.names import ANNOTATION, EXTERNAL_SECRETS_API, KYVERNO_NAMESPACE, TOKEN_AUDIENCE, USE
+from components.kube.names import ANNOTATION, EXTERNAL_SECRETS_API, TOKEN_AUDIENCE, USE
 from components.service.args.service import SecretArgs, SecureServiceArgs
 from components.service.file.jobs import job_name
 from components.service.file.secrets import DATA
@@ -124,7 +124,11 @@ def copies_exception(args: SecureServiceArgs) -> Manifest | None:
     return {
         "apiVersion": "policies.kyverno.io/v1",
         "kind": "PolicyException",
-        "metadata": {"name": f"{args.key}.{RULE}", "namespace": KYVERNO_NAMESPACE, "annotations": annotations},
+        "metadata": {
+            "name": f"{args.key}.{RULE}",
+            "namespace": args.platform.layers.kyverno,
+            "annotations": annotations,
+        },
         "spec": {"policyRefs": [{"name": RULE, "kind": "ValidatingPolicy"}], "matchConditions": [condition]},
     }
 

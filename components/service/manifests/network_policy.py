@@ -81,7 +81,7 @@ def _platform_egress(args: SecureServiceArgs) -> list[Manifest]:
     platform = args.platform
     rules = [platform.dns.rule()]
     if platform.mesh.sidecars:
-        rules.append(tcp_rule("to", [pods("istio-system", {"app": "istiod"})], [_ISTIOD_PORT]))
+        rules.append(tcp_rule("to", [pods(platform.layers.mesh, {"app": "istiod"})], [_ISTIOD_PORT]))
     if platform.mesh.on and platform.mesh.collector:
         collector = namespace_selector(platform.mesh.collector.namespace)
         rules.append(tcp_rule("to", [collector], [platform.mesh.collector_port]))

@@ -13,7 +13,7 @@ ACCOUNT = {"kind": "ServiceAccount", "name": "external-secrets", "namespace": "e
 
 
 def said(living: Living, result: str = "fails") -> dict[str, str]:
-    return objecting(list(existing_external_secrets(living.cluster)), result)
+    return objecting(list(existing_external_secrets(living.cluster, "external-secrets")), result)
 
 
 def test_one_with_what_copies_rely_on_lacks_nothing() -> None:
@@ -37,7 +37,7 @@ def test_the_version(tag: str, result: str) -> None:
     container = living.deployment("external-secrets")["spec"]["template"]["spec"]["containers"][0]
     container["image"] = f"ghcr.io/external-secrets/external-secrets:{tag}"
     about = "version of External Secrets"
-    lines = [each for each in existing_external_secrets(living.cluster) if each.about == about]
+    lines = [each for each in existing_external_secrets(living.cluster, "external-secrets") if each.about == about]
     assert [line.result for line in lines] == [result]
 
 

@@ -14,7 +14,7 @@ POLICIES = "/apis/policy.cert-manager.io/v1alpha1/certificaterequestpolicies"
 
 
 def said(living: Living, result: str = "fails", gateway: bool = True) -> dict[str, str]:
-    return objecting(list(existing_cert_manager(living.cluster, gateway)), result)
+    return objecting(list(existing_cert_manager(living.cluster, "cert-manager", gateway)), result)
 
 
 def with_args(*args: str) -> Living:
@@ -51,7 +51,11 @@ def test_the_version(tag: str, result: str, word: str) -> None:
     living = cert_manager()
     image = f"quay.io/jetstack/cert-manager-controller:{tag}"
     living.deployment("cert-manager")["spec"]["template"]["spec"]["containers"][0]["image"] = image
-    lines = [each for each in existing_cert_manager(living.cluster, True) if each.about == "version of cert-manager"]
+    lines = [
+        each
+        for each in existing_cert_manager(living.cluster, "cert-manager", True)
+        if each.about == "version of cert-manager"
+    ]
     assert [line.result for line in lines] == [result]
     assert word in f"{lines[0].found} {lines[0].fix}"
 

@@ -15,7 +15,7 @@ RULES = ("require-run-as-non-root", "disallow-privileged")
 
 
 def said(living: Living, result: str = "fails") -> dict[str, str]:
-    return objecting(list(existing_kyverno(living.cluster, UNJUDGED, RULES)), result)
+    return objecting(list(existing_kyverno(living.cluster, "kyverno", UNJUDGED, RULES)), result)
 
 
 def with_args(component: str, *args: str) -> Living:
@@ -107,7 +107,11 @@ def test_the_last_of_two_flags_counts() -> None:
 def test_the_version(image: str, result: str, word: str) -> None:
     living = kyverno()
     living.deployment("kyverno-admission-controller")["spec"]["template"]["spec"]["containers"][0]["image"] = image
-    lines = [line for line in existing_kyverno(living.cluster, UNJUDGED, RULES) if line.about == "version of Kyverno"]
+    lines = [
+        line
+        for line in existing_kyverno(living.cluster, "kyverno", UNJUDGED, RULES)
+        if line.about == "version of Kyverno"
+    ]
     assert [line.result for line in lines] == [result]
     assert word in f"{lines[0].found} {lines[0].fix}"
 

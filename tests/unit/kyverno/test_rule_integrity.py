@@ -27,15 +27,15 @@ def test_without_critical_rules_there_is_none() -> None:
 
 
 def test_it_fails_closed_and_holds_everywhere() -> None:
-    assert policy_spec()["failurePolicy"] == "Fail"
+    assert policy_spec("kyverno")["failurePolicy"] == "Fail"
     assert "matchResources" not in binding_spec(Action.DENY)
-    assert "namespaceSelector" not in policy_spec()["matchConstraints"]
+    assert "namespaceSelector" not in policy_spec("kyverno")["matchConstraints"]
 
 
 def test_it_looks_at_each_kind_and_its_status_and_at_deletions_of_all_but_exceptions() -> None:
     looked_at = {
         (group, name): rule["operations"]
-        for rule in policy_spec()["matchConstraints"]["resourceRules"]
+        for rule in policy_spec("kyverno")["matchConstraints"]["resourceRules"]
         for group in rule["apiGroups"]
         for name in rule["resources"]
     }

@@ -77,7 +77,7 @@ def of_revision(revision: str) -> Living:
 def test_another_revision_is_not_this_one() -> None:
     vendor = of_revision("asm-1-31")
     assert not said(vendor, args=replace(ARGS, revision="asm-1-31"))
-    assert "name its mesh.revision" in only(vendor, "istiod of revision default")
+    assert "name its mesh.namespace and mesh.revision" in only(vendor, "istiod of revision default")
     assert "istiod of revision 1-30" in said(istio(), args=replace(ARGS, revision="1-30"))
 
 

@@ -1,19 +1,23 @@
 """Layers that others installed: the program creates nothing of theirs, and begins only when they have what it needs."""
 
+import re
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import yaml
 
 from components.kube.cluster import Cluster
 from components.program.existing import ExistingLayer, existing_layers, refuse_unfit, route_fields
 from components.program.plan import plan
 from components.schema.problem import ConfigError
 from components.service.args.routes import CorsArgs, RouteArgs
-from tests.support.installed import RBAC, Living, cert_manager, gateway_api, istio, kyverno
+from tests.support.installed import RBAC, Living, cert_manager, gateway_api, istio, kyverno, moved
 from tests.support.monitor import Recording, record
+from tests.support.packages import API, stack_of
 from tests.support.stacks import ROOT, pulumi_config, stack, values
 
 pytestmark = pytest.mark.unit
@@ -28,6 +32,7 @@ EXISTING: dict[str, Any] = {
         "gatewayApi": {"mode": "existing"},
     },
 }
+_DASHBOARD = "kubernetes:core/v1:ConfigMap"
 ENVIRONMENTS = ("production", "staging", "dev", "local")
 
 
@@ -103,6 +108,87 @@ def test_kyvernos_controllers_get_rights_of_the_stacks_own() -> None:
     assert "policies-background-controller" in made.behind(policy)
     ending = made.one("Role", "policies-zero-trust-expired-exceptions")
     assert ending.inputs["metadata"]["namespace"] == "kyverno"
+
+
+MOVED: dict[str, Any] = {
+    "kyverno": {
+        "mode": "existing",
+        "namespace": "policy",
+        "exceptions": [
+            {"rule": "require-probes", "namespace": "monitoring", "serviceAccount": "agent", "owner": "platform"}
+            | {"reason": "the vendor's image has none", "granted": "2026-11-01", "expires": "2026-12-01"}
+        ],
+    },
+    "mesh": {"mode": "existing", "namespace": "mesh-root"},
+    "ingress": {
+        **EXISTING["ingress"],
+        "certManager": {"mode": "existing", "namespace": "pki"},
+    },
+    "teams": {"payments": {"namespaces": ["payments"]}},
+    "posture": {"issuer": {"value": "ca", "reason": "an authority of our own signs"}},
+}
+COPIED: dict[str, Any] = {"externalSecrets": {"mode": "existing", "namespace": "copies"}}
+# Names that are no namespaces: of API groups, releases, containers and labels, and of the rules' own texts.
+_NO_PLACES = re.compile(
+    r"[\w.-]*(?:kyverno|cert-manager|external-secrets)\.(?:io|dev)[\w./-]*|zero-trust:kyverno[\w:-]*|kyverno-[\w-]+|"
+    r"\[?\?'app.kubernetes.io/[^']*'|cert-manager-[\w-]+|not-cert-manager|system:serviceaccount:[a-z-]+:cert-manager"
+)
+
+
+def placed(manifest: object) -> Iterator[str]:
+    """Each text of a manifest in which the default namespace of a layer stands."""
+    if isinstance(manifest, dict):
+        for key, value in cast("dict[str, object]", manifest).items():
+            if key not in ("description", "annotations", "message"):
+                yield from placed(value)
+    elif isinstance(manifest, list | tuple):
+        for value in cast("list[object]", manifest):
+            yield from placed(value)
+    elif isinstance(manifest, str):
+        text = _NO_PLACES.sub("", manifest)
+        if re.search(r"\b(istio-system|kyverno|cert-manager|external-secrets)\b", text):
+            yield manifest
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_nothing_is_left_in_the_namespaces_that_the_layers_are_not_in(environment: str) -> None:
+    """Neither an object nor a word of one: a rule, a policy, a right or a name in a proxy's settings."""
+    made = run(environment, moved(everything()), **MOVED)
+    in_cluster = [each for each in made.resources if each.type.startswith("kubernetes:")]
+    own = [each for each in in_cluster if each.type not in ("kubernetes:helm.sh/v3:Release", _DASHBOARD)]
+    assert len(own) > 50
+    left = {f"{each.name}: {text}" for each in own for text in placed(each.inputs)}
+    assert not left
+    namespaces = {str(each.inputs["metadata"].get("namespace", "")) for each in own}
+    assert {"policy", "mesh-root", "pki"} <= namespaces
+
+
+@pytest.mark.parametrize(
+    ("section", "settings"),
+    [
+        ("kyverno", {"namespace": "policy"}),
+        ("mesh", {"namespace": "mesh-root"}),
+        ("ingress", {**EXISTING["ingress"], "certManager": {"namespace": "pki"}}),
+    ],
+)
+def test_a_layer_that_the_program_installs_has_its_own_namespace(section: str, settings: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"namespace: the program installs it in [a-z-]+: leave it out, or write mode"
+    ):
+        stack("production", **{section: settings})
+
+
+@pytest.mark.parametrize("taken", ["vault", "istio-ingress", "default", "platform-teams"])
+def test_a_layer_is_in_no_namespace_of_somebody_else(taken: str) -> None:
+    with pytest.raises(ConfigError, match=r"kyverno\.namespace: it is .*write that of the layer"):
+        stack("production", kyverno={"mode": "existing", "namespace": taken})
+
+
+def test_no_service_has_the_namespace_of_a_layer(tmp_path: Path) -> None:
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services" / "api.yaml").write_text(yaml.safe_dump({**API, "namespace": "policy"}))
+    with pytest.raises(ConfigError, match=r"services/api\.yaml:2: namespace: it is the platform's"):
+        stack_of(tmp_path, kyverno={"mode": "existing", "namespace": "policy"})
 
 
 @pytest.mark.parametrize("absent", ["kyverno", "istio", "cert-manager", "gateway"])

@@ -146,7 +146,7 @@ def test_only_a_rule_that_is_on_has_exceptions() -> None:
 
 def test_the_object_holds_for_one_workload_and_one_rule() -> None:
     args = services_args([excepted("disallow-privileged")], stacks.platform(rules=("disallow-privileged",)), 2)[0]
-    made: Any = exception_manifest("shop", "x", args.exceptions[0])
+    made: Any = exception_manifest("shop", "x", args.exceptions[0], "kyverno")
     assert made["metadata"]["name"] == "shop.x.disallow-privileged"
     assert made["metadata"]["namespace"] == "kyverno"
     assert made["spec"]["policyRefs"] == [{"name": "disallow-privileged", "kind": "ValidatingPolicy"}]

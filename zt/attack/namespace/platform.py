@@ -1,12 +1,6 @@
 """Attack 12: read what is secret in the platform's namespaces, or pass for a part of the platform."""
 
-from components.kube.names import (
-    CERT_MANAGER_NAMESPACE,
-    GATEWAY_NAMESPACE,
-    KYVERNO_NAMESPACE,
-    MESH_NAMESPACE,
-    VAULT_NAMESPACE,
-)
+from components.kube.names import GATEWAY_NAMESPACE, VAULT_NAMESPACE
 from zt.attack.attempt import Attempt
 from zt.attack.attempts_environment import containers
 from zt.attack.evidence import Control, Evidence, not_measured
@@ -18,14 +12,18 @@ from zt.cluster.manifest import part, parts
 
 PROXY_USER = 1337
 """The user and the group that the mesh lets pass by: its own proxy runs so."""
-_PLATFORM = (MESH_NAMESPACE, KYVERNO_NAMESPACE, VAULT_NAMESPACE, CERT_MANAGER_NAMESPACE, GATEWAY_NAMESPACE)
 _FOREIGN = "docker.io/attacker/tools:v1"
+
+
+def _platform(session: Session) -> tuple[str, ...]:
+    layers = session.declared.layers
+    return (layers.mesh, layers.kyverno, VAULT_NAMESPACE, layers.cert_manager, GATEWAY_NAMESPACE)
 
 
 def _platform_secrets(session: Session) -> list[Request]:
     """Lists, and one Secret of each namespace by its name: a right to a name is no right to the list."""
     requests: list[Request] = []
-    for namespace in _PLATFORM:
+    for namespace in _platform(session):
         collection = path_of("v1", "secrets", namespace)
         requests.append(Request("GET", collection))
         names = [item["metadata"]["name"] for item in session.admin.listed(collection)]
@@ -34,7 +32,9 @@ def _platform_secrets(session: Session) -> list[Request]:
 
 
 def _secrets_elsewhere(session: Session) -> list[Request]:
-    others = [name for name in sorted(session.namespaces) if name not in (*_PLATFORM, session.service.namespace)]
+    others = [
+        name for name in sorted(session.namespaces) if name not in (*_platform(session), session.service.namespace)
+    ]
     return [Request("GET", path_of("v1", "secrets", namespace)) for namespace in (*others, "")]
 
 

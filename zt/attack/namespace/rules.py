@@ -1,6 +1,5 @@
 """Attack 7: switch a rule off, or have the engine of the rules work for oneself."""
 
-from components.kube.names import KYVERNO_NAMESPACE
 from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.namespace.requests import Request, Requests, create, path_of, targets, tries
@@ -49,8 +48,8 @@ def _own_exceptions(session: Session) -> list[Request]:
     return _exceptions(session.service.namespace)
 
 
-def _platform_exceptions(_: Session) -> list[Request]:
-    return _exceptions(KYVERNO_NAMESPACE)
+def _platform_exceptions(session: Session) -> list[Request]:
+    return _exceptions(session.declared.layers.kyverno)
 
 
 # Every kind of policy that a namespace can hold, as small as it may be.
@@ -120,7 +119,7 @@ def _update_requests(session: Session) -> list[Request]:
         "context": {},
         "resource": {"kind": "Pod", "apiVersion": "v1", "namespace": session.service.namespace, "name": NAME},
     }
-    places = (session.service.namespace, KYVERNO_NAMESPACE)
+    places = (session.service.namespace, session.declared.layers.kyverno)
     return [create(_KYVERNO, "UpdateRequest", "updaterequests", place, {"spec": work}) for place in places]
 
 

@@ -5,7 +5,7 @@ from zt.attack.attempts_environment import containers
 from zt.attack.authorization import NOBODY, authorized, mtls_mode
 from zt.attack.network import Address, End, Pod, egress, ingress, selects
 from zt.attack.packets.packet import Sender, Verdict, Way
-from zt.attack.session import MESH_ROOT, Session
+from zt.attack.session import Session
 from zt.cluster.manifest import Manifest, part, parts, texts, word
 
 PROXY = "istio-proxy"
@@ -35,11 +35,11 @@ def verdict(session: Session, sender: Sender, target: End, port: int, by: Way, *
         return Verdict(allowed=False, why=closed)
     if isinstance(target, Address) or not meshed:
         return Verdict(allowed=True, why="no rule is in its way")
-    mode, policy = mtls_mode(session.peer_authentications, MESH_ROOT, target, port)
+    mode, policy = mtls_mode(session.peer_authentications, session.declared.layers.mesh, target, port)
     if not sender.meshed and mode == "STRICT":
         return Verdict(allowed=False, why=f"PeerAuthentication {policy} says {mode}")
     peer = session.peer(pod) if sender.meshed else NOBODY
-    decision = authorized(session.authorization_policies, MESH_ROOT, target, peer, port)
+    decision = authorized(session.authorization_policies, session.declared.layers.mesh, target, peer, port)
     said = f"AuthorizationPolicy {decision}"
     return Verdict(decision.allowed, said if decision.allowed else f"no rule of {said}")
 

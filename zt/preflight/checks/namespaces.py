@@ -5,7 +5,6 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/
 
 from collections.abc import Iterable
 
-from components.kube.names import MESH_NAMESPACE
 from components.program.objects_of_others import import_text, namespaces_of_others, own_namespaces
 from zt.cluster.manifest import Manifest, part
 from zt.preflight.line import Check, Line, Theme, fails, ok, warns
@@ -47,7 +46,7 @@ PASSES_WITHOUT = {
 
 def strictest(session: Session, namespace: str) -> tuple[str, str]:
     """The strictest level that every pod of the stack in a namespace passes, and which pod sets it."""
-    if namespace == MESH_NAMESPACE:
+    if namespace == session.stack.settings.layers.mesh:
         return LEVELS[0], "the CNI plugin of the mesh works on the nodes"
     level, why = LEVELS[-1], ""
     for service in session.planned.services:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from components.ingress.issuers import AcmeIssuer
-from components.kube.names import ACME_SERVERS, CERT_MANAGER_NAMESPACE
+from components.kube.names import ACME_SERVERS
 from zt.cluster.manifest import part
 from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
 from zt.preflight.session import Session
@@ -97,12 +97,13 @@ def _scales(session: Session) -> bool:
 def _ca(session: Session) -> Iterable[Line]:
     settings = session.stack.settings.ingress.ca
     name = settings.key_pair if settings else ""
-    about = f"Secret {CERT_MANAGER_NAMESPACE}/{name} with the authority of the issuer"
-    secret = session.cluster.found(f"/api/v1/namespaces/{CERT_MANAGER_NAMESPACE}/secrets/{name}")
+    place = session.stack.settings.layers.cert_manager
+    about = f"Secret {place}/{name} with the authority of the issuer"
+    secret = session.cluster.found(f"/api/v1/namespaces/{place}/secrets/{name}")
     absent = [key for key in ("tls.crt", "tls.key") if key not in part(secret or {}, "data")]
     if absent:
         found = f"it has no {', '.join(absent)}" if secret else "there is none: the issuer signs nothing"
-        create = f"kubectl create secret tls {name} --namespace {CERT_MANAGER_NAMESPACE} --cert=ca.crt --key=ca.key"
+        create = f"kubectl create secret tls {name} --namespace {place} --cert=ca.crt --key=ca.key"
         yield (fails if secret else warns)(about, found, f"{create}, once the namespace is there")
     else:
         yield ok(about, "it has tls.crt and tls.key")

@@ -4,6 +4,12 @@ from zt.facts.model import ApiToken, DatabaseSetting, Fact, Granted, PlatformSet
 from zt.facts.rules import RuleAction, RuleItem
 
 _ON = RuleAction("r", "critical", "deny")
+_PLACES = (
+    ("external-secrets", "external-secrets", "External Secrets"),
+    ("mesh", "istio-system", "Istio"),
+    ("kyverno", "kyverno", "Kyverno"),
+    ("cert-manager", "cert-manager", "cert-manager"),
+)
 
 FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
     (
@@ -11,6 +17,12 @@ FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
         [PlatformSetting("external-secrets-by", "the program")],
         [PlatformSetting("external-secrets-by", "others")],
         ["weaker: who installed External Secrets goes from the program to others"],
+    ),
+    (
+        "layers of others in other namespaces",
+        [PlatformSetting(f"{name}-namespace", own) for name, own, _ in _PLACES],
+        [PlatformSetting(f"{name}-namespace", "elsewhere") for name, _, _ in _PLACES],
+        [f"weaker: the namespace of {layer} goes from {own} to elsewhere" for _, own, layer in _PLACES],
     ),
     (
         "what a package is granted",

@@ -45,7 +45,7 @@ def add(plan: Digest, token: str, name: str, manifest: dict[str, Any], parent: s
 
 def add_exception(plan: Digest, rule: str, expires: str) -> None:
     args = ExceptionArgs(rule, "the vendor ships no other image yet", "commerce", expires)
-    manifest = exception_manifest("shop", "api", args)
+    manifest = exception_manifest("shop", "api", args, "kyverno")
     token = "kubernetes:policies.kyverno.io/v1:PolicyException"
     add(plan, token, f"shop.api.{rule}", manifest, f"{_SERVICE}::shop.api")
 

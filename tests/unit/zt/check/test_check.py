@@ -144,7 +144,12 @@ class TestExitCodes:
     def test_an_exception_of_what_no_service_file_makes(self, run: Run, day: str, code: int) -> None:
         plan = digest()
         agent = AccountExceptionArgs(_REGISTRIES, "monitoring", "agent", "the vendor's image", "platform", day)
-        add(plan, "kubernetes:policies.kyverno.io/v1:PolicyException", "policies-agent", account_exception(agent))
+        add(
+            plan,
+            "kubernetes:policies.kyverno.io/v1:PolicyException",
+            "policies-agent",
+            account_exception(agent, "kyverno"),
+        )
         done = run(plan, "--format", "json")
         blocking = [v for v in json.loads(done.stdout)["verdicts"] if v["outcome"] == "expired"]
         assert (done.exit_code, len(blocking)) == (code, code)
