@@ -6,8 +6,9 @@ So do Argo CD and Flux. No mark of Pulumi is on anything, and no record of a Hel
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -68,9 +69,12 @@ RELEASES = {
 }
 
 
-def rendered(plane: Plane, chart: str, values: Manifest) -> Iterator[Manifest]:
-    """The objects of a chart, without its hooks."""
-    release, namespace = RELEASES[chart]
+def rendered(
+    plane: Plane, chart: str, values: Manifest, elsewhere: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Manifest]:
+    """The objects of a chart, without its hooks, in its own namespace or in the one that it has elsewhere."""
+    release, own = RELEASES[chart]
+    namespace = elsewhere.get(own, own)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(json.dumps(values))
         file.flush()
@@ -117,15 +121,16 @@ def _applied(plane: Plane, manifest: Manifest) -> bool:
     return answer.status != 404
 
 
-def install(plane: Plane, values: dict[str, Manifest]) -> None:
-    """Install every layer, and wait until its controllers are ready."""
-    for namespace in NAMESPACES:
+def install(plane: Plane, values: dict[str, Manifest], elsewhere: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Install every layer, and wait until its controllers are ready. `elsewhere` are other namespaces than its own."""
+    places = [elsewhere.get(own, own) for own in NAMESPACES]
+    for namespace in places:
         apply(plane, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}])
     definitions = Path(plane.overlay["charts"]) / "gateway-api.yaml"
     apply(plane, [each for each in yaml.load_all(definitions.read_text(), Loader=yaml.CSafeLoader) if each])
     for chart in RELEASES:
-        apply(plane, list(rendered(plane, chart, values[chart])))
-    eventually(lambda: all(ready(plane, namespace) for namespace in NAMESPACES), "every controller is ready")
+        apply(plane, list(rendered(plane, chart, values[chart], elsewhere)))
+    eventually(lambda: all(ready(plane, namespace) for namespace in places), "every controller is ready")
 
 
 def ready(plane: Plane, namespace: str) -> bool:

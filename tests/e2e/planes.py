@@ -39,13 +39,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "reported": ("staging",),
     "judged": ("library",),
-    "spared": ("excluded_namespaces", "packages", "service_files"),
+    "spared": ("excluded_namespaces", "packages", "service_files", "published_packages"),
     "shared": ("teams",),
     "delivered": ("upgrade", "external_secrets"),
     "connected": ("database",),
     # Its connections to databases are protected, so that no other stack's `up` could take them away.
     "exemplified": ("example_databases",),
     "beside": ("existing_layers", "adopt"),
+    "elsewhere": ("layers_elsewhere",),
     "ambient": ("ambient",),
     # The second brings up production by hand, in a state of its own.
     "grown": ("dev", "real_cluster"),

@@ -15,9 +15,9 @@ from tests.e2e.attack_weakenings import added, call, collection, patched
 from tests.e2e.mesh_pods import Mesh
 from tests.e2e.mesh_setup import INTRUDER, SHOP, intruding_pod, is_ready
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.waiting import eventually
 from tests.support import packages
 from tests.support.packages import CHART, CHART_FILE, MENDED
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -1,9 +1,12 @@
 """Changes of a chart's values that may mend something. What each does is seen by rendering, not by its name.
 
 Every switch is turned, every mapping takes a hardened security context of a container or of a pod and amounts of CPU
-and memory, and every text that may be a tag takes the chart's version of the application.
+and memory, every text that may be a tag takes the chart's version of the application, and one that may be an image or a
+registry the stack's own. Many charts know a switch for the token of the API server that their values do not have, so
+that every mapping takes that, too.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
@@ -26,14 +29,24 @@ AMOUNTS: Manifest = {
     "requests": {"cpu": "50m", "memory": "64Mi"},
     "limits": {"cpu": "500m", "memory": "256Mi"},
 }
+NO_TOKEN: Manifest = {"automountServiceAccountToken": False}
 _TAGS = ("", "latest")
+# A registry by its host, and what may follow it: https://github.com/distribution/reference/blob/v0.6.0/reference.go
+_REGISTRY = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?")
+_IMAGE = re.compile(rf"(?:{_REGISTRY.pattern}/)?([a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w.-]+)?)")
 
 
-def candidates(values: Mapping[str, object], version: str) -> Iterator[Manifest]:
-    """Each change as the values that it writes, and nothing else; `version` is the application's."""
+def candidates(values: Mapping[str, object], version: str, registry: str = "") -> Iterator[Manifest]:
+    """Each change as the values that it writes, and nothing else.
+
+    `version` is the application's, `registry` one whose images may run.
+    """
+    yield NO_TOKEN
     for path, value in _walk(values):
         for changed in _changes(value, version):
             yield nested(path, changed)
+        if registry and isinstance(value, str) and (moved := _moved(value, registry)):
+            yield nested(path, moved)
 
 
 def nested(path: Path, value: object) -> Manifest:
@@ -64,6 +77,14 @@ def _changes(value: object, version: str) -> Iterator[object]:
     if isinstance(value, bool):
         yield not value
     elif value is None or isinstance(value, dict):
-        yield from (CONTAINER, POD, AMOUNTS)
+        yield from (CONTAINER, POD, AMOUNTS, NO_TOKEN)
     elif value in _TAGS and version:
         yield version
+
+
+def _moved(value: str, registry: str) -> str:
+    """A registry, or an image, of the stack's own registry; empty for a text that is neither."""
+    if _REGISTRY.fullmatch(value):
+        return registry
+    image = _IMAGE.fullmatch(value)
+    return f"{registry}/{image[1]}" if image and "/" in value else ""

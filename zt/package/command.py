@@ -109,13 +109,13 @@ def draft(options: InitOptions, say: Say) -> tuple[str, int]:
         trials = Trials(
             spec, renderer, held, lambda plan: judge(pinned_tool("kubectl-kyverno"), plan, (), kept=_kept())
         )
-        outcome = search(trials, values, version, say)
+        outcome = search(trials, values, version, say, stack.settings.registries[0])
     except RenderError as error:
         raise ConfigError([Problem("zt package init", "CHART", error.message, error.value)]) from error
     settled = spec.model_copy(update={"values": dict(outcome.last.values)})
     left = unsettled(settled, outcome.last.objects, _taken(stack, options.name))
     networks = stack.settings.webhook_cidrs or stack.settings.api_server_cidrs
-    made = Draft(head, outcome, left, options.team, options.today, networks)
+    made = Draft(head, outcome, left, options.team, options.today, networks, stack.settings.registries[0])
     return file_text(made), made.open_ends
 
 

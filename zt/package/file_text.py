@@ -33,6 +33,8 @@ class Draft:
     today: date
     webhook_networks: Sequence[str] = ()
     """The networks from which the API server calls, if the stack file says them."""
+    registry: str = ""
+    """The registry that values were changed to; empty: none was."""
 
     @property
     def open_ends(self) -> int:
@@ -50,11 +52,7 @@ def _sections(draft: Draft) -> Iterator[str]:
     yield _yaml(draft.head)
     last = draft.outcome.last
     rendered = Rendered(last.objects)
-    if draft.outcome.mends:
-        for mend in draft.outcome.mends:
-            what = [*(str(one) for one in mend.mends), *(f"{one}, which the platform has" for one in mend.removes)]
-            yield from (f"# {line}\n" for line in _lines(f"{_dotted(mend.values)} mends", what))
-        yield _yaml({"values": dict(last.values)})
+    yield from _values(draft)
     exposed, of_the_mesh = list(_exposed(rendered)), sorted(_ports_of_the_mesh(rendered))
     if of_the_mesh:
         yield f"# Ports of the mesh's proxy, which nobody else has: {', '.join(of_the_mesh)}\n"
@@ -73,6 +71,27 @@ def _sections(draft: Draft) -> Iterator[str]:
         yield _yaml({"exceptions": [_exception(one, draft) for one in sorted(last.violations)]})
     if grants := list(_grants(draft)):
         yield _yaml({"grants": grants})
+
+
+def _values(draft: Draft) -> Iterator[str]:
+    """The values, with what each mends, and the images that the registry has to have for them."""
+    if not draft.outcome.mends:
+        return
+    for mend in draft.outcome.mends:
+        what = [*(str(one) for one in mend.mends), *(f"{one}, which the platform has" for one in mend.removes)]
+        yield from (f"# {line}\n" for line in _lines(f"{_dotted(mend.values)} mends", what))
+    yield _yaml({"values": dict(draft.outcome.last.values)})
+    if images := sorted(_images_of(draft)):
+        yield from (f"# {line}\n" for line in _lines(f"Images to have at {draft.registry}", images))
+
+
+def _images_of(draft: Draft) -> set[str]:
+    """The images that the values take from the registry."""
+    if not draft.registry or draft.registry not in str(draft.outcome.last.values):
+        return set()
+    workloads = Rendered(draft.outcome.last.objects).workloads
+    prefix = f"{draft.registry}/"
+    return {image.removeprefix(prefix) for each in workloads for image in each.images if image.startswith(prefix)}
 
 
 def _lines(head: str, what: Sequence[str]) -> Iterator[str]:

@@ -33,12 +33,19 @@ class Outcome:
 
 
 def search(
-    trials: Trials, values: Mapping[str, object], version: str, say: Callable[[str], None] = lambda _line: None
+    trials: Trials,
+    values: Mapping[str, object],
+    version: str,
+    say: Callable[[str], None] = lambda _line: None,
+    registry: str = "",
 ) -> Outcome:
-    """The fewest changes that mend the most. Raises `RenderError` for a chart that does not render by itself."""
+    """The fewest changes that mend the most. Raises `RenderError` for a chart that does not render by itself.
+
+    `registry` is one whose images may run.
+    """
     last, chosen, tried = trials.first({}), list[Mend](), 0
     for _ in range(_ROUNDS):
-        changes = list(candidates(merged(values, last.values), version))
+        changes = list(candidates(merged(values, last.values), version, registry))
         say(f"trying {len(changes)} values of the chart")
         made = trials.of([merged(last.values, change) for change in changes])
         tried += len(changes)

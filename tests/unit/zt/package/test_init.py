@@ -19,7 +19,7 @@ from tests.support.packages import FILE, FOLDER, account, labels, objects, role,
 from tests.support.stacks import ROOT as PROJECT
 from zt.check.kyverno_result import Result
 from zt.check.plan import Plan
-from zt.package.candidates import POD, candidates, merged
+from zt.package.candidates import NO_TOKEN, POD, candidates, merged
 from zt.package.command import InitOptions, problems
 from zt.package.file_text import Draft, file_text
 from zt.package.search import Outcome, search
@@ -29,13 +29,15 @@ pytestmark = pytest.mark.unit
 
 HEAD = {"namespace": "guests", "team": "web", "chart": {"folder": "packages/guestbook"}}
 DEFAULTS: dict[str, Any] = {
-    "image": {"tag": "latest"},
+    "image": {"repository": "quay.io/guests/web", "tag": "latest"},
     "security": {},
     "account": {"create": False},
     "own": {"networkPolicy": True, "web": True},
     "untouched": {"depth": {"switch": False}},
 }
 ROOT, LATEST, WRITES = "require-run-as-non-root", "disallow-latest-tag", "require-probes"
+FOREIGN, TOKEN = "restrict-image-registries", "disallow-token-automount"
+REGISTRY = "registry.example.org"
 
 
 def chart(values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -48,7 +50,10 @@ def chart(values: Mapping[str, Any]) -> list[dict[str, Any]]:
         web = workload("Deployment", "web", http=8080)
         pod = web["spec"]["template"]["spec"]
         pod["serviceAccountName"] = "web" if v["account"]["create"] else "default"
-        pod["containers"][0] |= {"image": f"r/web:{v['image']['tag']}", "securityContext": v["security"]}
+        image = f"{v['image']['repository']}:{v['image']['tag']}"
+        pod["containers"][0] |= {"image": image, "securityContext": v["security"]}
+        # A switch that is not among the chart's values.
+        pod["automountServiceAccountToken"] = v["own"].get("automountServiceAccountToken", True)
         # That of the proxy's health is no port of an application.
         health = service("health", 15021, 15021)
         health["spec"]["selector"] = labels("web")
@@ -67,10 +72,13 @@ def judge(plan: Plan) -> list[Result]:
     ASKED.append(len(plan.objects))
     results: list[Result] = []
     for planned in plan.objects:
-        container = cast("Any", planned.manifest)["spec"]["template"]["spec"]["containers"][0]
+        pod = cast("Any", planned.manifest)["spec"]["template"]["spec"]
+        container = pod["containers"][0]
         broken = {
             ROOT: not container["securityContext"].get("runAsNonRoot"),
             LATEST: container["image"].endswith(":latest"),
+            FOREIGN: not container["image"].startswith(f"{REGISTRY}/"),
+            TOKEN: pod["automountServiceAccountToken"],
             # No value mends it.
             WRITES: True,
         }
@@ -92,20 +100,22 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
 
 @pytest.fixture
 def outcome(trials: Trials) -> Outcome:
-    return search(trials, DEFAULTS, "2.0.0")
+    return search(trials, DEFAULTS, "2.0.0", registry=REGISTRY)
 
 
 def test_each_violation_has_the_value_that_mends_it(outcome: Outcome) -> None:
     assert outcome.last.values == {
         "security": POD,
-        "image": {"tag": "2.0.0"},
+        "image": {"repository": f"{REGISTRY}/guests/web", "tag": "2.0.0"},
         "account": {"create": True},
-        "own": {"networkPolicy": False},
+        "own": {"networkPolicy": False, "automountServiceAccountToken": False},
     }
     mended = {one for mend in outcome.mends for one in mend.mends}
     assert mended == {
         Violation(ROOT, "Deployment", "web"),
         Violation(LATEST, "Deployment", "web"),
+        Violation(FOREIGN, "Deployment", "web"),
+        Violation(TOKEN, "Deployment", "web"),
         Violation("service account", "", "web"),
     }
     assert outcome.last.violations == {Violation(WRITES, "Deployment", "web")}
@@ -129,13 +139,36 @@ def test_every_value_is_tried_by_what_it_is() -> None:
     assert {"a": {"c": POD}} in tried
     assert {"a": {"d": "1.2.3"}} in tried
     assert {"a": POD} in tried
-    assert not any("e" in each["a"] or "f" in each["a"] for each in tried)
+    assert NO_TOKEN in tried
+    assert not any({"e", "f"} & {*each.get("a", {})} for each in tried)
+
+
+@pytest.mark.parametrize(
+    ("value", "moved"),
+    [
+        ("quay.io", REGISTRY),
+        ("localhost:5000", None),
+        ("registry.corp.example:5000", REGISTRY),
+        ("quay.io/jetstack/controller", f"{REGISTRY}/jetstack/controller"),
+        ("bitnami/redis:7.2", f"{REGISTRY}/bitnami/redis:7.2"),
+        ("ghcr.io/a/b_c:v1.0", f"{REGISTRY}/a/b_c:v1.0"),
+        ("info", None),
+        ("/var/run", None),
+        ("100m", None),
+        ("https://example.org/a", None),
+    ],
+)
+def test_an_image_is_tried_from_the_stacks_own_registry(value: str, moved: str | None) -> None:
+    tried = [each["a"] for each in candidates({"a": value}, "", REGISTRY) if "a" in each]
+    assert tried == ([moved] if moved else [])
+    assert not [each for each in candidates({"a": value}, "") if "a" in each]
 
 
 def test_the_file_is_one_that_the_program_takes(outcome: Outcome) -> None:
     planned = spec().model_copy(update={"values": dict(outcome.last.values)})
     left = unsettled(planned, outcome.last.objects)
-    text = file_text(Draft(HEAD, outcome, left, "web", date(2026, 11, 29)))
+    text = file_text(Draft(HEAD, outcome, left, "web", date(2026, 11, 29), registry=REGISTRY))
+    assert f"# Images to have at {REGISTRY}: guests/web:2.0.0" in text
     made = parse_package(Layers("packages/guestbook.yaml", text)).spec
     assert list(findings(made, rendered_objects(chart(made.values), made.namespace))) == []
     assert [(one.rule, one.workload, str(one.expires)) for one in made.exceptions] == [(WRITES, "web", "2026-12-29")]
