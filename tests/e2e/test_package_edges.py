@@ -150,9 +150,12 @@ class TestWhatNoFileSays:
 
 
 def plain(mesh: Mesh) -> bool:
-    """Whether somebody outside of the mesh hears the store, past every proxy but its own."""
-    address = mesh.address_of_pod(f"{WORKLOAD_LABEL}={STORE}", GUESTS)
-    return mesh.workload(OUTSIDE).hears(address, STORE_PORT) == b"?"
+    """Whether somebody outside of the mesh is answered by the web front, past every proxy but its own."""
+    address = mesh.address_of_pod(f"{WORKLOAD_LABEL}={WEB}", GUESTS)
+    try:
+        return mesh.workload(OUTSIDE).get(address, API_PORT, "/").status == ANSWER[0]
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -206,10 +209,11 @@ class TestEachControlAlone:
 
     def test_the_certificate(self, mesh: Mesh) -> None:
         with ExitStack() as off:
-            off.enter_context(open_to_all(mesh, STORE))
-            eventually(lambda: heard(mesh, f"{GUESTS}.{INTRUDER}"), "who has a certificate gets through")
+            off.enter_context(open_to_all(mesh, WEB))
+            who = f"{GUESTS}.{INTRUDER}"
+            eventually(lambda: asked(mesh, who, WEB, GUESTS) == ANSWER, "who has a certificate gets through")
             assert not plain(mesh)
-            off.enter_context(permissive(mesh, STORE))
+            off.enter_context(permissive(mesh, WEB))
             eventually(lambda: plain(mesh), "somebody without one gets through")
         eventually(lambda: not plain(mesh), "it is refused again")
 

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -197,7 +198,7 @@ def _run(arguments: Sequence[str], key: Key) -> subprocess.CompletedProcess[str]
 
 def _documents(text: str, key: Key) -> Iterator[Manifest]:
     try:
-        for document in cast("Iterator[object]", yaml.load_all(text, Loader=YAML_LOADER)):
+        for document in _loaded(text):
             if document is None:
                 continue
             made = cast("Manifest", document) if isinstance(document, dict) else {}
@@ -210,6 +211,20 @@ def _documents(text: str, key: Key) -> Iterator[Manifest]:
             yield made
     except yaml.YAMLError as error:
         raise RenderError(key, f"it renders what is no YAML: {' '.join(str(error).split())[:_SHOWN]}") from error
+
+
+def _loaded(text: str) -> list[object]:
+    """The documents of a text. A chart's objects are the same in most renderings, so each is read once."""
+    try:
+        return [document for each in re.split(r"^(?=---)", text, flags=re.MULTILINE) for document in _read(each)]
+    except yaml.YAMLError:
+        # A directive, such as %YAML, stands before the line that begins its document.
+        return list(cast("Iterator[object]", yaml.load_all(text, Loader=YAML_LOADER)))
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> tuple[object, ...]:
+    return tuple(cast("Iterator[object]", yaml.load_all(text, Loader=YAML_LOADER)))
 
 
 def _refuse_changed(first: str, made: Sequence[Manifest], second: str) -> None:

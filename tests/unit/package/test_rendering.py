@@ -5,6 +5,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import yaml
 
 from components.kube.charts import PUBLISHED
 from components.package.file.chart import ChartSpec
@@ -76,3 +77,30 @@ def test_a_cache_that_cannot_be_written_costs_the_second_rendering(
     renderer.manifests(SPEC)
     renderer.manifests(SPEC)
     assert not rendered
+
+
+TEXTS = {
+    "several": "---\n# Source: a\n" + config_map(1) + "---\n" + config_map(2),
+    "one that begins in its line": "--- {apiVersion: v1, kind: List, metadata: {}}\n---\n" + config_map(2),
+    "nothing between": "---\n---\n# only a comment\n---\n" + config_map(1),
+    "a line of its own text": config_map(1) + "more: |\n  ---\n  text\n---\n" + config_map(2),
+    "a directive": "%YAML 1.1\n---\n" + config_map(1) + "...\n%YAML 1.1\n---\n" + config_map(2),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_text_is_read_as_yaml_reads_it(renderer: Renderer, rendered: list[str], text: str) -> None:
+    rendered += [text]
+    made = [each for each in yaml.safe_load_all(text) if each]
+    assert renderer.manifests(SPEC, steady=False) == made
+
+
+def test_a_document_is_read_once(renderer: Renderer, rendered: list[str]) -> None:
+    """A chart with its definitions has megabytes, and `zt package init` renders it hundreds of times."""
+    helm._read.cache_clear()
+    definition = "---\n" + config_map(7)
+    for number in (801, 802):
+        rendered += [f"{definition}---\n{config_map(number)}"]
+        renderer.manifests(SPEC, steady=False)
+    # What stands before the first line of each, the definition, and the other one of each rendering.
+    assert helm._read.cache_info().misses == 4
