@@ -211,7 +211,7 @@ def test_the_first_file_has_the_values_that_mend_it_and_is_accepted(tmp_path: Pa
 @pytest.mark.parametrize(
     ("module", "chart", "granted"),
     [
-        ("istio.io/istio", "manifests/charts/gateway", {"Role", "Service"}),
+        ("istio.io/istio", "manifests/charts/gateway", {"Role"}),
         ("github.com/kyverno/kyverno", "charts/kyverno-policies", {"ValidatingPolicy"}),
     ],
 )

@@ -1,9 +1,9 @@
 """Changes of a chart's values that may mend something. What each does is seen by rendering, not by its name.
 
-Every switch is turned, every mapping takes a hardened security context of a container or of a pod and amounts of CPU
-and memory, every text that may be a tag takes the chart's version of the application, and one that may be an image or a
-registry the stack's own. Many charts know a switch for the token of the API server that their values do not have, so
-that every mapping takes that, too.
+Every switch is turned. Every mapping takes a hardened security context of a container or of a pod, amounts of CPU and
+memory, and a switch for the token of the API server, which many charts know without having it among their values. Every
+text that may be a tag takes the chart's version of the application, one that may be an image or a registry the stack's
+own, and the type of a Service that is open to the outside becomes `ClusterIP`.
 """
 
 import re
@@ -31,6 +31,7 @@ AMOUNTS: Manifest = {
 }
 NO_TOKEN: Manifest = {"automountServiceAccountToken": False}
 _TAGS = ("", "latest")
+_OPEN = ("LoadBalancer", "NodePort")
 # A registry by its host, and what may follow it: https://github.com/distribution/reference/blob/v0.6.0/reference.go
 _REGISTRY = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?")
 _IMAGE = re.compile(rf"(?:{_REGISTRY.pattern}/)?([a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w.-]+)?)")
@@ -80,6 +81,8 @@ def _changes(value: object, version: str) -> Iterator[object]:
         yield from (CONTAINER, POD, AMOUNTS, NO_TOKEN)
     elif value in _TAGS and version:
         yield version
+    elif value in _OPEN:
+        yield "ClusterIP"
 
 
 def _moved(value: str, registry: str) -> str:

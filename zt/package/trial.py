@@ -13,6 +13,7 @@ from components.package.rendered.api_calls import CalledPort, called_ports
 from components.package.rendered.checks import Beyond, beyond_the_package
 from components.package.rendered.helm import Renderer, RenderError
 from components.package.rendered.objects import Identity, Rendered, RenderedObject, rendered_objects
+from components.package.rendered.reach import refused
 from zt.check.kyverno_result import Result
 from zt.check.plan import Plan, PlannedObject
 
@@ -43,12 +44,15 @@ class Trial:
     violations: frozenset[Violation] = frozenset()
     accounts: frozenset[str] = frozenset()
     """The workloads without a service account of the chart's own."""
+    refused: frozenset[tuple[str, str]] = frozenset()
+    """Kind and name of what no package may bring, such as a Service that is open to the outside."""
 
     @property
     def problems(self) -> frozenset[Violation]:
         """All that a value may mend."""
         nobody = {Violation("service account", "", name) for name in self.accounts}
-        return self.violations | nobody
+        admitted_never = {Violation("admission", kind, name) for kind, name in self.refused}
+        return self.violations | nobody | admitted_never
 
     @property
     def identities(self) -> frozenset[tuple[str, str]]:
@@ -101,7 +105,8 @@ class Trials:
             for rule in self._known[repr(each.manifest)]
         )
         nobody = (each.name for each in rendered.workloads if each.account not in rendered.accounts)
-        return Trial(values, objects, violations, frozenset(nobody))
+        never = frozenset((each.kind, each.name) for each in objects if refused(each))
+        return Trial(values, objects, violations, frozenset(nobody), never)
 
     def _ask(self, objects: Iterable[RenderedObject]) -> None:
         """Ask the rules about the objects that are new, all at once: each stands in a namespace of its own."""

@@ -10,7 +10,7 @@ from components.kube.names import SHARED_ACCOUNTS
 from components.package.file.keys import PackageSpec
 from components.package.rendered.api_calls import Finding, api_call_findings
 from components.package.rendered.objects import TLS, Rendered, RenderedObject, Service, Workload
-from components.package.rendered.reach import reach
+from components.package.rendered.reach import reach, refused
 from components.schema.problem import Key
 from components.service.file.network import application_port
 
@@ -53,7 +53,10 @@ def _unique(objects: Sequence[RenderedObject]) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class Beyond:
-    """An object that a package may not bring by itself: the section of the file that settles it, and why."""
+    """An object that a package may not bring by itself: the section of the file that settles it, and why.
+
+    What `values` has to settle no grant does.
+    """
 
     section: str
     object: RenderedObject
@@ -68,7 +71,7 @@ class Beyond:
 
 
 def beyond_the_package(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[Beyond]:
-    """The objects that the file has to leave out, and those that it has to grant or leave out."""
+    """The objects that the file has to leave out, to change by values, and to grant or leave out."""
     for each in objects:
         elsewhere = each.namespace if each.namespace != spec.namespace else ""
         if each.kind == "Namespace":
@@ -77,6 +80,8 @@ def beyond_the_package(spec: PackageSpec, objects: Sequence[RenderedObject]) -> 
         elif each.never_created:
             why = f"{each.kind} {each.name} as a hook of {each.hooks[0]}, which never happens here"
             yield Beyond("without", each, elsewhere, why)
+        elif why := refused(each):
+            yield Beyond("values", each, elsewhere, why)
         elif why := reach(each, spec.namespace):
             yield Beyond("grants", each, elsewhere, why)
 
@@ -92,6 +97,10 @@ def _granted(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[F
         each, where = beyond.object, f" in {beyond.elsewhere}" if beyond.elsewhere else ""
         if beyond.section == "without":
             yield ("without",), f"it brings {beyond.why}: leave it out here", f"{each.kind} {each.name}", ()
+            continue
+        if beyond.section == "values":
+            what = f"the chart brings {each.kind} {each.name}{where}, and {beyond.why}"
+            yield ("values",), what, f"{each.kind} {each.name}", ()
             continue
         used.add(beyond.identity)
         if beyond.identity not in granted:

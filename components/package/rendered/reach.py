@@ -36,7 +36,6 @@ _OF_THE_FILE: Mapping[str, str] = MappingProxyType(
         "Ingress": "it would be public past the gateway",
         "HTTPRoute": "it would be public at a host that nobody agreed to",
         "GRPCRoute": "it would be public at a host that nobody agreed to",
-        "PolicyException": "exceptions stand in the package's file, with their days",
     }
 )
 _PLATFORM_GROUPS: Mapping[str, str] = MappingProxyType(
@@ -54,6 +53,15 @@ _WEBHOOKS = ("APIService", "MutatingWebhookConfiguration", "ValidatingWebhookCon
 def comes_last(each: RenderedObject) -> bool:
     """Whether the workloads of the package answer for an object, so that it needs them first."""
     return each.kind in _WEBHOOKS or each.group not in KUBERNETES_GROUPS
+
+
+def refused(each: RenderedObject) -> str:
+    """Why no package may bring an object, whatever its file says: admission would refuse it; empty if one may."""
+    if each.kind == "PolicyException":
+        return "exceptions stand in the package's file, with their days: leave it out by without"
+    if each.kind == "Service" and not each.group and (why := _service(each.manifest)):
+        return f"{why}: change that in values, or leave it out by without"
+    return ""
 
 
 def reach(each: RenderedObject, namespace: str) -> str:
@@ -75,8 +83,6 @@ def reach(each: RenderedObject, namespace: str) -> str:
 def _own(each: RenderedObject, namespace: str) -> str:
     if each.kind == "Secret":
         return _secret(each.manifest)
-    if each.kind == "Service":
-        return _service(each.manifest)
     if each.kind == "Role":
         return next((f"{right} may lead to more than it says" for right in _rights(each.manifest)), "")
     if each.kind == "RoleBinding":

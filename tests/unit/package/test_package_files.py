@@ -211,12 +211,9 @@ BEYOND = [
     (_object("networking.istio.io/v1", "Sidecar"), "it changes what the mesh holds"),
     (_object("security.istio.io/v1", "AuthorizationPolicy"), "it changes what the mesh holds"),
     (_object("kyverno.io/v1", "ClusterPolicy"), "it changes what the rules hold"),
-    (_object("policies.kyverno.io/v1", "PolicyException"), "exceptions stand in the package's file"),
     (_object("monitoring.coreos.com/v1", "ServiceMonitor"), "a kind that no package brings by itself"),
     (_object("v1", "Secret", data={"password": "eA=="}), "its password would stand in the repository"),
     (_object("v1", "Secret", type="kubernetes.io/service-account-token"), "it holds a token that never ends"),
-    (_object("v1", "Service", spec={"type": "LoadBalancer"}), "of type LoadBalancer it would be open past the gateway"),
-    (_object("v1", "Service", spec={"externalIPs": ["10.0.0.1"]}), "it has addresses outside"),
     (
         role("Role", "x", {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}),
         "get secrets may lead to more",
@@ -254,6 +251,26 @@ def test_what_reaches_beyond_the_package_takes_a_grant(tmp_path: Path, extra: Ma
     left = {**FILE, "without": [{"kind": extra["kind"], "name": "x"}]}
     [package] = stack_of(write(tmp_path, [*objects(), extra], left)).packages
     assert len(package.rendered.objects) == len(objects())
+
+
+NEVER = [
+    (_object("policies.kyverno.io/v1", "PolicyException"), "exceptions stand in the package's file"),
+    (_object("v1", "Service", spec={"type": "LoadBalancer"}), "of type LoadBalancer it would be open past the gateway"),
+    (_object("v1", "Service", spec={"type": "ExternalName"}), "of type ExternalName it would be open past the gateway"),
+    (_object("v1", "Service", spec={"externalIPs": ["10.0.0.1"]}), "it has addresses outside"),
+]
+
+
+@pytest.mark.parametrize(("extra", "why"), NEVER)
+def test_what_admission_refuses_takes_no_grant(tmp_path: Path, extra: Manifest, why: str) -> None:
+    """No exception of a package is for a Service, and none counts in its namespace: the update would end half-way."""
+    [line] = refused(tmp_path, [*objects(), extra], FILE)
+    assert f"values: the chart brings {extra['kind']} x, and {why}" in line
+    granted = {**FILE, "grants": [{"kind": extra["kind"], "names": ["x"], **DAYS}]}
+    problems = refused(tmp_path, [*objects(), extra], granted)
+    assert any(why in problem for problem in problems)
+    left = {**FILE, "without": [{"kind": extra["kind"], "name": "x"}]}
+    assert stack_of(write(tmp_path, [*objects(), extra], left)).packages
 
 
 def test_a_kind_that_the_chart_defines_for_the_cluster_is_in_no_namespace(tmp_path: Path) -> None:

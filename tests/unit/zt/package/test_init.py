@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "security": {},
     "account": {"create": False},
     "own": {"networkPolicy": True, "web": True},
+    "front": {"type": "LoadBalancer"},
     "untouched": {"depth": {"switch": False}},
 }
 ROOT, LATEST, WRITES = "require-run-as-non-root", "disallow-latest-tag", "require-probes"
@@ -57,7 +58,9 @@ def chart(values: Mapping[str, Any]) -> list[dict[str, Any]]:
         # That of the proxy's health is no port of an application.
         health = service("health", 15021, 15021)
         health["spec"]["selector"] = labels("web")
-        made += [web, service("web", 80, "http"), health]
+        front = service("web", 80, "http")
+        front["spec"]["type"] = v["front"]["type"]
+        made += [web, front, health]
     if v["account"]["create"]:
         made.append(account("web"))
     if v["own"]["networkPolicy"]:
@@ -109,6 +112,7 @@ def test_each_violation_has_the_value_that_mends_it(outcome: Outcome) -> None:
         "image": {"repository": f"{REGISTRY}/guests/web", "tag": "2.0.0"},
         "account": {"create": True},
         "own": {"networkPolicy": False, "automountServiceAccountToken": False},
+        "front": {"type": "ClusterIP"},
     }
     mended = {one for mend in outcome.mends for one in mend.mends}
     assert mended == {
@@ -117,6 +121,7 @@ def test_each_violation_has_the_value_that_mends_it(outcome: Outcome) -> None:
         Violation(FOREIGN, "Deployment", "web"),
         Violation(TOKEN, "Deployment", "web"),
         Violation("service account", "", "web"),
+        Violation("admission", "Service", "web"),
     }
     assert outcome.last.violations == {Violation(WRITES, "Deployment", "web")}
 
