@@ -69,9 +69,12 @@ def merged(first: Mapping[str, object], second: Mapping[str, object]) -> Manifes
 
 def _walk(values: Mapping[str, object], above: Path = ()) -> Iterator[tuple[Path, object]]:
     for key, value in values.items():
-        yield (*above, key), value
+        # Istio's charts keep their defaults below such a key, and take what is written beside it.
+        inner = above if key.startswith("_") else (*above, key)
+        if inner != above:
+            yield inner, value
         if isinstance(value, dict):
-            yield from _walk(cast("Mapping[str, object]", value), (*above, key))
+            yield from _walk(cast("Mapping[str, object]", value), inner)
 
 
 def _changes(value: object, version: str) -> Iterator[object]:

@@ -148,6 +148,13 @@ def test_every_value_is_tried_by_what_it_is() -> None:
     assert not any({"e", "f"} & {*each.get("a", {})} for each in tried)
 
 
+def test_what_a_chart_keeps_for_itself_is_written_where_its_users_write_it() -> None:
+    tried = list(candidates({"_internal": {"service": {"type": "NodePort"}, "on": True}}, ""))
+    assert {"service": {"type": "ClusterIP"}} in tried
+    assert {"on": False} in tried
+    assert not any("_internal" in each for each in tried)
+
+
 @pytest.mark.parametrize(
     ("value", "moved"),
     [
