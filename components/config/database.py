@@ -30,7 +30,7 @@ _FIELD = re.compile(rf"{DNS_LABEL}/[a-z][a-z0-9_]*")
 
 def _database_host(value: str) -> str:
     try:
-        address = ipaddress.ip_address(value)
+        address = ipaddress.ip_address("" if "%" in value else value)
     except ValueError:
         return TypeAdapter[str](HostName).validate_python(value)
     if address.is_link_local or address.is_unspecified or address.is_multicast:

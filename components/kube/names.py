@@ -58,6 +58,8 @@ PLATFORM_CONTAINERS = (
 )
 """The containers that the mesh's injector, Vault's and cert-manager add. No container of a service has such a name."""
 
+NOT_OF_SERVICES = (*PLATFORM_NAMESPACES, EXTERNAL_SECRETS_NAMESPACE, TEAMS_NAMESPACE, "default")
+"""The namespaces that no service may have, beside all that begin with `kube-`."""
 NAMESPACE_POLICIES = ("allow-platform", "default-deny")
 """The network policies that the rules make in every namespace. The one of a service has the service's name."""
 ROOT_AUTHORITY = "kube-root-ca.crt"

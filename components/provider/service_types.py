@@ -59,4 +59,6 @@ def _type(package: str, field: Schema) -> Schema:
 
 
 def _one_of(kinds: list[Schema]) -> Schema:
-    return kinds[0] if len(kinds) == 1 else {"oneOf": kinds, "plain": True}
+    # Texts of several patterns are one type.
+    different = [kind for number, kind in enumerate(kinds) if kind not in kinds[:number]]
+    return different[0] if len(different) == 1 else {"oneOf": different, "plain": True}

@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr
 
-from components.schema.quantity import amount
+from components.schema.quantity import QUANTITY, amount
+from components.schema.shape import Shape
 
 # Less than this and runc cannot start a process (https://github.com/kubernetes/kubernetes/issues/102243).
 _LEAST_MEMORY = 6 * 2**20
@@ -22,6 +23,11 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _TAG = "[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}"
 _IMAGE = rf"(?P<repository>{_REGISTRY}(?:/{_COMPONENT})+)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>sha256:[0-9a-f]{{64}}))?"
 _LONGEST_REPOSITORY = 255
+_FILE_NAME = r"[a-z0-9]([-._a-z0-9]{0,61}[a-z0-9])?"
+# The API server takes these as the keys of a ConfigMap, but for a name that begins with two dots.
+_CONFIG_FILE = r"(?!\.$|\.\.)[-._A-Za-z0-9]{1,253}"
+_CORES = r"[0-9]+m|[0-9]+(\.[0-9]{1,3})?"
+_QUERY = r"[-A-Za-z0-9/._~!$&'()*+,;=:@%?]*"
 
 DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 """The pattern of a name in Kubernetes: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names"""
@@ -32,18 +38,24 @@ HTTPS_ORIGIN = rf"https://({_DOMAIN}(\.{_DOMAIN})*|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1
 """The pattern of an address up to its path, without credentials."""
 URL_PATH = r"(/([-A-Za-z0-9._~!$&'()+,;=:@]|%[0-9A-Fa-f]{2})*)*"
 """The pattern of an address's path, which is empty or begins with a slash; a star would be a wildcard."""
+# The gateway's listener is called `https-` and the host: https://gateway-api.sigs.k8s.io/reference/spec/#sectionname
+LONGEST_PUBLIC_HOST = 253 - len("https-")
+LONGEST_WORD = 131_071
+"""The most bytes of an argument, or of a variable with its name: MAX_ARG_STRLEN, less one for the end of the text.
+
+https://man7.org/linux/man-pages/man2/execve.2.html
+"""
 METADATA_ADDRESS = ipaddress.ip_address("169.254.169.254")
 
 
 def _file_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([-._a-z0-9]{0,61}[a-z0-9])?", value):
+    if not re.fullmatch(_FILE_NAME, value):
         raise ValueError("not a file name: lower-case letters, digits, dots, hyphens and underscores")
     return value
 
 
 def _config_file(value: str) -> str:
-    # The API server takes these as the keys of a ConfigMap, but for a name that begins with two dots.
-    if not re.fullmatch(r"[-._A-Za-z0-9]{1,253}", value) or value == "." or value.startswith(".."):
+    if not re.fullmatch(_CONFIG_FILE, value):
         raise ValueError("not a file name: letters, digits, dots, hyphens and underscores, no two dots at its start")
     return value
 
@@ -65,6 +77,8 @@ def _host(value: str) -> str:
 def _public(value: str) -> str:
     if value.endswith((".svc", ".cluster.local")):
         raise ValueError("a name of the cluster's own, which nobody outside it finds and no authority signs")
+    if len(value) > LONGEST_PUBLIC_HOST:
+        raise ValueError(f"longer than {LONGEST_PUBLIC_HOST} characters, which its listener's name leaves")
     return value
 
 
@@ -166,7 +180,7 @@ def image_reference(value: str) -> str:
 
 
 def _cores(value: str) -> str:
-    if not re.fullmatch(r"[0-9]+m|[0-9]+(\.[0-9]{1,3})?", value):
+    if not re.fullmatch(_CORES, value):
         raise ValueError("not a number of cores such as 250m, 1.5 or 2, to a thousandth at most")
     return _quantity(value)
 
@@ -196,24 +210,33 @@ def _day(value: object) -> object:
 A_DAY = "a day is expected, such as 2026-12-31"
 Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=date)]
 LABEL = AfterValidator(_label)
-Label = Annotated[StrictStr, LABEL]
-FileName = Annotated[StrictStr, AfterValidator(_file_name)]
-ConfigFile = Annotated[StrictStr, AfterValidator(_config_file)]
-HostName = Annotated[StrictStr, AfterValidator(_host)]
+LABEL_SHAPE = Shape(DNS_LABEL)
+Label = Annotated[StrictStr, LABEL, LABEL_SHAPE]
+FileName = Annotated[StrictStr, AfterValidator(_file_name), Shape(_FILE_NAME)]
+ConfigFile = Annotated[StrictStr, AfterValidator(_config_file), Shape(_CONFIG_FILE)]
+HostName = Annotated[StrictStr, AfterValidator(_host), Shape(DNS_NAME, {"maxLength": 253})]
 Cidr = Annotated[StrictStr, AfterValidator(_cidr)]
-ExactText = Annotated[StrictStr, AfterValidator(exact_text)]
+ExactText = Annotated[StrictStr, AfterValidator(exact_text), Shape(r"[^*]*[^*\s][^*]*")]
 SettingText = Annotated[StrictStr, AfterValidator(_setting)]
 """A word of a configuration file of others, such as the id of a key."""
-PublicHost = Annotated[HostName, AfterValidator(_public)]
-HttpsAddress = Annotated[StrictStr, AfterValidator(_https)]
-Issuer = Annotated[StrictStr, AfterValidator(_issuer)]
+PublicHost = Annotated[
+    HostName,
+    AfterValidator(_public),
+    Shape(rf"(?!.*\.(?:svc|cluster\.local)$){DNS_NAME}", {"maxLength": LONGEST_PUBLIC_HOST}),
+]
+HttpsAddress = Annotated[StrictStr, AfterValidator(_https), Shape(f"{HTTPS_ORIGIN}/?")]
+Issuer = Annotated[StrictStr, AfterValidator(_issuer), Shape(f"{HTTPS_ORIGIN}{URL_PATH}")]
 """The issuer of tokens (https://openid.net/specs/openid-connect-core-1_0.html#IDToken); `/` at its end counts."""
-Quantity = Annotated[StrictStr, AfterValidator(_quantity)]
+Quantity = Annotated[StrictStr, AfterValidator(_quantity), Shape(QUANTITY)]
 ImageReference = Annotated[StrictStr, AfterValidator(_reference)]
-Image = Annotated[StrictStr, AfterValidator(image_reference)]
-Cores = Annotated[StrictStr, AfterValidator(_cores)]
-Size = Annotated[StrictStr, AfterValidator(_bytes)]
-Memory = Annotated[StrictStr, AfterValidator(_memory)]
+Image = Annotated[
+    StrictStr,
+    AfterValidator(image_reference),
+    Shape(rf"(?!.*:latest$)(?=.*/.*[:@])(?=localhost[:/]|[^/]*[.:]){_IMAGE}"),
+]
+Cores = Annotated[StrictStr, AfterValidator(_cores), Shape(_CORES)]
+Size = Annotated[StrictStr, AfterValidator(_bytes), Shape(QUANTITY)]
+Memory = Annotated[StrictStr, AfterValidator(_memory), Shape(QUANTITY)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 
 DAY_SECONDS = 86400
@@ -248,13 +271,13 @@ def _absolute(value: str) -> str:
     return value
 
 
-AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute)]
+AbsolutePath = Annotated[StrictStr, AfterValidator(_absolute), Shape(r"/[\s\S]*")]
 
-Duration = Annotated[StrictStr, AfterValidator(duration)]
+Duration = Annotated[StrictStr, AfterValidator(duration), Shape(_DURATION)]
 
 Replicas = Annotated[StrictInt, Field(ge=1, le=9)]
 
-Identifier = Annotated[StrictStr, AfterValidator(identifier)]
+Identifier = Annotated[StrictStr, AfterValidator(identifier), Shape(_IDENTIFIER.pattern)]
 
 
 # What the kubelet and the mesh's agent parse as a path: https://pkg.go.dev/net/url#Parse
@@ -268,19 +291,19 @@ def http_path(value: str) -> str:
     return value
 
 
-HttpPath = Annotated[StrictStr, AfterValidator(http_path)]
+HttpPath = Annotated[StrictStr, AfterValidator(http_path), Shape(_HTTP_PATH)]
 
 
 def _probed_path(value: str) -> str:
     """A path that a probe requests, with a query or without. Raises `ValueError`."""
     path, _, query = value.partition("?")
     http_path(path)
-    if not re.fullmatch(r"[-A-Za-z0-9/._~!$&'()*+,;=:@%?]*", query):
+    if not re.fullmatch(_QUERY, query):
         raise ValueError("not a query such as ready=1 behind the path")
     return value
 
 
-ProbePath = Annotated[StrictStr, AfterValidator(_probed_path)]
+ProbePath = Annotated[StrictStr, AfterValidator(_probed_path), Shape(rf"{_HTTP_PATH}(?:\?{_QUERY})?")]
 """What the kubelet requests: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Probe."""
 
 # The definition of an HTTPRoute, `spec.rules.matches.path`: https://gateway-api.sigs.k8s.io/reference/spec/#httppathmatch
@@ -312,7 +335,19 @@ def normal_path(value: str) -> str:
     return value
 
 
-PublicPath = Annotated[StrictStr, Field(max_length=PUBLIC_PATH_LENGTH), AfterValidator(public_path)]
+PublicPath = Annotated[
+    StrictStr,
+    Field(max_length=PUBLIC_PATH_LENGTH),
+    AfterValidator(public_path),
+    Shape(rf"(?!.*(?:{_AMBIGUOUS.pattern}|{_NEEDLESS.pattern})){PATH_CHARACTERS.pattern}"),
+]
 
-Word = Annotated[StrictStr, Field(min_length=1)]
+
+def _word(value: str) -> str:
+    if len(value.encode()) > LONGEST_WORD:
+        raise ValueError(f"more than {LONGEST_WORD} bytes, which no program gets as one argument")
+    return value
+
+
+Word = Annotated[StrictStr, Field(min_length=1), AfterValidator(_word)]
 Words = tuple[Word, ...]

@@ -5,15 +5,32 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, StrictInt, StrictStr
 
+from components.schema.shape import Shape
 from components.schema.typed_file import IS_NONE, IS_VALUE, NONE_OR_VALUE, TypedFile
 
 # The most that a filter of an HTTPRoute accepts, minus one for HSTS.
 _MAX_HEADERS = 15
+# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what frames a body.
+_OF_THE_CONNECTION = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host"),
+        *("content-length", "content-encoding", "content-range", "content-type"),
+    }
+)
+
+
+_HEADER = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}"
 
 
 def _header_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}", value):
+    if not re.fullmatch(_HEADER, value):
         raise ValueError("not the name of a header such as X-Frame-Options")
+    return value
+
+
+def _answered_name(value: str) -> str:
+    if value.lower() in _OF_THE_CONNECTION:
+        raise ValueError("it says how the answer is sent, which is the gateway's to say")
     return value
 
 
@@ -32,11 +49,12 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-HeaderName = Annotated[StrictStr, AfterValidator(_header_name)]
+HeaderName = Annotated[StrictStr, AfterValidator(_header_name), Shape(_HEADER)]
+AnswerHeader = Annotated[HeaderName, AfterValidator(_answered_name)]
 HeaderValue = Annotated[StrictStr, AfterValidator(_header_value)]
 Nothing = Annotated[Literal["none"], IS_NONE]
 Headers = Annotated[
-    Nothing | Annotated[dict[HeaderName, HeaderValue], AfterValidator(_headers), IS_VALUE], NONE_OR_VALUE
+    Nothing | Annotated[dict[AnswerHeader, HeaderValue], AfterValidator(_headers), IS_VALUE], NONE_OR_VALUE
 ]
 RequestBytes = Annotated[Nothing | Annotated[StrictInt, Field(ge=1, le=1 << 30), IS_VALUE], NONE_OR_VALUE]
 

@@ -8,7 +8,8 @@ import re
 from decimal import Decimal
 
 # An exponent of three digits is never needed: the API server would cap the amount at 2**63.
-_QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:([numkMGTPE]|[KMGTPE]i)|([eE][-+]?[0-9]{1,2}))?")
+QUANTITY = r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:([numkMGTPE]|[KMGTPE]i)|([eE][-+]?[0-9]{1,2}))?"
+"""The pattern of an amount."""
 _SCALE = (
     {"": Decimal(1)}
     | {suffix: Decimal(1000) ** power for power, suffix in enumerate("num kMGTPE", start=-3)}
@@ -21,7 +22,7 @@ def amount(quantity: str) -> Decimal:
 
     A sign is refused too, since no amount here is negative.
     """
-    match = _QUANTITY.fullmatch(quantity)
+    match = re.fullmatch(QUANTITY, quantity)
     if match is None:
         raise ValueError("not a Kubernetes quantity such as 250m or 256Mi")
     number, suffix, exponent = match.groups(default="")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StrictStr
 
+from components.schema.shape import Shape
+
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # Sunday is 0 alone: https://github.com/robfig/cron/blob/v3.0.1/spec.go
@@ -17,6 +19,7 @@ _FIELDS: tuple[tuple[int, int, Sequence[str]], ...] = (
     (0, 6, _DAYS),
 )
 _PART = re.compile(r"(?:\*|([A-Za-z0-9]+)(?:-([A-Za-z0-9]+))?)(?:/([1-9][0-9]?))?")
+_FIELD = rf"{_PART.pattern}(?:,{_PART.pattern})*"
 _LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -59,5 +62,5 @@ def _in_range(part: str, low: int, high: int, names: Sequence[str]) -> bool:
     return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)
 
 
-Schedule = Annotated[StrictStr, AfterValidator(_schedule)]
+Schedule = Annotated[StrictStr, AfterValidator(_schedule), Shape(rf"\s*{_FIELD}(?:\s+{_FIELD}){{4}}\s*")]
 """Minute, hour, day, month and day of the week, in UTC."""

@@ -7,10 +7,12 @@ from typing import Any, ClassVar, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import PydanticCustomError
 
 from components.schema.fields import A_DAY
 from components.schema.problem import UNKNOWN_KEY, UNREPEATED, LineOf, PlaceOf, Problem, no_line, shown_value
+from components.schema.shape import FileSchema
 
 _NOTHING, _SOMETHING = "~none", "~given"
 IS_NONE = Tag(_NOTHING)
@@ -70,6 +72,18 @@ class TypedFile(BaseModel):
     """Base of every model read from YAML: frozen, camelCase keys, no key that the model does not name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)
+
+    @classmethod
+    def model_json_schema(
+        cls,
+        by_alias: bool | None = True,
+        ref_template: str = DEFAULT_REF_TEMPLATE,
+        schema_generator: type[GenerateJsonSchema] = FileSchema,
+        mode: JsonSchemaMode = "validation",
+        **options: Any,
+    ) -> dict[str, Any]:
+        """The JSON Schema of the file, as `FileSchema` says it."""
+        return super().model_json_schema(by_alias, ref_template, schema_generator, mode, **options)
 
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """The old name of a key and its new one. `components/schema/renamed.py` reads both."""

@@ -16,6 +16,8 @@ from components.schema.problem import ConfigError, LineOf, Problem, shown_value
 from components.schema.typed_file import dotted
 
 _KEY = "YAML"
+# Four times what the API server takes as one object.
+_LARGEST = 4 * 2**20
 
 
 _STRING, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
@@ -79,6 +81,8 @@ def line_finder(text: str) -> LineOf:
 def read_text(path: Path, file: str) -> str:
     """The text of a file that a person wrote. Raises `ConfigError` for `file` if it cannot be read as text."""
     try:
+        if (size := path.stat().st_size) > _LARGEST:
+            raise ConfigError([Problem(file, _KEY, f"larger than {_LARGEST} bytes", f"{size} bytes")])
         return decoded(path.read_bytes(), file)
     except OSError as error:
         raise ConfigError([Problem(file, _KEY, f"cannot be read: {error.strerror or error}")]) from error

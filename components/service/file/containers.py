@@ -11,8 +11,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from components.kube.names import PLATFORM_CONTAINERS, ROOT_AUTHORITY
-from components.schema.fields import LABEL, Image, Label, ProbePath, Size, Words
+from components.schema.fields import DNS_LABEL, LABEL, Image, Label, ProbePath, Size, Words
 from components.schema.problem import Key
+from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.database import SECRET_NAME
 from components.service.file.environment import Environment
@@ -41,9 +42,17 @@ def container_name(value: str) -> str:
     return value
 
 
-UserId = Annotated[StrictInt, Field(ge=1, le=65535), AfterValidator(application_user)]
+UserId = Annotated[
+    StrictInt, Field(ge=1, le=65535), AfterValidator(application_user), Shape(more={"not": {"const": _MESH_UID}})
+]
 # The names of its volumes in the pod are labels, of which `secrets-` begins the longest.
-ContainerName = Annotated[StrictStr, Field(max_length=63 - len("secrets-")), LABEL, AfterValidator(container_name)]
+ContainerName = Annotated[
+    StrictStr,
+    Field(max_length=63 - len("secrets-")),
+    LABEL,
+    AfterValidator(container_name),
+    Shape(rf"(?!(?:{'|'.join(PLATFORM_CONTAINERS)})$){DNS_LABEL}"),
+]
 
 
 class ScratchSpec(TypedFile):

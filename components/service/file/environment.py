@@ -6,14 +6,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StrictStr
 
+from components.schema.fields import LONGEST_WORD
 from components.schema.problem import UNREPEATED
+from components.schema.shape import Shape
 from components.schema.typed_file import SECRET_KEY, misplaced
 
 # Formats of secrets, each documented by its issuer or by a standard.
 _SECRET_VALUES = MappingProxyType(
     {
         "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
-        "a password in an address": re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@"),
+        "a password in an address": re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@"),
         "a token of Vault": re.compile(r"\b(?:hv[sbr]|[sb])\.[A-Za-z0-9_-]{20,}"),
         "a JSON web token": re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\."),
         "an access key of AWS": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
@@ -37,8 +39,11 @@ def problem_with_value(value: str) -> str:
     return next((f"looks like {what}" for what, shape in _SECRET_VALUES.items() if shape.search(value)), "")
 
 
+_NAME = "[A-Za-z_][A-Za-z0-9_]*"
+
+
 def _name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+    if not re.fullmatch(_NAME, value):
         raise ValueError(
             "not the name of a variable such as LOG_LEVEL: letters, digits and underscores, no digit first"
         )
@@ -53,6 +58,9 @@ def _called_like_a_secret(name: str, value: str) -> bool:
 
 def _plain(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
+        if len(f"{name}={value}".encode()) > LONGEST_WORD:
+            message = f"more than {LONGEST_WORD} bytes with its name, which no program gets as one variable"
+            raise misplaced([name], f"{message}: keep it under config", UNREPEATED)
         problem = "is called like a secret" if _called_like_a_secret(name, value) else problem_with_value(value)
         if problem:
             advice = "every process and crash report has the environment: keep it under secrets and read its file"
@@ -60,7 +68,7 @@ def _plain(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
-VariableName = Annotated[StrictStr, AfterValidator(_name)]
+VariableName = Annotated[StrictStr, AfterValidator(_name), Shape(_NAME)]
 
 Environment = Annotated[dict[VariableName, StrictStr], AfterValidator(_plain)]
 """Names and values of environment variables; those that look like secrets are refused."""

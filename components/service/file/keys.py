@@ -1,16 +1,16 @@
 """The keys of a service file, each with its type and its meaning, and what can be read from them."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import Field, StrictBool
 
-from components.kube.names import (
-    VAULT_CALLER,
-)
+from components.kube.names import NOT_OF_SERVICES, VAULT_CALLER
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import Image, Label, ProbePath, PublicHost, Words
+from components.schema.fields import DNS_LABEL, Image, Label, ProbePath, PublicHost, Words
 from components.schema.problem import Key
 from components.schema.public import Headers, RateLimit, RequestBytes
+from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile
 from components.service.file.containers import (
     ContainerName,
@@ -58,7 +58,7 @@ class ServiceKeys(TypedFile):
 
     name: Label
     """The name of the service; by default that of the file."""
-    namespace: Label
+    namespace: Annotated[Label, Shape(rf"(?!kube-|(?:{'|'.join(NOT_OF_SERVICES)})$){DNS_LABEL}")]
     """Its namespace, which is created with its first service; not one of the platform's."""
     team: Label
     """The team that is responsible for it."""

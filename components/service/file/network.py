@@ -24,6 +24,7 @@ from components.schema.fields import (
     normal_path,
 )
 from components.schema.problem import UNREPEATED
+from components.schema.shape import Shape
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import IS_ONE, IS_SEVERAL, ONE_OR_SEVERAL, TypedFile, misplaced
 
@@ -64,6 +65,12 @@ _HTTP_PORT = 80
 _PRIVATE_KEY_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
+_PORT_NAME = "[a-z0-9-]{1,15}"
+_CALLED = rf"{DNS_LABEL}(/{DNS_LABEL})?(:{_PORT_NAME})?"
+# A star is at the end alone, behind a slash; `PATH_CHARACTERS` has it as any other.
+_CALLED_PATH = rf"(?!/\*$)(?!.*\*.){PATH_CHARACTERS.pattern}"
+
+
 def service_name(value: str) -> str:
     """A valid reference to a service: its name, or `namespace/name`. Raises `ValueError`."""
     parts = value.split("/")
@@ -75,7 +82,7 @@ def service_name(value: str) -> str:
 def called_port(value: str) -> str:
     """A valid reference to a service or to one of its ports, such as `minio:admin`. Raises `ValueError`."""
     service, colon, port = value.partition(":")
-    if colon and not re.fullmatch(r"[a-z0-9-]{1,15}", port):
+    if colon and not re.fullmatch(_PORT_NAME, port):
         raise ValueError("not a port's name behind the colon: write one of the called service's ports")
     service_name(service)
     return value
@@ -132,8 +139,11 @@ GRPC_PATH = re.compile(rf"/(?P<service>{_GRPC_SERVICE})(?:/(?P<method>{_GRPC_NAM
 """The path of a gRPC service, or of one of its methods."""
 
 
+_RPC = rf"{_GRPC_SERVICE}/(?:{_GRPC_NAME}|\*)"
+
+
 def _rpc(value: str) -> str:
-    if not re.fullmatch(rf"{_GRPC_SERVICE}/(?:{_GRPC_NAME}|\*)", value):
+    if not re.fullmatch(_RPC, value):
         raise ValueError("not a method of a gRPC service such as shop.Cart/AddItem, nor shop.Cart/* for all of them")
     return value
 
@@ -164,9 +174,12 @@ def _narrow(value: str) -> str:
     return value
 
 
+_JWKS_URI = rf"{HTTPS_ORIGIN}/[^\s#*]*"
+
+
 def _jwks_uri(value: str) -> str:
     message = "not an address such as https://login.example.org/keys (TLS only, no credentials)"
-    return https_address(value, rf"{HTTPS_ORIGIN}/[^\s#*]*", message)
+    return https_address(value, _JWKS_URI, message)
 
 
 def _claim(value: str) -> str:
@@ -188,10 +201,15 @@ def _public_keys(value: dict[str, object]) -> dict[str, object]:
     return value
 
 
-ServiceName = Annotated[StrictStr, AfterValidator(service_name)]
-CallerName = Annotated[StrictStr, AfterValidator(called_port)]
+_SERVICE_NAME = rf"{DNS_LABEL}(/{DNS_LABEL})?"
+ServiceName = Annotated[StrictStr, AfterValidator(service_name), Shape(_SERVICE_NAME)]
+CallerName = Annotated[StrictStr, AfterValidator(called_port), Shape(_CALLED)]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-AppPort = Annotated[Port, AfterValidator(application_port)]
+AppPort = Annotated[
+    Port,
+    AfterValidator(application_port),
+    Shape(more={"not": {"minimum": MESH_PORTS[0], "maximum": MESH_PORTS[-1]}}),
+]
 
 NarrowCidr = Annotated[Cidr, AfterValidator(_narrow)]
 
@@ -206,10 +224,10 @@ class CallSpec(TypedFile):
     number."""
     methods: tuple[Method, ...] = ()
     """The HTTP methods of the requests; by default all."""
-    paths: tuple[Annotated[StrictStr, AfterValidator(_called_path)], ...] = ()
+    paths: tuple[Annotated[StrictStr, AfterValidator(_called_path), Shape(_CALLED_PATH)], ...] = ()
     """The paths of the requests; `/orders/*` stands for all below `/orders`. By default all."""
 
-    rpc: tuple[Annotated[StrictStr, AfterValidator(_rpc)], ...] = ()
+    rpc: tuple[Annotated[StrictStr, AfterValidator(_rpc), Shape(_RPC)], ...] = ()
     """The gRPC methods that are called, such as `shop.Cart/AddItem`; `shop.Cart/*` stands for all of a service. By
     default all."""
 
@@ -246,13 +264,13 @@ class CallSpec(TypedFile):
         return self
 
 
-Call = Annotated[CallSpec, BeforeValidator(written_call, json_schema_input_type=StrictStr | CallSpec)]
+Call = Annotated[CallSpec, BeforeValidator(written_call, json_schema_input_type=CallerName | CallSpec)]
 
 
 class EgressSpec(TypedFile):
     """A host outside the cluster that a service may reach, at one port."""
 
-    host: Annotated[HostName, AfterValidator(_outside_host)]
+    host: Annotated[HostName, AfterValidator(_outside_host), Shape(more={"maxLength": _LONGEST_HOST})]
     port: AppPort
     protocol: Literal["tls", "https", "http", "tcp"] = "tls"
     """The protocol; by default `http` at port 80. For `tls` and `https` the host name in the handshake is checked, for
@@ -294,7 +312,7 @@ class JwtSpec(TypedFile):
 
     issuer: Issuer
     """The issuer: exactly the `iss` of the token."""
-    jwks_uri: Annotated[StrictStr, AfterValidator(_jwks_uri)] | None = None
+    jwks_uri: Annotated[StrictStr, AfterValidator(_jwks_uri), Shape(_JWKS_URI)] | None = None
     """The address of the issuer's public keys. istiod fetches them, so `istio-system` must be able to reach it."""
     jwks: Annotated[dict[StrictStr, object], AfterValidator(_public_keys)] | None = None
     """The public keys as a mapping, for when istiod cannot fetch them."""

@@ -52,7 +52,8 @@ def annotation_key(value: str) -> str:
 
 def _address(value: str) -> str:
     try:
-        return str(ipaddress.ip_address(value))
+        # A zone is a node's, and Kubernetes takes none.
+        return str(ipaddress.ip_address("" if "%" in value else value))
     except ValueError as error:
         raise ValueError("not an address such as 10.20.0.7") from error
 

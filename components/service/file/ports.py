@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, cast, get_args
 
-from pydantic import AfterValidator, BeforeValidator, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, StrictStr
 
 from components.schema.problem import UNREPEATED
+from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.network import AppPort, MetricsSpec
 from components.service.file.probes import ProbesSpec, unasked
@@ -32,7 +33,11 @@ def port_name(value: str) -> str:
     return value
 
 
-PortName = Annotated[StrictStr, AfterValidator(port_name)]
+PortName = Annotated[
+    StrictStr,
+    AfterValidator(port_name),
+    Shape(rf"(?!(?:{METRICS_PORT}|{VAULT_PORT_NAME})$){_PORT_NAME.pattern}"),
+]
 
 
 def _protocol(value: object) -> object:
@@ -64,7 +69,7 @@ def _by_name(value: object) -> object:
 
 Ports = Annotated[
     dict[PortName, PortSpec],
-    BeforeValidator(_by_name, json_schema_input_type=dict[PortName, StrictInt | PortSpec]),
+    BeforeValidator(_by_name, json_schema_input_type=dict[PortName, AppPort | PortSpec]),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, StrictStr, model_validator
 
-from components.schema.fields import ProbePath
+from components.schema.fields import ProbePath, Words
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.network import AppPort
 
@@ -18,7 +18,7 @@ class ProbeSpec(TypedFile):
 
     path: ProbePath | None = None
     """The HTTP path to request."""
-    command: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
+    command: Words = ()
     """A program of the image with its arguments, which must exit with 0."""
     grpc: StrictStr | None = None
     """The service that the application's gRPC health checking answers for; empty for all of it."""

@@ -21,6 +21,7 @@ from pydantic import (
 from components.schema.fields import DNS_LABEL, PUBLIC_PATH_LENGTH, Duration, PublicPath, public_path, seconds
 from components.schema.problem import UNREPEATED
 from components.schema.public import HeaderName
+from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.network import GRPC_PATH
 
@@ -53,7 +54,12 @@ def _path(value: object) -> object:
     return {"path": public_path(value)}
 
 
-Origin = Annotated[StrictStr, Field(max_length=_LONGEST_ORIGIN), AfterValidator(_origin)]
+Origin = Annotated[
+    StrictStr,
+    Field(max_length=_LONGEST_ORIGIN),
+    AfterValidator(_origin),
+    Shape(rf"\*|(?!.*:443$){_ORIGIN.pattern}"),
+]
 CorsMethod = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -167,7 +173,7 @@ class PathSpec(TypedFile):
 
 
 LentPaths = Annotated[tuple[PublicPath, ...], Field(min_length=1)]
-PublicPathSpec = Annotated[PathSpec, BeforeValidator(_path, json_schema_input_type=StrictStr | PathSpec)]
+PublicPathSpec = Annotated[PathSpec, BeforeValidator(_path, json_schema_input_type=PublicPath | PathSpec)]
 
 
 def check_paths(paths: tuple[PathSpec, ...], *, grpc: bool, jwt: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Protocol
 from pydantic import AfterValidator, Field, StrictStr
 
 from components.schema.fields import DNS_LABEL, AbsolutePath, Day
+from components.schema.shape import Shape
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import misplaced
 from components.service.file.environment import VariableName
@@ -28,11 +29,16 @@ def _source(value: str) -> str:
     return value
 
 
+Source = Annotated[StrictStr, AfterValidator(_source), Shape(_SOURCE.pattern)]
+
+
 class SecretEnvSpec(TimedException):
     """Secrets as environment variables, for a limited time: of the service's own container, and of its jobs that read
     them. A secret that changes is in them when the pods start again."""
 
-    variables: dict[VariableName, Annotated[StrictStr, AfterValidator(_source)]] = Field(min_length=1)
+    variables: dict[VariableName, Annotated[StrictStr, AfterValidator(_source), Shape(_SOURCE.pattern)]] = Field(
+        min_length=1
+    )
     """The variables, each with a field of one of `secrets`, as `secret/field`."""
     shell: AbsolutePath = "/bin/sh"
     """The shell of the image. One without a shell takes a static one from a container under `init` and `scratch`."""

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validato
 
 from components.schema.fields import DNS_LABEL, LABEL, FileName
 from components.schema.problem import UNREPEATED
+from components.schema.shape import Shape
 from components.schema.typed_file import SECRET_KEY, TypedFile, misplaced
 from components.service.file.network import ServiceName
 from components.service.file.template import parse
@@ -15,20 +16,24 @@ DATA = ".Data.data"
 """Where the agent's templates have the fields of a secret."""
 
 
+_FIELD = "[a-z][a-z0-9_]*"
+_SHARED = rf"({DNS_LABEL}/)?{DNS_LABEL}/{DNS_LABEL}"
+
+
 def _key(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+    if not re.fullmatch(_FIELD, value):
         raise ValueError("not a field name: lower-case letters, digits and underscores, a letter first")
     return value
 
 
 def _shared_name(value: str) -> str:
-    if not re.fullmatch(rf"({DNS_LABEL}/)?{DNS_LABEL}/{DNS_LABEL}", value):
+    if not re.fullmatch(_SHARED, value):
         raise ValueError("not a secret of another service: write service/secret, or namespace/service/secret")
     return value
 
 
-FieldName = Annotated[StrictStr, AfterValidator(_key)]
-SharedName = Annotated[StrictStr, AfterValidator(_shared_name)]
+FieldName = Annotated[StrictStr, AfterValidator(_key), Shape(_FIELD)]
+SharedName = Annotated[StrictStr, AfterValidator(_shared_name), Shape(_SHARED)]
 
 
 # It stands in the pod's annotations, behind `agent-inject-template-`, and an annotation's name has 63 characters.
@@ -42,7 +47,13 @@ def _secret_name(value: str) -> str:
     return value
 
 
-SecretName = Annotated[StrictStr, Field(max_length=_LONGEST_NAME), LABEL, AfterValidator(_secret_name)]
+SecretName = Annotated[
+    StrictStr,
+    Field(max_length=_LONGEST_NAME),
+    LABEL,
+    AfterValidator(_secret_name),
+    Shape(f"(?!file-){DNS_LABEL}"),
+]
 
 
 _OF_ANOTHER = "the secret is that of {}, whose file says this: leave it out"

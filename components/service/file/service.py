@@ -17,6 +17,7 @@ from components.service.file.database import SECRET_NAME
 from components.service.file.jobs import NAME_LIMIT, check_jobs
 from components.service.file.keys import ServiceKeys
 from components.service.file.network import at_port, check_mixed_hosts, check_repeated, check_tokens, peers_name
+from components.service.file.pod_limits import check_annotations, check_full_name
 from components.service.file.ports import PROTOCOLS, check_ports, check_probes
 from components.service.file.reserved import not_a_service
 from components.service.file.routes import check_paths
@@ -121,6 +122,8 @@ class ServiceSpec(ServiceKeys):
             (name for name in self.patch.containers if name not in names) if self.patch else iter(()), ""
         ):
             raise misplaced(["patch", "containers", unknown], "no container of the pod", unknown, names)
+        check_annotations(self)
+        check_full_name(self)
         return self
 
     def _kind(self) -> None:

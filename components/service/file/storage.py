@@ -10,8 +10,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
-from components.schema.fields import LABEL, ConfigFile, FileName, Label, Size
+from components.schema.fields import LABEL, LABEL_SHAPE, ConfigFile, FileName, Label, Size
 from components.schema.problem import UNREPEATED
+from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.environment import problem_with_value
 
@@ -25,6 +26,10 @@ _CONFIG_LIMIT = 1_000_000
 _NOT_IN_PATHS = re.compile(r"[:\x00-\x1f\x7f]")
 _FILLED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 _RESERVED = ("/proc", "/sys", "/dev", "/vault/secrets", "/var/run/secrets", "/run/secrets", *_FILLED)
+
+
+# What the schema says of it; the validator says more.
+_MOUNT_PATH = rf"(?!.*//|.*/$|(?:{'|'.join(_RESERVED)})(?:/|$))/[^:\x00-\x1f\x7f]+"
 
 
 def _mount_path(value: str) -> str:
@@ -47,13 +52,13 @@ def _read_only(path: str) -> str:
     return path
 
 
-MountPath = Annotated[StrictStr, AfterValidator(_mount_path)]
+MountPath = Annotated[StrictStr, AfterValidator(_mount_path), Shape(_MOUNT_PATH)]
 ReadOnlyPath = Annotated[MountPath, AfterValidator(_read_only)]
 
 
 # The name of the pod's volume is a label, too.
 _LONGEST_NAME = 63 - len("volume-")
-VolumeName = Annotated[StrictStr, Field(max_length=_LONGEST_NAME), LABEL]
+VolumeName = Annotated[StrictStr, Field(max_length=_LONGEST_NAME), LABEL, LABEL_SHAPE]
 
 
 class VolumeSpec(TypedFile):

@@ -118,3 +118,10 @@ def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> No
         read_text(tmp_path / "y.yaml", "services/y.yaml")
     path.write_bytes(b"a: 1\r\n")
     assert read_text(path, "x.yaml") == "a: 1\r\n"
+
+
+def test_a_file_that_nobody_wrote_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"#" * (4 * 2**20 + 1))
+    with pytest.raises(ConfigError, match=r"^x\.yaml: YAML: larger than 4194304 bytes, found 4194305 bytes$"):
+        read_text(path, "x.yaml")

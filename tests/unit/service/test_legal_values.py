@@ -17,10 +17,12 @@ from tests.unit.service.test_directory import OPEN, SMALL, write
 
 pytestmark = pytest.mark.unit
 
-TIMED = "owner: team, granted: 2026-11-01, expires: 2026-12-01"
 RULE = "exceptions: [{rule: require-probes, reason: %s, owner: %s, granted: %s, expires: 2026-12-01}]"
 WHY = "the probes are to come"
 SHARED = "accessMode: ReadWriteMany"
+LONG_HOST = f"{'.'.join(['a' * 61] * 4)}.org"
+WRITTEN = f"reason: {WHY}, owner: team, granted: 2026-11-01, expires: 2026-12-01"
+FULL = f"volumes: {{data: {{path: /data, size: 1Gi}}}}\npatch: {{{WRITTEN}, pod: {{setHostnameAsFQDN: true}}}}"
 REFUSED = [
     # A label of a name in DNS has 63 characters.
     (f"host: api.{'a' * 64}", "host: not a host name"),
@@ -86,6 +88,28 @@ REFUSED = [
         (RULE % (f'"{WHY}{hidden}"', "team", "2026-11-01"), "exceptions[0].reason: it has the character U+")
         for hidden in ("\\u202e", "\\u200b", "\\e[2K", "\\x08", "\\u2066", "\\u00ad\\u2028")
     ),
+    # What an object, a program or a node holds.
+    (f"host: {LONG_HOST}", "host: longer than 247 characters, which its listener's name leaves"),
+    (f"env: {{A: {'x' * 131_070}}}", "env.A: more than 131071 bytes with its name"),
+    (f"command: [{'x' * 131_072}]", "command[0]: more than 131071 bytes"),
+    (f"secrets: {{a: {{generate: [b], template: {'x' * 260_000}}}}}", "secrets.a.template: the templates and annot"),
+    (
+        "secrets: {%s}" % ", ".join(f"k{n}: {{generate: [b], template: {'x' * 60_000}}}" for n in range(5)),  # noqa: UP031
+        "bytes together, and a pod holds 262144",
+    ),
+    (f"patch: {{{WRITTEN}, annotations: {{example.org/a: {'x' * 260_000}}}}}", "patch.annotations.example.org/a: the"),
+    (
+        f"{FULL}\nname: {'a' * 30}",
+        "patch.pod.setHostnameAsFQDN: ",
+    ),
+    (
+        f"patch: {{{WRITTEN}, pod: {{hostAliases: [{{ip: 'fe80::1%eth0', hostnames: [a]}}]}}}}",
+        "hostAliases[0].ip: not an address",
+    ),
+    *(
+        (f"host: a.example.org\nsecurityHeaders: {{{name}: x}}", f"securityHeaders.{name}: it says how the answer is")
+        for name in ("Content-Length", "Transfer-Encoding", "connection", "Host")
+    ),
     # The way in which a list of Kubernetes writes variables.
     ("env: [{name: DB_PASSWORD, value: hunter2}]", "env: a mapping of keys is expected, found [{name, value: ...}]"),
 ]
@@ -117,6 +141,10 @@ def test_a_value_that_would_not_work_is_one_error(tail: str, error: str) -> None
         "resources: {limits: {memory: 1e8}}",
         RULE % (f'"{WHY}\\nfrom the next release on, caf\\u00e9 \\U0001F600"', "team", "'2026-11-01'"),
         f"name: {'a' * 63}",
+        f"env: {{A: {'x' * 131_069}}}",
+        f"config: {{files: {{a: {'x' * 900_000}}}}}",
+        f"host: {LONG_HOST[6:]}",
+        FULL,
         "volumes: {data: {path: /data, size: '1'}, more: {path: /more, size: '9223372036854775807'}}",
     ],
 )

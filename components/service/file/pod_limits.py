@@ -1,0 +1,52 @@
+"""What the API server and the kubelet take of a pod as a whole, whichever keys of a service file it comes from."""
+
+from components.schema.problem import UNREPEATED, Key
+from components.schema.typed_file import misplaced
+from components.service.file.keys import ServiceKeys
+from components.service.file.network import peers_name
+from components.service.file.storage import SHARED
+
+# https://github.com/kubernetes/apimachinery/blob/v0.36.3/pkg/api/validation/objectmeta.go: TotalAnnotationSizeLimitB
+_ANNOTATIONS = 256 * 1024
+# The platform's own, and those of each secret beside its template, names at their longest.
+_PLATFORM, _EACH = 8 * 1024, 1024
+# A host name of Linux: https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-sethostnameasfqdn-field
+_LONGEST_HOST_NAME = 64
+_CLUSTER_DOMAIN = "svc.cluster.local"
+_LAST = "-99"
+
+
+def check_annotations(keys: ServiceKeys) -> None:
+    """Raise `PydanticCustomError` if the annotations of the pods are too long: those of `patch`, and all templates."""
+    texts: dict[Key, int] = {
+        ("secrets", name, "template"): len((secret.template or "").encode()) for name, secret in keys.secrets.items()
+    }
+    texts |= {
+        (*keys.database_key(name), "template"): len((database.template or "").encode())
+        for name, database in keys.all_databases.items()
+    }
+    # Each sidecar that reads one has its template once more.
+    for _, container in keys.containers:
+        for name in container.secrets:
+            texts[("secrets", name, "template")] += len((keys.secrets[name].template or "").encode())
+    written = keys.patch.annotations.items() if keys.patch else ()
+    patched = {("patch", "annotations", key): len(f"{key}{value}".encode()) for key, value in written}
+    known = _PLATFORM + _EACH * len(texts) + sum(texts.values()) + sum(patched.values())
+    if known > _ANNOTATIONS:
+        longest = max({**texts, **patched}.items(), key=lambda item: item[1])[0]
+        message = (
+            f"the templates and annotations of its pods have {known} bytes together, and a pod holds {_ANNOTATIONS}"
+        )
+        raise misplaced(longest, message, UNREPEATED)
+
+
+def check_full_name(keys: ServiceKeys) -> None:
+    """Raise `PydanticCustomError` if a pod would have a full name that is no host name."""
+    wanted = keys.patch is not None and keys.patch.pod.set_hostname_as_fqdn
+    if not wanted or all(volume.access_mode == SHARED for volume in keys.volumes.values()):
+        return
+    service = peers_name(keys.name) if keys.peers else keys.name
+    full = f"{keys.name}{_LAST}.{service}.{keys.namespace}.{_CLUSTER_DOMAIN}"
+    if len(full) > _LONGEST_HOST_NAME:
+        message = f"{full} is longer than {_LONGEST_HOST_NAME} characters, so that no pod would start: leave it out"
+        raise misplaced(["patch", "pod", "setHostnameAsFQDN"], message, keys.patch is not None)
