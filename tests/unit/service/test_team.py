@@ -16,6 +16,7 @@ from components.service.args.service import SecureServiceArgs
 from components.service.args.team import team_args
 from components.service.manifests.network_policy import network_policy_spec
 from components.service.manifests.vault import injector_annotations
+from components.service.manifests.workload import container
 from tests.support.stacks import ENVIRONMENTS, stack
 
 pytestmark = pytest.mark.unit
@@ -29,6 +30,16 @@ namespace: payments
 team: payments
 image: registry.example.org/payments/checkout:v1
 port: 8080
+"""
+VARIABLES = """\
+command: [bin/serve]
+secrets: {stripe: {generate: [key]}}
+secretEnv:
+  variables: {STRIPE_KEY: stripe/key}
+  reason: the image reads no files
+  owner: payments
+  granted: 2026-11-01
+  expires: 2026-12-24
 """
 EXCEPTED = {
     "rule": "require-probes",
@@ -109,6 +120,24 @@ class TestAService:
         made = service(tmp_path, SMALL + "secrets: {stripe: {generate: [key]}}\n")
         assert injector_annotations(made)["vault.hashicorp.com/role"] == "team_payments"
         assert made.platform.vault.role == "team_payments"
+
+    def test_it_joins_a_mesh_and_a_kyverno_that_are_elsewhere(self, tmp_path: Path) -> None:
+        others = {"mesh": {"mode": "existing", "namespace": "mesh-root"}}
+        others["kyverno"] = {"mode": "existing", "namespace": "policy"}
+        told = platform(**others)
+        assert told.terms.layers.kyverno == "policy"
+        egress = network_policy_spec(service(tmp_path, SMALL, told))["egress"]
+        [istiod] = [rule["to"] for rule in egress if rule["ports"][0]["port"] == 15012]
+        assert istiod[0]["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "mesh-root"}}
+
+    def test_its_secrets_become_variables_by_its_own_login(self, tmp_path: Path) -> None:
+        args = service(tmp_path, f"{SMALL}{VARIABLES}")
+        annotations = injector_annotations(args)
+        assert annotations["vault.hashicorp.com/role"] == "team_payments"
+        assert annotations["vault.hashicorp.com/agent-inject-secret-env.0"] == "secret/data/payments/checkout/stripe"
+        # A shell reads the file: nothing of it is in the pod's spec.
+        assert "env" not in container(args)
+        assert "zt_read /vault/secrets/.env.STRIPE_KEY" in container(args)["command"][2]
 
     def test_a_call_to_another_stack_makes_the_callers_half(self, tmp_path: Path) -> None:
         made = service(tmp_path, SMALL + "calls: [ledger/book:8443]\n")
