@@ -49,7 +49,7 @@ def steps(
             "Begin with reports alone",
             (
                 "merge stack.yaml into the stack file: no rule denies, no namespace is closed, the mesh refuses nobody",
-                f"zt preflight --stack {stack}, and mode: existing for each layer that others installed",
+                f"zt preflight --stack {stack}, and mode: existing for each layer of others, with its namespace",
                 f"pulumi up --stack {stack}; what is violated then stands in the PolicyReports",
             ),
         ),
