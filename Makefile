@@ -45,7 +45,7 @@ setup-zt: requirements-zt.txt | $(BIN)/python ## Create one with the zt command 
 ##@ The stack on the embedded control plane
 .PHONY: up preview check report destroy status logs down clean tools
 up: $(INSTALLED) ## Boot the control plane and run the real `pulumi up` of STACK; POSTGRES=1 DATA_PLANE=1 NODE=1 ACME=1 EXTERNAL_SECRETS=1 for more
-	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres) $(if $(DATA_PLANE),--data-plane) $(if $(NODE),--node) $(if $(ACME),--acme) $(if $(EXTERNAL_SECRETS),--external-secrets)
+	@$(EMBEDDED) up --stack $(STACK) $(if $(POSTGRES),--postgres) $(if $(DATA_PLANE),--data-plane) $(if $(NODE),--node) $(if $(filter 2,$(NODE)),--second-node) $(if $(ACME),--acme) $(if $(EXTERNAL_SECRETS),--external-secrets)
 
 preview: $(INSTALLED) ## Show what `pulumi up` of STACK would change
 	@$(EMBEDDED) preview --stack $(STACK)

@@ -41,6 +41,9 @@ def up(
         bool,
         typer.Option("--node", help="Run the pods of services on a real node; needs root."),
     ] = False,
+    second_node: Annotated[
+        bool, typer.Option("--second-node", help="Have a second real node, to drain one; goes with --node.")
+    ] = False,
     acme: Annotated[bool, typer.Option("--acme", help="Start an ACME server, and issue from it.")] = False,
     external_secrets: Annotated[
         bool, typer.Option("--external-secrets", help="Have the operator for vault.delivery external-secrets.")
@@ -58,8 +61,8 @@ def up(
 
     reporter = Reporter()
     with reporter.failures(FAILED):
-        features = {"acme": acme, "external_secrets": external_secrets}
-        plane = _boot(reporter, charts, postgres=postgres, data_plane=data_plane, node=node, **features)
+        features = {"acme": acme, "external_secrets": external_secrets, "second_node": second_node}
+        plane = _boot(reporter, charts, postgres=postgres, data_plane=data_plane, node=node or second_node, **features)
         if no_stack:
             reporter.next_steps(plane.state, stack=None)
             return
@@ -206,6 +209,7 @@ def _boot(
     postgres: bool,
     data_plane: bool,
     node: bool,
+    second_node: bool,
     acme: bool,
     external_secrets: bool,
 ) -> "ControlPlane":
@@ -228,7 +232,7 @@ def _boot(
     executables = ensure((*NEEDED_TOOLS, *(group for group, wanted in more.items() if wanted)))
     charts = charts.absolute() if charts else stage_charts()
     with reporter.boot_progress() as on_progress:
-        features = {"acme": acme, "external_secrets": external_secrets}
+        features = {"acme": acme, "external_secrets": external_secrets, "second_node": second_node}
         plane.up(executables, postgres=postgres, data_plane=data_plane, node=node, on_progress=on_progress, **features)
     write_overlay(plane.state, charts, acme=acme, node=node)
     return plane

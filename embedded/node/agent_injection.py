@@ -48,11 +48,13 @@ class InjectionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VaultPlace:
-    """Where the agents find Vault, the authority of its certificate, and the name in that."""
+    """Where the agents find Vault, the authority of its certificate, the name in that if it is not the address's, and
+    the agents' image."""
 
     address: str
     authority: str
-    server_name: str
+    server_name: str = ""
+    image: str = IMAGE
 
 
 def wanted(pod: Manifest) -> bool:
@@ -113,7 +115,7 @@ class _Agent:
         config = base64.b64encode(json.dumps(self._configuration(once=once)).encode()).decode()
         made: Manifest = {
             "name": name,
-            "image": IMAGE,
+            "image": self._vault.image,
             "command": ["/bin/sh", "-ec"],
             "args": [_COMMAND],
             "env": [
@@ -164,11 +166,12 @@ class _Agent:
             "config": {"role": said["role"], "token_path": f"{_ACCOUNT}/{self._token_file()}"},
         }
         sink = {"type": "file", "config": {"path": f"{_HOME}/.vault-token"}}
+        name = self._vault.server_name
         return {
             "auto_auth": {"method": method, "sink": [sink]},
             "exit_after_auth": once,
             "pid_file": f"{_HOME}/.pid",
-            "vault": {"address": self._vault.address, "tls_server_name": self._vault.server_name},
+            "vault": {"address": self._vault.address, **({"tls_server_name": name} if name else {})},
             "template": [self._template(key) for key in said if key.startswith(_OF_A_SECRET[0])],
             "template_config": {
                 "exit_on_retry_failure": True,

@@ -10,12 +10,11 @@ from embedded.node.names import (
     CLUSTER_DOMAIN,
     DNS_ADDRESS,
     KUBELET_HEALTH_PORT,
-    NODE,
-    NODE_ADDRESS,
     POD_NETWORK,
     PROXY_HEALTH_PORT,
     REAL,
     WORLD_ADDRESS,
+    Host,
 )
 from embedded.supervisor.pki import KeyPair
 from embedded.supervisor.private_files import write_private, write_private_json
@@ -67,12 +66,12 @@ def write_containerd(path: Path, runc: str) -> None:
     write_private(path, text)
 
 
-def network() -> dict[str, Any]:
+def network(host: Host) -> dict[str, Any]:
     """The network of a pod: an address of the node's range, on a link of its own, without a bridge to its neighbours.
 
     https://www.cni.dev/plugins/current/main/ptp/
     """
-    ipam = {"type": "host-local", "ranges": [[{"subnet": POD_NETWORK}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    ipam = {"type": "host-local", "ranges": [[{"subnet": host.pods}]], "routes": [{"dst": "0.0.0.0/0"}]}
     plugins = [
         {"type": "ptp", "ipMasq": False, "ipam": ipam},
         {"type": "portmap", "capabilities": {"portMappings": True}},
@@ -80,13 +79,13 @@ def network() -> dict[str, Any]:
     return {"cniVersion": "1.0.0", "name": "pods", "plugins": plugins}
 
 
-def write_kubelet(path: Path, pair: KeyPair, authority: Path, resolver: Path) -> None:
+def write_kubelet(path: Path, host: Host, pair: KeyPair, authority: Path, resolver: Path) -> None:
     """The kubelet's: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/."""
     write_private(resolver, f"nameserver {WORLD_ADDRESS}\n")
     content = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": NODE_ADDRESS,
+        "address": host.address,
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
@@ -120,18 +119,18 @@ def write_kubelet(path: Path, pair: KeyPair, authority: Path, resolver: Path) ->
     write_private(path, yaml.safe_dump(content, sort_keys=False))
 
 
-def write_proxy(path: Path, kubeconfig: Path) -> None:
+def write_proxy(path: Path, host: Host, kubeconfig: Path) -> None:
     """kube-proxy's: https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/."""
     content = {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "bindAddress": NODE_ADDRESS,
+        "bindAddress": host.address,
         "clientConnection": {"kubeconfig": str(kubeconfig)},
         "clusterCIDR": POD_NETWORK,
         # The tables of connections are the whole machine's: their limits stay.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "healthzBindAddress": f"127.0.0.1:{PROXY_HEALTH_PORT}",
-        "hostnameOverride": NODE,
+        "hostnameOverride": host.name,
         "metricsBindAddress": "127.0.0.1:10249",
         "mode": "iptables",
     }

@@ -1,4 +1,8 @@
-"""The webhook that gives pods Vault's agent: HTTPS on loopback, which the API server alone asks."""
+"""The webhook that gives pods Vault's agent: HTTPS on loopback, which the API server alone asks.
+
+Where a release of Vault brings an injector it plays that one: behind the release's own webhook and Service, with the
+environment of its Deployment. Otherwise it has a webhook of its own, and the agents find the Vault on loopback.
+"""
 
 import asyncio
 import base64
@@ -8,18 +12,23 @@ import ssl
 from typing import Any
 
 from embedded.node.agent_injection import InjectionError, VaultPlace, inject, wanted
-from embedded.node.names import VAULT_ADDRESS
-from embedded.node.objects import SIMULATED_NAMESPACES
+from embedded.node.names import INJECTOR_SERVICE, VAULT_ADDRESS
+from embedded.node.objects import SIMULATED_NAMESPACES, VAULT_NAMESPACE
+from embedded.supervisor.container import container_named
 from embedded.supervisor.egress import close
-from embedded.supervisor.kubernetes_api import KubernetesApi
+from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.pki import CLUSTER, INJECTOR, VAULT
 from embedded.supervisor.ports import LOOPBACK
 
 _LOG = logging.getLogger(__name__)
 _LIMIT = 8_000_000
-# The name that the injector's chart gives it, which decides the order among webhooks.
-_NAME = "vault-agent-injector-cfg"
+_WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+# The name in the injector's chart, and one beside it: names decide the order among webhooks.
+_OF_THE_RELEASE = "vault-agent-injector-cfg"
+_OWN = f"{_OF_THE_RELEASE}.embedded"
+_SERVICE = f"/api/v1/namespaces/{VAULT_NAMESPACE}/services/{INJECTOR_SERVICE.partition('.')[0]}"
+_DEPLOYMENT = f"/apis/apps/v1/namespaces/{VAULT_NAMESPACE}/deployments/vault-agent-injector"
 
 
 class Injector:
@@ -29,6 +38,8 @@ class Injector:
         self._layout = layout
         self._api = api
         self._server: asyncio.Server | None = None
+        self._asked_by = ""
+        self._service_address = ""
 
     async def start(self) -> None:
         """Begin to answer. Raises ``ApiError`` when the webhook can't be registered."""
@@ -37,11 +48,33 @@ class Injector:
         context.load_cert_chain(pair.certificate, pair.key)
         port = self._layout.ports[INJECTOR]
         self._server = await asyncio.start_server(self._serve, LOOPBACK, port, ssl=context, limit=_LIMIT)
-        await asyncio.to_thread(
-            self._api.apply,
-            "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
-            self._registration(port),
-        )
+        await asyncio.to_thread(self.register)
+
+    def register(self) -> None:
+        """Be asked by the release's webhook, if there is one, or else by one of its own. Raises ``ApiError``."""
+        authority = base64.b64encode(self._layout.pki.ca(CLUSTER).read_bytes()).decode()
+        released = self._api.find(f"{_WEBHOOKS}/{_OF_THE_RELEASE}")
+        if released is None:
+            if self._asked_by != _OWN:
+                self._api.apply(_WEBHOOKS, self._registration(authority))
+                self._asked_by = _OWN
+            return
+        service = self._api.find(_SERVICE)
+        self._service_address = (service or {}).get("spec", {}).get("clusterIP", "")
+        # The injector itself writes the authority of its certificate there (AGENT_INJECT_TLS_AUTO).
+        webhooks = released["webhooks"]
+        if any(webhook["clientConfig"].get("caBundle") != authority for webhook in webhooks):
+            for webhook in webhooks:
+                webhook["clientConfig"]["caBundle"] = authority
+            self._api.patch(f"{_WEBHOOKS}/{_OF_THE_RELEASE}", {"webhooks": webhooks})
+        if self._asked_by != _OF_THE_RELEASE:
+            self._api.delete(f"{_WEBHOOKS}/{_OWN}")
+            self._asked_by = _OF_THE_RELEASE
+
+    def is_at(self, host: str, port: int) -> bool:
+        """Whether the API server means it with an address: its own, or that of the release's Service."""
+        own = (LOOPBACK, self._layout.ports[INJECTOR])
+        return (host, port) == own or host in {INJECTOR_SERVICE, self._service_address}
 
     async def stop(self) -> None:
         """Stop answering. The registration stays: without an agent no pod that needs one is to start."""
@@ -49,9 +82,10 @@ class Injector:
             self._server.close()
             self._server = None
 
-    def _registration(self, port: int) -> dict[str, Any]:
-        authority = base64.b64encode(self._layout.pki.ca(CLUSTER).read_bytes()).decode()
-        elsewhere = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(SIMULATED_NAMESPACES)}
+    def _registration(self, authority: str) -> Manifest:
+        port = self._layout.ports[INJECTOR]
+        platform = [*SIMULATED_NAMESPACES, VAULT_NAMESPACE]
+        elsewhere = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": platform}
         webhook = {
             "name": "vault.hashicorp.com",
             "admissionReviewVersions": ["v1"],
@@ -74,7 +108,7 @@ class Injector:
         return {
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
-            "metadata": {"name": _NAME},
+            "metadata": {"name": _OWN},
             "webhooks": [webhook],
         }
 
@@ -86,7 +120,8 @@ class Injector:
                     for line in head.split(b"\r\n")
                     if line.lower().startswith(b"content-length:")
                 )
-                answer = json.dumps(self._review(json.loads(await reader.readexactly(length)))).encode()
+                review = json.loads(await reader.readexactly(length))
+                answer = json.dumps(await asyncio.to_thread(self._review, review)).encode()
                 head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
                 writer.write(head.encode() + answer)
                 await writer.drain()
@@ -115,5 +150,10 @@ class Injector:
         return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
 
     def _vault(self) -> VaultPlace:
-        address = f"https://{VAULT_ADDRESS}:{self._layout.ports['vault']}"
-        return VaultPlace(address, self._layout.pki.ca(VAULT).read_text(), "localhost")
+        deployment = self._api.find(_DEPLOYMENT)
+        if deployment is None:
+            address = f"https://{VAULT_ADDRESS}:{self._layout.ports['vault']}"
+            return VaultPlace(address, self._layout.pki.ca(VAULT).read_text(), "localhost")
+        variables = container_named(deployment, "sidecar-injector").get("env") or []
+        said = {entry["name"].removeprefix("AGENT_INJECT_"): entry.get("value", "") for entry in variables}
+        return VaultPlace(said["VAULT_ADDR"], said.get("VAULT_CACERT_BYTES", ""), image=said["VAULT_IMAGE"])

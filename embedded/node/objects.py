@@ -24,7 +24,13 @@ SIMULATED_NAMESPACES = (
     "kube-public",
     "kube-system",
     "kyverno",
-    "vault",
+)
+VAULT_NAMESPACE = "vault"
+# Vault's servers run; its injector is played by the supervisor, since it is in no package registry.
+_OF_THE_INJECTOR = (
+    f"object.metadata.namespace == '{VAULT_NAMESPACE}' && has(object.metadata.labels)"
+    " && 'app.kubernetes.io/name' in object.metadata.labels"
+    " && object.metadata.labels['app.kubernetes.io/name'].endsWith('-agent-injector')"
 )
 _OWNERS = "object.metadata.ownerReferences"
 _OF_A_DAEMON = f"has({_OWNERS}) && {_OWNERS}.exists(owner, owner.kind == 'DaemonSet')"
@@ -87,8 +93,9 @@ def placement() -> list[tuple[Manifest, Manifest]]:
     tolerated = f"Object.spec.tolerations{{key: {REAL!r}, operator: 'Exists', effect: 'NoSchedule'}}"
     gate = f"Object.spec.schedulingGates{{name: {IMAGES_GATE!r}}}"
     tolerations, gates = _added("tolerations", "[]", "'-'", tolerated), _added("schedulingGates", "[]", "'-'", gate)
+    everything = f"{selector} + {tolerations} + {gates}"
     return [
-        _mutation("embedded-real-node", f"{selector} + {tolerations} + {gates}", elsewhere, f"!({_OF_A_DAEMON})"),
+        _mutation("embedded-real-node", everything, elsewhere, f"!({_OF_A_DAEMON}) && !({_OF_THE_INJECTOR})"),
         _mutation("embedded-real-node-daemons", gates, [], _OF_A_DAEMON),
     ]
 

@@ -17,11 +17,10 @@ from embedded.node.cgroups import hierarchies
 from embedded.node.inside import READY
 from embedded.node.names import (
     KUBELET_HEALTH_PORT,
-    NODE,
-    NODE_ADDRESS,
     POLICY_HEALTH_PORT,
     PROXY_HEALTH_PORT,
     REAL,
+    Host,
 )
 from embedded.paths import CHECKOUT
 from embedded.supervisor.layout import Layout
@@ -39,18 +38,19 @@ _NAMESPACES = ("--mount", "--pid", "--cgroup", "--uts", "--ipc")
 _UNSHARE = ("unshare", *_NAMESPACES, "--fork", "--kill-child", "--mount-proc")
 
 
-def init_program(layout: Layout, network: NetworkNamespace, groups: list[Path], directory: Path) -> Program:
+def init_program(layout: Layout, network: NetworkNamespace, groups: list[Path], directory: Path, host: Host) -> Program:
     """The first process: everything of the node ends with it, and it ends with the supervisor."""
+    name = f"{_INIT}{host.suffix}"
     mounts = json.dumps([[str(hierarchy.place), hierarchy.options] for hierarchy in hierarchies()])
     words = (sys.executable, "-m", "embedded.node.inside", str(directory), mounts)
     places = " ".join(str(group) for group in groups)
     return Program(
-        name=_INIT,
+        name=name,
         arguments=(*network.enter, "sh", "-euc", _BEGIN, "sh", places, *_UNSHARE, "--", *words),
         directory=CHECKOUT,
-        log=layout.log(_INIT),
+        log=layout.log(name),
         ready=lambda _started: True,
-        environment=layout.environment(_INIT),
+        environment=layout.environment(name),
         stop_signal=signal.SIGKILL,
     )
 
@@ -60,6 +60,7 @@ class Node:
     """The node's namespaces, by the process that holds them, and its files."""
 
     layout: Layout
+    host: Host
     network: NetworkNamespace
     groups: tuple[Path, ...]
     directory: Path
@@ -67,7 +68,7 @@ class Node:
 
     @classmethod
     def of(
-        cls, init: Process, layout: Layout, network: NetworkNamespace, groups: list[Path], directory: Path
+        cls, init: Process, layout: Layout, host: Host, network: NetworkNamespace, groups: list[Path], directory: Path
     ) -> "Node | None":
         """The node whose first process has laid out its file system; None before that."""
         if init.pid is None:
@@ -75,7 +76,7 @@ class Node:
         children = Path(f"/proc/{init.pid}/task/{init.pid}/children").read_text().split()
         if not children or not Path(f"/proc/{children[0]}/root{READY}").exists():
             return None
-        return cls(layout, network, tuple(groups), directory, int(children[0]))
+        return cls(layout, host, network, tuple(groups), directory, int(children[0]))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -103,11 +104,12 @@ class Node:
 
     def program(self, name: str, arguments: tuple[str, ...], ready: Callable[[], bool]) -> Program:
         """One of the node's programs. It is killed: what it would do at its end, ends with the namespaces."""
+        own = f"{name}{self.host.suffix}"
         return Program(
-            name=name,
+            name=own,
             arguments=self.enter(self.layout.tool(name), *arguments),
-            directory=self.layout.directory(name),
-            log=self.layout.log(name),
+            directory=self.layout.directory(own),
+            log=self.layout.log(own),
             ready=lambda _started: self.network.call(ready),
             environment=self.environment,
             stop_signal=signal.SIGKILL,
@@ -131,7 +133,7 @@ def install_network(node: Node) -> None:
         (plugins / name).write_bytes((node.layout.tools / name).read_bytes())
         (plugins / name).chmod(0o755)
     networks = Path(f"/proc/{node.pid}/root{configuration.NETWORK_DIRECTORY}")
-    (networks / "10-pods.conflist").write_text(json.dumps(configuration.network()))
+    (networks / "10-pods.conflist").write_text(json.dumps(configuration.network(node.host)))
 
 
 def containerd(node: Node) -> Program:
@@ -144,18 +146,18 @@ def containerd(node: Node) -> Program:
 def kubelet(node: Node) -> Program:
     """The kubelet, which registers the node."""
     config = node.file("kubelet.yaml")
-    pki = node.layout.pki
-    configuration.write_kubelet(config, pki.pair(KUBELET), pki.ca(CLUSTER), node.file("resolv.conf"))
+    pki, user = node.layout.pki, f"{KUBELET}{node.host.suffix}"
+    configuration.write_kubelet(config, node.host, pki.pair(user), pki.ca(CLUSTER), node.file("resolv.conf"))
     labels = (
         f"{REAL}=true",
         "topology.kubernetes.io/region=local",
-        "topology.kubernetes.io/zone=zone-a",
+        f"topology.kubernetes.io/zone={node.host.zone}",
     )
     arguments = (
         f"--config={config}",
-        f"--kubeconfig={node.kubeconfig(KUBELET)}",
-        f"--hostname-override={NODE}",
-        f"--node-ip={NODE_ADDRESS}",
+        f"--kubeconfig={node.kubeconfig(user)}",
+        f"--hostname-override={node.host.name}",
+        f"--node-ip={node.host.address}",
         f"--node-labels={','.join(labels)}",
     )
     return node.program("kubelet", arguments, lambda: _answers(KUBELET_HEALTH_PORT, "/healthz"))
@@ -164,7 +166,7 @@ def kubelet(node: Node) -> Program:
 def kube_proxy(node: Node) -> Program:
     """What makes a Service's address lead to its pods."""
     config = node.file("kube-proxy.yaml")
-    configuration.write_proxy(config, node.kubeconfig(KUBE_PROXY))
+    configuration.write_proxy(config, node.host, node.kubeconfig(KUBE_PROXY))
     return node.program("kube-proxy", (f"--config={config}",), lambda: _answers(PROXY_HEALTH_PORT, "/healthz"))
 
 
@@ -172,7 +174,7 @@ def kube_router(node: Node) -> Program:
     """What enforces network policies."""
     arguments = (
         f"--kubeconfig={node.kubeconfig(KUBE_ROUTER)}",
-        f"--hostname-override={NODE}",
+        f"--hostname-override={node.host.name}",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         f"--health-port={POLICY_HEALTH_PORT}",
         "--run-firewall=true",

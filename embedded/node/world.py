@@ -1,6 +1,6 @@
-"""The network around the node: one link, and at its other end all that pods may try to reach.
+"""The network around the nodes: one link for each, and at its other end all that pods may try to reach.
 
-Both ends are network namespaces without a name and without a way to the networks of this machine. What a pod reaches of
+All ends are network namespaces without a name and without a way to the networks of this machine. What a pod reaches of
 the control plane (API server, istiod, Vault) are sockets that the supervisor holds in ``world``, each a way to one
 process on loopback.
 """
@@ -14,26 +14,26 @@ from embedded.data_plane.namespaces import NetworkNamespace
 from embedded.node.names import (
     API_PORT,
     BALANCED_NETWORK,
+    HOSTS,
     METADATA_ADDRESS,
     NODE_ADDRESS,
     NODE_PREFIX,
     OUTSIDE_ADDRESS,
-    POD_NETWORK,
     VAULT_ADDRESS,
     WORLD_ADDRESS,
 )
 from embedded.supervisor.egress import close, join
 from embedded.supervisor.ports import LOOPBACK
 
-_LINK = "eth0"
+_LINK, _SWITCH = "eth0", "nodes"
 Place = tuple[str, int]
 
 
 class World:
-    """The two namespaces, the link between them, and the ways into the control plane."""
+    """The namespaces, the links between them, and the ways into the control plane."""
 
     def __init__(self) -> None:
-        self.node = NetworkNamespace.new()
+        self.nodes = {host.name: NetworkNamespace.new() for host in HOSTS}
         self.outside = NetworkNamespace.new()
         self._ways: dict[Place, tuple[int, asyncio.Server]] = {}
         self._addresses: set[str] = set()
@@ -42,21 +42,28 @@ class World:
 
     def _join(self) -> None:
         self.outside.ip(
-            f"link add {_LINK} type veth peer name {_LINK} netns {self.node.path}",
-            f"address add {WORLD_ADDRESS}/{NODE_PREFIX} dev {_LINK}",
+            f"link add {_SWITCH} type bridge",
+            f"address add {WORLD_ADDRESS}/{NODE_PREFIX} dev {_SWITCH}",
             f"address add {VAULT_ADDRESS}/32 dev lo",
             f"address add {OUTSIDE_ADDRESS}/32 dev lo",
             f"address add {METADATA_ADDRESS}/32 dev lo",
-            f"link set {_LINK} up",
-            f"route add {POD_NETWORK} via {NODE_ADDRESS}",
-            f"route add {BALANCED_NETWORK} via {NODE_ADDRESS} src {OUTSIDE_ADDRESS}",
+            f"link set {_SWITCH} up",
         )
-        self.node.ip(
-            f"address add {NODE_ADDRESS}/{NODE_PREFIX} dev {_LINK}",
-            f"link set {_LINK} up",
-            f"route add default via {WORLD_ADDRESS}",
-        )
-        self.node.set_parameter("net.ipv4.ip_forward", "1")
+        for host in HOSTS:
+            node = self.nodes[host.name]
+            self.outside.ip(
+                f"link add {host.name} type veth peer name {_LINK} netns {node.path}",
+                f"link set {host.name} master {_SWITCH} up",
+                f"route add {host.pods} via {host.address}",
+            )
+            node.ip(
+                f"address add {host.address}/{NODE_PREFIX} dev {_LINK}",
+                f"link set {_LINK} up",
+                f"route add default via {WORLD_ADDRESS}",
+                *(f"route add {other.pods} via {other.address}" for other in HOSTS if other != host),
+            )
+            node.set_parameter("net.ipv4.ip_forward", "1")
+        self.outside.ip(f"route add {BALANCED_NETWORK} via {NODE_ADDRESS} src {OUTSIDE_ADDRESS}")
 
     async def open_control_plane(self, api_server: int, vault: int) -> None:
         """Let pods reach the API server and Vault, whose loopback ports these are."""
@@ -96,7 +103,7 @@ class World:
         self._ways[place] = (port, await asyncio.start_server(serve, sock=listening))
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """A connection from the control plane to the node or to a pod on it."""
+        """A connection from the control plane to a node or to a pod on it."""
         made = self.outside.call(lambda: socket.create_connection((host, port), timeout=10))
         made.setblocking(False)
         return made
@@ -106,5 +113,5 @@ class World:
         for _, server in self._ways.values():
             server.close()
         self._ways.clear()
-        self.node.close()
-        self.outside.close()
+        for namespace in (*self.nodes.values(), self.outside):
+            namespace.close()

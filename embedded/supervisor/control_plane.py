@@ -69,6 +69,7 @@ class ControlPlane:
         postgres: bool = False,
         data_plane: bool = False,
         node: bool = False,
+        second_node: bool = False,
         acme: bool = False,
         external_secrets: bool = False,
         on_progress: Callable[[Status], None] = lambda _status: None,
@@ -79,7 +80,12 @@ class ControlPlane:
         """
         self.state.create()
         self.features.add(
-            postgres=postgres, dataPlane=data_plane, node=node, acme=acme, externalSecrets=external_secrets
+            postgres=postgres,
+            dataPlane=data_plane,
+            node=node,
+            secondNode=second_node,
+            acme=acme,
+            externalSecrets=external_secrets,
         )
         status = self.status()
         if status and status["tools"] != str(tools):
@@ -87,7 +93,7 @@ class ControlPlane:
         if not self.running:
             self.state.status.unlink(missing_ok=True)
             self._spawn(tools)
-        further = {"postgres": postgres, "pebble": acme, "kubelet": node}
+        further = {"postgres": postgres, "pebble": acme, "kubelet": node, "kubelet-1": second_node}
         return self._wait_ready(on_progress, [name for name, wanted in further.items() if wanted])
 
     def down(self) -> bool:

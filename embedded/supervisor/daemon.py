@@ -56,9 +56,10 @@ class Supervisor:
         self._routes = ServiceRoutes(kubernetes, self._layout.ports)
         # Relative, since a Unix socket's path may have 107 bytes at most (unix(7)).
         socket = (self._layout.directory("kube-apiserver") / EGRESS_SOCKET).relative_to(state.root)
-        self._node = RealNode(self._layout, kubernetes, self.write_status)
-        self._proxy = EgressProxy(socket, self._routes.resolve, self._node)
         self._features = Features(state)
+        nodes = lambda: 2 if "secondNode" in self._features else 1  # noqa: E731
+        self._node = RealNode(self._layout, kubernetes, self.write_status, nodes)
+        self._proxy = EgressProxy(socket, self._routes.resolve, self._node)
         self._challenge_gateway = ChallengeGateway(self._layout.ports["challenges"], kubernetes)
         self._processes: list[Process] = []
         self._reconciler = Reconciler(self._layout, kubernetes, self.write_status)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from embedded.node.names import NODE, NODE_ADDRESS
+from embedded.node.names import HOSTS, INJECTOR_SERVICE, VAULT_ADDRESS
 from embedded.supervisor.private_files import write_private
 
 _LIFETIME = timedelta(days=365)
@@ -70,14 +70,20 @@ LEAVES: tuple[Leaf, ...] = (
     Leaf("kube-scheduler", CLUSTER, "system:kube-scheduler", server_names=("localhost", "127.0.0.1")),
     Leaf("kwok", CLUSTER, "system:kwok"),
     # The programs of the real node, and the API server as their client.
-    Leaf(KUBELET, CLUSTER, f"system:node:{NODE}", groups=("system:nodes",), server_names=(NODE, NODE_ADDRESS)),
+    *(
+        Leaf(
+            f"{KUBELET}{host.suffix}",
+            *(CLUSTER, f"system:node:{host.name}", ("system:nodes",), (host.name, host.address)),
+        )
+        for host in HOSTS
+    ),
     Leaf(KUBELET_CLIENT, CLUSTER, "system:kubelet-client"),
     Leaf(KUBE_PROXY, CLUSTER, "system:kube-proxy"),
     Leaf(KUBE_ROUTER, CLUSTER, "system:kube-router"),
-    Leaf(INJECTOR, CLUSTER, INJECTOR, server_names=("localhost", "127.0.0.1"), client=False),
+    Leaf(INJECTOR, CLUSTER, INJECTOR, server_names=("localhost", "127.0.0.1", INJECTOR_SERVICE), client=False),
     Leaf("etcd", ETCD, "etcd", server_names=("localhost", "127.0.0.1")),
     Leaf("etcd-client", ETCD, "kube-apiserver"),
-    Leaf("vault-server", VAULT, "vault", server_names=("localhost", "127.0.0.1"), client=False),
+    Leaf("vault-server", VAULT, "vault", server_names=("localhost", "127.0.0.1", VAULT_ADDRESS), client=False),
     Leaf(DEPLOYER, VAULT, DEPLOYER),
     Leaf("pebble", ACME, "pebble", server_names=("localhost", "127.0.0.1"), client=False),
 )

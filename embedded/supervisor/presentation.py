@@ -110,7 +110,7 @@ class Reporter:
         """Each pod, and whether it runs on the node or is simulated."""
         table = Table("pod", "runs", "phase", "ready", box=None, pad_edge=False)
         for pod in sorted(node["pods"], key=lambda pod: (not pod["runs"], pod["namespace"], pod["name"])):
-            where = f"on {node['name']}" if pod["runs"] else f"simulated ({pod['node']})" if pod["node"] else "waits"
+            where = f"on {pod['node']}" if pod["runs"] else f"simulated ({pod['node']})" if pod["node"] else "waits"
             table.add_row(f"{pod['namespace']}/{pod['name']}", where, pod["phase"], _text(pod["ready"]))
         self._console.print()
         self._console.print(table)
@@ -125,7 +125,9 @@ class Reporter:
             return
         running = sum(1 for pod in node["pods"] if pod["runs"])
         self.say("")
-        self.say(f"{running} pods run on {node['name']}, {len(node['pods']) - running} are simulated: make status")
+        names = sorted({pod["node"] for pod in node["pods"] if pod["runs"]})
+        where = " and ".join(names or [node["name"]])
+        self.say(f"{running} pods run on {where}, {len(node['pods']) - running} are simulated: make status")
         for reason in node["missing_images"]:
             self.complain(reason)
 

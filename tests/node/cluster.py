@@ -52,9 +52,9 @@ class Cluster:
         done = self.kubectl("apply", "--filename=-", stdin=text)
         assert done.returncode == 0, done.stdout
 
-    def ask(self, pod: str, url: str, namespace: str = "team") -> str:
+    def ask(self, pod: str, url: str, *options: str, namespace: str = "team") -> str:
         """What curl in a pod's container prints of a URL, and then the answer's status in a line; 000 without one."""
-        curl = ("curl", "-q", "-s", "-S", "-m", "5", "-w", "%{http_code}\n", url)
+        curl = ("curl", "-q", "-s", "-S", "-m", "5", "-w", "%{http_code}\n", *options, url)
         return self.kubectl("exec", f"--namespace={namespace}", pod, "--", *curl).stdout
 
     @contextmanager

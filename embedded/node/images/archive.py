@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 _DIRECTORY, _FILE = 0o755, 0o644
@@ -21,6 +22,7 @@ _ANY_TIME = "1970-01-01T00:00:00Z"
 @dataclass(frozen=True, slots=True)
 class Content:
     """What is in an image. ``trees`` are directories whose content begins at a place of the image, in this order.
+    ``without`` are patterns of paths in them, each a file or a directory, that are left out.
 
     ``files`` are single ones by their place, each with its mode; ``links`` symbolic ones; ``scratch`` directories that
     everybody may write to.
@@ -30,6 +32,7 @@ class Content:
     files: Mapping[str, tuple[Path, int]] = field(default_factory=dict[str, tuple[Path, int]])
     links: Mapping[str, str] = field(default_factory=dict[str, str])
     scratch: Iterable[str] = ("tmp",)
+    without: Iterable[str] = ()
 
 
 def write_archive(place: Path, name: str, content: Content, config: Mapping[str, object]) -> None:
@@ -46,7 +49,9 @@ def _write_layer(layer: Path, content: Content) -> None:
     with tarfile.open(layer, "w") as archive:
         for place, root in content.trees.items():
             for path in sorted(root.rglob("*")):
-                archive.add(path, _inside(place, path.relative_to(root)), recursive=False, filter=_of_root)
+                inside = _inside(place, path.relative_to(root))
+                if not _left_out(inside, content.without):
+                    archive.add(path, inside, recursive=False, filter=_of_root)
         for place, (path, mode) in content.files.items():
             with path.open("rb") as file:
                 archive.addfile(_entry(place, mode, size=path.stat().st_size), file)
@@ -62,6 +67,11 @@ def _write_layer(layer: Path, content: Content) -> None:
 
 def _inside(place: str, path: Path) -> str:
     return os.fspath(Path(place.strip("/")) / path)
+
+
+def _left_out(path: str, patterns: Iterable[str]) -> bool:
+    below = [path, *(str(parent) for parent in Path(path).parents)]
+    return any(fnmatch(place, pattern) for place in below for pattern in patterns)
 
 
 def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -14,7 +14,8 @@ def archive_of(image: Image, reference: str, tools: Path) -> Path:
     files = {place: (source(tools), mode) for place, (source, mode) in image.files.items()}
     trees = {place: source(tools) for place, source in image.trees.items()}
     key = digest(
-        repr((image.name, reference, image.entrypoint, image.links, image.debian, image.environment, image.user)),
+        repr((image.name, reference, image.entrypoint, image.links, image.debian, image.without)),
+        repr((image.environment, image.user)),
         *(f"{place}={_state(path)}" for place, (path, _) in sorted(files.items())),
         *(f"{place}={path}" for place, path in sorted(trees.items())),
     )
@@ -22,7 +23,7 @@ def archive_of(image: Image, reference: str, tools: Path) -> Path:
     if not place.exists():
         place.parent.mkdir(exist_ok=True)
         roots = {"/": unpacked(f"root-{image.name}", image.debian, closed=True)} if image.debian else {}
-        content = Content(trees={**roots, **trees}, files=files, links=image.links)
+        content = Content(trees={**roots, **trees}, files=files, links=image.links, without=image.without)
         config = {
             "Entrypoint": list(image.entrypoint),
             "Env": list(image.environment),

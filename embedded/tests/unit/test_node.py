@@ -17,10 +17,10 @@ from embedded.node.configuration import write_kubelet
 from embedded.node.errors import NodeError
 from embedded.node.images import store as images_store
 from embedded.node.images.archive import Content, write_archive
-from embedded.node.images.store import ImageStore
+from embedded.node.images.store import ImageStore, in_full, let_go
 from embedded.node.images.table import image_of
 from embedded.node.load_balancer import addresses_of, give_addresses
-from embedded.node.names import IMAGES_GATE, NODE, NODE_ADDRESS, REAL, VAULT_ADDRESS
+from embedded.node.names import HOSTS, IMAGES_GATE, NODE, NODE_ADDRESS, REAL, VAULT_ADDRESS
 from embedded.node.objects import SIMULATED_NAMESPACES, placement
 from embedded.node.volumes import provide
 from embedded.paths import State
@@ -92,7 +92,10 @@ class TestPlacement:
         # Those of a DaemonSet choose their nodes themselves, in every namespace.
         assert daemons["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"] == []
         conditions = [made["spec"]["matchConditions"][0]["expression"] for made in (policy, daemons)]
-        assert conditions[0] == f"!({conditions[1]})"
+        assert conditions[0].startswith(f"!({conditions[1]}) && !(")
+        # Vault's servers run, and its injector is played.
+        assert "vault" not in SIMULATED_NAMESPACES
+        assert "'-agent-injector'" in conditions[0]
 
     def test_no_pod_is_admitted_unplaced(self):
         for policy, _ in placement():
@@ -118,7 +121,7 @@ class _Node:
     """A node that imports whatever archive it is given."""
 
     def __init__(self) -> None:
-        self.layout = self
+        self.layout, self.host = self, HOSTS[0]
         self.tools = Path("/tools")
         self.imported: list[str] = []
 
@@ -150,9 +153,22 @@ class TestImages:
         assert image
         assert image.name == "api"
 
+    @pytest.mark.parametrize(
+        ("reference", "full"),
+        [
+            (API, API),
+            ("localhost/api:v1", "localhost/api:v1"),
+            ("localhost:5000/api", "localhost:5000/api"),
+            ("hashicorp/vault:2.0.4", "docker.io/hashicorp/vault:2.0.4"),
+            ("redis:8", "docker.io/library/redis:8"),
+        ],
+    )
+    def test_have_the_name_that_the_runtime_looks_for(self, reference: str, full: str):
+        assert in_full(reference) == full
+
     def test_a_pod_waits_for_all_of_its_images(self, store: ImageStore):
         api = _Api()
-        store.let_go(api, [_pod(API, "docker.io/library/nginx:1")])  # pyright: ignore[reportArgumentType]
+        let_go(api, [_pod(API, "docker.io/library/nginx:1")], [store])  # pyright: ignore[reportArgumentType]
         assert api.changed == {}
         assert store.missing == {
             "docker.io/library/nginx:1": "no image docker.io/library/nginx:1: add a row for it in "
@@ -162,14 +178,20 @@ class TestImages:
 
     def test_a_pod_is_let_go_and_keeps_the_gates_of_others(self, store: ImageStore):
         api = _Api()
-        store.let_go(api, [_pod(API, gates=("other", IMAGES_GATE))])  # pyright: ignore[reportArgumentType]
+        let_go(api, [_pod(API, gates=("other", IMAGES_GATE))], [store])  # pyright: ignore[reportArgumentType]
         assert api.changed == {"/api/v1/namespaces/shop/pods/one": {"spec": {"schedulingGates": [{"name": "other"}]}}}
 
     def test_a_pod_without_the_gate_is_left_alone(self, store: ImageStore):
         api = _Api()
-        store.let_go(api, [_pod(API, gates=()), _pod(API, gates=("other",))])  # pyright: ignore[reportArgumentType]
+        let_go(api, [_pod(API, gates=()), _pod(API, gates=("other",))], [store])  # pyright: ignore[reportArgumentType]
         assert api.changed == {}
         assert self.node.imported == []
+
+    def test_a_pod_waits_until_each_node_has_them(self, store: ImageStore, monkeypatch: pytest.MonkeyPatch):
+        api, other = _Api(), ImageStore(_Node())  # pyright: ignore[reportArgumentType]
+        monkeypatch.setattr(other, "provide", lambda _: False)
+        let_go(api, [_pod(API)], [store, other])  # pyright: ignore[reportArgumentType]
+        assert api.changed == {}
 
     def test_what_is_on_the_node_has_its_images_after_a_start(self, store: ImageStore):
         store.provide_again([_pod(API, gates=(), node=NODE), _pod("x/redis:8", gates=(), node="node-a")])
@@ -188,9 +210,11 @@ class TestImages:
         (root / "bin").mkdir(parents=True)
         (root / "bin" / "sh").write_text("shell")
         (root / "bin" / "sh").chmod(0o700)
+        (root / "usr" / "share" / "doc").mkdir(parents=True)
+        (root / "usr" / "share" / "doc" / "read.me").write_text("for people")
         program = tmp_path / "program"
         program.write_text("program")
-        content = Content({"/": root}, {"/app": (program, 0o755)}, {"/bin/bash": "sh"})
+        content = Content({"/": root}, {"/app": (program, 0o755)}, {"/bin/bash": "sh"}, without=("usr/share/*",))
         place = tmp_path / "image.tar"
         write_archive(place, API, content, {"Entrypoint": ["/app"]})
         with tarfile.open(place) as archive:
@@ -204,7 +228,7 @@ class TestImages:
             assert config["config"] == {"Entrypoint": ["/app"]}
             with tarfile.open(fileobj=io.BytesIO(_blob(archive, layer))) as files:
                 entries = {entry.name: entry for entry in files}
-                assert entries.keys() == {"bin", "bin/sh", "bin/bash", "app", "tmp"}
+                assert entries.keys() == {"bin", "bin/sh", "bin/bash", "app", "tmp", "usr", "usr/share"}
                 # Containers run as users of their own.
                 assert entries["bin/sh"].mode & 0o044 == 0o044
                 assert entries["tmp"].mode == 0o1777
@@ -228,7 +252,7 @@ def _blob(archive: tarfile.TarFile, descriptor: dict[str, Any]) -> bytes:
 class TestPrograms:
     def test_the_kubelet_changes_no_parameter_of_this_machine(self, tmp_path: Path):
         pair = KeyPair(tmp_path / "crt", tmp_path / "key")
-        write_kubelet(tmp_path / "kubelet.yaml", pair, tmp_path / "ca", tmp_path / "resolv.conf")
+        write_kubelet(tmp_path / "kubelet.yaml", HOSTS[0], pair, tmp_path / "ca", tmp_path / "resolv.conf")
         said = yaml.safe_load((tmp_path / "kubelet.yaml").read_text())
         assert said["protectKernelDefaults"] is True
         assert said["oomScoreAdj"] == 0
@@ -243,8 +267,9 @@ class TestPrograms:
         class Network:
             enter = ("nsenter", "--net=/proc/1/fd/5", "--")
 
-        made = programs.init_program(layout, Network(), [tmp_path / "group"], tmp_path)  # pyright: ignore[reportArgumentType]
+        made = programs.init_program(layout, Network(), [tmp_path / "group"], tmp_path, HOSTS[1])  # pyright: ignore[reportArgumentType]
         assert {"--pid", "--mount", "--cgroup", "--kill-child"} <= set(made.arguments)
+        assert made.name == "node-1"
 
     def test_a_way_to_a_simulated_pod_is_that_of_its_revision(self):
         [istiod] = [row for row in CONTROLLERS if row.name == "istiod"]
@@ -263,7 +288,7 @@ class TestPrograms:
 
 class TestPresentation:
     def test_the_summary_says_how_many_pods_run(self, capsys: pytest.CaptureFixture[str]):
-        pods = [{"runs": True}, {"runs": False}, {"runs": False}]
+        pods = [{"runs": runs, "node": NODE if runs else "node-a"} for runs in (True, False, False)]
         Reporter().where_pods_run({"node": {"name": NODE, "pods": pods, "missing_images": ["no image x"]}})
         said = capsys.readouterr()
         assert "1 pods run on real-0, 2 are simulated: make status" in said.out
@@ -292,12 +317,19 @@ class TestLoadBalancer:
 
 class TestVolumes:
     def test_each_claim_that_waits_gets_a_volume_that_is_only_its_own(self, tmp_path: Path):
-        api = _Claims(_claim("one", "Pending"), _claim("two", "Bound"), _claim("three", "Pending", "other"))
+        unscheduled = _claim("four", "Pending")
+        del unscheduled["metadata"]["annotations"]
+        api = _Claims(
+            *(_claim("one", "Pending"), _claim("two", "Bound"), _claim("three", "Pending", "other")),
+            unscheduled,
+        )
         provide(api, tmp_path)  # pyright: ignore[reportArgumentType]
         [volume] = api.made
         assert volume["spec"]["claimRef"]["uid"] == "uid-one"
         assert volume["spec"]["local"] == {"path": "/var/lib/volumes/local-uid-one"}
         assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+        [term] = volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+        assert term["matchExpressions"][0]["values"] == ["real-1"]
         assert [place.name for place in tmp_path.iterdir()] == ["local-uid-one"]
         provide(api, tmp_path)  # pyright: ignore[reportArgumentType]
 
@@ -317,7 +349,12 @@ class _Claims:
 
 def _claim(name: str, phase: str, kind: str = "local") -> dict[str, Any]:
     return {
-        "metadata": {"namespace": "shop", "name": name, "uid": f"uid-{name}"},
+        "metadata": {
+            "namespace": "shop",
+            "name": name,
+            "uid": f"uid-{name}",
+            "annotations": {"volume.kubernetes.io/selected-node": "real-1"},
+        },
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": "1Gi"}},

@@ -19,7 +19,7 @@ import (
 
 const (
 	patience = 5 * time.Second
-	schema   = "CREATE TABLE IF NOT EXISTS visits (at timestamptz NOT NULL DEFAULT now(), caller text NOT NULL)"
+	columns  = "(at timestamptz NOT NULL DEFAULT now(), caller text NOT NULL)"
 )
 
 // What the application is told: where its files are, and where it connects to.
@@ -28,6 +28,7 @@ var (
 	cacheFile    = environment("CACHE_FILE", "/vault/secrets/cache")
 	cacheAddress = environment("CACHE_ADDRESS", "redis:6379")
 	database     = environment("DATABASE", "postgres")
+	table        = pgx.Identifier(strings.Split(environment("TABLE", "visits"), ".")).Sanitize()
 	listen       = environment("LISTEN", ":8080")
 )
 
@@ -76,14 +77,21 @@ func writeRow(ctx context.Context, caller string) (string, int, error) {
 		return config.User, 0, err
 	}
 	defer connection.Close(ctx)
-	if _, err := connection.Exec(ctx, schema); err != nil {
+	there := false
+	if err := connection.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&there); err != nil {
 		return config.User, 0, err
 	}
-	if _, err := connection.Exec(ctx, "INSERT INTO visits (caller) VALUES ($1)", caller); err != nil {
+	if !there {
+		// Not for a user who may only write in a table that is there.
+		if _, err := connection.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+table+columns); err != nil {
+			return config.User, 0, err
+		}
+	}
+	if _, err := connection.Exec(ctx, "INSERT INTO "+table+" (caller) VALUES ($1)", caller); err != nil {
 		return config.User, 0, err
 	}
 	rows := 0
-	err = connection.QueryRow(ctx, "SELECT count(*) FROM visits").Scan(&rows)
+	err = connection.QueryRow(ctx, "SELECT count(*) FROM "+table).Scan(&rows)
 	return config.User, rows, err
 }
 
