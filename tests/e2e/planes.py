@@ -39,7 +39,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "reported": ("staging",),
     "judged": ("library",),
-    "spared": ("excluded_namespaces", "packages", "service_files", "published_packages"),
+    "spared": ("excluded_namespaces", "packages", "service_files"),
     "shared": ("teams",),
     "delivered": ("upgrade", "external_secrets"),
     "connected": ("database",),
