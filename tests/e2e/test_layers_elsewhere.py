@@ -66,10 +66,3 @@ def test_the_preflight_finds_them_and_lacks_nothing(others: Plane) -> None:
         *("kyverno", "cert-manager", "gateway-api", "istio")
     }
     assert not [line for line in lines if line["result"] == "fails"]
-
-
-def test_a_preview_puts_nothing_into_namespaces_that_nobody_has(others: Plane) -> None:
-    preview = others.run("pulumi", "preview", "--stack", STACK, "--json").stdout
-    assert '"namespace": "mesh-root"' in preview
-    assert '"namespace": "istio-system"' not in preview
-    assert '"namespace": "kyverno"' not in preview
