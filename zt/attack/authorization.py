@@ -5,7 +5,8 @@ ALLOW for the workload everything is allowed; otherwise one of them has to match
 (a path, a token's claim, a network) counts in favour of the attacker: an ALLOW matches it, a DENY does not.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from components.kube.mesh_labels import DRY_RUN
@@ -13,6 +14,17 @@ from zt.attack.network import Decision, Pod, selects
 from zt.cluster.manifest import Manifest, part, parts, texts, word
 
 _UNSET = ("", "UNSET")
+# In a principal it stands for the mesh's own trust domain, whatever that is:
+# https://istio.io/latest/docs/tasks/security/authorization/authz-td-migration/
+_LOCAL = "cluster.local/"
+_ATTRIBUTES = {
+    "principals": "source.principal",
+    "namespaces": "source.namespace",
+    "serviceAccounts": "source.serviceAccount",
+    "trustDomains": "source.trustDomain",
+    "ports": "destination.port",
+}
+"""The attribute of a condition that a field of a source or an operation looks at."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +50,15 @@ def authorized(policies: Iterable[Manifest], root: str, target: Pod, peer: Peer,
     denying = [
         policy
         for policy in _of(applying, "DENY")
-        if any(_rule_matches(rule, peer, port, unknown=False) for rule in _rules(policy))
+        if any(_rule_matches(rule, _at(policy, peer, port), unknown=False) for rule in _rules(policy))
     ]
     if denying:
         return Decision(allowed=False, by=_names(denying))
     allows = _of(applying, "ALLOW")
     matching = [
-        policy for policy in allows if any(_rule_matches(rule, peer, port, unknown=True) for rule in _rules(policy))
+        policy
+        for policy in allows
+        if any(_rule_matches(rule, _at(policy, peer, port), unknown=True) for rule in _rules(policy))
     ]
     return Decision(bool(matching) or not allows, _names(matching or allows))
 
@@ -61,6 +75,10 @@ def _of(policies: Iterable[Manifest], action: str) -> list[Manifest]:
     return [policy for policy in policies if (word(policy, "spec", "action") or "ALLOW") == action]
 
 
+def _at(policy: Manifest, peer: Peer, port: int) -> "_Request":
+    return _Request(peer, port, policy["metadata"]["namespace"])
+
+
 def _rules(policy: Manifest) -> list[Manifest]:
     return parts(policy, "spec", "rules")
 
@@ -69,51 +87,74 @@ def _names(policies: Iterable[Manifest]) -> tuple[str, ...]:
     return tuple(sorted(f"{policy['metadata']['namespace']}/{policy['metadata']['name']}" for policy in policies))
 
 
-def _rule_matches(rule: Manifest, peer: Peer, port: int, *, unknown: bool) -> bool:
+def _rule_matches(rule: Manifest, at: "_Request", *, unknown: bool) -> bool:
     """Whether a rule matches: one of its sources, one of its operations, and every condition."""
     sources, operations = parts(rule, "from"), parts(rule, "to")
-    facts = _facts(peer, port)
     return (
-        (not sources or any(_all_match(part(entry, "source"), facts, unknown) for entry in sources))
-        and (not operations or any(_all_match(part(entry, "operation"), facts, unknown) for entry in operations))
-        and all(_condition_holds(condition, facts, unknown) for condition in parts(rule, "when"))
+        (not sources or any(_all_match(part(entry, "source"), at, unknown) for entry in sources))
+        and (not operations or any(_all_match(part(entry, "operation"), at, unknown) for entry in operations))
+        and all(_condition_holds(condition, at, unknown) for condition in parts(rule, "when"))
     )
 
 
-def _facts(peer: Peer, port: int) -> dict[str, str]:
-    account = f"{peer.namespace}/{peer.account}" if peer.account else ""
-    return {
-        "principals": peer.principal,
-        "namespaces": peer.namespace,
-        "serviceAccounts": account,
-        "ports": str(port),
-        "source.principal": peer.principal,
-        "source.namespace": peer.namespace,
-        "source.serviceAccount": account,
-        "destination.port": str(port),
-    }
+@dataclass(frozen=True)
+class _Request:
+    """What a policy of a namespace looks at: the caller, and the port that it asks for."""
+
+    peer: Peer
+    port: int
+    policy_namespace: str
+
+    def value(self, name: str) -> str | None:
+        """The value of a field of a rule or of a condition's attribute; `None` if it is not evaluated here."""
+        peer = self.peer
+        match _ATTRIBUTES.get(name, name):
+            case "source.principal":
+                return peer.principal
+            case "source.namespace":
+                return peer.namespace
+            case "source.serviceAccount":
+                return f"{peer.namespace}/{peer.account}" if peer.account else ""
+            case "source.trustDomain":
+                return peer.trust_domain
+            case "destination.port":
+                return str(self.port)
+            case _:
+                return None
+
+    def matches(self, name: str, pattern: str, value: str) -> bool:
+        """Whether a value of that name is as a pattern says."""
+        match _ATTRIBUTES.get(name, name):
+            case "source.serviceAccount":
+                # Without a namespace it is the policy's own; a star is a star.
+                return value == (pattern if "/" in pattern else f"{self.policy_namespace}/{pattern}")
+            case "source.namespace":
+                return bool(value) and re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), value) is not None
+            case "source.principal" if pattern.startswith(_LOCAL):
+                return _value_matches(f"{self.peer.trust_domain}/{pattern.removeprefix(_LOCAL)}", value)
+            case _:
+                return _value_matches(pattern, value)
 
 
-def _all_match(fields: Manifest, facts: Mapping[str, str], unknown: bool) -> bool:
-    return all(_field_matches(name, values, facts, unknown) for name, values in fields.items() if values)
+def _all_match(fields: Manifest, at: _Request, unknown: bool) -> bool:
+    return all(_field_matches(name, values, at, unknown) for name, values in fields.items() if values)
 
 
-def _field_matches(name: str, values: Sequence[str], facts: Mapping[str, str], unknown: bool) -> bool:
+def _field_matches(name: str, values: Sequence[str], at: _Request, unknown: bool) -> bool:
     negated = name.startswith("not")
     key = f"{name[3].lower()}{name[4:]}" if negated else name
-    if key not in facts:
+    if (value := at.value(key)) is None:
         return unknown
-    return any(_value_matches(value, facts[key]) for value in values) is not negated
+    return any(at.matches(key, each, value) for each in values) is not negated
 
 
-def _condition_holds(condition: Manifest, facts: Mapping[str, str], unknown: bool) -> bool:
-    key = condition["key"]
-    if key not in facts:
+def _condition_holds(condition: Manifest, at: _Request, unknown: bool) -> bool:
+    key = str(condition["key"])
+    if (value := at.value(key)) is None:
         return unknown
     values, never = texts(condition, "values"), texts(condition, "notValues")
-    value_of_peer = facts[key]
-    return (not values or any(_value_matches(value, value_of_peer) for value in values)) and not any(
-        _value_matches(value, value_of_peer) for value in never
+    return (not values or any(at.matches(key, each, value) for each in values)) and not any(
+        at.matches(key, each, value) for each in never
     )
 
 

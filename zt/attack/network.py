@@ -17,7 +17,7 @@ INGRESS, EGRESS = "Ingress", "Egress"
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod as one end of a connection, with what policies look at. `ports` are its named ports."""
+    """A pod as one end of a connection, with what policies look at. `ports` are its named ports of TCP."""
 
     namespace: str
     labels: Mapping[str, str]
@@ -76,6 +76,8 @@ def ingress(policies: Iterable[Manifest], source: End, target: Pod, port: int, p
 def _decide(
     policies: Iterable[Manifest], direction: str, selected: Pod, peer: End, port: int, protocol: str
 ) -> Decision:
+    if isinstance(peer, Pod) and peer.ip and peer.ip == selected.ip:
+        return Decision(allowed=True, by=())  # No policy keeps a pod from itself.
     isolating = [policy for policy in policies if _isolates(policy, direction, selected)]
     # A port name refers to the containers of the target.
     target = selected if direction == INGRESS else peer

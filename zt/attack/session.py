@@ -230,7 +230,11 @@ class Session:
             name=metadata["name"],
             ip=word(pod, "status", "podIP"),
             namespace_labels=self.namespaces.get(metadata["namespace"], {}),
-            ports={port["name"]: port["containerPort"] for port in ports if "name" in port},
+            ports={
+                port["name"]: port["containerPort"]
+                for port in ports
+                if "name" in port and port.get("protocol", "TCP") == "TCP"
+            },
         )
 
     def imagined(self, app: str, account: str = "default") -> Pod:

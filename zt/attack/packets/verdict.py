@@ -1,5 +1,7 @@
 """What the live rules of the network and of the mesh, together, say of one packet."""
 
+from collections.abc import Sequence
+
 from components.kube.mesh_labels import HBONE_PORT
 from zt.attack.attempts_environment import containers
 from zt.attack.authorization import NOBODY, authorized, mtls_mode
@@ -9,6 +11,7 @@ from zt.attack.session import Session
 from zt.cluster.manifest import Manifest, part, parts, texts, word
 
 PROXY = "istio-proxy"
+_NO_WAY = 3
 
 
 def has_proxy(pod: Manifest) -> bool:
@@ -52,17 +55,26 @@ def _unknown_to_proxy(session: Session, pod: Pod, target: End, by: Way) -> str:
     """
     if pod.ambient:
         return ""
-    for item in session.sidecars:
-        metadata, spec = item["metadata"], part(item, "spec")
-        labels = {"matchLabels": part(spec, "workloadSelector", "labels")}
-        if metadata["namespace"] != pod.namespace or not selects(labels, pod.labels):
-            continue
-        if word(spec, "outboundTrafficPolicy", "mode") != "REGISTRY_ONLY":
-            return ""
-        hosts = [host for listener in parts(spec, "egress") for host in texts(listener, "hosts")]
-        known = by is not Way.ADDRESS and isinstance(target, Pod) and any(_names(host, target, pod) for host in hosts)
-        return "" if known else f"no host of Sidecar {metadata['namespace']}/{metadata['name']}"
-    return ""
+    item = _sidecar_of(session.sidecars, pod, session.declared.layers.mesh)
+    if item is None or word(item, "spec", "outboundTrafficPolicy", "mode") != "REGISTRY_ONLY":
+        return ""
+    hosts = [host for listener in parts(item, "spec", "egress") for host in texts(listener, "hosts")]
+    known = by is not Way.ADDRESS and isinstance(target, Pod) and any(_names(host, target, pod) for host in hosts)
+    metadata = item["metadata"]
+    return "" if known else f"no host of Sidecar {metadata['namespace']}/{metadata['name']}"
+
+
+def _sidecar_of(sidecars: Sequence[Manifest], pod: Pod, root: str) -> Manifest | None:
+    """The Sidecar of a pod: one that selects it, before that of its namespace, before the one in `root`."""
+
+    def rank(item: Manifest) -> int:
+        labels = part(item, "spec", "workloadSelector", "labels")
+        place = (item["metadata"]["namespace"], bool(labels))
+        ways = ((pod.namespace, True), (pod.namespace, False), (root, False))
+        return ways.index(place) if place in ways and selects({"matchLabels": labels}, pod.labels) else _NO_WAY
+
+    nearest = min(sidecars, key=rank, default=None)
+    return nearest if nearest is not None and rank(nearest) < _NO_WAY else None
 
 
 def _names(pattern: str, target: Pod, pod: Pod) -> bool:

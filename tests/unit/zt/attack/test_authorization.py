@@ -149,3 +149,45 @@ class TestMutualTls:
         newer = policy({"mtls": {"mode": "DISABLE"}}, creationTimestamp="2026-02-01T00:00:00Z")
         older = policy({"mtls": {"mode": "STRICT"}}, creationTimestamp="2026-01-01T00:00:00Z")
         assert mtls_mode([newer, older], ROOT, POSTGRES, 5432)[0] == "STRICT"
+
+
+class TestNames:
+    """https://istio.io/latest/docs/reference/config/security/authorization-policy/#Source, and as istiod reads it."""
+
+    PETS = Peer("pets.example.org", "shop", "api")
+
+    @pytest.mark.parametrize(
+        ("rule", "allowed"),
+        [
+            # cluster.local is a pointer to the mesh's own trust domain.
+            (principals("cluster.local/ns/shop/sa/api"), True),
+            (principals("cluster.local/ns/shop/*"), True),
+            (source(notPrincipals=["cluster.local/ns/shop/sa/api"]), False),
+            ({"when": [{"key": "source.principal", "values": ["cluster.local/ns/shop/sa/api"]}]}, True),
+            (principals("cats.example.org/ns/shop/sa/api"), False),
+            # An account without a namespace is one of the policy's namespace, and has no wildcard.
+            (source(serviceAccounts=["api"]), True),
+            (source(serviceAccounts=["redis"]), False),
+            (source(serviceAccounts=["peer/api"]), False),
+            (source(serviceAccounts=["shop/*"]), False),
+            (source(notServiceAccounts=["api"]), False),
+            ({"when": [{"key": "source.serviceAccount", "values": ["api"]}]}, True),
+            # A namespace may have a star anywhere.
+            (source(namespaces=["s*p"]), True),
+            (source(namespaces=["s*q"]), False),
+            (source(notNamespaces=["*op"]), False),
+            (source(trustDomains=["pets.example.org"]), True),
+            (source(trustDomains=["*.example.org"]), True),
+            (source(trustDomains=["cluster.local"]), False),
+            (source(notTrustDomains=["pets.example.org"]), False),
+            ({"when": [{"key": "source.trustDomain", "notValues": ["pets*"]}]}, False),
+        ],
+    )
+    def test_a_source(self, rule: dict[str, Any], allowed: bool) -> None:
+        assert passes(self.PETS, NOTHING, allow(rule)) is allowed
+        denying = policy({"action": "DENY", "rules": [rule]})
+        assert passes(self.PETS, denying) is not allowed
+
+    def test_an_account_of_the_roots_policy_is_one_of_the_roots(self) -> None:
+        mesh_wide = policy({"rules": [source(serviceAccounts=["api"])]}, ROOT)
+        assert not passes(self.PETS, mesh_wide)

@@ -64,6 +64,10 @@ class TestIsolation:
         assert ingress([policy(spec)], API, POSTGRES, 5432).allowed is lets_in
         assert egress([policy(spec)], API, POSTGRES, 5432).allowed is lets_out
 
+    def test_no_policy_keeps_a_pod_from_itself(self) -> None:
+        assert ingress([policy(DENY)], API, API, 5432).allowed
+        assert egress([policy(DENY)], API, API, 5432).allowed
+
     def test_policies_add_up(self) -> None:
         found = [policy(DENY, "default-deny"), into({"from": [pods({"app": "api"})]})]
         assert ingress(found, API, POSTGRES, 5432).by == ("shop/p",)

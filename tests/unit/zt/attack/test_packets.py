@@ -134,6 +134,27 @@ class TestBetweenServices:
         assert {one["by"]: one["judged"] for one in found["packets"] if (one["from"], one["to"]) == edge} == judged
         assert packets.removed == 1
 
+    def test_the_nearest_sidecar_is_the_pods(self, run: Run, packets: Packets, stack: Stack) -> None:
+        stack.network.clear()
+        stack.authorization.clear()
+
+        def sidecar(name: str, namespace: str, host: str, **labels: str) -> None:
+            spec = {"egress": [{"hosts": [host]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}
+            selector = {"workloadSelector": {"labels": labels}} if labels else {}
+            stack.sidecars.append({"metadata": {"name": name, "namespace": namespace}, "spec": {**spec, **selector}})
+
+        def judged() -> set[str]:
+            edge, rows = ("shop/redis", "shop/postgres:5432"), row(run("packets", "--probe-image", IMAGE))["packets"]
+            return {one["judged"] for one in rows if (one["from"], one["to"]) == edge and one["by"] == "name"}
+
+        sidecar("a-mesh", "istio-system", "other/*")
+        assert judged() == {"blocked"}
+        sidecar("b-namespace", "shop", "./*")
+        assert judged() == {"open"}
+        sidecar("c-workload", "shop", "other/*", app="redis")
+        assert judged() == {"blocked"}
+        assert packets.removed == 3
+
     @pytest.mark.parametrize("answer", [DENIED, NOWHERE])
     def test_an_answer_of_the_proxy_is_none_of_the_service(self, run: Run, packets: Packets, answer: str) -> None:
         packets.says["redis", BY_NAME["api"]] = answer
