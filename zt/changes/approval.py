@@ -13,6 +13,7 @@ from components.config.approvals import (
     Approver,
 )
 from zt.changes.sentences import PLATFORM
+from zt.facts.file_keys import FileKey
 from zt.facts.gateway import CrossOrigin, Public, WithoutToken
 from zt.facts.model import (
     ApiException,
@@ -113,5 +114,7 @@ def _workload(fact: Fact) -> str:
             return fact.target
         case Egress():
             return fact.source
+        case FileKey():
+            return fact.owner
         case _:
             return fact.service if isinstance(fact, _OWN) else ""

@@ -8,6 +8,7 @@ from zt.changes.comparisons import Class
 from zt.changes.directions import MOVED, direction_of, gain_of
 from zt.changes.sentences import Say, grant_sentence, layer_of, namer, part, setting_sentence, subject_of
 from zt.facts.cover import covers
+from zt.facts.file_keys import FileKey
 from zt.facts.model import Fact, Grant, Setting, Side, key_of, needs, text_of
 
 UNKNOWN = "which way this goes is unknown, so it counts as weaker: "
@@ -40,6 +41,9 @@ def changes(before: Side, after: Side) -> tuple[Change, ...]:
     """The differences between two plans: weaker ones first, then by layer, subject and sentence."""
     on, say = before.on() & after.on(), namer(before, after)
     old, new = (frozenset(_comparable(side, on)) for side in (before, after))
+    if not all(any(isinstance(fact, FileKey) for fact in side) for side in (old, new)):
+        # Every stack file has keys: a side without is of a program that did not give them yet.
+        old, new = (frozenset(fact for fact in side if not isinstance(fact, FileKey)) for side in (old, new))
     approver = approver_of(before, after)
     differences = [
         replace(change, approval=approver(fact)) if change.means is Class.WEAKER else change

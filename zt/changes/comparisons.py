@@ -77,6 +77,20 @@ def switched(before: str, after: str) -> Class | None:
     return None
 
 
+def came(before: str, after: str) -> Class | None:
+    """Compare `off` with any other value: what is there is weaker. Between two of them the direction is unknown."""
+    comparison = switched(before, after)
+    return comparison.reversed if comparison else None
+
+
+def host_namespaces(before: str, after: str) -> Class | None:
+    """Compare lists of what pods share with their node: more of it is weaker, and another one is unknown."""
+    old, new = (frozenset(text.split(", ")) - {"none"} for text in (before, after))
+    if old <= new or new <= old:
+        return _by_order(len(new), len(old))
+    return None
+
+
 def _amount(value: str) -> Decimal | None:
     try:
         return amount(value)

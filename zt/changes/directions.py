@@ -12,8 +12,10 @@ from components.config.posture import SCALE
 from components.kube.names import OWN_LAYERS
 from zt.changes.comparisons import (
     Class,
+    came,
     day,
     either,
+    host_namespaces,
     image,
     later_is_weaker,
     limit,
@@ -28,7 +30,9 @@ from zt.changes.comparisons import (
     unknown,
 )
 from zt.changes.direction import TRUST, Direction, Gain
+from zt.changes.file_keys import FILE_KEYS
 from zt.changes.rule_parameters import LISTS, PARAMETERS
+from zt.facts.file_keys import FileKey
 from zt.facts.layers import LAYERS, NAMESPACES
 from zt.facts.model import DatabaseSetting, Grant, PlatformSetting, ServiceSetting, Setting
 from zt.facts.rules import RuleItem, RuleParameter
@@ -238,6 +242,7 @@ _WORKLOAD = (
     ("command", "the command", _INSIDE),
     ("environment", "the environment", _INSIDE),
     ("configuration", "the configuration", _INSIDE),
+    ("objects", "what the chart brings", _INSIDE),
     ("schedule", "the schedule of the jobs", "what each may do has lines of its own"),
 )
 _STOLEN = "stolen credentials work until then"
@@ -311,6 +316,9 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
         "readOnlyRootFilesystem": Direction("readOnlyRootFilesystem", scale("false", "true"), _HARDENED, "true"),
         "allowPrivilegeEscalation": Direction("allowPrivilegeEscalation", scale("true", "false"), _HARDENED, "false"),
         "privileged": Direction("privileged", scale("true", "false"), _HARDENED, "false"),
+        "host-namespaces": Direction(
+            "what the pods share with their node", host_namespaces, "what runs there sees the node's own", "none"
+        ),
         "capabilities": Direction("the capability drop", scale("none", "ALL"), _HARDENED, "ALL"),
         "seccomp": Direction("the seccomp profile", scale("Unconfined", "RuntimeDefault"), _HARDENED, "RuntimeDefault"),
     }
@@ -319,7 +327,7 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
 DATABASE: Mapping[str, Direction] = MappingProxyType(
     {
         "engine": Direction("the engine", unknown, TRUST, "postgresql"),
-        "place": Direction("the place", unknown, TRUST),
+        "place": Direction("the place", came, TRUST, "off"),
         "administrator": Direction("the administrator", unknown, TRUST),
         "tls": Direction("TLS to the server", scale("off", "on"), "plaintext can be read", "on"),
         "authority": Direction("the authority behind the certificate", unknown, TRUST),
@@ -347,6 +355,8 @@ def direction_of(setting: Setting) -> Direction:
             return replace(found, label=f"{found.label} {which}") if which else found
         case DatabaseSetting():
             return DATABASE.get(setting.name, replace(UNLISTED, label=setting.name))
+        case FileKey():
+            return FILE_KEYS[setting.file].get(setting.pattern, UNLISTED)
         case RuleParameter():
             return PARAMETERS.get(f"{setting.rule}.{setting.parameter}", UNLISTED)
         case _:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from zt.changes.team_sentence import team_sentence
+from zt.changes.timed_sentence import timed_sentence
+from zt.facts.file_keys import FileKey
 from zt.facts.gateway import CrossOrigin, Public, WithoutToken
 from zt.facts.model import (
     ANYTHING,
@@ -35,7 +37,6 @@ from zt.facts.model import (
     Setting,
     Side,
     TeamGrant,
-    Timed,
     Unjudged,
     VaultAccess,
     Writable,
@@ -85,6 +86,7 @@ _LAYERS: Mapping[str, str] = MappingProxyType(
         "rule-text": "rules",
         "rule-parameter": "rules",
         "exemption": "exceptions",
+        "file-key": "files",
     }
 )
 _SETTING_LAYERS: Mapping[str, str] = MappingProxyType(
@@ -125,6 +127,8 @@ def subject_of(fact: Fact) -> str:
             return fact.database
         case TeamGrant():
             return fact.team
+        case FileKey():
+            return fact.owner or PLATFORM
         case RuleItem() | RuleAction() | RuleText() | RuleParameter():
             return fact.rule
         case Reach() | Egress():
@@ -277,14 +281,33 @@ def part(grant: Grant, broader: Grant, say: Say) -> str:
             return _requests(grant)
         case Reach() if requests := _requests(grant):
             return f"{say(grant.source)} with {requests}"
+        case Egress() if isinstance(broader, Egress) and broader.target != grant.target:
+            return say(grant.target)
         case Public() | Consent() | WithoutToken() | CrossOrigin():
             return _gateway_part(grant, broader)
-        case Registry():
-            return grant.registry
+        case ApiRight():
+            return f"{grant.verb} {grant.resource}" + ("" if grant.cluster_wide else " in its namespace")
         case DatabaseRight():
             return f"{grant.schema}.{grant.name}" if grant.schema else grant.name
         case _:
-            return say(subject_of(grant))
+            return _value_of(grant) or say(subject_of(grant))
+
+
+def _value_of(grant: Grant) -> str:
+    """What distinguishes a grant from a broader one of the same owner; empty if its owner does."""
+    match grant:
+        case Registry():
+            return grant.registry
+        case RuleItem():
+            return grant.item
+        case OutsideHost():
+            return grant.host
+        case VaultAccess() | Writable():
+            return grant.path
+        case TeamGrant():
+            return grant.value
+        case _:
+            return ""
 
 
 def _gateway_part(grant: Public | Consent | WithoutToken | CrossOrigin, broader: Grant) -> str:
@@ -307,32 +330,16 @@ def setting_sentence(before: Setting | None, after: Setting | None, label: str, 
         case RuleParameter():
             return _from_to(f"{setting.parameter} of {setting.tier} rule {setting.rule}", old, new)
         case ApiException() | ClearText() | Exclusion() | Exemption() | Granted() | PodPatch() | SecretInEnvironment():
-            return _timed_sentence(setting, old, new, say)
+            return timed_sentence(setting, old, new, say)
+        case FileKey():
+            where = f"the file of {say(setting.owner)}" if setting.owner else "the stack file"
+            return _from_to(f"{setting.key} of {where}", old, new)
         case ServiceSetting():
             return _from_to(f"{label} of {say(setting.service)}", old, new)
         case DatabaseSetting():
             return _from_to(f"{label} of database {setting.database}", old, new)
         case _:
             return _from_to(label, old, new)
-
-
-def _timed_sentence(setting: Timed, old: str | None, new: str | None, say: Say) -> str:
-    match setting:
-        case ClearText():
-            return _plaintext_sentence(f"port {setting.port} of {say(setting.service)}", old, new)
-        case ApiException():
-            return _right_sentence(f"the right of {say(setting.service)} to {setting.right}", old, new)
-        case PodPatch():
-            return _patch_sentence(f"the patch of the pods of {say(setting.service)}, {setting.patch},", old, new)
-        case SecretInEnvironment():
-            what = f"the variable {setting.variable} of {say(setting.service)} with the secret {setting.source}"
-            return _patch_sentence(what, old, new)
-        case Granted():
-            return _granted_sentence(f"{setting.object} of the package {say(setting.service)}", old, new)
-        case Exclusion():
-            return _exclusion_sentence(f"namespace {setting.namespace}", old, new)
-        case Exemption():
-            return _exemption_sentence(f"{setting.tier} rule {setting.rule}", say(setting.service), old, new)
 
 
 def _from_to(label: str, old: str | None, new: str | None) -> str:
@@ -350,49 +357,3 @@ def _action_sentence(rule: RuleAction, before: Setting | None, old: str, new: st
     if isinstance(before, RuleAction) and before.tier != rule.tier and old == new:
         return f"{before.tier} rule {rule.rule} is now {rule.tier}, and stays at {new}"
     return f"{name} goes from {old} to {new}"
-
-
-def _exemption_sentence(rule: str, who: str, old: str | None, new: str | None) -> str:
-    if new is None:
-        return f"{who} is no longer excepted from {rule}"
-    if old is None:
-        return f"{who} is now excepted from {rule}, until {new}"
-    return f"the exception of {who} from {rule} ends on {new}, and no longer on {old}"
-
-
-def _right_sentence(right: str, old: str | None, new: str | None) -> str:
-    if new is None:
-        return f"{right}, which may lead to more, has ended"
-    if old is None:
-        return f"{right}, which may lead to more, lasts until {new}"
-    return f"{right}, which may lead to more, lasts until {new}, and not {old}"
-
-
-def _patch_sentence(patch: str, old: str | None, new: str | None) -> str:
-    if new is None:
-        return f"{patch} has ended"
-    return f"{patch} lasts until {new}" if old is None else f"{patch} lasts until {new}, and not {old}"
-
-
-def _granted_sentence(granted: str, old: str | None, new: str | None) -> str:
-    if new is None:
-        return f"{granted}, which reaches beyond it, is no longer granted"
-    if old is None:
-        return f"{granted}, which reaches beyond it, is granted until {new}"
-    return f"{granted}, which reaches beyond it, is granted until {new}, and not {old}"
-
-
-def _exclusion_sentence(namespace: str, old: str | None, new: str | None) -> str:
-    if new is None:
-        return f"the rules now look at {namespace}"
-    if old is None:
-        return f"no rule looks at {namespace} any more, until {new}"
-    return f"no rule looks at {namespace} until {new}, and not {old}"
-
-
-def _plaintext_sentence(port: str, old: str | None, new: str | None) -> str:
-    if new is None:
-        return f"{port} no longer takes connections without a certificate"
-    if old is None:
-        return f"{port} now takes connections without a certificate, until {new}"
-    return f"{port} takes connections without a certificate until {new}, and not {old}"

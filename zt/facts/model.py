@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from zt.facts.file_keys import FileKey
 from zt.facts.gateway import CrossOrigin, Public, WithoutToken
 from zt.facts.rules import Registry, RuleAction, RuleItem, RuleParameter, RuleText, Signer
 
-ANYTHING = "*"
+ANYTHING, INTERNET = "*", "the internet"
 NETWORK_POLICIES, ANY_RULE, STRICT, AUTHORIZATION = "network-policies", "rules", "mtls", "authorization"
 EITHER = " or "
 """What stands between the values of a setting any of which will do."""
@@ -303,7 +304,7 @@ class Exclusion:
 
 
 Timed = ApiException | ClearText | Exclusion | Exemption | Granted | PodPatch | SecretInEnvironment
-Setting = Timed | PlatformSetting | ServiceSetting | DatabaseSetting | RuleAction | RuleText | RuleParameter
+Setting = Timed | FileKey | PlatformSetting | ServiceSetting | DatabaseSetting | RuleAction | RuleText | RuleParameter
 Grant = (
     Reach
     | Consent

@@ -25,6 +25,7 @@ from components.service.manifests.egress import sidecar
 from components.vault.database_connection import DatabaseConnectionArgs
 from components.vault.platform import VaultPlatformArgs
 from components.vault.values import ServerArgs
+from zt.facts.file_keys import file_keys
 from zt.facts.layers import layer_facts
 from zt.facts.model import (
     COMMIT_DAY,
@@ -75,7 +76,11 @@ def facts_of(stack: Stack, planned: Plan, library: Library) -> Iterator[Fact]:
         yield from package_facts(package, library)
     yield from (Consent(str(service), str(caller), port=port) for service, caller, port in consents(stack.tenants))
     yield from _teams(stack)
+    yield from file_keys("stack", "", stack.settings)
+    for package in stack.packages:
+        yield from file_keys("package", str(package.spec.ref), package.spec)
     for spec in stack.services:
+        yield from file_keys("service", str(spec.ref), spec)
         for name, secret in spec.secrets.items():
             yield from (Consent(str(spec.ref), str(reader), name) for reader in readers_of(spec, secret))
         for user, paths in spec.lent_paths().items():

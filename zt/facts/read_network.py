@@ -13,13 +13,12 @@ from components.service.manifests.egress import service_entries
 from components.service.manifests.network_policy import network_policy_spec
 from components.service.manifests.workload import service_spec
 from zt.facts.gateway import WithoutToken
-from zt.facts.model import ANYTHING, EITHER, ClearText, Egress, Fact, OutsideHost, Reach
+from zt.facts.model import ANYTHING, EITHER, INTERNET, ClearText, Egress, Fact, OutsideHost, Reach
 
 Manifest = dict[str, Any]
 Connection = tuple[str, int, str]
 """The peer, the port and the protocol of a connection."""
 
-INTERNET = "the internet"
 _NAMESPACE = "kubernetes.io/metadata.name"
 
 

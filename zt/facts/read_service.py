@@ -177,8 +177,7 @@ def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[s
         yield f"database-ttl{which}", str(database.ttl)
         yield f"database-max-ttl{which}", str(database.max_ttl)
     if args.public:
-        yield "public-scheme", public_url(args).partition(":")[0]
-        yield from _limits(args)
+        yield from public_settings(args)
         yield "routes", "; ".join(filter(None, map(_waited, args.public_routes))) or "plain"
         yield from token_settings(args)
     if args.secrets:
@@ -196,6 +195,12 @@ def _waited(route: RouteArgs) -> str:
         f"{retries.each} s each" if retries.each else "",
     )
     return f"{route.path}: {', '.join(filter(None, parts))}" if any(parts) else ""
+
+
+def public_settings(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
+    """What holds for every request from outside: TLS, the limits and the headers."""
+    yield "public-scheme", public_url(args).partition(":")[0]
+    yield from _limits(args)
 
 
 def _limits(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
     python -B -m zt.facts <stack>
 
 It runs in a separate process with the checkout as the working directory. It writes one JSON object in ASCII,
-`{"version": 4, "side": {...}}`, whose `side` is a `zt.facts.model.Side`. Exit codes: 0 done; 2 the program refuses its
+`{"version": 5, "side": {...}}`, whose `side` is a `zt.facts.model.Side`. Exit codes: 0 done; 2 the program refuses its
 files, and the standard error has its message; anything else: it failed, and the standard error says why.
 
 `python -m zt.facts`, its argument, its exit codes, the two keys and the meaning of `version` are a contract: the
@@ -16,7 +16,7 @@ import json
 import sys
 from pathlib import Path
 
-VERSION = 4
+VERSION = 5
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 DONE, REFUSED, FAILED = 0, 2, 1

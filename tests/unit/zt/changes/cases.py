@@ -306,6 +306,7 @@ SERVICE_CASES = [
     Case(
         "a database",
         [
+            "weaker: the place of database orders is 10.0.9.9:5432/shop",
             "weaker: api may now SELECT on table public.orders of database orders",
             "weaker: api may now reach 10.0.9.9/32:5432",
             "weaker: the proxy of api now lets it reach orders.invalid:5432 (TCP) outside the cluster",

@@ -13,6 +13,18 @@ _PLACES = (
 
 FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
     (
+        "what a package's pods share with their node",
+        [ServiceSetting("shop/cni", "host-namespaces", "none"), ServiceSetting("shop/cni", "objects", "digest 1")],
+        [
+            ServiceSetting("shop/cni", "host-namespaces", "hostIPC, hostNetwork"),
+            ServiceSetting("shop/cni", "objects", "digest 2"),
+        ],
+        [
+            "weaker: what the pods share with their node of shop/cni goes from none to hostIPC, hostNetwork",
+            "neutral: what the chart brings of shop/cni goes from digest 1 to digest 2",
+        ],
+    ),
+    (
         "an operator of others",
         [PlatformSetting("external-secrets-by", "the program")],
         [PlatformSetting("external-secrets-by", "others")],

@@ -6,7 +6,7 @@ from components.kube.charts import ISTIOD, VAULT_IMAGE
 from components.schema.public import CIPHER_SUITES
 from tests.unit.zt.changes.files import SMALL, Case, Files, in_tier, posture, with_text, without
 
-_KEY = """\
+KEY = """\
 -----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8nXRh950IZbRj8Ra/N9sbqOPZrfM
 5/KAQN0/KjHcorm/J5yctVd7iEcnessRQjU917hmKO6JWVGHpDguIyakZA==
@@ -189,15 +189,15 @@ PLATFORM_CASES = [
         [
             "stronger: images rule verify-image-signatures goes from off to Deny",
         ],
-        _stack(kyverno={"replicas": 3, "imageSignatures": [{"name": "pipeline", "publicKey": _KEY}]}),
+        _stack(kyverno={"replicas": 3, "imageSignatures": [{"name": "pipeline", "publicKey": KEY}]}),
     ),
     Case(
         "a signer",
         [
             f"weaker: a signature of ci ({_IDENTITY}) now lets an image in",
         ],
-        _stack(kyverno={"replicas": 3, "imageSignatures": [{"name": "pipeline", "publicKey": _KEY}, _WORKFLOW]}),
-        _stack(kyverno={"replicas": 3, "imageSignatures": [{"name": "key", "publicKey": _KEY}]}),
+        _stack(kyverno={"replicas": 3, "imageSignatures": [{"name": "pipeline", "publicKey": KEY}, _WORKFLOW]}),
+        _stack(kyverno={"replicas": 3, "imageSignatures": [{"name": "key", "publicKey": KEY}]}),
     ),
     Case(
         "mTLS",

@@ -22,7 +22,7 @@ def test_a_stack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     assert (out.isascii(), err) == (True, "")
     written = json.loads(out)
     assert sorted(written) == ["side", "version"]
-    assert written["version"] == worker.VERSION == 4
+    assert written["version"] == worker.VERSION == 5
     assert PlatformSetting("environment", "staging") in SIDE.validate_python(written["side"]).facts
 
 
