@@ -11,6 +11,7 @@ from components.ingress.terms import PublicLimits
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import image_reference
 from components.schema.problem import FieldError
+from components.service.args.checked import check_values
 from components.service.args.containers import ContainerArgs, ScratchArgs
 from components.service.args.database import DatabaseArgs
 from components.service.args.exceptions import ExceptionArgs
@@ -83,8 +84,8 @@ class ApiRuleArgs:
 class SecureServiceArgs(ResourceArgs):
     """One service, the calls from and to it, and the terms of the platform.
 
-    Raises `FieldError` for a wildcard or an empty name in a grant, for what no service file may say either, and for a
-    feature that the ambient mode has not.
+    Raises `FieldError` for a wildcard or an empty name in a grant, for whatever no service file may say either, by the
+    types of the file, and for a feature that the ambient mode has not.
     """
 
     name: str
@@ -210,6 +211,9 @@ class SecureServiceArgs(ResourceArgs):
         ]:
             raise FieldError(f"{self.key}.routes", "it comes to the service as one that needs a token", same[0])
         self._program_is_checked()
+        if not self.job_of:
+            # A job has its values from its service.
+            check_values(self)
 
     def _program_is_checked(self) -> None:
         if not 0 <= self.stop.delay < self.stop.within:

@@ -173,7 +173,13 @@ class TestArguments:
             ({"calls": [Peer(ServiceRef("shop", "web"), 80, ("GET",))]}, "requests by method or path"),
             ({"called_by": [Peer(ServiceRef("shop", "web"), 8080, (), ("/x",))]}, "requests by method or path"),
             ({"egress": [EgressArgs("x.example.org", 443)]}, "egress by host name"),
-            ({"jwt": JwtArgs("https://l.example.org", jwks="{}", audiences=["a"])}, "a token"),
+            (
+                {
+                    "host": "api.example.org",
+                    "jwt": JwtArgs("https://l.example.org", jwks='{"keys": [{"kty": "EC"}]}', audiences=["a"]),
+                },
+                "a token",
+            ),
             ({"metrics": MetricsArgs(8080, "/m")}, "the path of metrics"),
         ],
     )

@@ -8,8 +8,12 @@ import pytest
 from components.kyverno.library import load_library
 from components.program.stack import read_stack
 from components.schema.problem import ConfigError, FieldError
+from components.service.args.jobs import JobArgs
 from components.service.args.lifecycle import StopArgs
-from components.service.args.service import SecureServiceArgs
+from components.service.args.network import EgressArgs, JwtArgs
+from components.service.args.scaling import AutoscalingArgs
+from components.service.args.service import ApiRuleArgs, SecretArgs, SecureServiceArgs
+from components.service.args.storage import ConfigArgs, VolumeArgs
 from components.service.file.directory import parse_service
 from tests.support.stacks import platform, settings
 from tests.unit.service.test_directory import SMALL
@@ -110,6 +114,10 @@ def test_a_service_with_secrets_reaches_nobody_but_vault_at_the_port_that_passes
     planned(tmp_path, f"{SMALL}{grant}", callee)
 
 
+OUTSIDE: list[Any] = [("*.example.org", 443), ("a.svc", 443), ("a.example.org", 15001), ("a.example.org", 443, "udp")]
+OUTSIDE += [("a.example.org", 443, "tcp", ["0.0.0.0/0"])]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -120,11 +128,34 @@ def test_a_service_with_secrets_reaches_nobody_but_vault_at_the_port_that_passes
         *(("protocol", protocol) for protocol in ("bogus", "HTTP", "")),
         *(("port", port) for port in (0, -1, 65536, 15001)),
         *(("run_as_user", user) for user in (0, -1, 1337)),
+        *(("team", team) for team in ("", "A b")),
+        *(("namespace", namespace) for namespace in ("Shop", "a.b")),
+        *(("host", host) for host in ("*.example.org", "A.example.org", "vault.vault.svc")),
+        ("paths", ["orders"]),
+        *(("writable", paths) for paths in (["/proc"], ["data"])),
+        *(("env", values) for values in ({"1 A": "x"}, {"DB_PASSWORD": "hunter2"})),
+        ("health", "healthz"),
+        ("cpu_limit", "1Gi"),
+        ("memory_request", "1Gi"),
+        ("autoscaling", AutoscalingArgs(5, 2)),
+        ("replicas", 101),
+        *(("egress", [EgressArgs(*outside)]) for outside in OUTSIDE),
+        *(("secrets", [SecretArgs("x", file, {}, ["a"], text)]) for file, text in (("../x", ""), ("x", "{{ env }}"))),
+        ("secrets", [SecretArgs(name, "same", {}, ["a"], "") for name in ("a", "b")]),
+        *(("volumes", [VolumeArgs("d", path, size)]) for path, size in (("/proc", "1Gi"), ("/d", "much"))),
+        ("config", ConfigArgs("/etc", {"a": "b"})),
+        ("kubernetes_api", [ApiRuleArgs([""], ["secrets"], ["get"])]),
+        ("kubernetes_api", [ApiRuleArgs([""], ["pods"], ["delete"])]),
+        *(("jobs", [JobArgs(name, schedule=when)]) for name, when in (("A", ""), ("a" * 60, ""), ("a", "daily"))),
+        ("jwt", JwtArgs("http://l.example.org", "https://l.example.org/k", audiences=["a"])),
+        ("image", "r.example.org/x:-v1"),
         *(("image", image) for image in ("nginx", "r.example.org/x", "r.example.org/x:latest", "r.example.org/X:1")),
     ],
 )
 def test_a_service_that_is_built_in_code_is_checked_as_a_file_is(field: str, value: object) -> None:
     good: dict[str, Any] = {"name": "x", "namespace": "shop", "team": "t", "image": "r.example.org/x:v1", "port": 80}
     assert SecureServiceArgs(**good, platform=platform())
-    with pytest.raises(FieldError, match=field):
+    spelt = {"cpu_limit": "limits.cpu", "memory_request": "requests.memory", "kubernetes_api": "kubernetesApi"}
+    with pytest.raises(FieldError, match=spelt.get(field, field)) as caught:
         SecureServiceArgs(**{**good, field: value}, platform=platform())
+    assert "hunter2" not in str(caught.value)
