@@ -8,8 +8,10 @@ from pydantic import AfterValidator, Field, StrictInt, StrictStr
 from components.schema.shape import Shape
 from components.schema.typed_file import IS_NONE, IS_VALUE, NONE_OR_VALUE, TypedFile
 
-# The most that a filter of an HTTPRoute accepts, minus one for HSTS.
-_MAX_HEADERS = 15
+MOST_HEADERS = 16
+"""The most headers that a filter of an HTTPRoute sets: https://gateway-api.sigs.k8s.io/reference/spec/#httpheaderfilter"""
+# One is for HSTS.
+_MAX_HEADERS = MOST_HEADERS - 1
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what frames a body.
 _OF_THE_CONNECTION = frozenset(
     {

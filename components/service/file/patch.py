@@ -34,6 +34,8 @@ _RESERVED = (
 )
 # Of the cluster's own, what says when a pod may be moved decides nothing of that.
 _HARMLESS = ("cluster-autoscaler.kubernetes.io",)
+# https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/apis/core/validation/validation.go: MaxDNSSearchListChars
+_SEARCHES = 2048
 _ANNOTATION = re.compile(
     r"(?P<domain>[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 )
@@ -83,6 +85,12 @@ class DnsConfig(TypedFile):
     """Domains that are tried after a short name."""
     options: tuple[DnsOption, ...] = ()
     """Options of the resolver."""
+
+    @model_validator(mode="after")
+    def _short(self) -> Self:
+        if len(" ".join(self.searches)) > _SEARCHES:
+            raise misplaced(["searches"], f"more than {_SEARCHES} characters together", list(self.searches))
+        return self
 
 
 class PodPatch(TypedFile):

@@ -33,6 +33,8 @@ _MOST_RULES = 16
 _ORIGIN = re.compile(rf"(https://({DNS_LABEL}\.)+{DNS_LABEL}|https?://localhost)(:[0-9]{{1,5}})?")
 # What a duration of the Gateway API holds: https://gateway-api.sigs.k8s.io/geps/gep-2257/
 _LONGEST_SECONDS = 3600
+# The int32 of `cors.maxAge`: https://gateway-api.sigs.k8s.io/reference/spec/#httpcorsfilter
+_MOST_SECONDS = 2**31 - 1
 
 
 def _origin(value: str) -> str:
@@ -92,6 +94,10 @@ class CorsSpec(TypedFile):
         ):
             if twice := sorted({value for value in values if values.count(value) > 1}):
                 raise misplaced([key], "it stands there twice: keep one", twice[0])
+        if seconds(self.max_age) > _MOST_SECONDS:
+            raise misplaced(
+                ["maxAge"], f"more than {_MOST_SECONDS} seconds, the most that a route counts", self.max_age
+            )
         if ANY_ORIGIN in (*self.headers, *self.expose_headers):
             key = "headers" if ANY_ORIGIN in self.headers else "exposeHeaders"
             raise misplaced([key], "every header is over-broad: name them", ANY_ORIGIN)

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from components.ingress.terms import PublicLimits
 from components.kube.names import NAMESPACE_POLICIES, ROOT_AUTHORITY
 from components.kyverno.library import load_library
 from components.schema.fields import http_path, normal_path
-from components.schema.problem import ConfigError
+from components.schema.problem import ConfigError, FieldError
 from components.schema.schedule import Schedule
 from components.service.file.directory import parse_service, read_services
 from components.service.file.reserved import not_a_service, reserved_name
+from tests.support.stacks import service
 from tests.unit.service.test_directory import OPEN, SMALL, write
 
 pytestmark = pytest.mark.unit
@@ -22,6 +24,7 @@ WHY = "the probes are to come"
 SHARED = "accessMode: ReadWriteMany"
 LONG_HOST = f"{'.'.join(['a' * 61] * 4)}.org"
 WRITTEN = f"reason: {WHY}, owner: team, granted: 2026-11-01, expires: 2026-12-01"
+SEARCHES = ", ".join(f"s{number}.{LONG_HOST[6:]}" for number in range(9))
 FULL = f"volumes: {{data: {{path: /data, size: 1Gi}}}}\npatch: {{{WRITTEN}, pod: {{setHostnameAsFQDN: true}}}}"
 REFUSED = [
     # A label of a name in DNS has 63 characters.
@@ -110,6 +113,14 @@ REFUSED = [
         (f"host: a.example.org\nsecurityHeaders: {{{name}: x}}", f"securityHeaders.{name}: it says how the answer is")
         for name in ("Content-Length", "Transfer-Encoding", "connection", "Host")
     ),
+    (
+        "host: a.example.org\npaths: [{path: /a, cors: {origins: ['*'], maxAge: 999999h}}]",
+        "paths[0].cors.maxAge: more than 2147483647 seconds",
+    ),
+    (
+        f"patch: {{{WRITTEN}, pod: {{dnsConfig: {{searches: [{SEARCHES}]}}}}}}",
+        "patch.pod.dnsConfig.searches: more than 2048 characters together",
+    ),
     # The way in which a list of Kubernetes writes variables.
     ("env: [{name: DB_PASSWORD, value: hunter2}]", "env: a mapping of keys is expected, found [{name, value: ...}]"),
 ]
@@ -150,6 +161,13 @@ def test_a_value_that_would_not_work_is_one_error(tail: str, error: str) -> None
 )
 def test_a_value_that_works_is_taken(tail: str) -> None:
     assert parse_service(SMALL + tail, "services/x.yaml")
+
+
+def test_the_headers_of_a_service_and_of_its_stack_are_those_of_one_route() -> None:
+    headers = {f"X-{number}": "a" for number in range(16)}
+    assert service(host="a.example.org", limits=PublicLimits(headers=headers))
+    with pytest.raises(FieldError, match=r"securityHeaders: 17 with those of the stack, and a route sets 16"):
+        service(host="a.example.org", limits=PublicLimits(headers={**headers, "X-16": "a"}))
 
 
 CLAIMS = [
