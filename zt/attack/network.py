@@ -76,7 +76,8 @@ def ingress(policies: Iterable[Manifest], source: End, target: Pod, port: int, p
 def _decide(
     policies: Iterable[Manifest], direction: str, selected: Pod, peer: End, port: int, protocol: str
 ) -> Decision:
-    if isinstance(peer, Pod) and peer.ip and peer.ip == selected.ip:
+    # By its name: pods on a node's network share an address.
+    if isinstance(peer, Pod) and peer.name and (peer.namespace, peer.name) == (selected.namespace, selected.name):
         return Decision(allowed=True, by=())  # No policy keeps a pod from itself.
     isolating = [policy for policy in policies if _isolates(policy, direction, selected)]
     # A port name refers to the containers of the target.

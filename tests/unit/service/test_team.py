@@ -122,9 +122,9 @@ class TestAService:
         assert made.platform.vault.role == "team_payments"
 
     def test_it_joins_a_mesh_and_a_kyverno_that_are_elsewhere(self, tmp_path: Path) -> None:
-        others = {"mesh": {"mode": "existing", "namespace": "mesh-root"}}
-        others["kyverno"] = {"mode": "existing", "namespace": "policy"}
-        told = platform(**others)
+        told = platform(
+            mesh={"mode": "existing", "namespace": "mesh-root"}, kyverno={"mode": "existing", "namespace": "policy"}
+        )
         assert told.terms.layers.kyverno == "policy"
         egress = network_policy_spec(service(tmp_path, SMALL, told))["egress"]
         [istiod] = [rule["to"] for rule in egress if rule["ports"][0]["port"] == 15012]

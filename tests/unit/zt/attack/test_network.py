@@ -1,5 +1,6 @@
 """The evaluator of `zt attack`: NetworkPolicies as Kubernetes defines them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,8 +66,10 @@ class TestIsolation:
         assert egress([policy(spec)], API, POSTGRES, 5432).allowed is lets_out
 
     def test_no_policy_keeps_a_pod_from_itself(self) -> None:
-        assert ingress([policy(DENY)], API, API, 5432).allowed
-        assert egress([policy(DENY)], API, API, 5432).allowed
+        named = replace(API, name="api-1")
+        assert ingress([policy(DENY)], named, named, 5432).allowed
+        assert egress([policy(DENY)], named, named, 5432).allowed
+        assert not ingress([policy(DENY)], replace(API, name="api-2"), named, 5432).allowed
 
     def test_policies_add_up(self) -> None:
         found = [policy(DENY, "default-deny"), into({"from": [pods({"app": "api"})]})]
