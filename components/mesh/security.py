@@ -125,6 +125,7 @@ def istiod_values(args: MeshSecurityArgs) -> Manifest:
         "revision": args.revision,
         "pdb": {"minAvailable": 1},
         "cni": {"enabled": True},
+        "seccompProfile": seccomp,
         "env": _features(args),
         "global": {**_images(args), "proxy": {"seccompProfile": seccomp}},
         # A Gateway's pods run in a namespace of the restricted Pod Security Standard.

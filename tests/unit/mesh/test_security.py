@@ -113,9 +113,9 @@ class TestReleases:
         assert mesh["accessLogFile"] == "/dev/stdout"
         assert mesh["trustDomain"] == "example.org"
 
-    def test_sidecars_and_gateways_pass_the_restricted_standard(self) -> None:
+    def test_sidecars_gateways_and_istiod_have_the_runtimes_seccomp_profile(self) -> None:
         values = istiod_values(args())
-        for part in (values["global"]["proxy"], values["gateways"]):
+        for part in (values, values["global"]["proxy"], values["gateways"]):
             assert part["seccompProfile"] == {"type": "RuntimeDefault"}
 
     def test_the_number_of_replicas_is_fixed(self) -> None:
