@@ -50,7 +50,7 @@ def reading() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
     shutil.copytree(CHART, own.checkout / "packages" / "guestbook")
     (own.checkout / "packages" / "readers").mkdir()
@@ -67,7 +67,11 @@ def mesh(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
         own.core.create_namespaced_service_account(namespace, {"metadata": {"name": INTRUDER}})
         own.core.create_namespaced_pod(namespace, intruding_pod())
         eventually(lambda at=namespace: is_ready(running, f"{at}.{INTRUDER}"), "the intruder's proxy is ready")
-    return running
+    yield running
+    # The next module has an intruder of that name.
+    for namespace in (SHOP, GUESTS):
+        own.core.delete_namespaced_pod(INTRUDER, namespace, grace_period_seconds=0)
+        own.core.delete_namespaced_service_account(INTRUDER, namespace)
 
 
 def asked(mesh: Mesh, caller: str, service: str, namespace: str, path: str = "/", port: int = WEB_PORT) -> Any:
