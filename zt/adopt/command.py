@@ -129,6 +129,7 @@ def _report(options: Options, living: Living, planned: StackPlan, where: str, as
         written,
         {"stack.yaml": stack_keys(outside)},
         (*living.unread, *(f"no draft: {why}" for why in none)),
+        living.other_policies,
     )
 
 

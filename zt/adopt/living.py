@@ -6,13 +6,14 @@ its own manifest.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, cast
 
 from components.kube.cluster import Call, Cluster, UnreadableError
 from components.kube.parts import Manifest, part, parts
 from components.kube.resources import resource_of
+from zt.cluster import plugin_policies
 
 ROLE = "platform-adopt"
 _RBAC = "rbac.authorization.k8s.io/v1"
@@ -61,6 +62,7 @@ def role_rules() -> list[Manifest]:
     ]
     return [
         *rules,
+        {"apiGroups": ["*"], "resources": [*plugin_policies.RESOURCES], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
         {"nonResourceURLs": ["/version"], "verbs": ["get"]},
     ]
@@ -80,6 +82,8 @@ class Living:
     namespaces: tuple[str, ...] = ()
     logs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict[str, Sequence[Mapping[str, Any]]])
     """The access logs of the mesh's proxies, by `namespace/pod`."""
+    other_policies: tuple[str, ...] = ()
+    """The network policies of administrators and of the plugin, by kind and name."""
 
     def of(self, *kinds: str) -> Iterator[Manifest]:
         """The objects of some kinds in the namespaces that are looked at; all of them for kinds without one."""
@@ -121,10 +125,17 @@ def read(cluster: Cluster, left_out: Sequence[str], only: Sequence[str], logs: b
         objects[kind] = [{**each, "apiVersion": api_version, "kind": kind} for each in listed]
     names = [each["metadata"]["name"] for each in objects["Namespace"]]
     chosen = tuple(sorted(name for name in names if name not in left_out and (not only or name in only)))
-    living = Living(objects, tuple(unread), chosen)
-    if not logs:
-        return living
-    return Living(objects, tuple(unread), chosen, dict(_logs(cluster, living)))
+    policies = tuple(_other_policies(cluster, unread))
+    living = Living(objects, tuple(unread), chosen, other_policies=policies)
+    return replace(living, logs=dict(_logs(cluster, living))) if logs else living
+
+
+def _other_policies(cluster: Cluster, unread: list[str]) -> Iterator[str]:
+    for kind, path in plugin_policies.kinds(lambda path: cluster.get(path).body):
+        try:
+            yield from plugin_policies.named(kind, cluster.objects(path))
+        except UnreadableError as error:
+            unread.append(str(error))
 
 
 def _logs(cluster: Cluster, living: Living) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:

@@ -117,6 +117,8 @@ class Adoption:
     """Further files to commit, by their path: the keys of the stack file for the first step."""
     unread: tuple[str, ...] = ()
     """What could not be read, and why: the report says nothing about it."""
+    other_policies: tuple[str, ...] = ()
+    """Network policies of administrators and of the plugin, which no edge of the report is read from."""
 
     @property
     def workloads(self) -> tuple[Workload, ...]:

@@ -41,6 +41,8 @@ def print_adoption(adoption: Adoption, console: Console) -> None:
             )
             for stop in shown:
                 console.print(Padding(Text(stop), (0, 0, 0, 7)))
+    for policy in adoption.other_policies:
+        console.print(Text(f"decides beside NetworkPolicies, not evaluated: {policy}", style="yellow"))
     for reason in adoption.unread:
         console.print(Text(f"not read: {reason}", style="yellow"))
     console.print()
@@ -97,7 +99,7 @@ def summary(adoption: Adoption) -> str:
 def as_json(adoption: Adoption) -> str:
     """The report for scripts. `version` changes when a key changes its meaning or goes; keys may be added.
 
-        {"version": 1, "cluster", "stack": text, "unread": [text],
+        {"version": 1, "cluster", "stack": text, "unread", "other_policies": [text],
          "namespaces": [{"name": text, "labels": {}, "network_policies": number, "in_mesh": bool,
            "workloads": [{"kind", "namespace", "name", "account": text, "replicas": number, "images": [text],
              "in_mesh": bool, "violations": [{"rule", "tier", "message"}], "secrets": [{"container", "variable",

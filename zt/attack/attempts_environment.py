@@ -11,7 +11,7 @@ from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import Kubernetes, by_rights
 from zt.attack.session import Session, key
-from zt.cluster.manifest import Manifest, part, parts
+from zt.cluster.manifest import Manifest, containers, part, parts
 
 _SHORTEST = 8
 
@@ -31,12 +31,6 @@ def secret_values(session: Session) -> frozenset[str]:
         )
         generated |= {value for field in kept.generate if isinstance(value := data.get(field), str)}
     return frozenset(value for value in generated if len(value) >= _SHORTEST)
-
-
-def containers(pod: Manifest) -> Iterator[Manifest]:
-    """Every container of a pod."""
-    for group in ("initContainers", "containers", "ephemeralContainers"):
-        yield from parts(pod, "spec", group)
 
 
 def _environment(session: Session) -> Evidence:

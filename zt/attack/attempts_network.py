@@ -10,7 +10,7 @@ from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
 from zt.attack.connections import INTRUDER, live, members, outside, undeclared
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import by_rights
-from zt.attack.network import Decision, Pod, egress, ingress
+from zt.attack.network import Decision, Pod, egress, ingress, of_own_node
 from zt.attack.session import NAME, Session
 from zt.cluster.manifest import Manifest
 
@@ -27,6 +27,22 @@ def _judge(decision: Decision, what: str, rule: str) -> Evidence:
     return blocked(f"{what}: no rule of {rule} {decision} allows it")
 
 
+def _judge_network(session: Session, decision: Decision, what: str) -> Evidence:
+    """What the NetworkPolicies say; a policy that is not evaluated may allow what they block."""
+    if not decision.allowed and (others := session.other_network_policies):
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        return not_measured(f"{what}: no NetworkPolicy allows it, and {others[0]}{more}, not evaluated here, may")
+    return _judge(decision, what, "NetworkPolicy")
+
+
+def _judge_mesh(session: Session, target: Pod, peer: Peer, port: int, what: str) -> Evidence:
+    """What the AuthorizationPolicies say; without a proxy before the target nobody asks them."""
+    if not target.meshed:
+        return succeeded(f"{what}: {target} has no proxy of the mesh, so that no AuthorizationPolicy holds")
+    policies, root = session.authorization_policies, session.declared.layers.mesh
+    return _judge(authorized(policies, root, target, peer, port), what, "AuthorizationPolicy")
+
+
 def _by_network(session: Session, way: Way, source: Pod, target: Pod, port: int) -> Evidence:
     """Whether the network policies let a connection through.
 
@@ -35,10 +51,9 @@ def _by_network(session: Session, way: Way, source: Pod, target: Pod, port: int)
     policies, what = session.network_policies, f"{source} to {target}:{port}"
     decision = way(policies, source, target, port)
     tunnelled = target.ambient and way(policies, source, target, HBONE_PORT).allowed
-    if decision.allowed or not tunnelled:
-        return _judge(decision, what, "NetworkPolicy")
-    mesh = authorized(session.authorization_policies, session.declared.layers.mesh, target, session.peer(source), port)
-    return _judge(mesh, f"{what} through the mesh's tunnel", "AuthorizationPolicy")
+    if decision.allowed or not tunnelled or session.other_network_policies:
+        return _judge_network(session, decision, what)
+    return _judge_mesh(session, target, session.peer(source), port, f"{what} through the mesh's tunnel")
 
 
 def _connect_in(session: Session) -> Evidence:
@@ -52,7 +67,13 @@ def _connect_out(session: Session) -> Evidence:
         return not_measured("no pod of the service runs")
     targets = [*_other_services(session), *_platform_pods(session)]
     sources = (compromised, session.imagined(INTRUDER))
-    tries = [_by_network(session, egress, source, target, port) for source in sources for target, port in targets]
+    # To its own node a pod may always connect: what is there is tried with packets.
+    tries = [
+        _by_network(session, egress, source, target, port)
+        for source in sources
+        for target, port in targets
+        if not of_own_node(compromised, target)
+    ]
     return together(tries, "no other pod runs")
 
 
@@ -80,22 +101,18 @@ def _leave(session: Session) -> Evidence:
         return not_measured("no pod of the service runs")
     policies = session.network_policies
     tries = [
-        _judge(egress(policies, compromised, target, port), f"{compromised} to {target}:{port}", "NetworkPolicy")
+        _judge_network(session, egress(policies, compromised, target, port), f"{compromised} to {target}:{port}")
         for target, port in outside(session)
     ]
     return together(tries, _NO_PODS)
 
 
 def _identity(session: Session) -> Evidence:
-    policies = session.authorization_policies
-    tries = [
-        _judge(
-            authorized(policies, session.declared.layers.mesh, edge.target, session.peer(edge.source), edge.port),
-            f"{session.peer(edge.source).principal} to {edge.target}:{edge.port}",
-            "AuthorizationPolicy",
-        )
-        for edge in undeclared(session)
-    ]
+    tries: list[Evidence] = []
+    for edge in undeclared(session):
+        peer = session.peer(edge.source)
+        what = f"{peer.principal} to {edge.target}:{edge.port}"
+        tries.append(_judge_mesh(session, edge.target, peer, edge.port, what))
     return together(tries, _NO_PODS)
 
 
@@ -114,11 +131,9 @@ def _forged_label(session: Session) -> Evidence:
     for target, port in _called(session):
         arrival = HBONE_PORT if target.ambient else port
         network = ingress(session.network_policies, impostor, target, arrival)
-        mesh = authorized(
-            session.authorization_policies, session.declared.layers.mesh, target, session.peer(impostor), port
-        )
-        what = f"{session.peer(impostor).principal} to {target}:{port} (by its labels let through: {network})"
-        tries.append(_judge(mesh, what, "AuthorizationPolicy"))
+        peer = session.peer(impostor)
+        what = f"{peer.principal} to {target}:{port} (by its labels let through: {network})"
+        tries.append(_judge_mesh(session, target, peer, port, what))
     return together(tries, "the service calls no other one whose labels would be worth copying")
 
 
@@ -127,8 +142,9 @@ def _without_certificate(session: Session) -> Evidence:
     for member in members(session):
         for port in (each.number for each in member.ports if each.number != VAULT_INBOUND):
             mode, by = mtls_mode(session.peer_authentications, session.declared.layers.mesh, member.pod, port)
-            what = f"plaintext to {member.pod}:{port}: PeerAuthentication {by or 'none'} says {mode}"
-            tries.append(blocked(what) if mode == "STRICT" else succeeded(what))
+            said = f"PeerAuthentication {by or 'none'} says {mode}" if member.pod.meshed else "no proxy of the mesh"
+            strict = member.pod.meshed and mode == "STRICT"
+            tries.append((blocked if strict else succeeded)(f"plaintext to {member.pod}:{port}: {said}"))
     return together(tries, _NO_PODS)
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from components.kube.names import PLATFORM_CONTAINERS
 from zt.attack.attempt import Attempt
-from zt.attack.attempts_environment import containers, secret_values
+from zt.attack.attempts_environment import secret_values
 from zt.attack.attempts_vault import declared_paths, foreign_paths
 from zt.attack.evidence import Control, Evidence, UntriedError, blocked, not_measured, succeeded, together
 from zt.attack.exec_api import Container, Printed
 from zt.attack.faults import CRYPTOMINER
 from zt.attack.session import Run, Session
 from zt.attack.temporary_rights import NAME
-from zt.cluster.manifest import parts, word
+from zt.cluster.manifest import containers, parts, word
 
 _SECONDS, _ASK_SECONDS = 30, 20.0
 _OTHERS = 3

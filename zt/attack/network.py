@@ -2,7 +2,8 @@
 
 https://kubernetes.io/docs/concepts/services-networking/network-policies/ : a pod that a policy selects for a direction
 is isolated there, and only what a rule of any such policy allows gets through. A connection needs its source's egress
-and its target's ingress.
+and its target's ingress. A pod in its node's network is no pod to a policy, as most network plugins have it: none
+selects it, its traffic is that of the node's address, and what goes to and from a pod's own node is always allowed.
 """
 
 import ipaddress
@@ -10,14 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.kube.mesh_labels import AMBIENT, DATA_PLANE
-from zt.cluster.manifest import Manifest, part, parts, texts
+from zt.cluster.manifest import Manifest, containers, part, parts, texts, word
 
+PROXY = "istio-proxy"
 INGRESS, EGRESS = "Ingress", "Egress"
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod as one end of a connection, with what policies look at. `ports` are its named ports of TCP."""
+    """A pod as one end of a connection, with what policies look at. `ports` are its named ports of TCP.
+
+    `node_ips` are the addresses of its node, and `proxied` says whether it has a proxy of the mesh of its own.
+    """
 
     namespace: str
     labels: Mapping[str, str]
@@ -26,15 +31,51 @@ class Pod:
     ip: str = ""
     namespace_labels: Mapping[str, str] = field(default_factory=dict[str, str])
     ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    host_network: bool = False
+    node_ips: tuple[str, ...] = ()
+    proxied: bool = False
+
+    @property
+    def meshed(self) -> bool:
+        """Whether a proxy of the mesh stands before the pod, its own or the node's: no rule of the mesh holds else."""
+        return self.proxied or self.ambient
 
     @property
     def ambient(self) -> bool:
-        """Whether the node's proxy takes the pod into the mesh. The pod's label overrides that of its namespace."""
-        return (self.labels.get(DATA_PLANE) or self.namespace_labels.get(DATA_PLANE)) == AMBIENT[DATA_PLANE]
+        """Whether the node's proxy takes the pod into the mesh. The pod's label overrides that of its namespace.
+
+        The mesh's CNI plugin leaves out what is in the node's network.
+        """
+        return (
+            not self.host_network
+            and (self.labels.get(DATA_PLANE) or self.namespace_labels.get(DATA_PLANE)) == AMBIENT[DATA_PLANE]
+        )
 
     def __str__(self) -> str:
         """As a person reads it."""
         return f"{self.namespace}/{self.name or self.labels.get('app', 'pod')}"
+
+
+def pod_of(manifest: Manifest, namespace_labels: Mapping[str, str]) -> Pod:
+    """A live pod as one end of a connection."""
+    metadata, spec, status = manifest["metadata"], part(manifest, "spec"), part(manifest, "status")
+    ports = [port for container in parts(spec, "containers") for port in parts(container, "ports")]
+    return Pod(
+        namespace=metadata["namespace"],
+        labels=part(metadata, "labels"),
+        account=word(spec, "serviceAccountName") or "default",
+        name=metadata["name"],
+        ip=word(status, "podIP"),
+        namespace_labels=namespace_labels,
+        ports={
+            port["name"]: port["containerPort"]
+            for port in ports
+            if "name" in port and port.get("protocol", "TCP") == "TCP"
+        },
+        host_network=spec.get("hostNetwork") is True,
+        node_ips=(word(status, "hostIP"), *(address["ip"] for address in parts(status, "hostIPs"))),
+        proxied=any(container["name"] == PROXY for container in containers(manifest)),
+    )
 
 
 @dataclass(frozen=True)
@@ -76,13 +117,12 @@ def ingress(policies: Iterable[Manifest], source: End, target: Pod, port: int, p
 def _decide(
     policies: Iterable[Manifest], direction: str, selected: Pod, peer: End, port: int, protocol: str
 ) -> Decision:
-    # By its name: pods on a node's network share an address.
-    if isinstance(peer, Pod) and peer.name and (peer.namespace, peer.name) == (selected.namespace, selected.name):
-        return Decision(allowed=True, by=())  # No policy keeps a pod from itself.
+    if is_same(selected, peer) or selected.host_network or of_own_node(selected, peer):
+        return Decision(allowed=True, by=())  # No policy keeps a pod from itself or from its node.
     isolating = [policy for policy in policies if _isolates(policy, direction, selected)]
     # A port name refers to the containers of the target.
     target = selected if direction == INGRESS else peer
-    named: Mapping[str, int] = target.ports if isinstance(target, Pod) else {}
+    named: Mapping[str, int] = target.ports if isinstance(target, Pod) and not target.host_network else {}
     allowing = [
         policy
         for policy in isolating
@@ -95,6 +135,17 @@ def _decide(
     decisive = allowing or isolating
     names = tuple(sorted(f"{policy['metadata']['namespace']}/{policy['metadata']['name']}" for policy in decisive))
     return Decision(bool(allowing) or not isolating, names)
+
+
+def is_same(pod: Pod, other: End) -> bool:
+    """Whether both ends are one pod. By its name: pods in a node's network share an address."""
+    return isinstance(other, Pod) and bool(pod.name) and (pod.namespace, pod.name) == (other.namespace, other.name)
+
+
+def of_own_node(pod: Pod, other: End) -> bool:
+    """Whether the other end has an address of the pod's own node."""
+    of_a_node = isinstance(other, Address) or other.host_network
+    return of_a_node and bool(other.ip) and other.ip in pod.node_ips
 
 
 def _isolates(policy: Manifest, direction: str, pod: Pod) -> bool:
@@ -112,7 +163,7 @@ def _peers_match(peers: Sequence[Manifest], policy: Manifest, end: End) -> bool:
 def _peer_matches(peer: Manifest, namespace: str, end: End) -> bool:
     if "ipBlock" in peer:
         return _in_block(peer["ipBlock"], end.ip)
-    if isinstance(end, Address):
+    if isinstance(end, Address) or end.host_network:
         return False
     if (selector := peer.get("namespaceSelector")) is not None:
         in_namespace = selects(selector, end.namespace_labels)

@@ -15,10 +15,11 @@ from zt.attack.attacker import Attacker
 from zt.attack.authorization import Peer
 from zt.attack.evidence import Evidence, StackError, UntriedError
 from zt.attack.kubernetes_api import Answer, Kubernetes
-from zt.attack.network import Pod
+from zt.attack.network import Pod, pod_of
 from zt.attack.temporary_rights import NAME, bind
 from zt.attack.vault_api import Vault, VaultAnswer
-from zt.cluster.manifest import Manifest, part, parts, word
+from zt.cluster import plugin_policies
+from zt.cluster.manifest import Manifest, part, word
 
 _TOKEN_SECONDS = 600
 _SETTLE_SECONDS = 60
@@ -221,21 +222,7 @@ class Session:
 
     def end(self, pod: Manifest) -> Pod:
         """A live pod with what policies look at."""
-        metadata, spec = pod["metadata"], pod["spec"]
-        ports = [port for container in parts(spec, "containers") for port in parts(container, "ports")]
-        return Pod(
-            namespace=metadata["namespace"],
-            labels=part(metadata, "labels"),
-            account=word(spec, "serviceAccountName") or "default",
-            name=metadata["name"],
-            ip=word(pod, "status", "podIP"),
-            namespace_labels=self.namespaces.get(metadata["namespace"], {}),
-            ports={
-                port["name"]: port["containerPort"]
-                for port in ports
-                if "name" in port and port.get("protocol", "TCP") == "TCP"
-            },
-        )
+        return pod_of(pod, self.namespaces.get(pod["metadata"]["namespace"], {}))
 
     def imagined(self, app: str, account: str = "default") -> Pod:
         """A pod in the compromised pod's namespace that no service file declares."""
@@ -250,6 +237,12 @@ class Session:
     def network_policies(self) -> list[Manifest]:
         """The live NetworkPolicies."""
         return self.admin.listed("/apis/networking.k8s.io/v1/networkpolicies")
+
+    @cached_property
+    def other_network_policies(self) -> list[str]:
+        """The live policies of administrators and of the network plugin, which decide too and are not evaluated."""
+        found = plugin_policies.kinds(lambda path: self.admin.call("GET", path).body)
+        return [name for kind, path in found for name in plugin_policies.named(kind, self.admin.listed(path))]
 
     @cached_property
     def authorization_policies(self) -> list[Manifest]:

@@ -2,13 +2,12 @@
 
 from components.kube.names import GATEWAY_NAMESPACE, VAULT_NAMESPACE
 from zt.attack.attempt import Attempt
-from zt.attack.attempts_environment import containers
 from zt.attack.evidence import Control, Evidence, not_measured
 from zt.attack.faults import first_container, without_probes
 from zt.attack.kubernetes_api import by_answer
 from zt.attack.namespace.requests import Request, own_pod, path_of, pods_path, targets, tries, tries_pods
 from zt.attack.session import Session
-from zt.cluster.manifest import part, parts
+from zt.cluster.manifest import containers, part, parts
 
 PROXY_USER = 1337
 """The user and the group that the mesh lets pass by: its own proxy runs so."""

@@ -6,9 +6,9 @@ from dataclasses import replace
 from components.kube.names import SHARED_ACCOUNTS
 from zt.attack.connections import INTERNET, INTRUDER, Edge, Port, edges, live, outside
 from zt.attack.evidence import UntriedError
-from zt.attack.network import Address, Pod
+from zt.attack.network import Address, Pod, is_same
 from zt.attack.packets.packet import HTTP, HTTP2, NAME, TCP, Packet, Sender, Way
-from zt.attack.packets.verdict import has_proxy, verdict
+from zt.attack.packets.verdict import verdict
 from zt.attack.session import Session
 from zt.attack.temporary_rights import NAME as TEMPORARY
 from zt.cluster.manifest import parts, texts, word
@@ -50,7 +50,7 @@ def to_the_outside(session: Session) -> list[Packet]:
     itself = _sender(session, pod)
     senders = [itself, *([Sender(pod, meshed=False)] if itself.meshed else [])]
     return [
-        Packet(sender, target, host, at, by, HTTP, verdict(session, sender, target, port, by, meshed=False))
+        Packet(sender, target, host, at, by, HTTP, verdict(session, sender, target, port, by))
         for sender in senders
         for target, port, host, at, by in _places(session)
     ]
@@ -70,7 +70,8 @@ def compromised(session: Session) -> Pod:
 
 
 def _from(session: Session, sender: Sender) -> list[Packet]:
-    targets = {(edge.target.ip, edge.port): edge for edge in edges(session) if edge.target.ip != sender.pod.ip}
+    others = (edge for edge in edges(session) if not is_same(edge.target, sender.pod))
+    targets = {(str(edge.target), edge.port): edge for edge in others}
     undeclared = (replace(edge, declared=False) for edge in targets.values())
     return [packet for edge in undeclared for packet in _to(session, sender, edge)]
 
@@ -78,10 +79,9 @@ def _from(session: Session, sender: Sender) -> list[Packet]:
 def _to(session: Session, sender: Sender, edge: Edge) -> Iterator[Packet]:
     """By the address of a pod, by the Service's and by name. A declared caller has to use one of the last two."""
     target, question = edge.target, {"http": HTTP, "tcp": TCP}.get(edge.at.protocol, HTTP2)
-    meshed = _meshed(session, target)
     for by, host, port in _ways(session, target, edge.at):
         if host and not (edge.declared and by is Way.ADDRESS):
-            judged = verdict(session, sender, target, edge.port, by, meshed=meshed)
+            judged = verdict(session, sender, target, edge.port, by)
             yield Packet(sender, target, host, port, by, question, judged, edge.declared)
 
 
@@ -97,15 +97,10 @@ def _ways(session: Session, target: Pod, at: Port) -> Iterator[tuple[Way, str, i
 
 def _sender(session: Session, source: Pod) -> Sender:
     if source.name != INTRUDER:
-        return Sender(source, _meshed(session, source), running=True)
+        return Sender(source, source.meshed, running=True)
     # The rules refuse the account that everybody has; one of no service is there for everybody, too.
     account = next(name for name in SHARED_ACCOUNTS if name != "default")
-    return Sender(replace(source, account=account), _meshed(session, compromised(session)))
-
-
-def _meshed(session: Session, pod: Pod) -> bool:
-    manifests = (one for one in session.pods if word(one, "status", "podIP") == pod.ip)
-    return pod.ambient or any(has_proxy(manifest) for manifest in manifests)
+    return Sender(replace(source, account=account), compromised(session).meshed)
 
 
 def _places(session: Session) -> Iterator[tuple[Address, int, str, int, Way]]:

@@ -11,6 +11,7 @@ from zt.attack.evidence import UntriedError
 from zt.attack.exec_api import Container, Printed
 from zt.attack.faults import first_container, good_pod, without_probes
 from zt.attack.kubernetes_api import Answer
+from zt.attack.network import Pod, pod_of
 from zt.attack.packets.packet import Arrival, Packet, Sender, Sent
 from zt.attack.packets.shell import AT_ONCE, NEEDS, SECONDS, answers, program
 from zt.attack.session import Session
@@ -58,7 +59,7 @@ def container_of(session: Session, sender: Sender) -> Generator[Container]:
     """
     why = f"{sender} is no running pod"
     if sender.running:
-        pod = next(one for one in session.pods if word(one, "status", "podIP") == sender.pod.ip)
+        pod = next(one for one in session.pods if _runs_as(one, sender.pod))
         own, why = _in(session, pod)
         if own:
             yield own
@@ -67,6 +68,13 @@ def container_of(session: Session, sender: Sender) -> Generator[Container]:
         raise UntriedError(f"{why}: --probe-image names an image, with sh and curl, for a pod to send from")
     with _probe(session, sender) as container:
         yield container
+
+
+def _runs_as(manifest: Manifest, pod: Pod) -> bool:
+    """Whether a live pod is the end of a connection, which goes by its service's name."""
+    end = pod_of(manifest, pod.namespace_labels)
+    # Pods in a node's network share its address.
+    return (end.namespace, end.account, end.ip) == (pod.namespace, pod.account, pod.ip)
 
 
 def _in(session: Session, pod: Manifest) -> tuple[Container | None, str]:

@@ -3,28 +3,32 @@
 from collections.abc import Sequence
 
 from components.kube.mesh_labels import HBONE_PORT
-from zt.attack.attempts_environment import containers
 from zt.attack.authorization import NOBODY, authorized, mtls_mode
-from zt.attack.network import Address, End, Pod, egress, ingress, selects
+from zt.attack.network import Address, End, Pod, egress, ingress, of_own_node, selects
 from zt.attack.packets.packet import Sender, Verdict, Way
 from zt.attack.session import Session
 from zt.cluster.manifest import Manifest, part, parts, texts, word
 
-PROXY = "istio-proxy"
 _NO_WAY = 3
+_OPEN = "no rule is in its way"
 
 
-def has_proxy(pod: Manifest) -> bool:
-    """Whether a pod has a proxy of the mesh of its own."""
-    return any(container["name"] == PROXY for container in containers(pod))
-
-
-def verdict(session: Session, sender: Sender, target: End, port: int, by: Way, *, meshed: bool) -> Verdict:
-    """Whether a packet gets through. `meshed`: the mesh decides who may talk to the target.
+def verdict(session: Session, sender: Sender, target: End, port: int, by: Way) -> Verdict | None:
+    """Whether a packet gets through, or `None` where the rules that are evaluated here do not say.
 
     The first rule that refuses decides: at the sender, at the target, and then in the mesh. `by` is how the packet
-    names the target, which the sender's own proxy looks at.
+    names the target, which the sender's own proxy looks at. Policies of administrators and of the network plugin are
+    not evaluated, and Kubernetes leaves a pod's own node open where many plugins do not.
     """
+    network = _by_network(session, sender, target, port)
+    unsure = bool(session.other_network_policies) or of_own_node(sender.pod, target)
+    if not network.allowed and not unsure:
+        return network
+    mesh = _by_mesh(session, sender, target, port, by)
+    return None if unsure and mesh.allowed else mesh
+
+
+def _by_network(session: Session, sender: Sender, target: End, port: int) -> Verdict:
     pod, policies = sender.pod, session.network_policies
     arrival = HBONE_PORT if sender.meshed and isinstance(target, Pod) and target.ambient else port
     if not sender.host_network:
@@ -34,10 +38,15 @@ def verdict(session: Session, sender: Sender, target: End, port: int, by: Way, *
             return Verdict(allowed=False, why=f"no egress rule of {out}")
         if isinstance(target, Pod) and not (into := ingress(policies, pod, target, arrival)).allowed:
             return Verdict(allowed=False, why=f"no ingress rule of {into}")
+    return Verdict(allowed=True, why=_OPEN)
+
+
+def _by_mesh(session: Session, sender: Sender, target: End, port: int, by: Way) -> Verdict:
+    pod = sender.pod
     if sender.meshed and (closed := _unknown_to_proxy(session, pod, target, by)):
         return Verdict(allowed=False, why=closed)
-    if isinstance(target, Address) or not meshed:
-        return Verdict(allowed=True, why="no rule is in its way")
+    if isinstance(target, Address) or not target.meshed:
+        return Verdict(allowed=True, why=_OPEN)
     mode, policy = mtls_mode(session.peer_authentications, session.declared.layers.mesh, target, port)
     if not sender.meshed and mode == "STRICT":
         return Verdict(allowed=False, why=f"PeerAuthentication {policy} says {mode}")

@@ -6,6 +6,7 @@ That a policy is enforced shows only with pods: `zt attack` tries it on a stack 
 import re
 from collections.abc import Iterable
 
+from zt.cluster import plugin_policies
 from zt.cluster.manifest import Manifest, part, parts
 from zt.preflight.line import Check, Line, Theme, fails, ok, warns
 from zt.preflight.session import Session
@@ -61,6 +62,21 @@ def _plugin(session: Session) -> Iterable[Line]:
         yield warns(about, "none that is known here", fix)
 
 
+def _others(session: Session) -> Iterable[Line]:
+    """A policy of an administrator or of the plugin may allow what no NetworkPolicy of the stack does, or deny it."""
+    about = "NetworkPolicies alone decide"
+    found = [
+        name
+        for kind, path in plugin_policies.kinds(lambda path: session.cluster.get(path).body)
+        for name in plugin_policies.named(kind, session.cluster.objects(path))
+    ]
+    if found:
+        fix = "see that none opens what the stack closes, or closes what a service calls: nothing here evaluates them"
+        yield warns(about, ", ".join(found), fix)
+    else:
+        yield ok(about, "no policy of an administrator or of the network plugin")
+
+
 def _aws(about: str, daemon: Manifest) -> Line:
     agents = [each for each in _containers(daemon) if each["name"] == _AWS_AGENT]
     if any("--enable-network-policy=true" in (each.get("args") or []) for each in agents):
@@ -110,6 +126,12 @@ THEME = Theme(
             "network-policy",
             "a network plugin that enforces NetworkPolicy",
             _plugin,
+            lambda session: session.stack.posture.network_policies,
+        ),
+        Check(
+            "other-network-policies",
+            "NetworkPolicies alone decide",
+            _others,
             lambda session: session.stack.posture.network_policies,
         ),
     ),

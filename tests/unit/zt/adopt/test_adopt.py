@@ -259,6 +259,20 @@ def test_a_kind_that_may_not_be_read_is_named() -> None:
     assert any("networkpolicies is forbidden" in each for each in adoption.unread)
 
 
+CILIUM = {"name": "cilium.io", "versions": [{"groupVersion": "cilium.io/v2"}]}
+CILIUM_KIND = {"name": "ciliumnetworkpolicies", "kind": "CiliumNetworkPolicy"}
+
+
+def test_policies_that_decide_beside_network_policies_are_named() -> None:
+    there = cluster()
+    there.at |= {"/apis": {"groups": [CILIUM]}, "/apis/cilium.io/v2": {"resources": [CILIUM_KIND]}}
+    there.at["/apis/cilium.io/v2/ciliumnetworkpolicies"] = [{"metadata": {"namespace": "legacy", "name": "old"}}]
+    assert report(there).other_policies == ("CiliumNetworkPolicy legacy/old",)
+    assert "CiliumNetworkPolicy legacy/old" in invoke(there).stdout
+    there.at["/apis/cilium.io/v2/ciliumnetworkpolicies"] = 403
+    assert any("ciliumnetworkpolicies is forbidden" in each for each in report(there).unread)
+
+
 def invoke(there: FakeCluster, *arguments: str) -> Any:
     connections = Connections(lambda _: there.cluster, judge)
     return CliRunner().invoke(app, ["adopt", "--stack", "production", *arguments], obj=connections)

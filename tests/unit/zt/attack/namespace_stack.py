@@ -16,7 +16,6 @@ HOST, AUTHORITY = "api.example.org", "istio-ca-root-cert"
 OBJECTS, HOSTS, INTEGRITY = "service-objects", "public-hosts", "rule-integrity"
 PROXY, IMAGES = "disallow-proxy-user", "restrict-image-registries"
 ADDRESSES = "disallow-external-ips"
-PROXY_IMAGE = "docker.io/istio/proxyv2:1.31.0"
 CONNECTS = ("pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy")
 CORE = "pods configmaps secrets serviceaccounts serviceaccounts/token services"
 APPS = "deployments deployments/scale replicasets statefulsets statefulsets/scale daemonsets"
@@ -70,7 +69,6 @@ class NamespaceStack(Stack):
 
     def __init__(self, audit_logs: list[Path]) -> None:
         super().__init__(audit_logs)
-        self.pods[0]["spec"]["containers"].append({"name": "istio-proxy", "image": PROXY_IMAGE})
         self.extra_rights: set[str] = set()
         """Resources of the namespace that the role has beside its own."""
         self.everywhere = False

@@ -18,6 +18,9 @@ OWN_PATH = "secret/data/shop/api/database"
 PORTS = {"api": 8080, "postgres": 5432, "redis": 6379}
 CALLERS = {"api": "istio-ingress/public-istio", "postgres": "shop/api", "redis": "shop/api"}
 DEPLOYER = "zt-attack"
+PROXY_IMAGE = "docker.io/istio/proxyv2:1.31.0"
+PROXY = {"name": "istio-proxy", "image": PROXY_IMAGE, "restartPolicy": "Always"}
+NODE = "192.0.2.1"
 
 
 def write_project(directory: Path, services: Mapping[str, str]) -> Path:
@@ -40,8 +43,8 @@ def pod(name: str, namespace: str = "shop") -> dict[str, Any]:
     container: dict[str, Any] = {"name": name, "image": f"registry.example.org/shop/{name}:v1", "env": []}
     return {
         "metadata": {"name": f"{name}-1", "namespace": namespace, "labels": {"app": name}},
-        "spec": {"serviceAccountName": name, "containers": [container], "volumes": []},
-        "status": {"phase": "Running", "podIP": address(name)},
+        "spec": {"serviceAccountName": name, "initContainers": [PROXY], "containers": [container], "volumes": []},
+        "status": {"phase": "Running", "podIP": address(name), "hostIP": NODE},
     }
 
 
@@ -74,6 +77,7 @@ class Stack:
         self.authorization = [{"metadata": root, "spec": {}}, *map(authorization, PORTS)]
         self.mtls = "STRICT"
         self.sidecars: list[dict[str, Any]] = []
+        self.served: dict[str, dict[str, Any]] = {}
         self.secrets: list[dict[str, Any]] = []
         self.rights: set[tuple[str, str]] = set()
         self.rules_off: set[str] = set()
@@ -106,7 +110,7 @@ class Stack:
             return self._token(call, path)
         if self.network_of_packets and path.startswith(PROBES):
             return self.network_of_packets.probe(call)
-        return Answer(200, "", {"items": self._items(path)})
+        return Answer(200, "", self.served.get(path) or {"items": self._items(path)})
 
     def _items(self, path: str) -> list[dict[str, Any]]:
         names: dict[str, list[str]] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from zt.attack.network import Address, End, Pod, egress, ingress
+from zt.attack.network import Address, End, Pod, egress, ingress, is_same, pod_of
 
 SHOP, PEER = {"kubernetes.io/metadata.name": "shop"}, {"kubernetes.io/metadata.name": "peer", "tier": "front"}
 API = Pod("shop", {"app": "api"}, ip="10.1.0.1", namespace_labels=SHOP)
@@ -120,6 +120,65 @@ class TestPeers:
     def test_expressions(self, expression: dict[str, Any], allowed: bool) -> None:
         rule = into({"from": [{"podSelector": {"matchExpressions": [expression]}}]})
         assert ingress([rule], API, POSTGRES, 5432).allowed is allowed
+
+
+class TestTheNodesNetwork:
+    """A pod there is no pod to a policy, but its node's address, and a pod's own node is always open to it."""
+
+    HERE, THERE = "192.0.2.1", "192.0.2.2"
+    POD = replace(POSTGRES, node_ips=(HERE,))
+
+    def agent(self, ip: str) -> Pod:
+        return Pod(
+            "shop", {"app": "api"}, "agent", "agent-1", ip, SHOP, {"sql": 5432}, host_network=True, node_ips=(ip,)
+        )
+
+    def test_no_policy_selects_it(self) -> None:
+        assert ingress([policy(DENY)], OUTSIDE, self.agent(self.HERE), 5432).allowed
+        assert egress([policy(DENY)], self.agent(self.HERE), OUTSIDE, 443).allowed
+
+    @pytest.mark.parametrize(
+        ("peer", "allowed"),
+        [
+            ({"podSelector": {}}, False),
+            ({"namespaceSelector": {}, "podSelector": {}}, False),
+            ({"ipBlock": {"cidr": "192.0.2.2/32"}}, True),
+            ({"ipBlock": {"cidr": "192.0.2.1/32"}}, False),
+        ],
+    )
+    def test_a_rule_knows_it_by_its_nodes_address(self, peer: dict[str, Any], allowed: bool) -> None:
+        agent = self.agent(self.THERE)
+        assert ingress([into({"from": [peer]})], agent, self.POD, 5432).allowed is allowed
+        assert egress([out({"to": [peer]})], self.POD, agent, 5432).allowed is allowed
+
+    def test_a_name_of_a_port_is_that_of_a_pod(self) -> None:
+        rule = {"to": [{"ipBlock": {"cidr": "192.0.2.2/32"}}], "ports": [{"port": "sql"}]}
+        assert not egress([out(rule)], self.POD, self.agent(self.THERE), 5432).allowed
+
+    def test_the_own_node_is_open(self) -> None:
+        for end in (self.agent(self.HERE), Address(self.HERE)):
+            assert ingress([policy(DENY)], end, self.POD, 5432).allowed
+            assert egress([policy(DENY)], self.POD, end, 22).allowed
+        # A pod of the node has an address of its own.
+        assert not ingress([policy(DENY)], replace(API, node_ips=(self.HERE,)), self.POD, 5432).allowed
+
+    def test_two_that_share_the_address_are_not_one(self) -> None:
+        other = replace(self.agent(self.THERE), name="agent-2")
+        assert not is_same(other, self.agent(self.THERE))
+        assert is_same(other, other)
+
+    def test_it_is_read_from_the_pod(self) -> None:
+        status = {"podIP": "192.0.2.2", "hostIP": "192.0.2.2", "hostIPs": [{"ip": "192.0.2.2"}, {"ip": "2001:db8::2"}]}
+        containers = [{"name": "agent"}, {"name": "istio-proxy"}]
+        manifest = {
+            "metadata": {"name": "agent-1", "namespace": "shop"},
+            "spec": {"hostNetwork": True, "containers": containers},
+            "status": status,
+        }
+        read = pod_of(manifest, {"istio.io/dataplane-mode": "ambient"})
+        assert (read.host_network, read.node_ips) == (True, ("192.0.2.2", "192.0.2.2", "2001:db8::2"))
+        # The mesh's node proxy takes no traffic of the node's own network.
+        assert (read.ambient, read.proxied, read.meshed) == (False, True, True)
 
 
 class TestPorts:

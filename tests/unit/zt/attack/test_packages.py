@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from components.kube.names import WORKLOAD_LABEL
 from components.program.plan import plan
 from tests.support.packages import API, FILE, objects, stack_of, write
-from tests.unit.zt.attack.stack import Stack, address, network_policy
+from tests.unit.zt.attack.stack import PROXY, Stack, address, network_policy
 from zt.attack.command import Connections
 from zt.attack.connections import edges
 from zt.attack.packets.packet import Way
@@ -32,7 +32,7 @@ def packaged_pod(name: str) -> dict[str, Any]:
     labels = {WORKLOAD_LABEL: name, "app.kubernetes.io/component": name}
     return {
         "metadata": {"name": f"{name}-1", "namespace": "guests", "labels": labels},
-        "spec": {"serviceAccountName": name, "containers": [container], "volumes": []},
+        "spec": {"serviceAccountName": name, "initContainers": [PROXY], "containers": [container], "volumes": []},
         "status": {"phase": "Running", "podIP": address(name)},
     }
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from typer.testing import Result as Finished
 
 from tests.unit.zt.attack.packets import DENIED, LETTER, NO_NAME, NOWHERE, PAGE, SILENCE, Packets
-from tests.unit.zt.attack.stack import PORTS, Stack, address
+from tests.unit.zt.attack.stack import NODE, PORTS, Stack, address
 from zt.attack.command import Connections
 from zt.attack.kubernetes_api import Answer
 from zt.cli import app
@@ -33,8 +33,6 @@ def project(project: Path) -> Path:
 @pytest.fixture
 def packets(stack: Stack) -> Packets:
     """Pods that are in the mesh; those of `api` and `redis` have curl, and `api` reaches what it calls by name."""
-    for pod in stack.pods:
-        pod["spec"]["containers"].append({"name": "istio-proxy", "image": "docker.io/istio/proxyv2:1"})
     callers = [{"podSelector": {"matchLabels": {"app": name}}} for name in ("postgres", "redis")]
     egress = {"podSelector": {"matchLabels": {"app": "api"}}, "policyTypes": ["Egress"], "egress": [{"to": callers}]}
     stack.network.append({"metadata": {"name": "api-out", "namespace": "shop"}, "spec": egress})
@@ -213,6 +211,47 @@ class TestBetweenServices:
         assert (len(packets.probes), packets.present) == (1, False)
 
 
+class TestWhatIsNotJudged:
+    """What the rules that are evaluated here do not decide differs from nothing."""
+
+    def test_where_a_policy_of_others_may_decide(self, run: Run, packets: Packets, stack: Stack) -> None:
+        kinds = "/apis/cilium.io/v2"
+        group = {"name": "cilium.io", "versions": [{"groupVersion": "cilium.io/v2"}]}
+        resource = {"name": "ciliumclusterwidenetworkpolicies", "kind": "CiliumClusterwideNetworkPolicy"}
+        item = {"metadata": {"name": "everybody"}}
+        stack.served |= {
+            "/apis": {"groups": [group]},
+            kinds: {"resources": [resource]},
+            f"{kinds}/{resource['name']}": {"items": [item]},
+        }
+        found = row(run("packets", "--probe-image", IMAGE))["packets"]
+        # The mesh denies what nobody declared, whatever the network does.
+        assert {one["judged"] for one in found if one["to"].startswith("shop/")} == {"", "blocked"}
+        packets.says["api", "169.254.169.254:80"] = PAGE
+        done = run("packets-outside")
+        assert {one["judged"] for one in row(done)["packets"]} == {""}
+        assert json.loads(done.stdout)["summary"]["differing"] == 0
+
+    @pytest.mark.usefixtures("packets")
+    def test_a_pods_own_node(self, run: Run, stack: Stack) -> None:
+        address = {"type": "InternalIP", "address": NODE}
+        other = {"type": "InternalIP", "address": "192.0.2.2"}
+        items = [{"metadata": {"name": each["address"]}, "status": {"addresses": [each]}} for each in (address, other)]
+        stack.served["/api/v1/nodes"] = {"items": items}
+        found = row(run("packets-outside"))["packets"]
+        judged = {one["to"].partition(":")[0]: one["judged"] for one in found}
+        assert (judged[NODE], judged["192.0.2.2"]) == ("", "blocked")
+
+    def test_a_running_pod_is_found_among_those_of_its_node(self, run: Run, packets: Packets, stack: Stack) -> None:
+        for one in stack.pods[1:]:
+            one["spec"] |= {"hostNetwork": True, "initContainers": []}
+            one["status"]["podIP"] = NODE
+        packets.says["redis", f"{NODE}:5432"] = LETTER
+        found = row(run("packets", "--probe-image", IMAGE))
+        sent = {(one["from"], one["to"]): one["sent"] for one in found["packets"] if one["by"] == "pod address"}
+        assert sent["shop/redis", "shop/postgres:5432"] == "open"
+
+
 class TestPastTheProxy:
     def test_plaintext_that_is_answered_is_found(self, run: Run, packets: Packets) -> None:
         assert row(run("packets-past-the-proxy", "--probe-image", IMAGE))["result"] == "blocked"
@@ -269,7 +308,7 @@ class TestANeighbour:
 class TestWithoutAMesh:
     def test_the_pods_themselves_send(self, run: Run, packets: Packets, stack: Stack) -> None:
         for pod in stack.pods:
-            pod["spec"]["containers"].pop()
+            pod["spec"]["initContainers"].clear()
         done = run("packets", "--probe-image", IMAGE)
         assert (done.exit_code, row(done)["result"]) == (0, "blocked"), row(done)
         assert len(packets.probes) == 1

@@ -165,6 +165,16 @@ def test_a_stack_without_network_policies_needs_no_plugin_for_them() -> None:
     assert not lines(network_plugin.THEME, session("dev"), "network-policy")
 
 
+@pytest.mark.parametrize(("there", "result"), [([], "ok"), ([metadata("platform")], "warns")])
+def test_policies_beside_network_policies(there: list[Any], result: str) -> None:
+    kinds = "/apis/policy.networking.k8s.io/v1alpha1"
+    group = {"name": "policy.networking.k8s.io", "versions": [{"groupVersion": kinds.removeprefix("/apis/")}]}
+    served = {"resources": [{"name": "baselineadminnetworkpolicies", "kind": "BaselineAdminNetworkPolicy"}]}
+    found = {"/apis": {"groups": [group]}, kinds: served, f"{kinds}/baselineadminnetworkpolicies": there}
+    line = one(network_plugin.THEME, "other-network-policies", session(cluster=FakeCluster(found)))
+    assert (line.result.value, "BaselineAdminNetworkPolicy platform" in line.found) == (result, bool(there))
+
+
 def storage_class(name: str, default: str = "") -> Any:
     annotations = {"storageclass.kubernetes.io/is-default-class": default} if default else {}
     return metadata(name, annotations=annotations)
