@@ -41,7 +41,7 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
         problems.append(source.problem(key, message, value, legal))
 
     _vault_problems(settings, posture, problem)
-    images = (*settings.registries, *settings.platform_images)
+    images = (*settings.registries, *settings.injected_images)
     ingress_problems(settings.ingress, posture, images, settings.layers, problem)
     layer_problems(settings, problem)
     mesh_problems(settings.mesh, posture, problem)
@@ -87,9 +87,11 @@ def _administrator_problems(settings: Settings, problem: ProblemSink) -> None:
 def _delivery_problems(settings: Settings, posture: Posture, problem: ProblemSink) -> None:
     vault = settings.vault
     if vault.delivery == "injector":
+        message = "vault.delivery is injector, so that no copy is made: leave it out, or write external-secrets"
         if vault.external_secrets.mode == "existing":
-            message = "vault.delivery is injector, so that no copy is made: leave it out, or write external-secrets"
             problem("vault.externalSecrets.mode", message, "existing")
+        if vault.external_secrets.hub:
+            problem("vault.externalSecrets.hub", message, vault.external_secrets.hub)
         return
     if not posture.vault:
         problem("vault.delivery", "this stack has no Vault to deliver from", vault.delivery, ["injector"])
@@ -113,7 +115,7 @@ def _seal_problems(vault: VaultSettings, posture: Posture, problem: ProblemSink)
 def _snapshot_problems(settings: Settings, problem: ProblemSink) -> None:
     # The platform chooses the distribution's image, like its chart. Another image is checked like a service's.
     image = settings.vault.snapshots.image
-    approved = (*settings.registries, *settings.platform_images)
+    approved = (*settings.registries, *settings.injected_images)
     if image and not any(image == name or image.startswith((f"{name}/", f"{name}:", f"{name}@")) for name in approved):
         message = "not from registries or platformImages: list it there, or name another"
         problem("vault.snapshots.image", message, image, approved)

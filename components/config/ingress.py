@@ -28,6 +28,7 @@ from components.schema.fields import (
     HttpsAddress,
     Label,
     PublicHost,
+    Registry,
     Replicas,
     https_address,
 )
@@ -203,9 +204,13 @@ class CertManagerSettings(TypedFile):
     `pulumi up` and `zt preflight` check."""
     namespace: Label | None = None
     """With `mode: existing`: its namespace, which has the secrets of ClusterIssuers; by default `cert-manager`."""
+    hub: Registry | None = None
+    """A registry, or a path in one, that mirrors its images, each under its last name:
+    `<hub>/cert-manager-controller`."""
 
     @model_validator(mode="after")
     def _own_place(self) -> Self:
+        refuse_beside_existing(self, self.mode, "hub")
         refuse_elsewhere(self.mode, self.namespace, CERT_MANAGER_NAMESPACE)
         return self
 

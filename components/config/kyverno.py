@@ -7,7 +7,7 @@ from pydantic import Field, StrictInt, StrictStr, model_validator
 
 from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.kube.names import DEFAULT_NAMESPACE, KYVERNO_NAMESPACE, SHARED_ACCOUNTS
-from components.schema.fields import Day, HttpsAddress, Issuer, Label, Replicas
+from components.schema.fields import Day, HttpsAddress, Issuer, Label, Registry, Replicas
 from components.schema.timed_exception import Reason, TimedException
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -91,6 +91,8 @@ class KyvernoSettings(TypedFile):
     namespace: Label | None = None
     """With `mode: existing`: the namespace of that Kyverno, where exceptions count; by default `kyverno`."""
     replicas: Replicas = 1
+    hub: Registry | None = None
+    """A registry, or a path in one, that mirrors Kyverno's images, each under its last name: `<hub>/kyvernopre`."""
     parameters: dict[StrictStr, dict[StrictStr, object]] = Field(default_factory=dict)
     """Values of a rule's variables, by rule and variable."""
     promotion_threshold: Annotated[StrictInt, Field(ge=1, le=100)] = 90
@@ -105,7 +107,7 @@ class KyvernoSettings(TypedFile):
 
     @model_validator(mode="after")
     def _exceptions_of_others(self) -> Self:
-        refuse_beside_existing(self, self.mode, "replicas")
+        refuse_beside_existing(self, self.mode, "replicas", "hub")
         refuse_elsewhere(self.mode, self.namespace, KYVERNO_NAMESPACE)
         for name in self.excluded_namespaces:
             if name == DEFAULT_NAMESPACE:

@@ -9,7 +9,7 @@ from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.config.posture import Posture
 from components.config.problem_sink import ProblemSink
 from components.kube.names import MESH_NAMESPACE
-from components.schema.fields import ImageReference, Label, Port, Replicas
+from components.schema.fields import Label, Port, Registry, Replicas
 from components.schema.typed_file import TypedFile, misplaced
 
 
@@ -63,8 +63,8 @@ class MeshSettings(TypedFile):
     replicas: Replicas | None = None
     """A fixed number of istiods; 1 by default."""
     autoscaling: MeshAutoscaling | None = None
-    hub: ImageReference | None = None
-    """A registry that mirrors Istio's images."""
+    hub: Registry | None = None
+    """A registry, or a path in one, that mirrors Istio's images, each under its last name: `<hub>/proxyv2`."""
     revision: Label | None = None
     """The name of this control plane. With a new name, such as `1-31-0`, every service joins the new control plane in
     the same run, before the old one is removed."""

@@ -20,6 +20,7 @@ from components.config.posture import LAYERS, Override, Posture, posture_for
 from components.config.teams import TeamSettings
 from components.config.vault import VaultSettings
 from components.kube import cluster_dns
+from components.kube.images import PROXY, SOLVER, from_hub
 from components.kube.names import (
     API_SERVER_PORTS,
     CERT_MANAGER_NAMESPACE,
@@ -28,7 +29,7 @@ from components.kube.names import (
     MESH_NAMESPACE,
     LayerNamespaces,
 )
-from components.schema.fields import Cidr, Day, HostName, ImageReference, Label, Port, Replicas
+from components.schema.fields import Cidr, Day, HostName, ImageReference, Label, Port, Registry, Replicas
 from components.schema.labels import LabelKey, LabelValue
 from components.schema.timed_exception import Owner
 from components.schema.typed_file import TypedFile, misplaced
@@ -124,7 +125,7 @@ class Settings(TypedFile):
     """The row of the posture table that this stack starts from."""
     trust_domain: HostName = "cluster.local"
     """The mesh's trust domain: the first part of every workload's identity."""
-    registries: tuple[ImageReference, ...] = Field(min_length=1)
+    registries: tuple[Registry, ...] = Field(min_length=1)
     """Registries whose images may run. A path limits a registry to a part."""
     platform_images: tuple[ImageReference, ...] = (
         "docker.io/istio/proxyv2",
@@ -145,7 +146,7 @@ class Settings(TypedFile):
     """The classes of nodes that services may choose from, by name."""
     teams: dict[Label, TeamSettings] = Field(default_factory=dict)
     """The teams that deploy from stacks of their own, by name, which is `team` of their service files."""
-    pull_secrets: dict[ImageReference, Label] = Field(default_factory=dict)
+    pull_secrets: dict[Registry, Label] = Field(default_factory=dict)
     """For a registry, or a path in one, that asks who pulls: the Secret with the credentials. The program does not
     create it: somebody, such as External Secrets, keeps it in each namespace of services. Only pods with an image of
     that registry name it."""
@@ -179,6 +180,16 @@ class Settings(TypedFile):
             self.ingress.cert_manager.namespace or CERT_MANAGER_NAMESPACE,
             self.vault.external_secrets.namespace or EXTERNAL_SECRETS_NAMESPACE,
         )
+
+    @property
+    def injected_images(self) -> tuple[str, ...]:
+        """`platform_images`, and those that a layer adds to pods from a mirror of its own."""
+        mirrored = (
+            (PROXY, self.mesh.hub),
+            (self.vault.distribution, self.vault.hub),
+            (SOLVER, self.ingress.cert_manager.hub),
+        )
+        return (*self.platform_images, *(from_hub(image, hub) for image, hub in mirrored if hub))
 
     def phase_actions(self) -> dict[str, Action]:
         """The action of each rule's phase; `enforce` becomes deny."""

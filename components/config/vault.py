@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from components.config.existing import refuse_elsewhere
+from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
+from components.kube.images import from_hub
 from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, SHARED_ACCOUNTS
 from components.schema.fields import (
     DNS_NAME,
@@ -19,6 +20,7 @@ from components.schema.fields import (
     Image,
     Issuer,
     Label,
+    Registry,
     SettingText,
     Size,
 )
@@ -299,9 +301,12 @@ class ExternalSecretsSettings(TypedFile):
     settings `pulumi up` and `zt preflight` check."""
     namespace: Label | None = None
     """With `mode: existing`: its namespace; by default `external-secrets`."""
+    hub: Registry | None = None
+    """A registry, or a path in one, that mirrors its image: `<hub>/external-secrets`."""
 
     @model_validator(mode="after")
     def _own_place(self) -> Self:
+        refuse_beside_existing(self, self.mode, "hub")
         refuse_elsewhere(self.mode, self.namespace, EXTERNAL_SECRETS_NAMESPACE)
         return self
 
@@ -311,6 +316,9 @@ class VaultSettings(TypedFile):
 
     mode: Literal["helm", "external"] = "helm"
     distribution: Literal["vault", "openbao"] = "vault"
+    hub: Registry | None = None
+    """A registry, or a path in one, that mirrors the images of servers, agents and injector, each under its last name:
+    `<hub>/vault` or `<hub>/openbao`, and `<hub>/vault-k8s`, which OpenBao's injector is, too."""
     address: HttpsAddress | None = None
     """The address of Vault's API for the deployer."""
     ca_cert_file: StrictStr | None = None
@@ -363,7 +371,8 @@ class VaultSettings(TypedFile):
     @property
     def image(self) -> str:
         """Vault's image, for what the program itself runs of it."""
-        return self.snapshots.image or (OPENBAO_IMAGE if self.distribution == "openbao" else VAULT_IMAGE)
+        own = OPENBAO_IMAGE if self.distribution == "openbao" else VAULT_IMAGE
+        return self.snapshots.image or from_hub(own, self.hub)
 
     @property
     def snapshot_image(self) -> str:

@@ -33,13 +33,15 @@ class ExternalSecretsArgs:
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
     namespace: str = EXTERNAL_SECRETS_NAMESPACE
+    hub: str | None = None
+    """The registry path of its image; `None`: its project's own."""
 
     def __post_init__(self) -> None:
         if self.replicas < 1:
             raise FieldError("replicas", "no operator copies anything: 1 or more are due", self.replicas)
 
 
-def external_secrets_values(replicas: int) -> Manifest:
+def external_secrets_values(replicas: int, hub: str | None = None) -> Manifest:
     """The values of the chart: only namespaced stores, and none of the roles that the chart would create.
 
     https://github.com/external-secrets/external-secrets/tree/v0.16.2/deploy/charts/external-secrets
@@ -48,7 +50,9 @@ def external_secrets_values(replicas: int) -> Manifest:
     kinds = (*off, "ClusterSecretStore", "ClusterGenerator")
     disruption = {"enabled": replicas > 1}
     resources = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+    image = {"image": {"repository": f"{hub}/external-secrets"}} if hub else {}
     return {
+        **image,
         "installCRDs": True,
         "crds": {f"create{kind}": False for kind in kinds},
         **{f"process{kind}": False for kind in (*off, "ClusterStore")},
@@ -59,13 +63,14 @@ def external_secrets_values(replicas: int) -> Manifest:
         # The chart's own roles would let it read, write and impersonate across the whole cluster.
         "rbac": {"create": False},
         "webhook": {
+            **image,
             "replicaCount": replicas,
             "failurePolicy": "Fail",
             "podDisruptionBudget": disruption,
             "resources": resources,
         },
         # The chart gives it no leader election; one replica is enough for a certificate that lasts for years.
-        "certController": {"rbac": {"create": False}, "resources": resources},
+        "certController": {**image, "rbac": {"create": False}, "resources": resources},
     }
 
 
@@ -149,7 +154,7 @@ class ExternalSecrets(pulumi.ComponentResource):
                 **EXTERNAL_SECRETS.source(args.charts),
                 "name": "external-secrets",
                 "namespace": EXTERNAL_SECRETS_NAMESPACE,
-                "values": external_secrets_values(args.replicas),
+                "values": external_secrets_values(args.replicas, args.hub),
                 "atomic": True,
                 "timeout": 600,
             },

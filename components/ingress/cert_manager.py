@@ -32,13 +32,15 @@ class CertManagerArgs:
     existing: bool = False
     namespace: str = CERT_MANAGER_NAMESPACE
     definitions: bool = True
+    hub: str | None = None
+    """The registry path of cert-manager's images; `None`: its project's own."""
 
     def __post_init__(self) -> None:
         if self.replicas < 1:
             raise FieldError("replicas", "no cert-manager renews anything: 1 or more are due", self.replicas)
 
 
-def cert_manager_values(replicas: int, gateway_api: bool) -> Manifest:
+def cert_manager_values(replicas: int, gateway_api: bool, hub: str | None = None) -> Manifest:
     """The values of the cert-manager chart (https://cert-manager.io/docs/installation/helm/).
 
     The start-up check is on, since the webhook may not answer yet when its Deployment is ready.
@@ -46,6 +48,8 @@ def cert_manager_values(replicas: int, gateway_api: bool) -> Manifest:
     followers = min(replicas, 2)
     disruption = {"enabled": replicas > 1}
     return {
+        # The chart puts both before the names of all images, the solver's in an argument among them.
+        **({"imageRegistry": hub, "imageNamespace": ""} if hub else {}),
         "crds": {"enabled": True, "keep": False},
         "replicaCount": followers,
         "podDisruptionBudget": disruption,
@@ -98,7 +102,7 @@ class CertManager(pulumi.ComponentResource):
                 **CERT_MANAGER.source(args.charts),
                 "name": "cert-manager",
                 "namespace": CERT_MANAGER_NAMESPACE,
-                "values": cert_manager_values(args.replicas, args.gateway_api),
+                "values": cert_manager_values(args.replicas, args.gateway_api, args.hub),
                 "atomic": True,
                 "timeout": 600,
             },

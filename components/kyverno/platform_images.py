@@ -8,12 +8,13 @@ is injected too, such as that of a control plane before its upgrade, it is an en
 from collections.abc import Iterable, Mapping
 
 from components.kube.charts import CERT_MANAGER, ISTIOD, OPENBAO_IMAGE, VAULT_IMAGE
+from components.kube.images import PROXY
 
 MESH, AGENT, SOLVER = "meshImages", "agentImages", "solverImages"
 """The parameters of rules: images of the mesh's proxy, of Vault's agent, and of cert-manager's solver of challenges."""
 
 # Istio composes its images of a hub and this name. A mirror of the others may call them what it likes.
-_PROXY, _SOLVER, _OPENBAO = "proxyv2", "acmesolver", "openbao"
+_SOLVER, _OPENBAO = "acmesolver", "openbao"
 
 
 def images_by_parameter(references: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -30,7 +31,7 @@ def images_by_parameter(references: Iterable[str]) -> Mapping[str, tuple[str, ..
 def _kind(name: str) -> tuple[str, str]:
     """The parameter of an image with that last part of its name, and the version that the program installs."""
     repository = name.partition(":")[0]
-    if repository == _PROXY:
+    if repository == PROXY:
         return MESH, ISTIOD.version
     if _SOLVER in repository:
         return SOLVER, CERT_MANAGER.version

@@ -73,6 +73,8 @@ class KyvernoPolicySetArgs:
     existing: bool = False
     namespace: str = KYVERNO_NAMESPACE
     """That of Kyverno, in which exceptions count."""
+    hub: str | None = None
+    """The registry path of Kyverno's images; `None`: its project's own."""
 
     @property
     def unjudged_namespaces(self) -> tuple[str, ...]:
@@ -170,7 +172,7 @@ def wait_for(policy: Manifest) -> dict[str, str]:
     return {"pulumi.com/waitFor": f"jsonpath={{{field_path}}}=true"}
 
 
-def kyverno_values(replicas: int, unjudged_namespaces: Sequence[str]) -> dict[str, Any]:
+def kyverno_values(replicas: int, unjudged_namespaces: Sequence[str], hub: str | None = None) -> dict[str, Any]:
     """The values of the Kyverno chart (https://github.com/kyverno/kyverno/tree/v1.19.1/charts/kyverno).
 
     Four controllers: admission, background (which generates), reports and cleanup (which ends exceptions).
@@ -178,7 +180,7 @@ def kyverno_values(replicas: int, unjudged_namespaces: Sequence[str]) -> dict[st
     # All but the admission controller elect a leader: a third replica would only wait.
     followers = min(replicas, 2)
     return {
-        "crds": {"install": True},
+        "crds": {"install": True, "migration": _image(hub, "kyverno-cli")},
         # Rights in one namespace must not reach the rules: no role of the chart becomes a part of admin, edit or view.
         "rbac": {"roles": {"aggregate": {"admin": False, "view": False}}},
         "config": {
@@ -223,24 +225,34 @@ def kyverno_values(replicas: int, unjudged_namespaces: Sequence[str]) -> dict[st
         "admissionController": {
             "replicas": replicas,
             "podDisruptionBudget": {"enabled": replicas > 1},
-            "container": {"resources": _resources("100m", "256Mi", "768Mi")},
+            "initContainer": _image(hub, "kyvernopre"),
+            "container": {**_image(hub, "kyverno"), "resources": _resources("100m", "256Mi", "768Mi")},
         },
         "backgroundController": {
+            **_image(hub, "background-controller"),
             "replicas": followers,
             "podDisruptionBudget": {"enabled": followers > 1},
             "rbac": {"coreClusterRole": {"extraResources": generated_kinds()}},
             "resources": _resources("100m", "128Mi", "384Mi"),
         },
         "reportsController": {
+            **_image(hub, "reports-controller"),
             "replicas": followers,
             "podDisruptionBudget": {"enabled": followers > 1},
             "rbac": {"clusterRole": {"extraResources": judged_kinds()}},
             "resources": _resources("100m", "128Mi", "384Mi"),
         },
-        "cleanupController": cleanup_values(followers, _resources("100m", "128Mi", "256Mi")),
+        "cleanupController": {
+            **_image(hub, "cleanup-controller"),
+            **cleanup_values(followers, _resources("100m", "128Mi", "256Mi")),
+        },
         # Webhooks that outlive their server block every request (kyverno#9551).
-        "webhooksCleanup": {"enabled": True},
+        "webhooksCleanup": {"enabled": True, **_image(hub, "readiness-checker")},
     }
+
+
+def _image(hub: str | None, name: str) -> dict[str, Any]:
+    return {"image": {"registry": hub, "repository": name}} if hub else {}
 
 
 def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
@@ -297,7 +309,7 @@ class KyvernoPolicySet(pulumi.ComponentResource):
                 **KYVERNO.source(args.charts),
                 "name": "kyverno",
                 "namespace": KYVERNO_NAMESPACE,
-                "values": kyverno_values(args.replicas, args.unjudged_namespaces),
+                "values": kyverno_values(args.replicas, args.unjudged_namespaces, args.hub),
                 "atomic": True,
                 "timeout": 600,
             },

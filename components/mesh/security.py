@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.kube.charts import ISTIO_BASE, ISTIO_CNI, ISTIOD, ZTUNNEL, Chart, ChartSources
+from components.kube.images import MESH_HUB
 from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.mesh_labels import dry_run_annotation
 from components.kube.names import MESH_NAMESPACE, SECURITY_API
@@ -13,7 +14,6 @@ from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
 from components.schema.problem import FieldError
 
-HUB = "docker.io/istio"
 TRACING = "collector"
 
 
@@ -186,7 +186,7 @@ def telemetry(tracing: TracingArgs | None, namespace: str = MESH_NAMESPACE) -> M
 
 
 def _images(args: MeshSecurityArgs) -> Manifest:
-    return {"hub": args.hub or HUB, "tag": ISTIOD.version}
+    return {"hub": args.hub or MESH_HUB, "tag": ISTIOD.version}
 
 
 def peer_authentication(mtls: str, namespace: str = MESH_NAMESPACE) -> Manifest:

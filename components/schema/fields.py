@@ -145,6 +145,13 @@ def _is_registry(host: str) -> bool:
     return ("." in host or host == "localhost") if not colon else port.isdigit() and 0 < int(port) < 65536
 
 
+def _registry(value: str) -> str:
+    place = _reference(value)
+    if ":" in place.rpartition("/")[2] and "/" in place:
+        raise ValueError("a place of many images, and a tag is that of one: leave it out")
+    return place
+
+
 def _reference(value: str) -> str:
     place = value.rstrip("/")
     match = re.fullmatch(rf"(?P<host>{_REGISTRY})(?:(?:/{_COMPONENT})+(?::{_TAG})?)?", place)
@@ -229,6 +236,9 @@ Issuer = Annotated[StrictStr, AfterValidator(_issuer), Shape(f"{HTTPS_ORIGIN}{UR
 """The issuer of tokens (https://openid.net/specs/openid-connect-core-1_0.html#IDToken); `/` at its end counts."""
 Quantity = Annotated[StrictStr, AfterValidator(_quantity), Shape(QUANTITY)]
 ImageReference = Annotated[StrictStr, AfterValidator(_reference)]
+"""A registry, a path in one, or an image there with a tag or without."""
+Registry = Annotated[StrictStr, AfterValidator(_registry)]
+"""A registry, or a path in one."""
 Image = Annotated[
     StrictStr,
     AfterValidator(image_reference),

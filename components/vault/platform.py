@@ -46,6 +46,8 @@ class VaultPlatformArgs:
     """The certificate that the servers are issued, by an authority of their own; `None`: they have one already."""
     injector: InjectorArgs | None = None
     openbao: bool = False
+    hub: str | None = None
+    """The registry path of the images of servers, agents and injector; `None`: their projects' own."""
     charts: ChartSources = PUBLISHED
     ca_cert_file: str | None = None
     login_cert_file: str | None = None
@@ -242,10 +244,12 @@ class VaultPlatform(pulumi.ComponentResource):
         args = self._args
         external = None if args.server else args.address
         if self.authority is None or args.injector is None:
-            return chart_values(args.server, args.injector, args.openbao, external)
+            return chart_values(args.server, args.injector, args.openbao, external, args.hub)
         injector = args.injector
         return self.authority.apply(
-            lambda pem: chart_values(args.server, replace(injector, ca_certificate=pem), args.openbao, external)
+            lambda pem: chart_values(
+                args.server, replace(injector, ca_certificate=pem), args.openbao, external, args.hub
+            )
         )
 
     def _bootstrap(self, name: str, args: BootstrapArgs, keep: bool | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
+from components.kube.images import INJECTOR, VAULT_HUB, from_hub
 from components.kube.names import (
     AUDIT_DIRECTORY,
     AUTHORITIES_DIRECTORY,
@@ -66,16 +67,23 @@ class InjectorArgs:
 
 
 def chart_values(
-    server: ServerArgs | None, injector: InjectorArgs | None, openbao: bool, external_address: str | None
+    server: ServerArgs | None,
+    injector: InjectorArgs | None,
+    openbao: bool,
+    external_address: str | None,
+    hub: str | None = None,
 ) -> dict[str, Any]:
-    """The values of the release: a server or the address of an external one, and an injector unless it is `None`."""
+    """The values of the release: a server or the address of an external one, and an injector unless it is `None`.
+
+    `hub` is the registry path of the images; `None`: their projects' own.
+    """
     values: dict[str, Any] = {
         # The network policies of services select these names and labels, the same with both charts.
         "fullnameOverride": VAULT_RELEASE,
         "nameOverride": VAULT_RELEASE,
         "global": {"enabled": True, "tlsDisable": False},
-        "server": server_values(server, openbao) if server else {"enabled": False},
-        "injector": injector_values(injector, openbao) if injector else {"enabled": False},
+        "server": server_values(server, openbao, hub) if server else {"enabled": False},
+        "injector": injector_values(injector, openbao, hub) if injector else {"enabled": False},
         "csi": {"enabled": False},
         "ui": {"enabled": False},
     }
@@ -84,12 +92,13 @@ def chart_values(
     return values
 
 
-def server_values(args: ServerArgs, openbao: bool) -> dict[str, Any]:
+def server_values(args: ServerArgs, openbao: bool, hub: str | None = None) -> dict[str, Any]:
     """The section `server`: raft replicas on different nodes, with volumes for data and audit."""
     raft = {"enabled": True, "setNodeId": True, "config": server_config(args, openbao)}
     storage = {"enabled": True, "storageClass": args.storage_class}
     values: dict[str, Any] = {
         "enabled": True,
+        "image": _image(openbao, hub),
         "authDelegator": {"enabled": True},
         "serviceAccount": {"annotations": dict(args.account_annotations)},
         "extraLabels": dict(args.pod_labels),
@@ -208,16 +217,14 @@ def _seal_parameters(args: ServerArgs) -> dict[str, str]:
     return parameters
 
 
-def injector_values(args: InjectorArgs, openbao: bool) -> dict[str, Any]:
+def injector_values(args: InjectorArgs, openbao: bool, hub: str | None = None) -> dict[str, Any]:
     """The section `injector`."""
     selector = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(args.spared_namespaces)}
-    repository, _, tag = (OPENBAO_IMAGE if openbao else VAULT_IMAGE).rpartition(":")
     values: dict[str, Any] = {
         "enabled": True,
         "replicas": args.replicas,
-        # The full name and version, which the registry rule admits by platformImages of the stack file. OpenBao's chart
-        # writes its own registry before the repository.
-        "agentImage": {"tag": tag} if openbao else {"repository": repository, "tag": tag},
+        "image": _named(f"{hub or VAULT_HUB}/{INJECTOR}", openbao),
+        "agentImage": _image(openbao, hub),
         "webhook": {
             "failurePolicy": "Fail" if args.fail_closed else "Ignore",
             "namespaceSelector": {"matchExpressions": [selector]},
@@ -230,6 +237,18 @@ def injector_values(args: InjectorArgs, openbao: bool) -> dict[str, Any]:
     if args.ca_certificate:
         values["extraEnvironmentVars"] = {"AGENT_INJECT_VAULT_CACERT_BYTES": args.ca_certificate}
     return values
+
+
+def _image(openbao: bool, hub: str | None) -> dict[str, str]:
+    """The image of servers and agents, by the full name and version that the rules know the agents' by."""
+    repository, _, tag = from_hub(OPENBAO_IMAGE if openbao else VAULT_IMAGE, hub).rpartition(":")
+    return {**_named(repository, openbao), "tag": tag}
+
+
+def _named(repository: str, openbao: bool) -> dict[str, str]:
+    """An image without a tag. OpenBao's chart writes a registry before each repository."""
+    registry, _, path = repository.partition("/")
+    return {"registry": registry, "repository": path} if openbao else {"repository": repository}
 
 
 def _block(head: str, pairs: Mapping[str, str], inner: list[str] | None = None) -> str:

@@ -33,7 +33,7 @@ from zt.changes.direction import TRUST, Direction, Gain
 from zt.changes.file_keys import FILE_KEYS
 from zt.changes.rule_parameters import LISTS, PARAMETERS
 from zt.facts.file_keys import FileKey
-from zt.facts.layers import LAYERS, NAMESPACES
+from zt.facts.layers import IMAGES, LAYERS, NAMESPACES, OWN_REGISTRY
 from zt.facts.model import DatabaseSetting, Grant, PlatformSetting, ServiceSetting, Setting
 from zt.facts.rules import RuleItem, RuleParameter
 
@@ -197,7 +197,10 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
             scale("the whole mesh", "what the service declares"),
             "whoever takes over a service can look for others, and use what they declare",
         ),
-        "mesh-images": Direction("the source of the mesh's images", unknown, TRUST),
+        **{
+            f"{name}-images": Direction(f"the source of the images of {layer}", unknown, TRUST, OWN_REGISTRY)
+            for name, layer in IMAGES.items()
+        },
         "cert-manager-replicas": Direction("the number of cert-manager replicas", more_is_stronger, _FALLS),
         **{
             f"{name}-by": Direction(f"who installed {layer}", scale("others", "the program"), _OTHERS, "the program")

@@ -26,6 +26,11 @@ NAMESPACES: Mapping[str, str] = MappingProxyType(
 """The layers that may be in another namespace than their own, each with its field of `LayerNamespaces`."""
 
 
+OWN_REGISTRY = "its own registry"
+IMAGES: Mapping[str, str] = MappingProxyType({**{name: LAYERS[name] for name in NAMESPACES}, "vault": "Vault"})
+"""The layers whose images may come from a mirror, by what a fact calls them."""
+
+
 def layer_facts(stack: Stack) -> Iterator[tuple[str, str]]:
     """Who installed each layer and where, the imported namespaces, and those of others in the mesh."""
     settings = stack.settings
@@ -39,5 +44,13 @@ def layer_facts(stack: Stack) -> Iterator[tuple[str, str]]:
     yield from ((f"{name}-by", "others" if mode == "existing" else "the program") for name, mode in modes.items())
     for name, own in NAMESPACES.items():
         yield f"{name}-namespace", getattr(settings.layers, own)
+    hubs = {
+        "kyverno": settings.kyverno.hub,
+        "mesh": settings.mesh.hub,
+        "cert-manager": settings.ingress.cert_manager.hub,
+        "external-secrets": settings.vault.external_secrets.hub,
+        "vault": settings.vault.hub,
+    }
+    yield from ((f"{name}-images", hubs[name] or OWN_REGISTRY) for name in IMAGES)
     yield "imported-namespaces", ", ".join(sorted(settings.imports.namespaces)) or "none"
     yield "mesh-other-namespaces", ", ".join(sorted(settings.mesh.other_namespaces)) or "none"

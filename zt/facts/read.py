@@ -129,7 +129,6 @@ def _platform(stack: Stack, planned: Plan) -> Iterator[tuple[str, str]]:
         yield "mesh-spans", _spans(mesh.tracing)
         scoped = all(sidecar(args) for args in planned.services)
         yield "proxy-scope", "what the service declares" if scoped else "the whole mesh"
-        yield "mesh-images", mesh.hub or "its own registry"
     if planned.policies:
         yield "kyverno-replicas", str(planned.policies.replicas)
     yield from layer_facts(stack)

@@ -127,6 +127,7 @@ def cert_manager_args(stack: Stack) -> CertManagerArgs | None:
         charts=stack.charts,
         replicas=settings.ingress.replicas,
         gateway_api=posture.issuer != "none" and settings.ingress.kind == "gateway-api",
+        hub=settings.ingress.cert_manager.hub,
         network_policies=cert_manager_policies(stack),
         existing=settings.ingress.cert_manager.mode == "existing",
         namespace=settings.layers.cert_manager,

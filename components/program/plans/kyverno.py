@@ -40,7 +40,6 @@ def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
     tiers = {posture.critical, posture.important, posture.best_practice}
     if tiers == {Action.OFF} and not posture.mutate and not posture.generate:
         return None
-    hub = settings.mesh.hub
     return KyvernoPolicySetArgs(
         charts=stack.charts,
         critical=posture.critical,
@@ -50,8 +49,8 @@ def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
         mutate=posture.mutate,
         generate=posture.generate,
         approved_registries=settings.registries,
-        # The proxy comes from the mirror of the mesh's images, if there is one.
-        platform_images=(*settings.platform_images, *([f"{hub}/proxyv2"] if hub else [])),
+        platform_images=settings.injected_images,
+        hub=settings.kyverno.hub,
         platform_namespaces=platform_namespaces(settings),
         replicas=settings.kyverno.replicas,
         parameters=_parameters(stack),

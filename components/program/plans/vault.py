@@ -69,6 +69,7 @@ def vault_args(stack: Stack) -> VaultPlatformArgs:
         certificate=_certificate(stack) if settings.issued else None,
         injector=injector,
         openbao=settings.distribution == "openbao",
+        hub=settings.hub,
         charts=stack.charts,
         ca_cert_file=settings.ca_cert_file,
         login_cert_file=settings.login.cert_file,
@@ -177,6 +178,7 @@ def external_secrets_args(stack: Stack) -> ExternalSecretsArgs | None:
     return ExternalSecretsArgs(
         stack.charts,
         replicas=2 if stack.posture.injection_fail_closed else 1,
+        hub=stack.settings.vault.external_secrets.hub,
         network_policies=external_secrets_policies(stack),
         existing=stack.settings.vault.external_secrets.mode == "existing",
         namespace=stack.settings.layers.external_secrets,

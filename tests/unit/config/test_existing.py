@@ -19,6 +19,12 @@ def refusal(**changes: Any) -> str:
     return ""
 
 
+COPIED = {
+    "delivery": "external-secrets",
+    "deliveryReason": "no injector here yet",
+    "tlsSecret": "own-tls",
+    "caCertFile": "/etc/vault/ca.pem",
+}
 INGRESS = {"acmeEmail": "ann@corp.example"}
 
 
@@ -44,6 +50,7 @@ def test_a_layer_of_others_is_taken(section: str, value: dict[str, Any]) -> None
         ("mesh", "replicas", 2),
         ("mesh", "autoscaling", {"min": 2, "max": 4}),
         ("mesh", "hub", "mirror.example.org/istio"),
+        ("kyverno", "hub", "mirror.example.org/kyverno"),
     ],
 )
 def test_what_the_program_would_not_change_is_refused(section: str, key: str, value: Any) -> None:
@@ -51,6 +58,17 @@ def test_what_the_program_would_not_change_is_refused(section: str, key: str, va
     assert f"zero-trust:{section}.{key}" in said
     assert "others installed it" in said
     assert not refusal(**{section: {key: value}})
+
+
+def test_a_mirror_for_a_layer_of_others_is_refused() -> None:
+    own = {"hub": "mirror.example.org/x"}
+    said = refusal(ingress={**INGRESS, "certManager": {**own, "mode": "existing"}})
+    assert "zero-trust:ingress.certManager.hub" in said
+    assert not refusal(ingress={**INGRESS, "certManager": own})
+    copied = {**values("production")["vault"], **COPIED}
+    said = refusal(vault={**copied, "externalSecrets": {**own, "mode": "existing"}})
+    assert "zero-trust:vault.externalSecrets.hub" in said
+    assert not refusal(vault={**copied, "externalSecrets": own})
 
 
 def test_replicas_of_a_cert_manager_of_others_are_refused() -> None:

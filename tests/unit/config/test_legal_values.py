@@ -58,6 +58,20 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         for name in ("a.b//x", "a.b:x", "a.b:99999", "..", "-.-", 'a.b/"x', "a.b/{{x}}", "a.b/\u202e", "a.b/X")
     ),
     ({"platformImages": ["a.b:x/y"]}, "platformImages[0]: not a registry"),
+    ({"registries": ["a.b/shop/api:v1"]}, "registries[0]: a place of many images, and a tag is that of one"),
+    ({"pullSecrets": {"registry.example.org/api:v1": "x"}}, "a place of many images"),
+    *(
+        (made("a.b/kyverno:v1"), "hub: a place of many images")
+        for made in (
+            lambda hub: {"kyverno": {"hub": hub}},
+            lambda hub: {"mesh": {"hub": hub}},
+            lambda hub: ingress(certManager={"hub": hub}),
+            lambda hub: vault(hub=hub),
+            lambda hub: vault(externalSecrets={"hub": hub}),
+        )
+    ),
+    (vault(hub="docker.io"), "vault.hub: the public Docker Hub"),
+    (vault(externalSecrets={"hub": "a.b/x"}), "externalSecrets.hub: vault.delivery is injector"),
     ({"registries": ["DOCKER.IO"]}, "the public Docker Hub is nobody's approved registry"),
     ({"dns": {"labels": {"a b": "c"}}}, "dns.labels.a b: not the key of a label"),
     *(
@@ -105,6 +119,8 @@ def test_a_value_that_would_not_work_is_refused(changes: dict[str, Any], error: 
         vault(podLabels={"azure.workload.identity/use": "true"}),
         vault(seal={"awskms": {**KMS, "kmsKeyId": "arn:aws:kms:eu-central-1:123456789012:key/1a-2b"}}),
         {"platformImages": ["docker.io/istio/proxyv2:1.30.0", "docker.io/hashicorp/vault", "r.example.org:5000/x"]},
+        {"kyverno": {"hub": "r.example.org:5000"}, "mesh": {"hub": "r.example.org/x/y"}},
+        vault(hub="r.example.org:5000/mirror"),
         ingress(gatewayNamespace="edge"),
         ingress(acmeEmail="platform+acme@example.org"),
         parameters("limit-range", cpuMaximum="1500m", cpuLimit="1"),

@@ -44,7 +44,7 @@ def test_the_injector_adds_the_image_that_the_rules_know() -> None:
     assert images_by_parameter([agent["repository"]])["agentImages"] == (f"{agent['repository']}:{agent['tag']}",)
 
 
-def test_the_injector_of_openbao_keeps_the_registry_and_the_repository_of_its_chart() -> None:
+def test_the_injector_of_openbao_has_a_registry_before_the_repository() -> None:
     agent = injector_values(InjectorArgs(replicas=1, fail_closed=True), True)["agentImage"]
-    assert agent == {"tag": OPENBAO}
+    assert agent == {"registry": "quay.io", "repository": "openbao/openbao", "tag": OPENBAO}
     assert images_by_parameter(["quay.io/openbao/openbao"])["agentImages"] == (f"quay.io/openbao/openbao:{OPENBAO}",)

@@ -1,4 +1,4 @@
-"""The images of the services: whether their registries have them, as far as that shows without credentials.
+"""The images of services and mirrored layers: whether a registry has them, as far as that shows without credentials.
 
 The nodes pull them, not this machine, so that nothing here fails a stack.
 """
@@ -7,22 +7,41 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
+from components.kube.images import IMAGES, from_hub
 from zt.preflight.line import Check, Line, Theme, not_checked, ok, warns
 from zt.preflight.registry import image, manifest
 from zt.preflight.session import Session
 from zt.preflight.web import UnreachedError
 
 _AT_ONCE = 8
+# The charts of the layers, in the order of `_mirrored`.
+_CHARTS = (("kyverno",), ("istiod", "cni", "ztunnel"), ("cert-manager",), ("external-secrets",), ("vault", "openbao"))
 
 
 def _images(session: Session) -> Iterable[Line]:
-    names = sorted({service.image for service in session.planned.services})
+    yield from _lines(session, {service.image for service in session.planned.services})
 
+
+def _mirrored(session: Session) -> set[str]:
+    """The images of the layers that come from a mirror of the stack's own."""
+    planned, created = session.planned, session.created
+    layers = (planned.policies, planned.mesh, planned.certificates, planned.external_secrets, planned.vault)
+    return {
+        from_hub(name, layer.hub)
+        for layer, charts in zip(layers, _CHARTS, strict=True)
+        if layer and layer.hub
+        for chart in charts
+        if created.chart(chart)
+        for name in IMAGES[chart]
+    }
+
+
+def _lines(session: Session, names: set[str]) -> Iterable[Line]:
     def line(name: str) -> Line:
         return _line(session, name)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(line, names)
+        yield from pool.map(line, sorted(names))
 
 
 def _line(session: Session, name: str) -> Line:
@@ -35,8 +54,19 @@ def _line(session: Session, name: str) -> Line:
     if reply.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return not_checked(about, f"{artifact.registry} asks for credentials", "see that the nodes have them")
     if not reply.ok:
-        return warns(about, f"{artifact.registry} answers {reply.status}", "push it before its service is deployed")
+        return warns(about, f"{artifact.registry} answers {reply.status}", "push it before it is deployed")
     return ok(about, "there")
 
 
-THEME = Theme("images", (Check("images", "images of the services", _images, lambda s: bool(s.planned.services)),))
+THEME = Theme(
+    "images",
+    (
+        Check("images", "images of the services", _images, lambda s: bool(s.planned.services)),
+        Check(
+            "mirrored-images",
+            "images of the platform in its mirrors",
+            lambda session: _lines(session, _mirrored(session)),
+            lambda session: bool(_mirrored(session)),
+        ),
+    ),
+)

@@ -10,6 +10,8 @@ _PLACES = (
     ("kyverno", "kyverno", "Kyverno"),
     ("cert-manager", "cert-manager", "cert-manager"),
 )
+# In the order in which they are said.
+_MIRRORED = sorted((*_PLACES, ("vault", "vault", "Vault")), key=lambda place: place[2])
 
 FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
     (
@@ -35,6 +37,15 @@ FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
         [PlatformSetting(f"{name}-namespace", own) for name, own, _ in _PLACES],
         [PlatformSetting(f"{name}-namespace", "elsewhere") for name, _, _ in _PLACES],
         [f"weaker: the namespace of {layer} goes from {own} to elsewhere" for _, own, layer in _PLACES],
+    ),
+    (
+        "mirrors of the layers' images",
+        [PlatformSetting(f"{name}-images", "its own registry") for name, _, _ in _MIRRORED],
+        [PlatformSetting(f"{name}-images", "mirror.example.org/x") for name, _, _ in _MIRRORED],
+        [
+            f"weaker: the source of the images of {layer} goes from its own registry to mirror.example.org/x"
+            for _, _, layer in _MIRRORED
+        ],
     ),
     (
         "what a package is granted",

@@ -92,6 +92,8 @@ STACK = [
             "mesh.replicas": (1, WEAKER),
             "mesh.dataPlane": ("ambient", WEAKER),
             "mesh.hub": ("registry.example.org/istio", WEAKER),
+            "kyverno.hub": ("registry.example.org/kyverno", WEAKER),
+            "ingress.certManager.hub": ("registry.example.org/jetstack", WEAKER),
             "mesh.revision": ("1-31", NEUTRAL),
             "charts.repositories": ({"istio": "https://mirror.example.org/istio"}, WEAKER),
             "charts.gatewayApi": ("https://mirror.example.org/x.yaml", WEAKER),
@@ -148,6 +150,7 @@ STACK = [
             "vault.secrets.refresh": ("24h", WEAKER),
             "vault.retainData": (False, WEAKER),
             "vault.auditPaths": (["/vault/audit/other.log", "stdout"], WEAKER),
+            "vault.hub": ("registry.example.org/hashicorp", WEAKER),
         },
     ),
     Group({"vault": {**_VAULT, "clientCidrs": ["10.0.0.0/8"]}}, {"vault.clientCidrs": (["10.1.0.0/16"], STRONGER)}),
@@ -158,7 +161,10 @@ STACK = [
     ),
     Group(
         {"vault": {**_VAULT, **_TLS, "delivery": "external-secrets", "deliveryReason": "no injector here yet"}},
-        {"vault.externalSecrets.mode": ("existing", WEAKER)},
+        {
+            "vault.externalSecrets.mode": ("existing", WEAKER),
+            "vault.externalSecrets.hub": ("registry.example.org/mirror", WEAKER),
+        },
     ),
     Group(
         {"vault": {"mode": "external", "address": "https://vault.example.net:8200", "cidrs": ["10.0.8.0/24"]}},

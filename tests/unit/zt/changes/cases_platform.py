@@ -208,7 +208,7 @@ PLATFORM_CASES = [
         "the mesh",
         [
             "weaker: the number of istiod replicas goes from 2 to 1",
-            "weaker: the source of the mesh's images goes from its own registry to mirror.example.org/io",
+            "weaker: the source of the images of Istio goes from its own registry to mirror.example.org/io",
             "weaker: the trust domain goes from cluster.local to example.org",
             *(
                 f"weaker: meshImages of {rule} now has mirror.example.org/io/proxyv2:{ISTIOD.version}"

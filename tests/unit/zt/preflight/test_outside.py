@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from components.kube.charts import GATEWAY_API_CRDS
+from components.kube.images import IMAGES
 from tests.unit.zt.preflight.stack import CREATED, FakeCluster, FakeWeb, lines, made_object, one, resources, session
 from zt.preflight.checks import charts, images, public
 from zt.preflight.created import Created
@@ -169,6 +170,15 @@ def test_images() -> None:
         "image registry.example.org/shop/redis": "warns",
     }
     assert {line.result for line in lines(images.THEME, session())} == {Result.WARNS}
+
+
+def test_the_images_of_the_layers_in_a_mirror() -> None:
+    asked = FakeWeb({})
+    found = lines(images.THEME, session(web=asked, kyverno={"hub": "mirror.example.org/k"}), "mirrored-images")
+    names = {name.rpartition("/")[2] for name in IMAGES["kyverno"]}
+    assert {line.about for line in found} == {f"image mirror.example.org/k/{name}" for name in names}
+    assert {line.result for line in found} == {Result.WARNS}
+    assert not lines(images.THEME, session(web=asked), "mirrored-images")
 
 
 LETSENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
