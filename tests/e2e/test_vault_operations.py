@@ -283,24 +283,34 @@ def operator_of(bao: Bao) -> str:
     return made["auth"]["client_token"]
 
 
+@pytest.fixture
+def pipeline(production: Plane) -> Iterator[str]:
+    """The service account of a deploy pipeline, in the namespace `default`."""
+    name = "pipeline"
+    production.core.create_namespaced_service_account("default", {"metadata": {"name": name}})
+    yield name
+    production.core.delete_namespaced_service_account(name, "default")
+
+
 def test_a_service_account_of_the_cluster_deploys(
-    production: Plane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    production: Plane, pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The login of `vault.bootstrap.login.kubernetes`, with the reviewer that Vault's own pod would be."""
     api = production.api.configuration
     host, authority = str(api.host), Path(str(api.ssl_ca_cert)).read_text()
     secret = production.core.read_namespaced_secret("vault-token-reviewer", "vault")
     reviewer = {"token_reviewer_jwt": base64.b64decode(secret.data["token"]).decode(), "kubernetes_ca_cert": authority}
+    others = (("default", pipeline, None), ("default", "default", "vault"), ("kube-system", "default", "vault"))
     with running_bao(tmp_path, initialised=False) as bao:
-        setup = properties(bao, KubernetesLogin("default", "default", host))
+        setup = properties(bao, KubernetesLogin("default", pipeline, host))
         writes = json.loads(setup.login["writes"])
         writes["auth/kubernetes-deployer/config"] |= reviewer
         root_token = setup.initialise()["root_token"]
-        for wrong in (production.token("default", "default"), production.token("kube-system", "default", "vault")):
-            monkeypatch.setenv(JWT_VARIABLE, wrong)
+        for other in others:
+            monkeypatch.setenv(JWT_VARIABLE, production.token(*other))
             with pytest.raises(BootstrapError, match="cannot log in at auth/kubernetes-deployer"):
                 setup.make_login(root_token, writes=json.dumps(writes))
-        monkeypatch.setenv(JWT_VARIABLE, production.token("default", "default", "vault"))
+        monkeypatch.setenv(JWT_VARIABLE, production.token("default", pipeline, "vault"))
         setup.make_login(root_token, writes=json.dumps(writes))
         assert not setup.lives(root_token)
 

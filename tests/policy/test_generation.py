@@ -49,7 +49,7 @@ def service(**terms: Any) -> SecureServiceArgs:
         image="registry.example.org/shop/api:v1.2.3",
         port=8080,
         platform=platform(route="", issuer="", **terms),
-        secrets=[SecretArgs("database", "database", {}, [], "")],
+        secrets=[SecretArgs("database", "database", {}, ["password"], "")],
     )
 
 

@@ -165,7 +165,7 @@ def test_a_chart_of_the_stacks_directory_has_the_version_that_the_file_says(
 
 
 def test_the_chart_of_an_operator_names_all_that_it_reaches(tmp_path: Path) -> None:
-    """External Secrets: definitions, webhooks and cluster-wide rights, each named with its way out."""
+    """External Secrets: definitions, webhooks, their port and cluster-wide rights, each with its way out."""
     chart = {
         "name": "external-secrets",
         "version": "0.16.2",
@@ -174,9 +174,11 @@ def test_the_chart_of_an_operator_names_all_that_it_reaches(tmp_path: Path) -> N
     }
     file = {"namespace": "secrets-operator", "team": "platform", "chart": chart}
     found = problems(tmp_path, file, charts={"directory": str(stage_charts())})
-    kinds = {line.split("the chart brings ")[1].split()[0] for line in found}
+    *brought, called = found
+    kinds = {line.split("grants: the chart brings ")[1].split()[0] for line in brought}
     assert {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "ValidatingWebhookConfiguration"} <= kinds
-    assert all("or grant it here with a reason and a last day" in line for line in found)
+    assert all("or grant it here with a reason and a last day" in line for line in brought)
+    assert "plaintextPorts: the API server calls port 10250 of guestbook-external-secrets-webhook" in called
 
 
 SOUGHT = (
