@@ -233,6 +233,7 @@ def layer_problems(settings: Settings, problem: ProblemSink) -> None:
     for key, name in (
         ("kyverno.namespace", settings.layers.kyverno),
         ("mesh.namespace", settings.layers.mesh),
+        ("mesh.rootNamespace", settings.mesh.root_namespace),
         ("ingress.certManager.namespace", settings.layers.cert_manager),
         ("vault.externalSecrets.namespace", settings.layers.external_secrets),
     ):

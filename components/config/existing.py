@@ -16,7 +16,7 @@ def refuse_beside_existing(section: TypedFile, mode: str, *settings: str) -> Non
             raise misplaced([key], message, getattr(section, name))
 
 
-def refuse_elsewhere(mode: str, namespace: str | None, own: str) -> None:
+def refuse_elsewhere(mode: str, namespace: str | None, own: str, key: str = "namespace") -> None:
     """Raise for the namespace of a layer that the program installs: that is `own`."""
     if namespace is not None and mode != "existing":
-        raise misplaced(["namespace"], NAMESPACE_OF_OTHERS.format(own), namespace)
+        raise misplaced([key], NAMESPACE_OF_OTHERS.format(own), namespace)

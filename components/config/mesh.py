@@ -55,8 +55,10 @@ class MeshSettings(TypedFile):
     """`helm` installs Istio in the namespace `istio-system`; `existing` takes one that others installed, by its
     `revision`, whose settings `pulumi up` and `zt preflight` check."""
     namespace: Label | None = None
-    """With `mode: existing`: the namespace of its istiod, which is the root namespace of that mesh; by default
-    `istio-system`."""
+    """With `mode: existing`: the namespace of its istiod, by default `istio-system`."""
+    root_namespace: Label | None = None
+    """With `mode: existing`: the root namespace of that mesh, `meshConfig.rootNamespace` of its istiod, in which the
+    mesh-wide rules are created. By default it is the namespace of istiod."""
     data_plane: Literal["sidecar", "ambient"] = "sidecar"
     """A proxy in each pod (`sidecar`) or on each node (`ambient`). `ambient` restricts callers only by identity and
     port, and places outside only by networks; a setting that needs more is refused."""
@@ -67,7 +69,7 @@ class MeshSettings(TypedFile):
     """A registry, or a path in one, that mirrors Istio's images, each under its last name: `<hub>/proxyv2`."""
     revision: Label | None = None
     """The name of this control plane. With a new name, such as `1-31-0`, every service joins the new control plane in
-    the same run, before the old one is removed."""
+    the same run, before the old one is removed. With `mode: existing` it may be a tag that stands for a revision."""
     other_namespaces: tuple[Label, ...] = ()
     """With `mode: existing`: the namespaces of others in this mesh whose owners agreed to its mesh-wide rules, mutual
     TLS and the default deny."""
@@ -78,6 +80,7 @@ class MeshSettings(TypedFile):
     def _fixed_or_autoscaled(self) -> Self:
         refuse_beside_existing(self, self.mode, "replicas", "autoscaling", "hub")
         refuse_elsewhere(self.mode, self.namespace, MESH_NAMESPACE)
+        refuse_elsewhere(self.mode, self.root_namespace, MESH_NAMESPACE, "rootNamespace")
         if self.other_namespaces and self.mode != "existing":
             message = "a mesh that the program installs has no others in it: leave it out, or write mode existing"
             raise misplaced(["otherNamespaces"], message, list(self.other_namespaces))

@@ -179,6 +179,7 @@ class Settings(TypedFile):
             self.mesh.namespace or MESH_NAMESPACE,
             self.ingress.cert_manager.namespace or CERT_MANAGER_NAMESPACE,
             self.vault.external_secrets.namespace or EXTERNAL_SECRETS_NAMESPACE,
+            self.mesh.root_namespace or self.mesh.namespace or MESH_NAMESPACE,
         )
 
     @property

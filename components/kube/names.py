@@ -31,15 +31,17 @@ class LayerNamespaces:
 
     kyverno: str = KYVERNO_NAMESPACE
     mesh: str = MESH_NAMESPACE
-    """The root namespace of the mesh, with istiod in it."""
+    """The namespace of istiod."""
     cert_manager: str = CERT_MANAGER_NAMESPACE
     external_secrets: str = EXTERNAL_SECRETS_NAMESPACE
+    mesh_root: str = MESH_NAMESPACE
+    """The root namespace of the mesh, whose objects hold for every workload."""
 
     @property
     def platform(self) -> tuple[str, ...]:
         """The platform's namespaces and the cluster's own, which no rule looks at. Each is there once."""
         cluster = ("kube-system", "kube-node-lease", "kube-public")
-        layers = (self.kyverno, self.mesh, self.cert_manager)
+        layers = (self.kyverno, self.mesh, self.mesh_root, self.cert_manager)
         return tuple(dict.fromkeys((*cluster, *layers, VAULT_NAMESPACE, GATEWAY_NAMESPACE)))
 
 

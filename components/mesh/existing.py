@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import yaml
-
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
 from components.kube.installed import (
@@ -26,20 +24,28 @@ from components.kube.installed import (
 from components.kube.manifest import Manifest
 from components.kube.names import MESH_NAMESPACE
 from components.kube.parts import part, parts, word
+from components.mesh.revisions import (
+    DEFAULT,
+    REVISION,
+    TAG,
+    config_map,
+    config_name,
+    revision_of,
+    settings_in,
+)
 from components.mesh.root_namespace import others_in_the_mesh, root_objects
 from components.mesh.security import TRACING, MeshSecurityArgs
-from components.schema.yaml_text import YAML_LOADER
 
 OLDEST = "1.29"
 """The oldest release line that Istio itself still mends beside the one that the tests run."""
 
 # From this line on istiod injects native sidecars unless it is told not to.
 _NATIVE_BY_DEFAULT = (1, 27)
-_REVISION = "istio.io/rev"
 _DAEMON_SETS = "/apis/apps/v1/daemonsets"
 _HOOKS = "/apis/admissionregistration.k8s.io/v1"
 _INSTALL = "install it in {0}, or name its mesh.namespace and mesh.revision, or mesh.mode: helm"
 _SECURITY = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication")
+_OF_STACK = {"trustDomain": "trustDomain", "rootNamespace": "mesh.rootNamespace"}
 _NETWORKING = ("DestinationRule", "ServiceEntry", "Sidecar")
 
 
@@ -62,9 +68,10 @@ def existing_mesh(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Ite
     upgrade = f"upgrade Istio to {OLDEST} or newer, with its CRDs"
     yield served_line(cluster, "kinds of Istio's security", "security.istio.io/v1", _SECURITY, upgrade)
     yield served_line(cluster, "kinds of Istio's networking", "networking.istio.io/v1", _NETWORKING, upgrade)
-    revision = args.revision or "default"
-    about = f"istiod of revision {revision}"
-    labels = {"app": "istiod", _REVISION: revision}
+    name = args.revision or DEFAULT
+    revision = revision_of(cluster, name, args.namespace)
+    about = f"istiod of revision {revision}" if revision == name else f"istiod of revision {revision}, tag {name}"
+    labels = {"app": "istiod", REVISION: revision}
     istiod, line = controller(cluster, about, args.namespace, labels, _INSTALL.format(args.namespace))
     yield line
     if istiod is None:
@@ -72,10 +79,14 @@ def existing_mesh(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Ite
     version, given = version_of(istiod, "discovery"), variables(container_of(istiod, "discovery"))
     yield version_line("version of Istio", "istio", version, OLDEST)
     yield from _features(args, use, version, given)
-    yield from _mesh_config(cluster, args, given)
-    yield from _injection(cluster, args, use)
-    yield from _webhooks(cluster, args.namespace, revision)
-    yield from root_objects(cluster, args.namespace)
+    yield from _mesh_config(cluster, args, given, revision)
+    yield from _injection(cluster, args, use, config_name("istio-sidecar-injector", revision))
+    yield from _webhooks(cluster, args.namespace, name, revision)
+    if args.root != args.namespace and cluster.found(f"/api/v1/namespaces/{args.root}") is None:
+        yield fails(
+            "root namespace of the mesh", f"there is no namespace {args.root}", "create it, as its owners would"
+        )
+    yield from root_objects(cluster, args.root)
     yield others_in_the_mesh(cluster, args, use.namespaces, use.others)
 
 
@@ -102,19 +113,19 @@ def _variable(about: str, name: str, given: Mapping[str, str], why: str, default
     return fails(about, f"{name} is {value or 'absent'}: {why}", f'set pilot.env.{name}: "true" of istiod')
 
 
-def _mesh_config(cluster: Cluster, args: MeshSecurityArgs, given: Mapping[str, str]) -> Iterator[Line]:
-    name = f"istio-{args.revision}" if args.revision else "istio"
+def _mesh_config(cluster: Cluster, args: MeshSecurityArgs, given: Mapping[str, str], revision: str) -> Iterator[Line]:
+    name = config_name("istio", revision)
     config: Manifest = {}
     # istiod lets its own settings win over the shared ones.
-    for config_map in (given.get("SHARED_MESH_CONFIG", ""), name):
-        config |= _settings_in(cluster, args.namespace, config_map) if config_map else {}
+    for shared in (given.get("SHARED_MESH_CONFIG", ""), name):
+        config |= settings_in(cluster, args.namespace, shared) if shared else {}
     if not config:
         found = f"there is no ConfigMap {args.namespace}/{name} with mesh in it"
         yield fails("settings of the mesh", found, _INSTALL.format(args.namespace))
         return
     for key, default, wanted, why in (
         ("trustDomain", "cluster.local", args.trust_domain, "identities in policies would be nobody's"),
-        ("rootNamespace", MESH_NAMESPACE, args.namespace, "the mesh-wide rules would hold in one namespace alone"),
+        ("rootNamespace", MESH_NAMESPACE, args.root, "the mesh-wide rules would hold in one namespace alone"),
         ("outboundTrafficPolicy.mode", "ALLOW_ANY", "REGISTRY_ONLY", "a proxy lets its service reach any host"),
         (
             "pathNormalization.normalization",
@@ -128,8 +139,8 @@ def _mesh_config(cluster: Cluster, args: MeshSecurityArgs, given: Mapping[str, s
         if value == wanted:
             yield ok(about, value)
         else:
-            fix = f"set meshConfig.{key}: {wanted}"
-            fix += " of istiod, or trustDomain in the stack file" if key == "trustDomain" else " of istiod"
+            fix = f"set meshConfig.{key}: {wanted} of istiod"
+            fix += f", or {_OF_STACK[key]} in the stack file" if key in _OF_STACK else ""
             yield fails(about, f"{value}, not {wanted}: {why}", fix)
     yield from _other_settings(config, args)
 
@@ -156,19 +167,8 @@ def _other_settings(config: Mapping[str, Any], args: MeshSecurityArgs) -> Iterat
             yield fails(about, f"extensionProviders has no {TRACING}: no span is sent", fix)
 
 
-def _settings_in(cluster: Cluster, namespace: str, name: str) -> Manifest:
-    text = word(cluster.found(_config_map(namespace, name)) or {}, "data", "mesh")
-    read: object = yaml.load(text, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
-    return cast("Manifest", read) if isinstance(read, dict) else {}
-
-
-def _config_map(namespace: str, name: str) -> str:
-    return f"/api/v1/namespaces/{namespace}/configmaps/{name}"
-
-
-def _injection(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Iterator[Line]:
-    name = f"istio-sidecar-injector-{args.revision}" if args.revision else "istio-sidecar-injector"
-    text = word(cluster.found(_config_map(args.namespace, name)) or {}, "data", "values")
+def _injection(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse, name: str) -> Iterator[Line]:
+    text = word(cluster.found(config_map(args.namespace, name)) or {}, "data", "values")
     try:
         read = cast("object", json.loads(text or "{}"))
     except ValueError:
@@ -246,21 +246,36 @@ def _proxy(values: Mapping[str, Any]) -> Iterator[Line]:
         yield fails(about, why, "set sidecarInjectorWebhook.rewriteAppHTTPProbe: true of istiod")
 
 
-def _webhooks(cluster: Cluster, namespace: str, revision: str) -> Iterator[Line]:
-    """The lines about the webhooks of a revision: a pod without its proxy, or a policy that is none, must not pass."""
-    for resource, about, why in (
-        ("mutatingwebhookconfigurations", "injector of the revision", "a pod starts without its proxy"),
-        ("validatingwebhookconfigurations", "validation of the revision", "a policy that istiod cannot read is taken"),
+def _webhooks(cluster: Cluster, namespace: str, name: str, revision: str) -> Iterator[Line]:
+    """The lines about the webhooks of a revision: a pod without its proxy, or a policy that is none, must not pass.
+
+    The pods have the `name`, a tag or the revision itself, and the webhook of that name injects their proxies.
+    """
+    for resource, label, value, about, why in (
+        (
+            "mutatingwebhookconfigurations",
+            REVISION if name == revision else TAG,
+            name,
+            "injector of the revision",
+            "a pod starts without its proxy",
+        ),
+        (
+            "validatingwebhookconfigurations",
+            REVISION,
+            revision,
+            "validation of the revision",
+            "a policy that istiod cannot read is taken",
+        ),
     ):
         own = [
             each
             for each in cluster.objects(f"{_HOOKS}/{resource}")
-            if part(each, "metadata", "labels").get(_REVISION) == revision
+            if part(each, "metadata", "labels").get(label) == value
         ]
         hooks = [(each["metadata"]["name"], hook) for each in own for hook in parts(each, "webhooks")]
         open_hooks = sorted({name for name, hook in hooks if hook.get("failurePolicy") == "Ignore"})
         if not hooks:
-            yield fails(about, f"no {resource} has the label {_REVISION}={revision}", _INSTALL.format(namespace))
+            yield fails(about, f"no {resource} has the label {label}={value}", _INSTALL.format(namespace))
         elif open_hooks:
             fix = "set base.validationFailurePolicy: Fail, and failurePolicy: Fail of the injector"
             yield fails(about, f"{', '.join(open_hooks)} fails open: while istiod is away {why}", fix)

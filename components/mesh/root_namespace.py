@@ -4,13 +4,14 @@ An object without a selector in the root namespace holds for every workload of t
 https://istio.io/latest/docs/concepts/security/#target-selectors-and-policies
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
 from components.kube.ownership import by_pulumi
 from components.kube.parts import part
+from components.mesh.revisions import DEFAULT, REVISION, names_in_mesh
 from components.mesh.security import MeshSecurityArgs
 
 _NAMESPACES = "/api/v1/namespaces"
@@ -65,10 +66,12 @@ def others_in_the_mesh(
 ) -> Line:
     """The line about namespaces whose pods are in this mesh, and which are neither the stack's nor have agreed."""
     about = "namespaces of others in this mesh"
+    names = names_in_mesh(cluster, args.root, args.namespace) | {args.revision or DEFAULT}
+    own = (*namespaces, *others, args.namespace, args.root)
     foreign = sorted(
         metadata["name"]
         for metadata in cluster.metadata(_NAMESPACES)
-        if _joins(part(metadata, "labels"), args) and metadata["name"] not in (*namespaces, *others, args.namespace)
+        if _joins(part(metadata, "labels"), names) and metadata["name"] not in own
     )
     rules = [f"{args.mtls} mutual TLS"] if args.mtls == "STRICT" else []
     rules += ["the default deny"] if args.authorization == "enforce" else []
@@ -84,9 +87,7 @@ def others_in_the_mesh(
     return fails(about, f"{' and '.join(rules)} would hold for them, too, from the first day on", fix, *foreign)
 
 
-def _joins(labels: Mapping[str, Any], args: MeshSecurityArgs) -> bool:
+def _joins(labels: Mapping[str, Any], names: Set[str]) -> bool:
     if labels.get("istio.io/dataplane-mode") == "ambient":
         return True
-    if args.revision:
-        return labels.get("istio.io/rev") == args.revision
-    return labels.get("istio-injection") == "enabled" or labels.get("istio.io/rev") == "default"
+    return labels.get(REVISION) in names or (labels.get("istio-injection") == "enabled" and DEFAULT in names)

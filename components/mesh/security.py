@@ -60,7 +60,9 @@ class MeshSecurityArgs:
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
     namespace: str = MESH_NAMESPACE
-    """The root namespace of the mesh, with istiod in it."""
+    """The namespace of istiod."""
+    root: str = MESH_NAMESPACE
+    """The root namespace of the mesh: what is there without a selector holds for every workload."""
 
     def __post_init__(self) -> None:
         if self.mtls not in ("STRICT", "PERMISSIVE"):
@@ -236,7 +238,7 @@ class MeshSecurity(pulumi.ComponentResource):
     def __init__(self, name: str, args: MeshSecurityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("zero-trust:platform:MeshSecurity", name, None, opts)
         installed = [] if args.existing else self._installed(name, args)
-        root = args.namespace
+        root = args.root
         rules = [
             peer_authentication(args.mtls, root),
             deny_by_default(args.authorization, root),

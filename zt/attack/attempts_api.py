@@ -143,7 +143,7 @@ def _rules_of_the_network(session: Session) -> Evidence:
     requests: list[Request] = []
     for group, plural, item in policies:
         metadata = item["metadata"]
-        if metadata["namespace"] in (namespace, session.declared.layers.mesh):
+        if metadata["namespace"] in (namespace, session.declared.layers.mesh_root):
             path = f"/apis/{group}/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}"
             requests += [("DELETE", path, None), ("PATCH", path, {"metadata": {"labels": {NAME: "was-here"}}})]
     if not requests:

@@ -39,7 +39,7 @@ def _judge_mesh(session: Session, target: Pod, peer: Peer, port: int, what: str)
     """What the AuthorizationPolicies say; without a proxy before the target nobody asks them."""
     if not target.meshed:
         return succeeded(f"{what}: {target} has no proxy of the mesh, so that no AuthorizationPolicy holds")
-    policies, root = session.authorization_policies, session.declared.layers.mesh
+    policies, root = session.authorization_policies, session.declared.layers.mesh_root
     return _judge(authorized(policies, root, target, peer, port), what, "AuthorizationPolicy")
 
 
@@ -141,7 +141,7 @@ def _without_certificate(session: Session) -> Evidence:
     tries: list[Evidence] = []
     for member in members(session):
         for port in (each.number for each in member.ports if each.number != VAULT_INBOUND):
-            mode, by = mtls_mode(session.peer_authentications, session.declared.layers.mesh, member.pod, port)
+            mode, by = mtls_mode(session.peer_authentications, session.declared.layers.mesh_root, member.pod, port)
             said = f"PeerAuthentication {by or 'none'} says {mode}" if member.pod.meshed else "no proxy of the mesh"
             strict = member.pod.meshed and mode == "STRICT"
             tries.append((blocked if strict else succeeded)(f"plaintext to {member.pod}:{port}: {said}"))
@@ -154,7 +154,7 @@ def _unlisted(session: Session) -> Evidence:
     caller = Peer(session.declared.trust_domain, session.service.namespace, session.service.name)
     tries = [
         _judge(
-            authorized(session.authorization_policies, session.declared.layers.mesh, target, peer, _PLATFORM_PORT),
+            authorized(session.authorization_policies, session.declared.layers.mesh_root, target, peer, _PLATFORM_PORT),
             f"{peer.principal or 'nobody'} to a workload without a policy",
             "AuthorizationPolicy",
         )

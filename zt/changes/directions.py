@@ -208,7 +208,10 @@ PLATFORM: Mapping[str, Direction] = MappingProxyType(
         },
         **{
             f"{name}-namespace": Direction(
-                f"the namespace of {LAYERS[name]}", unknown, TRUST, getattr(OWN_LAYERS, field)
+                f"the namespace of {LAYERS.get(name, 'the mesh-wide rules')}",
+                unknown,
+                TRUST,
+                getattr(OWN_LAYERS, field),
             )
             for name, field in NAMESPACES.items()
         },

@@ -115,7 +115,15 @@ _OFF_FIRST = scale(NONE, UNSET)
 _STACK: Mapping[str, Direction] = MappingProxyType(
     {
         **_set("vault", unknown, TRUST, "address", "serviceAccountAnnotations", "tlsSecret", "authorities"),
-        **_set("", unknown, TRUST, "kyverno.namespace", "mesh.namespace", "ingress.certManager.namespace"),
+        **_set(
+            "",
+            unknown,
+            TRUST,
+            "kyverno.namespace",
+            "mesh.namespace",
+            "mesh.rootNamespace",
+            "ingress.certManager.namespace",
+        ),
         **_set("", unknown, TRUST, "vault.externalSecrets.namespace"),
         **_set("vault", neutral, "a label gives nothing by itself: the annotation names the identity", "podLabels"),
         **_set("vault.login", unknown, _LOGIN, "certFile", "keyFile"),

@@ -19,11 +19,12 @@ NAMESPACES: Mapping[str, str] = MappingProxyType(
     {
         "kyverno": "kyverno",
         "mesh": "mesh",
+        "mesh-root": "mesh_root",
         "cert-manager": "cert_manager",
         "external-secrets": "external_secrets",
     }
 )
-"""The layers that may be in another namespace than their own, each with its field of `LayerNamespaces`."""
+"""What may be in another namespace than its own, each with its field of `LayerNamespaces`."""
 
 
 OWN_REGISTRY = "its own registry"

@@ -32,6 +32,7 @@ def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
         network_policies=mesh_policies(stack),
         existing=mesh.mode == "existing",
         namespace=stack.settings.layers.mesh,
+        root=stack.settings.layers.mesh_root,
     )
 
 

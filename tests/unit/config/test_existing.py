@@ -34,6 +34,7 @@ INGRESS = {"acmeEmail": "ann@corp.example"}
         ("kyverno", {}),
         ("mesh", {}),
         ("mesh", {"revision": "asm-1-31", "otherNamespaces": ["legacy"]}),
+        ("mesh", {"revision": "prod-stable", "namespace": "mesh", "rootNamespace": "istio-config"}),
         ("ingress", {**INGRESS, "certManager": {"mode": "existing"}}),
         ("ingress", {**INGRESS, "gatewayApi": {"mode": "existing"}, "replicas": 2}),
     ],
@@ -74,6 +75,11 @@ def test_a_mirror_for_a_layer_of_others_is_refused() -> None:
 def test_replicas_of_a_cert_manager_of_others_are_refused() -> None:
     said = refusal(ingress={**INGRESS, "certManager": {"mode": "existing"}, "replicas": 2})
     assert "zero-trust:ingress.replicas" in said
+
+
+def test_the_root_of_a_mesh_that_the_program_installs_is_its_own() -> None:
+    assert "zero-trust:mesh.rootNamespace" in refusal(mesh={"rootNamespace": "istio-config"})
+    assert "it is Vault's" in refusal(mesh={"mode": "existing", "rootNamespace": "vault"})
 
 
 def test_others_in_a_mesh_that_the_program_installs_are_refused() -> None:

@@ -15,7 +15,7 @@ from components.program.existing import ExistingLayer, existing_layers, refuse_u
 from components.program.plan import plan
 from components.schema.problem import ConfigError
 from components.service.args.routes import CorsArgs, RouteArgs
-from tests.support.installed import RBAC, Living, cert_manager, gateway_api, istio, kyverno, moved
+from tests.support.installed import MESH_CONFIG, RBAC, Living, cert_manager, gateway_api, istio, kyverno, moved
 from tests.support.monitor import Recording, record
 from tests.support.packages import API, stack_of
 from tests.support.stacks import ROOT, pulumi_config, stack, values
@@ -79,6 +79,26 @@ def test_without_the_mode_nothing_is_asked(environment: str) -> None:
 )
 def test_what_the_posture_has_is_asked(environment: str, asked: set[str]) -> None:
     assert {layer.title for layer in layers(environment, **EXISTING)} == asked
+
+
+def test_the_mesh_wide_rules_are_in_its_root_namespace() -> None:
+    living = everything()
+    living.at[MESH_CONFIG]["data"]["mesh"] = living.at[MESH_CONFIG]["data"]["mesh"].replace(
+        "rootNamespace: istio-system", "rootNamespace: istio-config"
+    )
+    living.at["/api/v1/namespaces/istio-config"] = {"metadata": {"name": "istio-config"}}
+    changes: dict[str, Any] = {**EXISTING, "mesh": {"mode": "existing", "rootNamespace": "istio-config"}}
+    made = run("production", living, **changes)
+    rules = {
+        kind: {resource.inputs["metadata"]["namespace"] for resource in made.of(kind)}
+        for kind in ("PeerAuthentication", "AuthorizationPolicy", "Telemetry")
+    }
+    assert rules["PeerAuthentication"] == rules["Telemetry"] == {"istio-config"}
+    assert "istio-config" in rules["AuthorizationPolicy"]
+    assert not any("istio-system" in places for places in rules.values())
+    # No rule looks at it, and istiod is where it was.
+    assert any("istio-config" in str(resource.inputs) for resource in made.of("ValidatingPolicy"))
+    assert any("'istio-system'" in str(resource.inputs) for resource in made.of("NetworkPolicy"))
 
 
 @pytest.mark.parametrize("environment", ["production", "dev"])

@@ -16,7 +16,11 @@ _FOREIGN = "docker.io/attacker/tools:v1"
 
 def _platform(session: Session) -> tuple[str, ...]:
     layers = session.declared.layers
-    return (layers.mesh, layers.kyverno, VAULT_NAMESPACE, layers.cert_manager, GATEWAY_NAMESPACE)
+    return tuple(
+        dict.fromkeys(
+            (layers.mesh, layers.mesh_root, layers.kyverno, VAULT_NAMESPACE, layers.cert_manager, GATEWAY_NAMESPACE)
+        )
+    )
 
 
 def _platform_secrets(session: Session) -> list[Request]:

@@ -47,11 +47,11 @@ def _by_mesh(session: Session, sender: Sender, target: End, port: int, by: Way) 
         return Verdict(allowed=False, why=closed)
     if isinstance(target, Address) or not target.meshed:
         return Verdict(allowed=True, why=_OPEN)
-    mode, policy = mtls_mode(session.peer_authentications, session.declared.layers.mesh, target, port)
+    mode, policy = mtls_mode(session.peer_authentications, session.declared.layers.mesh_root, target, port)
     if not sender.meshed and mode == "STRICT":
         return Verdict(allowed=False, why=f"PeerAuthentication {policy} says {mode}")
     peer = session.peer(pod) if sender.meshed else NOBODY
-    decision = authorized(session.authorization_policies, session.declared.layers.mesh, target, peer, port)
+    decision = authorized(session.authorization_policies, session.declared.layers.mesh_root, target, peer, port)
     said = f"AuthorizationPolicy {decision}"
     return Verdict(decision.allowed, said if decision.allowed else f"no rule of {said}")
 
@@ -64,7 +64,7 @@ def _unknown_to_proxy(session: Session, pod: Pod, target: End, by: Way) -> str:
     """
     if pod.ambient:
         return ""
-    item = _sidecar_of(session.sidecars, pod, session.declared.layers.mesh)
+    item = _sidecar_of(session.sidecars, pod, session.declared.layers.mesh_root)
     if item is None or word(item, "spec", "outboundTrafficPolicy", "mode") != "REGISTRY_ONLY":
         return ""
     hosts = [host for listener in parts(item, "spec", "egress") for host in texts(listener, "hosts")]

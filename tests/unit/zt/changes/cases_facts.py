@@ -7,6 +7,7 @@ _ON = RuleAction("r", "critical", "deny")
 _PLACES = (
     ("external-secrets", "external-secrets", "External Secrets"),
     ("mesh", "istio-system", "Istio"),
+    ("mesh-root", "istio-system", "the mesh-wide rules"),
     ("kyverno", "kyverno", "Kyverno"),
     ("cert-manager", "cert-manager", "cert-manager"),
 )
