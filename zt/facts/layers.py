@@ -28,7 +28,9 @@ NAMESPACES: Mapping[str, str] = MappingProxyType(
 
 
 OWN_REGISTRY = "its own registry"
-IMAGES: Mapping[str, str] = MappingProxyType({**{name: LAYERS[name] for name in NAMESPACES}, "vault": "Vault"})
+IMAGES: Mapping[str, str] = MappingProxyType(
+    {**{name: layer for name, layer in LAYERS.items() if name in NAMESPACES}, "vault": "Vault"}
+)
 """The layers whose images may come from a mirror, by what a fact calls them."""
 
 

@@ -4,15 +4,15 @@ from zt.facts.model import ApiToken, DatabaseSetting, Fact, Granted, PlatformSet
 from zt.facts.rules import RuleAction, RuleItem
 
 _ON = RuleAction("r", "critical", "deny")
-_PLACES = (
+_LAYERS = (
     ("external-secrets", "external-secrets", "External Secrets"),
     ("mesh", "istio-system", "Istio"),
-    ("mesh-root", "istio-system", "the mesh-wide rules"),
     ("kyverno", "kyverno", "Kyverno"),
     ("cert-manager", "cert-manager", "cert-manager"),
 )
+_PLACES = (*_LAYERS, ("mesh-root", "istio-system", "the mesh-wide rules"))
 # In the order in which they are said.
-_MIRRORED = sorted((*_PLACES, ("vault", "vault", "Vault")), key=lambda place: place[2])
+_MIRRORED = sorted((*_LAYERS, ("vault", "vault", "Vault")), key=lambda place: place[2])
 
 FACT_CASES: list[tuple[str, list[Fact], list[Fact], list[str]]] = [
     (
