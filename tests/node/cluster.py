@@ -81,8 +81,11 @@ class Cluster:
 
         threading.Thread(target=serve, daemon=True).start()
         with listener:
-            yield
-            listener.shutdown(socket.SHUT_RDWR)
+            try:
+                yield
+            finally:
+                # The thread that accepts would keep the address otherwise.
+                listener.shutdown(socket.SHUT_RDWR)
 
     def status(self) -> dict[str, Any]:
         return json.loads(self.plane.run("status", "--format", "json", check=False).stdout)
