@@ -14,6 +14,8 @@ from pulumi.provider.server import ComponentInitError, main
 from components.provider.secure_service import PACKAGE, SecureService
 from components.provider.service_types import service_types
 
+_ABOUT = "A team's services on a zero-trust platform: of each, the object that its service file is."
+
 
 class Package(ComponentProvider):
     """Serves `SecureService`, with the keys of a service file as types of its schema.
@@ -32,8 +34,10 @@ class Package(ComponentProvider):
         component = schema["resources"][f"{PACKAGE}:index:SecureService"]
         component["description"] = cleandoc(SecureService.__doc__ or "")
         inputs = component["inputProperties"]
+        for each in (*inputs.values(), *component["properties"].values()):
+            each["description"] = cleandoc(each["description"])
         inputs["service"] = {**service, "description": inputs["service"]["description"]}
-        return {**schema, "types": types}
+        return {**schema, "description": _ABOUT, "license": "Apache-2.0", "types": types}
 
     def construct(
         self,

@@ -65,7 +65,9 @@ class RateLimitSpec(TypedFile):
     """The number of requests that a host answers in a time; more get 429. Each replica of the gateway counts alone."""
 
     requests: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+    """So many are answered."""
     per: Literal["second", "minute", "hour"] = "second"
+    """The time in which they are."""
 
     @property
     def seconds(self) -> int:

@@ -271,7 +271,9 @@ class EgressSpec(TypedFile):
     """A host outside the cluster that a service may reach, at one port."""
 
     host: Annotated[HostName, AfterValidator(_outside_host), Shape(more={"maxLength": _LONGEST_HOST})]
+    """The host, by its whole name."""
     port: AppPort
+    """The port of the host."""
     protocol: Literal["tls", "https", "http", "tcp"] = "tls"
     """The protocol; by default `http` at port 80. For `tls` and `https` the host name in the handshake is checked, for
     `http` that in the request; `tcp` has no host name, so it needs `cidrs`. Where a protocol that does not begin with
@@ -350,6 +352,7 @@ class PlaintextPortSpec(TimedException):
     """A port that accepts connections without a certificate, for a limited time and from some networks."""
 
     port: AppPort
+    """The port of the pods."""
     cidrs: tuple[NarrowCidr, ...] = Field(min_length=1)
     """The networks of the callers, which have no other identity without a certificate."""
 
@@ -364,4 +367,6 @@ class MetricsSpec(TypedFile):
     """The metrics that the platform's scraper reads."""
 
     port: AppPort
+    """The port of the pods, which may be that of the service."""
     path: HttpPath = "/metrics"
+    """The path that answers with them."""

@@ -148,7 +148,7 @@ class PatchSpec(TimedException):
     """What no other key says of the pods, for a limited time."""
 
     pod: PodPatch = PodPatch()
-    """Fields of the pod."""
+    """What the pod has beside its containers."""
     containers: dict[Label, ContainerPatch] = Field(default_factory=dict)
     """Fields of its containers, by name: that of the service, or one under `init` or `sidecars`."""
     annotations: dict[Annotated[StrictStr, AfterValidator(annotation_key)], StrictStr] = Field(default_factory=dict)

@@ -109,6 +109,16 @@ class TestTheSchema:
         """A difference changes the SDK of each program: VERSIONING.md says which change is for which release."""
         assert json.loads(Package().schema or "") == snapshot
 
+    def test_an_editor_has_a_text_for_each_key(self) -> None:
+        """As the lines of a comment, in whatever language: without those of the source's indentation."""
+        schema = json.loads(Package().schema or "")
+        (component,) = schema["resources"].values()
+        keys = [*component["inputProperties"].items(), *component["properties"].items()]
+        keys += [item for each in schema["types"].values() for item in each["properties"].items()]
+        assert not [name for name, each in keys if not each.get("description")]
+        texts = [each["description"] for _, each in keys] + [each["description"] for each in schema["types"].values()]
+        assert not [text for text in texts if re.search(r"\n +|^ | $", text)]
+
 
 class TestWhatItCreates:
     def test_it_is_what_the_file_s_own_program_creates(self) -> None:
