@@ -58,13 +58,31 @@ class Template:
 
 
 def templates(living: Living) -> list[Template]:
-    """The workloads that nobody else controls, by namespace and name."""
-    found = [
-        Template(each, *_of_pods(each))
-        for each in living.of(*KINDS)
-        if not any(owner.get("controller") for owner in parts(each, "metadata", "ownerReferences"))
-    ]
+    """The workloads that no other one of them controls, by namespace and name.
+
+    What an operator's own object controls, such as a Rollout or a Kafka, is one: nothing else of it is read. A pod that
+    has ended is none, nor is what such an object keeps of an earlier revision.
+    """
+    every = list(living.of(*KINDS))
+    there = {_identity(each["metadata"]["namespace"], each["apiVersion"], each) for each in every}
+    found: list[Template] = []
+    for each in every:
+        owner = next((one for one in parts(each, "metadata", "ownerReferences") if one.get("controller")), None)
+        controlled = owner and _identity(each["metadata"]["namespace"], owner["apiVersion"], owner) in there
+        if not controlled and not _ended(each, bool(owner)):
+            found.append(Template(each, *_of_pods(each)))
     return sorted(found, key=lambda each: (each.namespace, each.name, each.kind))
+
+
+def _identity(namespace: str, api_version: str, of: Manifest) -> tuple[str, str, str, str]:
+    """What an object is told by, or an owner in a reference."""
+    return namespace, api_version, of["kind"], of["name"] if "name" in of else of["metadata"]["name"]
+
+
+def _ended(manifest: Manifest, owned: bool) -> bool:
+    if manifest["kind"] == "Pod":
+        return part(manifest, "status").get("phase") in ("Succeeded", "Failed")
+    return owned and manifest["kind"] == "ReplicaSet" and part(manifest, "spec").get("replicas") == 0
 
 
 def _of_pods(manifest: Manifest) -> tuple[Manifest, Mapping[str, str]]:

@@ -26,6 +26,7 @@ from zt.cluster.access import Access
 pytestmark = pytest.mark.unit
 
 ADMIN = {"metadata": {"name": "cluster-admin"}, "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}
+OF_WEB = {"apiVersion": "apps/v1", "controller": True, "kind": "Deployment", "name": "web"}
 ROOT_RULE, PROBES = "require-run-as-non-root", "require-probes"
 
 
@@ -91,11 +92,44 @@ def test_each_workload_has_its_violations_by_tier() -> None:
 
 
 def test_what_a_controller_made_is_no_workload_of_its_own() -> None:
-    owner = {"kind": "Deployment", "name": "web", "controller": True}
     replica_set = {**deepcopy(brownfield.WEB), "kind": "ReplicaSet"}
-    replica_set["metadata"] = {**replica_set["metadata"], "name": "web-5f", "ownerReferences": [owner]}
+    replica_set["metadata"] = {**replica_set["metadata"], "name": "web-5f", "ownerReferences": [OF_WEB]}
     (namespace,) = report(cluster(replica_set)).namespaces
     assert "web-5f" not in {each.name for each in namespace.workloads}
+
+
+def owned(kind: str, name: str, by: str, api_version: str, **more: Any) -> dict[str, Any]:
+    owner = {"apiVersion": api_version, "kind": by.partition("/")[0], "name": by.partition("/")[2], "controller": True}
+    metadata = {"name": name, "namespace": brownfield.NAME, "ownerReferences": [owner]}
+    pod = {"containers": [{"name": name, "image": "docker.io/x"}]}
+    spec = pod if kind == "Pod" else {"template": {"metadata": {"labels": {"app": name}}, "spec": pod}}
+    return {"kind": kind, "metadata": metadata, "spec": {**spec, **more.pop("spec", {})}, **more}
+
+
+@pytest.mark.parametrize(
+    ("made", "names"),
+    [
+        # A Deployment of an operator, the pods of one that has no other object for them, and those of a rollout.
+        ([owned("Deployment", "kafka-exporter", "Kafka/events", "kafka.strimzi.io/v1")], {"kafka-exporter"}),
+        ([owned("Pod", "events-0", "StrimziPodSet/events", "core.strimzi.io/v1")], {"events-0"}),
+        (
+            [
+                owned("ReplicaSet", "front-2", "Rollout/front", "argoproj.io/v1alpha1"),
+                owned("ReplicaSet", "front-1", "Rollout/front", "argoproj.io/v1alpha1", spec={"replicas": 0}),
+                owned("Pod", "front-2-a", "ReplicaSet/front-2", "apps/v1", status={"phase": "Running"}),
+            ],
+            {"front-2"},
+        ),
+        # An operator's kind of the same name is none of the cluster's own.
+        ([owned("Pod", "train-0", "Job/web", "batch.volcano.sh/v1alpha1")], {"train-0"}),
+        ([owned("Pod", "web-z", "Deployment/web", "apps/v1")], set()),
+        ([owned("Pod", "lost", "Workflow/w", "argoproj.io/v1alpha1", status={"phase": "Unknown"})], {"lost"}),
+        ([owned("Pod", "step", "Workflow/w", "argoproj.io/v1alpha1", status={"phase": "Succeeded"})], set()),
+    ],
+)
+def test_what_an_operator_s_own_object_controls_is_a_workload(made: list[dict[str, Any]], names: set[str]) -> None:
+    before = {each.name for each in report().workloads}
+    assert {each.name for each in report(cluster(*made)).workloads} - before == names
 
 
 def test_who_talks_to_whom_with_the_evidence() -> None:
@@ -122,7 +156,7 @@ def test_what_the_mesh_logged_and_allows() -> None:
             "name": "web-1",
             "namespace": brownfield.NAME,
             "labels": {"app": "web"},
-            "ownerReferences": [{"controller": True, "kind": "ReplicaSet", "name": "web-5f"}],
+            "ownerReferences": [OF_WEB],
         },
         "spec": {"containers": [{"name": "web"}], "initContainers": [{"name": "istio-proxy"}]},
         "status": {"phase": "Running"},
