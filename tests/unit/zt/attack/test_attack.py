@@ -244,6 +244,20 @@ class TestTheNodesNetwork:
         assert succeeded == {"identity-undeclared", "identity-forged-label", "plaintext"}
 
 
+class TestTheRootNamespace:
+    @pytest.mark.parametrize(("place", "result"), [("istio-config", "blocked"), ("istio-system", "succeeded")])
+    def test_rules_for_the_whole_mesh_are_those_there(
+        self, run: Run, stack: Stack, project: Path, place: str, result: str
+    ) -> None:
+        """An Istio of others may have another root namespace than that of istiod."""
+        file = yaml.safe_load((ROOT / "Pulumi.production.yaml").read_text())
+        file["config"]["zero-trust:mesh"] = {"mode": "existing", "rootNamespace": "istio-config"}
+        (project / "Pulumi.production.yaml").unlink()
+        (project / "Pulumi.production.yaml").write_text(yaml.safe_dump(file))
+        stack.authorization[0]["metadata"]["namespace"] = place
+        assert results(run("--format", "json", "--only", "identity-unlisted"))["identity-unlisted"] == result
+
+
 POLICIES = "/apis/policy.networking.k8s.io/v1alpha1"
 POLICY_KINDS = (
     {"name": "adminnetworkpolicies", "kind": "AdminNetworkPolicy"},
