@@ -10,7 +10,7 @@ from zt.attack.authorization import NOBODY, Peer, authorized, mtls_mode
 from zt.attack.connections import INTRUDER, live, members, outside, undeclared
 from zt.attack.evidence import Control, Evidence, blocked, not_measured, succeeded, together
 from zt.attack.kubernetes_api import by_rights
-from zt.attack.network import Decision, Pod, egress, ingress, of_own_node
+from zt.attack.network import Decision, End, Pod, egress, ingress, of_own_node
 from zt.attack.session import NAME, Session
 from zt.cluster.manifest import Manifest
 
@@ -27,9 +27,9 @@ def _judge(decision: Decision, what: str, rule: str) -> Evidence:
     return blocked(f"{what}: no rule of {rule} {decision} allows it")
 
 
-def _judge_network(session: Session, decision: Decision, what: str) -> Evidence:
+def _judge_network(session: Session, decision: Decision, what: str, *ends: End) -> Evidence:
     """What the NetworkPolicies say; a policy that is not evaluated may allow what they block."""
-    if not decision.allowed and (others := session.other_network_policies):
+    if not decision.allowed and (others := session.other_network_policies(*ends)):
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         return not_measured(f"{what}: no NetworkPolicy allows it, and {others[0]}{more}, not evaluated here, may")
     return _judge(decision, what, "NetworkPolicy")
@@ -51,8 +51,8 @@ def _by_network(session: Session, way: Way, source: Pod, target: Pod, port: int)
     policies, what = session.network_policies, f"{source} to {target}:{port}"
     decision = way(policies, source, target, port)
     tunnelled = target.ambient and way(policies, source, target, HBONE_PORT).allowed
-    if decision.allowed or not tunnelled or session.other_network_policies:
-        return _judge_network(session, decision, what)
+    if decision.allowed or not tunnelled or session.other_network_policies(source, target):
+        return _judge_network(session, decision, what, source, target)
     return _judge_mesh(session, target, session.peer(source), port, f"{what} through the mesh's tunnel")
 
 
@@ -101,7 +101,9 @@ def _leave(session: Session) -> Evidence:
         return not_measured("no pod of the service runs")
     policies = session.network_policies
     tries = [
-        _judge_network(session, egress(policies, compromised, target, port), f"{compromised} to {target}:{port}")
+        _judge_network(
+            session, egress(policies, compromised, target, port), f"{compromised} to {target}:{port}", compromised
+        )
         for target, port in outside(session)
     ]
     return together(tries, _NO_PODS)

@@ -15,7 +15,7 @@ from zt.attack.attacker import Attacker
 from zt.attack.authorization import Peer
 from zt.attack.evidence import Evidence, StackError, UntriedError
 from zt.attack.kubernetes_api import Answer, Kubernetes
-from zt.attack.network import Pod, pod_of
+from zt.attack.network import End, Pod, pod_of
 from zt.attack.temporary_rights import NAME, bind
 from zt.attack.vault_api import Vault, VaultAnswer
 from zt.cluster import plugin_policies
@@ -239,10 +239,20 @@ class Session:
         return self.admin.listed("/apis/networking.k8s.io/v1/networkpolicies")
 
     @cached_property
-    def other_network_policies(self) -> list[str]:
-        """The live policies of administrators and of the network plugin, which decide too and are not evaluated."""
+    def _other_network_policies(self) -> list[tuple[str, str]]:
+        """The name of each policy of an administrator or of the network plugin, and its namespace if it has one."""
         found = plugin_policies.kinds(lambda path: self.admin.call("GET", path).body)
-        return [name for kind, path in found for name in plugin_policies.named(kind, self.admin.listed(path))]
+        return [
+            (name, word(each, "metadata", "namespace"))
+            for kind, path in found
+            for each in self.admin.listed(path)
+            for name in plugin_policies.named(kind, [each])
+        ]
+
+    def other_network_policies(self, *ends: End) -> list[str]:
+        """The policies that are not evaluated and may decide about a connection: one in a namespace is for its pods."""
+        namespaces = {"", *(end.namespace for end in ends if isinstance(end, Pod))}
+        return [name for name, namespace in self._other_network_policies if namespace in namespaces]
 
     @cached_property
     def authorization_policies(self) -> list[Manifest]:

@@ -21,7 +21,7 @@ def verdict(session: Session, sender: Sender, target: End, port: int, by: Way) -
     not evaluated, and Kubernetes leaves a pod's own node open where many plugins do not.
     """
     network = _by_network(session, sender, target, port)
-    unsure = bool(session.other_network_policies) or of_own_node(sender.pod, target)
+    unsure = bool(session.other_network_policies(sender.pod, target)) or of_own_node(sender.pod, target)
     if not network.allowed and not unsure:
         return network
     mesh = _by_mesh(session, sender, target, port, by)

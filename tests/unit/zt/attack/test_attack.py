@@ -296,6 +296,12 @@ class TestPoliciesOfOthers:
         assert "AdminNetworkPolicy open, not evaluated here, may" in done.stdout
         assert {found[name] for name in (*IDENTITIES, "plaintext")} == {"blocked"}
 
+    @pytest.mark.parametrize(("namespace", "result"), [("shop", "not measured"), ("calico-system", "blocked")])
+    def test_one_in_a_namespace_is_for_its_pods(self, run: Run, stack: Stack, namespace: str, result: str) -> None:
+        items = [{"metadata": {"name": "own", "namespace": namespace}}]
+        stack.served[f"{POLICIES}/adminnetworkpolicies"] = {"items": items}
+        assert results(run("--format", "json", "--only", "connect-in"))["connect-in"] == result
+
     def test_what_the_platform_itself_lets_through_is_found(self, run: Run, stack: Stack) -> None:
         self.add(stack)
         stack.network.clear()
