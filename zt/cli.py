@@ -16,6 +16,7 @@ from zt.exceptions.cli import exceptions
 from zt.new.cli import new
 from zt.package.cli import package
 from zt.preflight.cli import preflight
+from zt.project.process import ended_in_order, open_streams
 from zt.promote.cli import promote
 from zt.report.cli import report
 from zt.revoke.cli import revoke
@@ -65,5 +66,7 @@ app.add_typer(vault, name="vault", help="Copy Vault's storage, and put a copy ba
 
 def main() -> NoReturn:
     """Run the command line; ends the process with its exit code."""
-    app()
+    open_streams()
+    with ended_in_order():
+        app()
     sys.exit(0)

@@ -8,6 +8,8 @@ from datetime import date
 from itertools import islice
 from typing import Final, TypeAlias, cast
 
+from components.schema.printable import one_line, printable
+
 Key: TypeAlias = tuple[int | str, ...]
 """The place of a value in a file: names of keys, and numbers in lists."""
 LineOf: TypeAlias = Callable[[Key], int]
@@ -38,7 +40,7 @@ class Problem:
     def __str__(self) -> str:
         """One line for a terminal."""
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.sentence}"
+        return f"{one_line(place)}: {self.sentence}"
 
     @property
     def sentence(self) -> str:
@@ -47,7 +49,7 @@ class Problem:
         legal = f"; legal: {', '.join(self.legal)}" if self.legal else ""
         close = difflib.get_close_matches(self.key.rsplit(".", 1)[-1].rsplit(":", 1)[-1], self.legal, n=1)
         nearest = f" (did you mean {close[0]}?)" if close and self.message == UNKNOWN_KEY else ""
-        return f"{self.key}: {self.message}{actual}{legal}{nearest}"
+        return f"{one_line(self.key)}: {printable(f'{self.message}{actual}{legal}{nearest}')}"
 
 
 UNKNOWN_KEY = "unknown key"

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from components.kube.cluster import Cluster, UnreadableError
 from components.kyverno.policy_set import policies
 from components.program.plan import Plan as StackPlan
@@ -26,6 +24,7 @@ from zt.check.kyverno_result import Result
 from zt.check.plan import Plan
 from zt.cluster.access import Access, ClusterError
 from zt.preflight import cluster as api_server
+from zt.project.console import plain_console
 from zt.project.errors import tells_errors
 from zt.project.progress import Say, progress
 from zt.project.result_file import write_result
@@ -68,15 +67,15 @@ def run(options: Options, connections: Connections | None = None) -> int:
 
     0: the report is written. 2: a wrong argument or file. 3: the cluster or a tool failed.
     """
-    errors = Console(stderr=True, highlight=False)
+    errors = plain_console(stderr=True)
     with progress(errors, "reading the stack") as say:
         adoption = adopt(options, connections or Connections(), say)
     written = _write(adoption, options.write) if options.write else 0
     write_result(adoption, options.output_format, options.output, FORMATS, print_adoption)
     if options.output is not None:
-        errors.print(f"{summary(adoption)}; written to {options.output}", markup=False, soft_wrap=True)
+        errors.print(f"{summary(adoption)}; written to {options.output}", soft_wrap=True)
     if options.write is not None:
-        errors.print(f"{written} files written to {options.write}", markup=False, soft_wrap=True)
+        errors.print(f"{written} files written to {options.write}", soft_wrap=True)
     return 0
 
 

@@ -155,7 +155,7 @@ def _lines(text: str) -> Iterator[Mapping[str, Any]]:
     for line in text.splitlines():
         try:
             read_line: object = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(read_line, dict):
             yield cast("Mapping[str, Any]", read_line)

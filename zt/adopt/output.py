@@ -11,6 +11,7 @@ from rich.text import Text
 
 from zt.adopt.model import TIERS, Adoption, NamespaceReport, Workload
 from zt.adopt.rollout import blocked
+from zt.project.console import text_console
 
 JSON_VERSION = 1
 _WIDTH = 120
@@ -20,7 +21,7 @@ _MOST = 12
 def text(adoption: Adoption) -> str:
     """The report without colours, for a file or a pipe."""
     buffer = StringIO()
-    print_adoption(adoption, Console(file=buffer, width=_WIDTH, color_system=None, highlight=False))
+    print_adoption(adoption, text_console(buffer, _WIDTH))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -112,7 +113,7 @@ def as_json(adoption: Adoption) -> str:
     A `port` of 0 is not known. No value of a secret is in it.
     """
     document = {"version": JSON_VERSION, **asdict(adoption)}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2) + "\n"
 
 
 FORMATS: dict[str, Callable[[Adoption], str]] = {"text": text, "json": as_json}

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from components.kube.names import OPERATOR, TOKEN_AUDIENCE, VAULT_NAMESPACE
 from components.package.args import PackageArgs
 from components.schema.problem import ConfigError, Problem
@@ -24,12 +22,12 @@ from zt.attack.replay import chosen, replay
 from zt.attack.session import Declared, Session
 from zt.attack.vault_api import Place, Vault
 from zt.cluster.access import Access
+from zt.project.console import plain_console
 from zt.project.declared import declared_packages, declared_services
 from zt.project.errors import tells_errors
 from zt.project.progress import progress
 from zt.project.result_file import write_result
 from zt.project.service import service_name
-from zt.project.signals import ended_in_order
 from zt.project.stack_file import StackFile, project_library
 from zt.project.tools import pinned_tool
 
@@ -69,17 +67,13 @@ def run(options: Options, connections: Connections | None = None) -> int:
 
     0: nothing succeeded. 1: something did. 2: a wrong argument or file. 3: the stack cannot be reached.
     """
-    errors = Console(stderr=True, highlight=False)
+    errors = plain_console(stderr=True)
     attempts = chosen(options.only, options.attacker)
-    with (
-        ended_in_order(),
-        session(options, connections or Connections()) as opened,
-        progress(errors, "attacking") as say,
-    ):
+    with session(options, connections or Connections()) as opened, progress(errors, "attacking") as say:
         result = replay(opened, attempts, say)
     write_result(result, options.output_format, options.output, FORMATS, print_replay)
     if options.output is not None:
-        errors.print(f"{summary(result)}; written to {options.output}", markup=False, soft_wrap=True)
+        errors.print(f"{summary(result)}; written to {options.output}", soft_wrap=True)
     return result.exit_code
 
 
@@ -113,10 +107,6 @@ def _check_internet(address: str) -> None:
 def declared(options: Options, file: StackFile) -> Declared:
     """What the checkout says of the stack. Raises `ConfigError`."""
     posture = file.settings.decisions()
-    if not (options.project / "services").is_dir():
-        raise ConfigError(
-            [Problem("zt attack", "--project", "there is no services/ in it", repr(str(options.project)))]
-        )
     services = declared_services(options.project)
     return Declared(
         options.stack,

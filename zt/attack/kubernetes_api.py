@@ -142,7 +142,7 @@ def _without_credentials(original: Any) -> ApiClient:
 def _answer(status: int, text: bytes) -> Answer:
     try:
         read: object = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return Answer(status, text.decode(errors="replace"))
     body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
     return Answer(status, str(body.get("message", "")) if status >= HTTPStatus.BAD_REQUEST else "", body)

@@ -13,6 +13,7 @@ from zt.attack.attempt import TITLES
 from zt.attack.evidence import Result
 from zt.attack.packets.packet import Sent
 from zt.attack.replay import Replay, Row, outcome
+from zt.project.console import text_console
 
 JSON_VERSION = 1
 _STYLES = {Result.BLOCKED: "green", Result.SUCCEEDED: "bold red", Result.NOT_MEASURED: "yellow"}
@@ -23,7 +24,7 @@ _INDENT = 15
 def text(result: Replay) -> str:
     """The replay without colours, for a file or a pipe."""
     buffer = StringIO()
-    print_replay(result, Console(file=buffer, width=_WIDTH, color_system=None, highlight=False))
+    print_replay(result, text_console(buffer, _WIDTH))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -92,7 +93,7 @@ def as_json(replay: Replay) -> str:
             and (result := outcome(number, rows))
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _row(row: Row) -> dict[str, object]:

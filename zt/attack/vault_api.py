@@ -100,7 +100,7 @@ def connect(place: Place) -> Vault:
 def _answer(answer: requests.Response) -> VaultAnswer:
     try:
         read: object = answer.json() if answer.content else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         read = {}
     body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
     errors = ", ".join(" ".join(str(error).split()) for error in texts(body, "errors"))

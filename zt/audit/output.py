@@ -1,16 +1,18 @@
 """Prints the accesses of `zt audit` while the log is read: as text for a person, or as one JSON document."""
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC
 
-from rich.console import Console
 from rich.text import Text
 
+from components.schema.printable import one_line
 from zt.cluster.audit_log import Entry, Outcome, Tally
+from zt.project.console import plain_console
+from zt.project.streams import say
 
+JSON_VERSION = 1
 _STYLES = {Outcome.DENIED: "red", Outcome.FAILED: "yellow", Outcome.UNANSWERED: "yellow"}
 
 
@@ -59,14 +61,14 @@ def as_json(entry: Entry) -> dict[str, object]:
 
 
 def _print_json(entries: Iterator[Entry], tally: Tally, counts: Counts) -> None:
-    """Print one document, `{"accesses": [...], "read": lines, "skipped": {"foreign", "broken": lines}}`."""
+    """Print `{"version": 1, "accesses": [...], "read": lines, "skipped": {"foreign", "broken": lines}}`."""
     # Read the first access before printing, so that a log that cannot be read leaves no half document.
     first = next(entries, None)
-    sys.stdout.write('{"accesses": [')
+    say(f'{{"version": {JSON_VERSION}, "accesses": [', end="")
     for number, entry in enumerate([] if first is None else _chain(first, entries)):
-        sys.stdout.write((",\n  " if number else "\n  ") + json.dumps(as_json(entry)))
+        say((",\n  " if number else "\n  ") + json.dumps(as_json(entry)), end="")
     skipped = {"foreign": tally.foreign, "broken": tally.broken}
-    sys.stdout.write(f'{chr(10) if counts.shown else ""}], "read": {tally.lines}, "skipped": {json.dumps(skipped)}}}\n')
+    say(f'{chr(10) if counts.shown else ""}], "read": {tally.lines}, "skipped": {json.dumps(skipped)}}}')
 
 
 def _chain(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:
@@ -75,7 +77,7 @@ def _chain(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:
 
 
 def _print_text(entries: Iterator[Entry], tally: Tally, counts: Counts) -> None:
-    console = Console(highlight=False)
+    console = plain_console()
     for entry in entries:
         console.print(Text(_line(entry), _STYLES.get(entry.outcome, "")), soft_wrap=True)
     skipped = f"skipped {tally.foreign} lines of something else and {tally.broken} broken ones"
@@ -87,9 +89,5 @@ def _line(entry: Entry) -> str:
     moment = entry.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     version = f" (version {entry.version})" if entry.version is not None else ""
     line = f"{moment}  {entry.outcome.value:10}  {entry.account:20}  {entry.operation:6}  {entry.path}{version}"
-    return _visible(f"{line}  from {entry.remote}" if entry.remote else line)
-
-
-def _visible(text: str) -> str:
-    """The text without control characters, since whoever sends a request chooses its path."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    # Whoever sends a request chooses its path.
+    return one_line(f"{line}  from {entry.remote}" if entry.remote else line)

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +17,7 @@ from components.schema.yaml_text import YAML_LOADER
 from zt.check.plan import Manifest, PlannedObject, PlannedRelease, as_manifest, text
 from zt.check.remembered import Remembered, key_of, program_of
 from zt.project.errors import ToolError
+from zt.project.pool import Pool
 
 _TIMEOUT_SECONDS = 120
 # Increase it when the form of the cached objects changes, so that no older entry is used.
@@ -40,7 +40,7 @@ def render(
     """
     objects: list[PlannedObject] = []
     missing: list[tuple[PlannedRelease, str]] = []
-    with TemporaryDirectory(prefix="zt-charts-") as name, ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+    with TemporaryDirectory(prefix="zt-charts-") as name, Pool(max(2, os.cpu_count() or 2)) as pool:
         rendered = [
             pool.submit(_render, Helm(helm, kubernetes, kept), release, Path(name) / f"{number}.json")
             for number, release in enumerate(releases)

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console
-
 from components.schema.problem import ConfigError, Problem
 from zt.check.charts import render
 from zt.check.kyverno import judge
@@ -17,6 +15,7 @@ from zt.check.plan_source import PlanText, embedded_preview, preview, read_plan
 from zt.check.remembered import Remembered
 from zt.check.report import Report
 from zt.check.verdicts import read_exclusions, read_service_texts, verdicts
+from zt.project.console import plain_console
 from zt.project.errors import tells_errors
 from zt.project.progress import Say, progress
 from zt.project.result_file import write_result
@@ -40,12 +39,12 @@ class CheckOptions:
 @tells_errors
 def run(options: CheckOptions) -> int:
     """Check, write the report, and return the exit code: 0 clean, 1 refused, 2 bad usage or config, 3 a tool failed."""
-    errors = Console(stderr=True, highlight=False)
+    errors = plain_console(stderr=True)
     with progress(errors, "reading the plan") as say:
         report = check(options, say)
     write_result(report, options.output_format, options.output, FORMATS, print_report)
     if options.output is not None:
-        errors.print(f"{summary(report)}; written to {options.output}", markup=False, soft_wrap=True)
+        errors.print(f"{summary(report)}; written to {options.output}", soft_wrap=True)
     return report.exit_code(options.strict)
 
 

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +20,7 @@ from zt.check.kyverno_result import Identity, Result
 from zt.check.plan import Manifest, Plan, PlannedException, namespaces, text
 from zt.check.remembered import Remembered
 from zt.project.errors import ToolError
+from zt.project.pool import Pool
 
 # One process keeps one core busy. At least two, so that one runs while the report of another is read.
 _PARALLEL = max(2, min(os.cpu_count() or 2, 8))
@@ -92,7 +92,7 @@ def judge(
     work = jobs(plan.policies, plan.objects, labels)
     if not work:
         return []
-    with TemporaryDirectory(prefix="zt-check-") as name, ThreadPoolExecutor(_PARALLEL) as pool:
+    with TemporaryDirectory(prefix="zt-check-") as name, Pool(_PARALLEL) as pool:
         cli = _Cli(executable, Path(name), tuple(_shared(Path(name), plan, exceptions, labels)))
         memory = Verdicts(kept, executable, plan, exceptions, labels) if kept else None
         results: list[Result] = []

@@ -27,7 +27,7 @@ def as_json(report: Report) -> str:
         "warnings": list(report.warnings),
         "verdicts": [_verdict(verdict) for verdict in report.verdicts],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _verdict(verdict: Verdict) -> dict[str, object]:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from zt.check.report import Report
 from zt.check.verdicts import Outcome, Verdict
+from zt.project.console import text_console
 
 _STYLES = {
     Outcome.REFUSED: "bold red",
@@ -21,7 +22,7 @@ _WIDTH = 110
 def text_report(report: Report) -> str:
     """The report without colours, for a file or a pipe."""
     buffer = StringIO()
-    print_report(report, Console(file=buffer, width=_WIDTH, color_system=None, highlight=False))
+    print_report(report, text_console(buffer, _WIDTH))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

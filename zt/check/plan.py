@@ -180,6 +180,8 @@ def _digest(document: str, file: str) -> Manifest:
     except json.JSONDecodeError as error:
         problem = Problem(file, "JSON", f"{error.msg} at column {error.colno}; {_HOW}", line=error.lineno)
         raise ConfigError([problem]) from error
+    except RecursionError as error:
+        raise ConfigError([Problem(file, "JSON", f"nested too deeply; {_HOW}")]) from error
     if not isinstance(value, dict):
         raise ConfigError([Problem(file, "JSON", f"an object with `steps` is expected; {_HOW}", type(value).__name__)])
     return cast("Manifest", value)

@@ -130,7 +130,10 @@ class LiveCluster:
             return None
         if answer.status != 200:
             raise ClusterError(f"{self.where} refused to show {path}: {_refusal(answer.status, body)}")
-        return json.loads(body)
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ClusterError(f"{self.where} answered {path} with what is no JSON: is it an API server?") from error
 
 
 def _controller(metadata: Mapping[str, Any]) -> Owner | None:

@@ -7,6 +7,7 @@ from zt.project.consent import agreements, missing_in
 from zt.project.declared import declared_packages
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import service_files
+from zt.project.written_file import replace_file
 
 
 @tells_errors
@@ -16,6 +17,6 @@ def run(project: Path, output_format: str, *, write: bool) -> int:
     missing = missing_in(files)
     if write:
         for file, text in agreements(project, files, missing).items():
-            (project / file).write_text(text, encoding="utf-8")
+            replace_file(project, file, text)
     show(missing, output_format, written=write)
     return ExitCode.NO if missing and not write else ExitCode.DONE

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from zt.project.consent import Missing
 from zt.project.console import table_console
+from zt.project.streams import say
 
 JSON_VERSION = 1
 
@@ -32,7 +33,7 @@ def as_json(missing: Sequence[Missing], *, written: bool) -> dict[str, object]:
 def show(missing: Sequence[Missing], output_format: str, *, written: bool) -> None:
     """Print the missing consents, or those that were written."""
     if output_format == "json":
-        print(json.dumps(as_json(missing, written=written), indent=2))
+        say(json.dumps(as_json(missing, written=written), indent=2))
         return
     console = table_console()
     if not missing:

@@ -1,6 +1,5 @@
 """`zt diff`: says what a change means for security, by comparing the plans before and after it."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from zt.diff.model import Diff
 from zt.diff.output import write
 from zt.diff.source import base_of, read_sides
 from zt.project.errors import ExitCode, tells_errors
+from zt.project.streams import tell
 
 GUARDED = "production"
 
@@ -50,5 +50,5 @@ def run(options: DiffOptions) -> int:
     comparison = diff(options)
     write(comparison, options.output_format, options.output)
     if options.output is not None:
-        sys.stderr.write(f"written to {options.output}\n")
+        tell(f"written to {options.output}")
     return ExitCode.NO if comparison.blocked else ExitCode.DONE

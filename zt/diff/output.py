@@ -14,6 +14,7 @@ from rich.text import Text
 from zt.changes.compare import Change
 from zt.changes.comparisons import Class
 from zt.diff.model import Diff
+from zt.project.console import text_console
 from zt.project.result_file import write_result
 
 JSON_VERSION = 1
@@ -34,7 +35,7 @@ def write(comparison: Diff, output_format: str, output: Path | None) -> None:
 def as_text(comparison: Diff) -> str:
     """The diff without colours, for a file or a pipe."""
     buffer = StringIO()
-    print_text(comparison, Console(file=buffer, width=_WIDTH, color_system=None, highlight=False))
+    print_text(comparison, text_console(buffer, _WIDTH))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -128,7 +129,7 @@ def as_json(comparison: Diff) -> str:
         "notes": list(comparison.notes),
         "changes": [_change(change) for means in Class for change in comparison.of(means)],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _change(change: Change) -> dict[str, object]:

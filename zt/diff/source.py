@@ -11,7 +11,6 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,8 @@ from components.schema.problem import ConfigError, Problem
 from zt.facts.model import SIDE, Side
 from zt.facts.worker import CHECKOUT, REFUSED, VERSION
 from zt.project.errors import ConfigRefusedError, ToolError
+from zt.project.pool import Pool
+from zt.project.streams import tell
 
 PROGRAM = ("components", "zt")
 
@@ -56,7 +57,7 @@ def read_sides(base: Base, project: Path, stack: str) -> Sides:
         change, notes = _side("change", project, stack)
         none = f"the base has no stack {stack}, so there is nothing to compare with"
         return Sides(None, change, (*base.notes, none, *notes))
-    with ThreadPoolExecutor() as pool:
+    with Pool() as pool:
         old, new = (pool.submit(_side, *side, stack) for side in (("base", base.directory), ("change", project)))
         (before, old_notes), (after, new_notes) = old.result(), new.result()
     return Sides(before, after, (*base.notes, *old_notes, *new_notes))
@@ -147,7 +148,7 @@ def _run(name: str, directory: Path, module: str, *arguments: str) -> str:
         raise ToolError(f"{name}: its {module} failed with status {done.returncode}:\n{stderr}")
     for line in done.stderr.splitlines():
         if line.startswith("warning: "):
-            sys.stderr.write(f"{name}: {line}\n")
+            tell(f"{name}: {line}")
     return done.stdout
 
 

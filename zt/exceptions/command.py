@@ -7,6 +7,7 @@ from pathlib import Path
 from zt.exceptions.output import as_json, show
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.exceptions import exceptions
+from zt.project.streams import say
 
 
 @tells_errors
@@ -14,7 +15,7 @@ def run(project: Path, output_format: str, as_of: date, stack: str | None = None
     """Print the exceptions and return the exit code: 0, 1 when one is expired, 2 for a wrong file or argument."""
     rows = exceptions(project, as_of, stack)
     if output_format == "json":
-        print(json.dumps(as_json(rows, as_of), indent=2))
+        say(json.dumps(as_json(rows, as_of), indent=2))
     else:
         show(rows, as_of)
     return ExitCode.NO if any(row.expired for row in rows) else ExitCode.DONE

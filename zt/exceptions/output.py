@@ -8,17 +8,21 @@ from rich.text import Text
 from zt.project.console import table_console
 from zt.project.exceptions import Row
 
+JSON_VERSION = 1
+
 
 def as_json(rows: tuple[Row, ...], as_of: date) -> dict[str, object]:
     """The exceptions as data; days are ISO dates, and `expires` is the first day without the exception.
 
-        {"asOf": day, "exceptions": [{"service": "namespace/name", "rule", "tier", "reason", "owner": text,
+        {"version": 1, "asOf": day,
+         "exceptions": [{"service": "namespace/name", "rule", "tier", "reason", "owner": text,
          "granted", "expires": day, "daysLeft": number, "state": "active" | "expired", "action", "stack": text}]}
 
     `action` is what the rule does on the stack (off, audit, warn, deny), and empty without one. `stack` is the stack
     whose file declares it, and empty for a service file.
     """
     return {
+        "version": JSON_VERSION,
         "asOf": as_of.isoformat(),
         "exceptions": [
             {

@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 
 from components.schema.problem import ConfigError, Problem
-from zt.new.file import COMMAND, Request, Values, flag, free_path, missing, service_text, write_new
+from zt.new.file import COMMAND, Request, Values, flag, free_path, missing, service_text
 from zt.new.flags import values_of
 from zt.new.outcome import outcome
 from zt.new.output import show
 from zt.new.prompts import ask, confirm
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import service_files
+from zt.project.written_file import create_file, replace_file
 
 
 @tells_errors
@@ -47,9 +48,9 @@ def run(request: Request) -> int:
         if not confirm(path):
             return ExitCode.NO
     if not request.dry_run:
-        write_new(path, text)
+        create_file(request.project, planned.file, text)
         for file, agreed in planned.consents.items():
-            (request.project / file).write_text(agreed, encoding="utf-8")
+            replace_file(request.project, file, agreed)
     show(planned, request.output_format, written=not request.dry_run, brief=confirms)
     return ExitCode.DONE
 

@@ -77,23 +77,18 @@ def free_path(project: Path, name: str) -> Path:
 def service_text(values: Values) -> str:
     """The text of a service file: the keys that have a value, in the model's order."""
     ordered = {key: values[key] for key in legal_keys(ServiceSpec, ()) if key in values}
+    return SCHEMA_LINE + "".join(_key_text(key, value) for key, value in ordered.items())
+
+
+def _key_text(key: str, value: object) -> str:
+    """A key on a line of its own, and below it what has several lines."""
+    # With `None` a mapping of scalars is one line, which of a single key would be {key: value}.
+    flow = None if isinstance(value, dict | list) else False
     # The stubs of yaml do not type the stream, and so not the result.
     dumped: str = yaml.safe_dump(  # pyright: ignore[reportUnknownMemberType]
-        ordered, sort_keys=False, default_flow_style=None, allow_unicode=True, width=_LINE_WIDTH
+        {key: value}, sort_keys=False, default_flow_style=flow, allow_unicode=True, width=_LINE_WIDTH
     )
-    return SCHEMA_LINE + dumped
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a new file. Raises `ConfigError` if it exists or cannot be written."""
-    try:
-        path.parent.mkdir(exist_ok=True)
-        # Exclusive mode, so that a file that was created since is not overwritten.
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        message = f"cannot be written: {error.strerror or error}"
-        raise ConfigError([Problem(COMMAND, f"services/{path.name}", message)]) from error
+    return dumped
 
 
 def split(texts: Sequence[str]) -> list[str]:

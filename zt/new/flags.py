@@ -1,5 +1,6 @@
 """Turns the flags of `zt new service` into the keys of a service file."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -45,6 +46,12 @@ def _parts(flag: str, shape: str, text: str, counts: Sequence[int], colon: str =
     return parts
 
 
+def _once(section: Section, name: str, flag: str) -> None:
+    """Raise `ConfigError` for a name that a flag has given already: the last one alone would be written."""
+    if name in section:
+        raise ConfigError([Problem(COMMAND, flag, "named twice: keep one", repr(name))])
+
+
 def _number(text: str) -> object:
     return int(text) if text.isascii() and text.isdigit() else text
 
@@ -69,6 +76,7 @@ def _env(texts: Sequence[str]) -> Section:
         if not name or not equals:
             # The value is not repeated: it may be a secret that was put in the wrong place.
             raise ConfigError([Problem(COMMAND, "--env", "write NAME=VALUE, as LOG_LEVEL=info")])
+        _once(variables, name, "--env")
         variables[name] = value
     return variables
 
@@ -78,14 +86,19 @@ def _schedule(texts: Sequence[str]) -> Section:
 
 
 def _probes(texts: Sequence[str]) -> Section:
-    probe = {"command": texts[0].split()}
-    return {"readiness": probe, "liveness": probe}
+    try:
+        command = shlex.split(texts[0])
+    except ValueError as error:
+        raise ConfigError([Problem(COMMAND, "--probe", f"as a shell reads it: {error}", repr(texts[0]))]) from error
+    # Two lists, since one would be written once and then as an alias.
+    return {"readiness": {"command": command}, "liveness": {"command": list(command)}}
 
 
 def _ports(texts: Sequence[str]) -> Section:
     ports: Section = {}
     for text in texts:
         name, port, *protocol = _parts("--extra-port", "NAME:PORT or NAME:PORT:PROTOCOL, as admin:9001", text, (2, 3))
+        _once(ports, name, "--extra-port")
         ports[name] = {"port": _number(port), "protocol": protocol[0]} if protocol else _number(port)
     return ports
 
@@ -95,6 +108,7 @@ def _volumes(texts: Sequence[str]) -> Section:
     for text in texts:
         shape = "NAME:PATH:SIZE or NAME:PATH:SIZE:CLASS, as data:/data:10Gi"
         name, *rest = _parts("--volume", shape, text, (3, 4))
+        _once(volumes, name, "--volume")
         volumes[name] = dict(zip(("path", "size", "storageClass"), rest, strict=False))
     return volumes
 

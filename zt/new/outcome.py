@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.kube.manifest import Manifest
@@ -11,6 +11,7 @@ from components.kyverno.library import load_library
 from components.package.file.chart import FOLDER
 from components.program.plan import plan
 from components.program.stack import Stack
+from components.schema.problem import ConfigError
 from components.service.args.jobs import JobArgs, RunArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.directory import parse_service
@@ -32,6 +33,7 @@ from zt.facts.read import facts_of, stack_of
 from zt.project.consent import agreements, missing_in
 from zt.project.declared import declared_packages
 from zt.project.service import service_files
+from zt.project.stack_file import stack_names
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def outcome(project: Path, stack: str, file: str, text: str) -> Outcome:
     asked = [row for row in missing_in([*others, new]) if row.file != file]
     consents = agreements(project, others, asked)
     before, after = stack_of(project, stack), _stack_with(project, stack, {**consents, file: text})
+    for other in stack_names(project):
+        _check_on(project, other, {**consents, file: text})
     spec = new.spec
     was, becomes = _side(before), _side(after)
     args = next(args for args in plan(after).services if (args.namespace, args.name) == (spec.namespace, spec.name))
@@ -87,6 +91,19 @@ def outcome(project: Path, stack: str, file: str, text: str) -> Outcome:
 
 def _side(stack: Stack) -> Side:
     return Side(stack.settings.environment, frozenset(facts_of(stack, plan(stack), load_library())))
+
+
+def _check_on(project: Path, stack: str, texts: Mapping[str, str]) -> None:
+    """Raise `ConfigError` if a stack would refuse these files. One that is wrong without them is not theirs to mend."""
+    try:
+        stack_of(project, stack)
+    except ConfigError:
+        return
+    try:
+        _stack_with(project, stack, texts)
+    except ConfigError as error:
+        refused = (replace(each, message=f"on stack {stack}: {each.message}") for each in error.problems)
+        raise ConfigError(refused) from error
 
 
 def _stack_with(project: Path, stack: str, texts: Mapping[str, str]) -> Stack:

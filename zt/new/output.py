@@ -9,6 +9,7 @@ from rich.text import Text
 
 from zt.new.outcome import Item, Outcome
 from zt.project.console import table_console
+from zt.project.streams import say
 
 JSON_VERSION = 1
 
@@ -16,7 +17,7 @@ JSON_VERSION = 1
 def show(outcome: Outcome, output_format: str, *, written: bool, to_errors: bool = False, brief: bool = False) -> None:
     """Print an outcome; `brief` if it was shown before. Before a question it is never JSON."""
     if output_format == "json" and not to_errors:
-        print(json.dumps(as_json(outcome, written), indent=2))
+        say(json.dumps(as_json(outcome, written), indent=2))
         return
     console = table_console(stderr=to_errors)
     if not brief:

@@ -1,12 +1,12 @@
 """`zt package init`: renders a chart, tries its values, writes the first file, and returns the exit code."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
-from rich.console import Console
 
 from components.kyverno.library import load_library
 from components.kyverno.policy_set import policies
@@ -17,6 +17,7 @@ from components.package.rendered.objects import Identity
 from components.program.plans.kyverno import policy_args
 from components.program.stack import Stack
 from components.program.stack_packages import objects_of_rules
+from components.schema.fields import DNS_LABEL
 from components.schema.problem import ConfigError, Problem
 from components.service.file.layers import Layers
 from zt.check.kyverno import judge
@@ -26,9 +27,12 @@ from zt.facts.read import stack_of
 from zt.package.file_text import Draft, file_text
 from zt.package.search import search
 from zt.package.trial import Trials, unsettled
+from zt.project.console import plain_console
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.progress import Say, progress
+from zt.project.streams import say
 from zt.project.tools import pinned_tool
+from zt.project.written_file import create_file
 
 _REFUSING = ("critical", "important")
 
@@ -52,24 +56,27 @@ class InitOptions:
 @tells_errors
 def run(options: InitOptions) -> int:
     """Write the file, or print it: 0 nothing is left to look at, 1 something is, 2 a wrong argument or file."""
-    errors = Console(stderr=True, highlight=False)
+    errors = plain_console(stderr=True)
+    if not re.fullmatch(DNS_LABEL, options.name):
+        # It would be the name of the package, and with a slash it leads out of the folder.
+        problem = Problem("zt package init", "--name", "not a DNS label", repr(options.name))
+        raise ConfigError([problem])
     file = options.project / FOLDER / f"{options.name}.yaml"
-    if file.exists() and not options.dry_run:
+    if (file.exists() or file.is_symlink()) and not options.dry_run:
         message = "there is such a file already: remove it, or choose another --name"
         raise ConfigError([Problem(f"{FOLDER}/{file.name}", "name", message)])
-    with progress(errors, "rendering the chart") as say:
-        text_of_file, open_ends = draft(options, say)
-        say("asking the program what it makes of the file")
+    with progress(errors, "rendering the chart") as doing:
+        text_of_file, open_ends = draft(options, doing)
+        doing("asking the program what it makes of the file")
         refused = problems(options, text_of_file)
     if options.dry_run:
-        print(text_of_file, end="")
+        say(text_of_file, end="")
     else:
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text_of_file, encoding="utf-8")
-        errors.print(f"written to {FOLDER}/{file.name}", markup=False, soft_wrap=True)
-    errors.print(f"exceptions, grants and open ports to look at: {open_ends}", markup=False, soft_wrap=True)
+        create_file(options.project, f"{FOLDER}/{file.name}", text_of_file)
+        errors.print(f"written to {FOLDER}/{file.name}", soft_wrap=True)
+    errors.print(f"exceptions, grants and open ports to look at: {open_ends}", soft_wrap=True)
     for problem in refused:
-        errors.print(f"left to mend: {problem}", markup=False, soft_wrap=True)
+        errors.print(f"left to mend: {problem}", soft_wrap=True)
     return ExitCode.NO if open_ends or refused else ExitCode.DONE
 
 

@@ -1,7 +1,6 @@
 """Renders a chart with some values, and says what is wrong with it: what the rules refuse, and who has no account."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from components.package.rendered.objects import Identity, Rendered, RenderedObje
 from components.package.rendered.reach import refused
 from zt.check.kyverno_result import Result
 from zt.check.plan import Plan, PlannedObject
+from zt.project.pool import Pool
 
 Values = Mapping[str, object]
 Judge = Callable[[Plan], list[Result]]
@@ -72,7 +72,7 @@ class Trials:
 
     def of(self, every: Sequence[Values]) -> list[Trial | None]:
         """The trial of each of these values; `None` where the chart does not render."""
-        with ThreadPoolExecutor(_RENDERINGS) as pool:
+        with Pool(_RENDERINGS) as pool:
             rendered = list(pool.map(self._render, every))
         self._ask([each for objects in rendered for each in objects or () if each.template is not None])
         return [

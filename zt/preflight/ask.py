@@ -1,12 +1,12 @@
 """Asks all checks of a stack at the same time: most of them wait for a network."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from zt.preflight.checks import THEMES
 from zt.preflight.cluster import UnreadableError
 from zt.preflight.line import Check, Line, Preflight, Row, Theme, not_checked
 from zt.preflight.session import Session
+from zt.project.pool import Pool
 from zt.project.progress import Say
 
 _AT_ONCE = 12
@@ -25,7 +25,7 @@ def ask(session: Session, stack: str, say: Say, themes: Sequence[Theme] = THEMES
             say(f"checking: {', '.join(waiting[:3])}")
         return answer
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with Pool(_AT_ONCE) as pool:
         answers = list(pool.map(lines, due))
     rows = tuple(
         Row(theme.title, check.name, line) for (theme, check), found in zip(due, answers, strict=True) for line in found

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
-from rich.console import Console
-
 from components.config.overlay import Overlay
 from components.program.plan import plan
 from components.program.stack import read_stack
@@ -20,6 +18,7 @@ from zt.preflight.created import created_by
 from zt.preflight.line import Preflight
 from zt.preflight.output import FORMATS, print_preflight, summary
 from zt.preflight.session import Outside, Session
+from zt.project.console import plain_console
 from zt.project.errors import tells_errors
 from zt.project.progress import Say, progress
 from zt.project.result_file import write_result
@@ -53,23 +52,20 @@ def run(options: Options, connections: Connections | None = None) -> int:
 
     0: nothing fails. 1: something does. 2: a wrong argument or file. 3: the cluster cannot be reached.
     """
-    errors = Console(stderr=True, highlight=False)
+    errors = plain_console(stderr=True)
     if options.groups and not options.user:
         raise ConfigError([Problem("zt preflight", "--as-group", "it goes with --as", ", ".join(options.groups))])
     with progress(errors, "reading the stack") as say:
         result = preflight(options, connections or Connections(), say)
     write_result(result, options.output_format, options.output, FORMATS, print_preflight)
     if options.output is not None:
-        errors.print(f"{summary(result)}; written to {options.output}", markup=False, soft_wrap=True)
+        errors.print(f"{summary(result)}; written to {options.output}", soft_wrap=True)
     return result.exit_code
 
 
 def preflight(options: Options, connections: Connections, say: Say) -> Preflight:
     """The result of every check. Raises `ConfigError` and `ClusterError`."""
     file = StackFile.read(options.project, options.stack, _overlay(options.access))
-    if not (options.project / "services").is_dir():
-        found = repr(str(options.project))
-        raise ConfigError([Problem("zt preflight", "--project", "there is no services/ in it", found)])
     stack = read_stack(options.project, file.name, file.settings, line_of=file.line_of)
     planned = plan(stack)
     say(f"reaching the cluster of {options.stack}")

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from zt.preflight.line import Line, Preflight, Result
+from zt.project.console import text_console
 
 JSON_VERSION = 1
 _STYLES = {Result.OK: "green", Result.FAILS: "bold red", Result.WARNS: "yellow", Result.NOT_CHECKED: "dim"}
@@ -20,7 +21,7 @@ _INDENT = 15
 def text(result: Preflight) -> str:
     """The preflight without colours, for a file or a pipe."""
     buffer = StringIO()
-    print_preflight(result, Console(file=buffer, width=_WIDTH, color_system=None, highlight=False))
+    print_preflight(result, text_console(buffer, _WIDTH))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -82,7 +83,7 @@ def as_json(result: Preflight) -> str:
             for row in result.rows
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2) + "\n"
 
 
 FORMATS: dict[str, Callable[[Preflight], str]] = {"text": text, "json": as_json}

@@ -58,7 +58,7 @@ class Reply:
         """The object in the body; empty when there is none."""
         try:
             read: object = json.loads(self.text) if self.text else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return cast("dict[str, Any]", read) if isinstance(read, dict) else {}
 

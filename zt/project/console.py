@@ -1,14 +1,41 @@
-"""The console on which a command prints tables."""
+"""The consoles on which a command prints."""
 
-from rich.console import Console
+from collections.abc import Iterable
+from typing import IO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from components.schema.printable import printable
 
 # The width in a file or a pipe, where nothing is cut off.
 _FILE_WIDTH = 200
 
 
+class _PrintableConsole(Console):
+    """A console that shows text as it is: no markup in it, and no control characters."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """A console for text of any kind, from files or clusters of others too."""
+    return _PrintableConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def text_console(file: IO[str], width: int) -> Console:
+    """A console without colours that writes to a buffer."""
+    return _PrintableConsole(file=file, width=width, color_system=None, highlight=False, markup=False, emoji=False)
+
+
 def table_console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal, and wide enough for every row where there is none."""
-    console = Console(highlight=False, stderr=stderr)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    return console
+    made = plain_console(stderr=stderr)
+    if not made.is_terminal:
+        made.width = _FILE_WIDTH
+    return made

@@ -1,12 +1,17 @@
 """The exit codes of `zt`, and the place where an error becomes a message and an exit code."""
 
+import os
 import sys
 from collections.abc import Callable
 from enum import IntEnum
 from functools import wraps
 from typing import ClassVar, ParamSpec
 
+import typer
+
 from components.schema.problem import ConfigError
+from zt.project.process import INTERRUPTED, READER_GONE
+from zt.project.streams import drop_output, tell
 
 
 class ExitCode(IntEnum):
@@ -49,12 +54,33 @@ def tells_errors(run: Callable[_Parameters, int]) -> Callable[_Parameters, int]:
     @wraps(run)
     def entry(*arguments: _Parameters.args, **named: _Parameters.kwargs) -> int:
         try:
-            return run(*arguments, **named)
+            code = run(*arguments, **named)
+            # Now, since an error at the interpreter's end has no message and no exit code of ours.
+            sys.stdout.flush()
         except ConfigError as error:
-            stopped, code = error, ExitCode.WRONG
+            stopped, code = str(error), ExitCode.WRONG
         except CommandError as error:
-            stopped, code = error, error.exit_code
-        sys.stderr.write(f"error: {stopped}\n")
+            stopped, code = str(error), error.exit_code
+        except typer.Abort:
+            # Interrupted at a question, or there is nobody to answer.
+            stopped, code = "nothing is answered", INTERRUPTED
+        except BrokenPipeError:
+            drop_output()
+            return READER_GONE
+        except OSError as error:
+            drop_output()
+            stopped, code = _of_system(error)
+        else:
+            return code
+        tell(f"error: {stopped}")
         return code
 
     return entry
+
+
+def _of_system(error: OSError) -> tuple[str, ExitCode]:
+    """An error of the operating system that nobody caught where the file is known better."""
+    reason = error.strerror or str(error)
+    if error.filename is None:
+        return reason, ExitCode.NO_ANSWER
+    return f"{os.fsdecode(error.filename)}: cannot be read or written: {reason}", ExitCode.WRONG

@@ -8,7 +8,7 @@ import typer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-Project = Annotated[Path, typer.Option(help="The directory with Pulumi.yaml.")]
+Project = Annotated[Path, typer.Option(exists=True, file_okay=False, help="The directory with Pulumi.yaml.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result here.")]
 ServiceArgument = Annotated[str, typer.Argument(help="namespace/name, or a name that one namespace alone has.")]
 DAY = ["%Y-%m-%d"]

@@ -7,7 +7,10 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from components.schema.printable import printable
 from components.schema.problem import ConfigError, Problem
+from zt.project.console import plain_console
+from zt.project.streams import say
 
 _Result = TypeVar("_Result")
 
@@ -24,11 +27,11 @@ def write_result(
     Raises `ConfigError` if the file cannot be written.
     """
     if output is None and output_format == "text" and sys.stdout.isatty():
-        show(result, Console(highlight=False))
+        show(result, plain_console())
         return
-    text = formats[output_format](result)
+    text = printable(formats[output_format](result))
     if output is None:
-        sys.stdout.write(text)
+        say(text, end="")
         return
     try:
         output.write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from components.schema.yaml_text import read_text
 from components.service.file.directory import ServiceFile, parse_service
 from components.service.file.layers import is_of_a_stack
 from components.service.file.service import ServiceSpec
-from zt.project.declared import declared_packages, declared_services
+from zt.project.declared import check_project, declared_packages, declared_services
 
 _LABEL = re.compile(DNS_LABEL)
 
@@ -51,17 +51,16 @@ def service_name(project: Path, written: str) -> ServiceName:
         raise _wrong("not a service: write its name, or namespace/name", written)
     if slash:
         return ServiceName(namespace, name)
-    return _name_of(_find(_services(project), written))
+    return _name_of(_find(declared_services(project), written))
 
 
 def service_spec(project: Path, written: str) -> ServiceSpec:
     """The declaration of a service. Raises `ConfigError` if there is none, or if its name is ambiguous."""
-    return _find(_services(project), written)
+    return _find(declared_services(project), written)
 
 
 def declared_file(project: Path, written: str) -> ServiceFile | PackageFile:
     """The file of a service or a package. Raises `ConfigError` as `service_spec` does."""
-    _directory(project)
     files = [*service_files(project), *declared_packages(project)]
     spec = _find([file.spec for file in files], written, "no service or package file declares it")
     return next(file for file in files if file.spec is spec)
@@ -69,20 +68,10 @@ def declared_file(project: Path, written: str) -> ServiceFile | PackageFile:
 
 def service_files(project: Path) -> tuple[ServiceFile, ...]:
     """All service files, each checked by itself and as on no stack. Raises `ConfigError` for one that is no service."""
+    check_project(project)
     paths = [path for path in sorted((project / "services").glob("*.yaml")) if not is_of_a_stack(path)]
     names = [(path, f"services/{path.name}") for path in paths]
     return tuple(parse_service(read_text(path, name), name) for path, name in names)
-
-
-def _directory(project: Path) -> Path:
-    if not (project / "services").is_dir():
-        raise ConfigError([Problem("zt", "--project", "there is no services/ in it", repr(str(project)))])
-    return project / "services"
-
-
-def _services(project: Path) -> tuple[ServiceSpec, ...]:
-    _directory(project)
-    return declared_services(project)
 
 
 _Spec = TypeVar("_Spec", bound=ServiceSpec | PackageSpec)

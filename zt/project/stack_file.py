@@ -5,7 +5,6 @@ request would show all of that. So the text is edited at the positions that the 
 again to check that only the phase changed.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from components.kyverno.library import Library, load_library
 from components.schema.problem import ConfigError, LineOf, Problem, shown_value
 from components.schema.yaml_text import read_text, read_yaml
 from zt.project.atomic_write import write_atomically
+from zt.project.streams import tell
 
 PHASES = ("audit", "warn", "enforce")
 """The phases of a rule of the important tier, in their order."""
@@ -97,7 +97,7 @@ class StackFile:
 @cache
 def warn(problem: Problem) -> None:
     """Warn on the standard error of what the next release refuses, once even if the file is read several times."""
-    sys.stderr.write(f"warning: {problem}\n")
+    tell(f"warning: {problem}")
 
 
 def _settings(

@@ -19,6 +19,7 @@ from zt.cluster.compliance import Cluster, measure
 from zt.project.errors import tells_errors
 from zt.project.service import service_files
 from zt.project.stack_file import PHASES, StackFile, project_library
+from zt.project.streams import say
 from zt.promote.model import Decision, Outcome
 from zt.promote.notify import Notice, messages, write_messages
 from zt.promote.output import as_json, show
@@ -50,7 +51,7 @@ def run(request: Request, output_format: str, connect_to: Connect | None = None)
     """
     outcome = promote(request, connect_to or connect)
     if output_format == "json":
-        print(json.dumps(as_json(outcome), indent=2))
+        say(json.dumps(as_json(outcome), indent=2))
     else:
         show(outcome)
     return outcome.exit_code

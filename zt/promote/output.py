@@ -9,13 +9,14 @@ from zt.cluster.compliance import Compliance
 from zt.project.console import table_console
 from zt.promote.model import Decision, Outcome
 
+JSON_VERSION = 1
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def as_json(outcome: Outcome) -> dict[str, object]:
     """The outcome as data.
 
-        {"decision": "moved" | "would-move" | "refused" | "not-measured" | "nothing-to-do",
+        {"version": 1, "decision": "moved" | "would-move" | "refused" | "not-measured" | "nothing-to-do",
          "rule", "stack", "file", "phase", "next": text, "threshold": percent, "cluster": text,
          "compliance": null | {"percent", "compliant", "measured", "owned", "stale", "excepted": number},
          "violations": [{"team", "kind", "namespace", "name", "message": text}],
@@ -26,6 +27,7 @@ def as_json(outcome: Outcome) -> dict[str, object]:
     compliance = outcome.compliance
     counts = ("percent", "compliant", "measured", "owned", "stale", "excepted")
     return {
+        "version": JSON_VERSION,
         "decision": outcome.decision.value,
         **{key: getattr(outcome, key) for key in ("rule", "stack", "file", "phase", "next", "threshold", "cluster")},
         "compliance": {key: getattr(compliance, key) for key in counts} if compliance else None,

@@ -1,12 +1,12 @@
 """`zt report`: writes everything known about a stack as one page for people, or as JSON for programs."""
 
-import sys
 from pathlib import Path
 
 from components.schema.problem import ConfigError, Problem
 from zt.cluster.access import connect
 from zt.project.atomic_write import write_atomically
 from zt.project.errors import ExitCode, tells_errors
+from zt.project.streams import say, tell
 from zt.report.build import Connect, Request, report
 from zt.report.model import Report
 from zt.report.page import page
@@ -23,10 +23,10 @@ def run(request: Request, output_format: str, output: str | None, connect_to: Co
     text = as_text(report(request, connect_to or connect), output_format)
     target = destination(request.stack, output_format, output)
     if target is None:
-        sys.stdout.write(text)
+        say(text, end="")
     else:
         _write(target, text)
-        sys.stderr.write(f"written to {target}\n")
+        tell(f"written to {target}")
     return ExitCode.DONE
 
 

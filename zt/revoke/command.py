@@ -18,6 +18,7 @@ from components.schema.problem import ConfigError, Problem
 from zt.cluster.vault import Access, Vault, VaultError, connect
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import ServiceName, service_name
+from zt.project.streams import say, tell
 
 # Later rounds find the tokens of logins that were in progress when the role was deleted.
 _ROUNDS = 5
@@ -114,10 +115,10 @@ def run(request: Request, connect_to: Connect | None = None) -> int:
     _check_can_ask(request)
     with (connect_to or connect)(request.access) as vault:
         if not (request.yes or _confirmed(service, vault.where, request.lock)):
-            sys.stderr.write("nothing is revoked\n")
+            tell("nothing is revoked")
             return ExitCode.NO
         done = revoke(vault, service, lock=request.lock)
-    sys.stdout.write(f"{_sentence(done)}\n")
+    say(f"{_sentence(done)}")
     return ExitCode.DONE if done.known or done.tokens or done.leases else ExitCode.NO
 
 

@@ -18,6 +18,7 @@ from components.service.file.service import ServiceSpec
 from zt.cluster.vault import Access, ConflictError, Vault, VaultError, connect
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import ServiceName, service_spec
+from zt.project.streams import say
 
 LENGTH = 32
 """The length of a value, as that of the program's first values: `GENERATED_LENGTH` of `components.service`."""
@@ -139,11 +140,9 @@ def run(request: Request, connect_to: Connect | None = None) -> int:
     """Rotate, print the versions, and return the exit code: 0 done, 2 a wrong argument or file, 3 Vault failed."""
     to_rotate = targets(service_spec(request.project, request.service), request.key, request.secret)
     for done in _each(request, to_rotate, connect_to or connect):
-        print(_line(done, request.dry_run))
+        say(_line(done, request.dry_run))
     if not request.dry_run:
-        print(
-            f"The agent in each pod writes it to the secret's file within {AGENT_MINUTES} minutes, without a restart."
-        )
+        say(f"The agent in each pod writes it to the secret's file within {AGENT_MINUTES} minutes, without a restart.")
     return ExitCode.DONE
 
 

@@ -19,6 +19,7 @@ from zt.cluster.vault import Access, connect
 from zt.project.console import table_console
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import service_files, service_spec
+from zt.project.streams import say
 from zt.secret.store import External, externals, give, missing
 
 JSON_VERSION = 1
@@ -46,9 +47,9 @@ def run_set(request: SetRequest, connect_to: Connect | None = None) -> int:
     values = _asked(fields) if sys.stdin.isatty() else _read(fields, sys.stdin.buffer.read(_LONGEST_BYTES + 1))
     with (connect_to or connect)(request.access) as vault:
         version = give(vault, external, values)
-        print(f"{external.place}: {', '.join(fields)} in version {version}")
+        say(f"{external.place}: {', '.join(fields)} in version {version}")
         if still := missing(vault, external):
-            print(f"still missing: {', '.join(still)}; the service's pods wait for them")
+            say(f"still missing: {', '.join(still)}; the service's pods wait for them")
     return ExitCode.DONE
 
 
@@ -61,7 +62,7 @@ def run_list(project: Path, access: Access, output_format: str, connect_to: Conn
         with (connect_to or connect)(access) as vault:
             rows = [(external, missing(vault, external)) for external in every]
     if output_format == "json":
-        print(json.dumps(as_json(rows), indent=2))
+        say(json.dumps(as_json(rows), indent=2))
     else:
         _show(rows)
     return ExitCode.NO if any(lacking for _, lacking in rows) else ExitCode.DONE
@@ -133,7 +134,7 @@ def _read(fields: Sequence[str], raw: bytes) -> Mapping[str, str]:
         return {fields[0]: value}
     try:
         found: object = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _wrong("standard input", "no JSON object with a text for each field", "", fields) from error
     given = cast("dict[str, object]", found) if isinstance(found, dict) else {}
     if set(given) != set(fields) or not all(isinstance(value, str) and value for value in given.values()):

@@ -14,6 +14,7 @@ from components.service.file.layers import Layers, with_domain
 from zt.facts.read import stack_of
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import declared_file
+from zt.project.streams import say
 
 JSON_VERSION = 1
 _LINE_WIDTH = 120
@@ -34,9 +35,9 @@ def run(service: str, stack: str, project: Path, output_format: str) -> int:
     """Print it and return the exit code: 0 done, 2 a wrong argument or file."""
     shown = read(service, stack, project)
     if output_format == "json":
-        print(json.dumps(as_json(shown), indent=2, default=str))
+        say(json.dumps(as_json(shown), indent=2, default=str))
     else:
-        print("\n".join(_text(shown)))
+        say("\n".join(_text(shown)))
     return ExitCode.DONE
 
 

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from components.schema.problem import ConfigError, Problem
 from zt.cluster.vault import Access, connect
+from zt.project.console import plain_console
 from zt.project.errors import ExitCode, tells_errors
 from zt.vault.snapshot import Snapshot, SnapshotError, check_active, download, read_snapshot, restore, take
 
@@ -65,7 +66,7 @@ def run_restore(request: RestoreRequest, output_format: str, connect_to: Connect
 
 
 def _snapshot(request: SnapshotRequest, connect_to: Connect, output_format: str) -> int:
-    errors = Console(stderr=True, highlight=False)
+    errors = plain_console(stderr=True)
     if request.file.exists() and not request.overwrite:
         raise SnapshotError(f"{request.file}: is there already; --overwrite replaces it")
     with connect_to(request.access) as vault, _progress(errors) as progress:
@@ -84,7 +85,7 @@ def _snapshot(request: SnapshotRequest, connect_to: Connect, output_format: str)
 
 
 def _restore(request: RestoreRequest, connect_to: Connect, output_format: str) -> int:
-    errors = Console(stderr=True, highlight=False)
+    errors = plain_console(stderr=True)
     _check_can_ask(request)
     snapshot = read_snapshot(request.file)
     access = Access(embedded=request.embedded, token=_token(request.token_file))
@@ -148,4 +149,4 @@ def _tell(snapshot: Snapshot, where: str, output_format: str, text: str) -> None
             "bytes": snapshot.size,
         }
         text = json.dumps({"version": JSON_VERSION, "vault": where, **facts}, indent=2)
-    Console(highlight=False).print(text, markup=False, soft_wrap=True)
+    plain_console().print(text, soft_wrap=True)

@@ -26,6 +26,17 @@ _FORCE_PATH = "sys/storage/raft/snapshot-force"
 _META, _STATE, _SUMS = "meta.json", "state.bin", "SHA256SUMS"
 _PIECE_BYTES = 1 << 20
 _SMALL_BYTES = 1 << 20
+# What the readers of gzip, tar and JSON raise for something else, or for a part of it.
+_NO_SNAPSHOT = (
+    gzip.BadGzipFile,
+    zlib.error,
+    tarfile.TarError,
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    RecursionError,
+)
 
 
 class SnapshotError(CommandError):
@@ -52,7 +63,7 @@ def read_snapshot(file: Path) -> Snapshot:
         lines = [line.split() for line in small[_SUMS].decode().splitlines()]
         listed = {name: digest for digest, name in lines}
         index = int(json.loads(small[_META])["Index"])
-    except (gzip.BadGzipFile, zlib.error, tarfile.TarError, EOFError, KeyError, ValueError, TypeError) as error:
+    except _NO_SNAPSHOT as error:
         raise SnapshotError(f"{file}: not a snapshot of Vault, or cut off") from error
     except OSError as error:
         raise SnapshotError(f"{file}: cannot be read: {error.strerror or error}") from error

@@ -4,7 +4,6 @@ The nodes pull them, not this machine, so that nothing here fails a stack.
 """
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 from components.kube.images import IMAGES, from_hub
@@ -12,6 +11,7 @@ from zt.preflight.line import Check, Line, Theme, not_checked, ok, warns
 from zt.preflight.registry import image, manifest
 from zt.preflight.session import Session
 from zt.preflight.web import UnreachedError
+from zt.project.pool import Pool
 
 _AT_ONCE = 8
 # The charts of the layers, in the order of `_mirrored`.
@@ -40,7 +40,7 @@ def _lines(session: Session, names: set[str]) -> Iterable[Line]:
     def line(name: str) -> Line:
         return _line(session, name)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with Pool(_AT_ONCE) as pool:
         yield from pool.map(line, sorted(names))
 
 

@@ -5,7 +5,6 @@ https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalati
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from components.kube.kinds import CLUSTER_KINDS
@@ -15,6 +14,7 @@ from zt.preflight.cluster import UnreadableError
 from zt.preflight.kinds import Resource, resource_of
 from zt.preflight.line import Check, Line, Theme, fails, ok
 from zt.preflight.session import Session
+from zt.project.pool import Pool
 
 _AUTHORIZATION = "authorization.k8s.io/v1"
 _AUTHENTICATION = "authentication.k8s.io/v1"
@@ -89,7 +89,7 @@ def _missing(session: Session, rights: list[Right]) -> list[Right]:
     def allowed(right: Right) -> bool:
         return _allowed(session, right)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with Pool(_AT_ONCE) as pool:
         everything = list(pool.map(allowed, (Right(namespace, resource, "*") for namespace, resource in verbs)))
         asked = [
             right for place, granted in zip(verbs, everything, strict=True) if not granted for right in verbs[place]

@@ -171,7 +171,7 @@ class TestSources:
         done = run("shop/postgres", "--file", str(LOG), "--format", "json")
         assert (done.exit_code, json.loads(done.stdout)) == (
             0,
-            {"accesses": [], "read": len(LINES), "skipped": {"foreign": 0, "broken": 0}},
+            {"version": 1, "accesses": [], "read": len(LINES), "skipped": {"foreign": 0, "broken": 0}},
         )
         assert run("shop/postgres", "--file", str(LOG)).stdout.startswith("0 accesses, 0 denied; read 14 lines")
 

@@ -193,8 +193,8 @@ class TestServiceNames:
         with pytest.raises(ConfigError, match="not a service"):
             service_name(ROOT, wrong)
 
-    def test_a_directory_without_services(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match=r"--project: there is no services/ in it"):
+    def test_a_directory_that_is_no_project(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"--project: there is none of Pulumi\.yaml, services, packages in it"):
             service_name(tmp_path, "api")
 
     def test_vault_calls_it_as_the_program_does(self) -> None:

@@ -71,7 +71,7 @@ def two(project: Path) -> Path:
 def test_without_an_exception_it_says_so(run: Run) -> None:
     assert run("--as-of", "2026-01-01").stdout == "no file declares an exception\n"
     done = run("--format", "json", "--as-of", "2026-01-01")
-    assert (json.loads(done.stdout), done.exit_code) == ({"asOf": "2026-01-01", "exceptions": []}, 0)
+    assert (json.loads(done.stdout), done.exit_code) == ({"version": 1, "asOf": "2026-01-01", "exceptions": []}, 0)
 
 
 @pytest.mark.parametrize(

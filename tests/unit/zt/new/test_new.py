@@ -257,7 +257,7 @@ class TestAtATerminal:
         done = run("orders", answers="\n".join([*lines, "shop/api", "session:key,salt db:pass", "-", "y", ""]))
         # A cost center is a label: what is none is asked again, and the confirmation was taken for the answer.
         assert "not a DNS label" in done.stderr
-        assert done.exit_code == 1
+        assert done.exit_code == 130
         done = run("orders", answers="\n".join([*lines, "shop/api", "session:key,salt db:pass", "money", "y", ""]))
         assert done.exit_code == 0, done.stderr
         spec = parse_service(written(project), "services/orders.yaml").spec

@@ -240,6 +240,7 @@ class TestJson:
         found = json.loads(done.stdout)
         assert f"+    {RULE}: warn" in found.pop("diff")
         assert found == {
+            "version": 1,
             "decision": "moved",
             "rule": RULE,
             "stack": "here",

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from zt.project.signals import ended_in_order
+from zt.project.process import ended_in_order
 
 
 def interrupted(removed: list[str]) -> None:
