@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from components.kube.parts import part, parts, texts
 from components.kube.service_ref import ServiceRef
+from components.schema.printable import one_line
 from components.schema.problem import ConfigError
 from components.service.file.directory import Admission, ServiceFile, check_services, parse_service
 from zt.adopt.living import Living
@@ -291,4 +292,4 @@ def _text(sketch: _Sketch, files: Mapping[str, str]) -> str:
 
 
 def _comments(unsaid: Sequence[str]) -> Iterator[str]:
-    yield from (f"# - {' '.join(text.split())}" for text in dict.fromkeys(unsaid))
+    yield from (f"# - {one_line(' '.join(text.split()))}" for text in dict.fromkeys(unsaid))

@@ -5,6 +5,7 @@ team could approve what is not the team's to grant.
 https://docs.github.com/en/repositories/managing-your-repositorys-settings-and-features/customizing-your-repository/about-code-owners
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ from components.config.approvals import (
     Approver,
 )
 from components.kyverno.library import Library
+from components.schema.fields import DNS_LABEL
 from components.schema.problem import ConfigError, Problem
 from components.schema.yaml_text import read_text, read_yaml
 from components.service.file.layers import is_of_a_stack
@@ -51,6 +53,10 @@ def lines_of(project: Path, text: str, file: str) -> list[str]:
         team = values.get("team") or teams.get(service)
         if not isinstance(team, str):
             raise ConfigError([Problem(name, "team", "required: it says who reviews the file")])
+        # Of these the line is made: a pattern or a space in one would own what is not its.
+        for key, written in (("file name", service), ("file name", stack or service), ("team", team)):
+            if not re.fullmatch(DNS_LABEL, written):
+                raise ConfigError([Problem(name, key, "not a DNS label", repr(written))])
         teams.setdefault(service, team)
         asked = {environments[stack]} if stack in environments else set(environments.values())
         owners = platform if _asks_platform(values, asked, library) else [f"{organisation}/{teams[service]}"]

@@ -10,6 +10,7 @@ import yaml
 
 from components.kube.manifest import Manifest
 from components.package.rendered.objects import Rendered, items
+from components.schema.printable import one_line
 from components.service.file.network import application_port
 from components.service.file.ports import PROTOCOLS, port_name
 from zt.package.search import Outcome
@@ -55,7 +56,7 @@ def _sections(draft: Draft) -> Iterator[str]:
     yield from _values(draft)
     exposed, of_the_mesh = list(_exposed(rendered)), sorted(_ports_of_the_mesh(rendered))
     if of_the_mesh:
-        yield f"# Ports of the mesh's proxy, which nobody else has: {', '.join(of_the_mesh)}\n"
+        yield _comment(f"Ports of the mesh's proxy, which nobody else has: {', '.join(of_the_mesh)}")
     if exposed:
         yield "# Every port of the chart's Services. Nobody may call one that callers does not name.\n"
         yield _yaml({"expose": exposed})
@@ -63,7 +64,7 @@ def _sections(draft: Draft) -> Iterator[str]:
         yield "# The chart gives these rights on the Kubernetes API.\n"
         yield _yaml({"kubernetesApi": reaching})
     if hosts := sorted(_hosts(last.objects)):
-        yield f"# Hosts that its objects name; those that it calls stand under egress: {', '.join(hosts)}\n"
+        yield _comment(f"Hosts that its objects name; those that it calls stand under egress: {', '.join(hosts)}")
     yield from _plaintext(draft)
     if without := _without(draft):
         yield _yaml({"without": without})
@@ -79,10 +80,10 @@ def _values(draft: Draft) -> Iterator[str]:
         return
     for mend in draft.outcome.mends:
         what = [*(str(one) for one in mend.mends), *(f"{one}, which the platform has" for one in mend.removes)]
-        yield from (f"# {line}\n" for line in _lines(f"{_dotted(mend.values)} mends", what))
+        yield from map(_comment, _lines(f"{_dotted(mend.values)} mends", what))
     yield _yaml({"values": dict(draft.outcome.last.values)})
     if images := sorted(_images_of(draft)):
-        yield from (f"# {line}\n" for line in _lines(f"Images to have at {draft.registry}", images))
+        yield from map(_comment, _lines(f"Images to have at {draft.registry}", images))
 
 
 def _images_of(draft: Draft) -> set[str]:
@@ -92,6 +93,11 @@ def _images_of(draft: Draft) -> set[str]:
     workloads = Rendered(draft.outcome.last.objects).workloads
     prefix = f"{draft.registry}/"
     return {image.removeprefix(prefix) for each in workloads for image in each.images if image.startswith(prefix)}
+
+
+def _comment(line: str) -> str:
+    """A line that is a comment to its end, whatever the chart has written in it."""
+    return f"# {one_line(line)}\n"
 
 
 def _lines(head: str, what: Sequence[str]) -> Iterator[str]:
@@ -181,7 +187,7 @@ def _plaintext(draft: Draft) -> Iterator[str]:
     if not draft.unsettled.called:
         return
     ports = ", ".join(f"{called.port} of {called.workload}" for called in draft.unsettled.called)
-    yield f"# The API server calls these ports, without a certificate of the mesh: {ports}\n"
+    yield _comment(f"The API server calls these ports, without a certificate of the mesh: {ports}")
     if not draft.webhook_networks:
         yield "# Write them under plaintextPorts, with its networks: the stack file has no webhookCidrs.\n"
         return

@@ -91,6 +91,27 @@ def test_the_rest_of_the_file_stays(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "team", "key"),
+    [
+        ("web", "x @acme/others", "team"),
+        ("web", "x\\n* @acme/others", "team"),
+        ("web", "x # all", "team"),
+        ("w*", "x", "file name"),
+        ("web x", "x", "file name"),
+        ("web.*", "x", "file name"),
+    ],
+)
+def test_what_would_own_more_than_the_file_is_refused(project: Path, name: str, team: str, key: str) -> None:
+    text = SERVICE.replace("commerce", f'"{team}"')
+    (project / f"services/{name}.yaml").write_text(text)
+    for option in ([], ["--write"]):
+        found = run(project, *option)
+        assert (found.exit_code, found.stdout) == (2, "")
+        assert f"services/{name}.yaml: {key}: not a DNS label" in found.stderr
+    assert (project / ".github/CODEOWNERS").read_text() == HEAD
+
+
+@pytest.mark.parametrize(
     ("text", "error"),
     [
         ("/services/ @acme/platform\n", "no line says who owns everything"),

@@ -274,6 +274,15 @@ def test_a_port_that_the_api_server_calls_is_opened_to_its_networks() -> None:
     assert [key for key, *_ in findings(file, rendered_objects(made, "guests"))] == [("plaintextPorts",)]
 
 
+def test_what_a_chart_writes_stays_in_its_comment() -> None:
+    name = "health\nkubernetesApi: []\x1b[2J\u202e"
+    front = service(name, 15021, 15021)
+    front["spec"]["selector"] = labels("web")
+    text, _ = written([*objects(), front])
+    assert "health\\nkubernetesApi: []\\x1b[2J\\u202e" in text
+    assert "kubernetesApi" not in yaml.safe_load(text)
+
+
 def test_what_is_somebody_elses_is_left_out() -> None:
     policy = {"apiVersion": "policies.kyverno.io/v1", "kind": "ValidatingPolicy", "metadata": {"name": "own"}}
     made = [*objects(), policy, role("ClusterRole", "nodes")]
