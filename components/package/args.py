@@ -10,8 +10,9 @@ from typing import cast
 from components.ingress.terms import PublicLimits
 from components.kube.manifest import Manifest
 from components.kube.service_ref import ServiceRef
+from components.kube.written import below, items
 from components.package.file.keys import PackageCallSpec, PackageSpec
-from components.package.rendered.objects import Rendered, Workload, below, items
+from components.package.rendered.objects import Rendered, Workload
 from components.service.args.exceptions import ExceptionArgs, exception_args
 from components.service.args.network import (
     EgressArgs,

@@ -7,8 +7,9 @@ from components.kube.manifest import Manifest
 from components.kube.mesh_labels import pod_label
 from components.kube.names import WORKLOAD_LABEL
 from components.kube.service_ref import ServiceRef
+from components.kube.written import below, items
 from components.package.args import PackageArgs
-from components.package.rendered.objects import RenderedObject, below, items
+from components.package.rendered.objects import RenderedObject
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.authorization import identity_rule
 from components.service.manifests.exceptions import packaged_exception

@@ -7,9 +7,10 @@ import pulumi
 
 from components.kube.manifest import of_kind
 from components.kube.objects import KubernetesObject
+from components.kube.written import below
 from components.package.args import PackageArgs
 from components.package.manifests import applied, default_deny, destination_rules, exceptions
-from components.package.rendered.objects import DEFINITION, RenderedObject, below
+from components.package.rendered.objects import DEFINITION, RenderedObject
 from components.package.rendered.reach import comes_last
 from components.service.exception_objects import exception_annotations, exception_objects
 from components.service.kept_secrets import first_values, kept_secrets

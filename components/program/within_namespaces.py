@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.package.rendered.objects import below
+from components.kube.written import below
 
 # Kinds whose objects nothing has to be done about when they go. Not among them: workloads, since a namespace whose pods
 # take their time is looked at again only half that time later; claims, which hold data; and the objects of operators,

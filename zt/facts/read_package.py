@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 
+from components.kube.written import below, items
 from components.kyverno.library import Library
 from components.package.args import PackageArgs
-from components.package.rendered.objects import below, items
 from components.service.args.service import SecureServiceArgs
 from zt.facts.model import ApiRight, Exemption, Fact, Granted, Service, ServiceSetting
 from zt.facts.read_network import network_facts

@@ -9,7 +9,8 @@ from typing import cast
 import yaml
 
 from components.kube.manifest import Manifest
-from components.package.rendered.objects import Rendered, items
+from components.kube.written import items
+from components.package.rendered.objects import Rendered
 from components.schema.printable import one_line
 from components.service.file.network import application_port
 from components.service.file.ports import PROTOCOLS, port_name

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from components.kube.manifest import Manifest
+from components.kube.written import below, items
 from components.package.file.keys import PackageSpec
-from components.package.rendered.objects import DEFINITION, Rendered, RenderedObject, below, items
+from components.package.rendered.objects import DEFINITION, Rendered, RenderedObject
 from components.schema.problem import Key
 
 _HTTPS = 443

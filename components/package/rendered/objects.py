@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import cast
 
 from components.kube.kinds import CLUSTER_KINDS
 from components.kube.manifest import Manifest
+from components.kube.written import below, items
 
 _TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("spec", "template"),
@@ -39,21 +39,6 @@ _SAID: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("tcp", "mongo", "mysql", "redis"), "tcp"),
     }
 )
-
-
-def below(value: Mapping[str, object], *path: str) -> Manifest:
-    """The mapping at a path of keys; an empty one if there is none."""
-    for key in path:
-        inner = value.get(key)
-        value = cast("Manifest", inner) if isinstance(inner, dict) else {}
-    return dict(value)
-
-
-def items(value: Mapping[str, object], *path: str) -> list[Manifest]:
-    """The mappings of the list at a path of keys; none if there is no list."""
-    inner = below(value, *path[:-1]).get(path[-1])
-    listed = cast("list[object]", inner) if isinstance(inner, list) else []
-    return [cast("Manifest", item) for item in listed if isinstance(item, dict)]
 
 
 def labels_of(manifest: Manifest) -> dict[str, str]:

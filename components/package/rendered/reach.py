@@ -6,7 +6,8 @@ from typing import cast
 
 from components.kube.kinds import KUBERNETES_GROUPS
 from components.kube.manifest import Manifest
-from components.package.rendered.objects import RenderedObject, below, items
+from components.kube.written import below, items
+from components.package.rendered.objects import RenderedObject
 from components.service.file.kubernetes_api import leading_on, right_text
 
 _RBAC = "rbac.authorization.k8s.io"
