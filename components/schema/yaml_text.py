@@ -18,6 +18,8 @@ from components.schema.typed_file import dotted
 _KEY = "YAML"
 # Four times what the API server takes as one object.
 _LARGEST = 4 * 2**20
+# With every alias in full: whatever reads the values would go through each of them.
+_MOST_VALUES = 1_000_000
 
 
 _STRING, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
@@ -137,12 +139,27 @@ def _read(text: str, file: str) -> tuple[list[Problem], object]:
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
+        if root and _values_in(root, {}) > _MOST_VALUES:
+            return [Problem(file, _KEY, f"its anchors make more than {_MOST_VALUES} values of it")], None
         if misread := _misread(root, file):
             return misread, None
         # The stubs of yaml do not type the result of a node.
         return [], cast("object", loader.construct_document(root)) if root else None  # pyright: ignore[reportUnknownMemberType]
     finally:
         loader.dispose()  # pyright: ignore[reportUnknownMemberType] - as above
+
+
+def _values_in(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node is with every alias in full; more than is legal for an anchor that is in itself."""
+    if id(node) not in known:
+        # What it is until it is counted: only an alias below it asks.
+        known[id(node)] = _MOST_VALUES + 1
+        parts = cast(
+            "list[yaml.Node | tuple[yaml.Node, yaml.Node]]", node.value if isinstance(node.value, list) else []
+        )
+        flat = (each for part in parts for each in (part if isinstance(part, tuple) else (part,)))
+        known[id(node)] = 1 + sum(_values_in(each, known) for each in flat)
+    return known[id(node)]
 
 
 def _composed(text: str) -> yaml.Node | None:

@@ -85,6 +85,22 @@ def test_a_value_that_is_none_of_its_tag_has_its_line(value: str) -> None:
     assert problem.startswith("f.yaml:2: YAML: ")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x {y: *x}\n",
+        "a: &x [*x]\n",
+        "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)),
+        "a0: &a0 {k: 1}\n"
+        + "".join(f"a{n}: &a{n} {{{', '.join(f'k{k}: *a{n - 1}' for k in range(9))}}}\n" for n in range(1, 9)),
+    ],
+    ids=["a mapping in itself", "a list in itself", "many lists", "many mappings"],
+)
+def test_anchors_do_not_make_a_small_file_large(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"f\.yaml: YAML: its anchors make more than 1000000 values of it"):
+        read_yaml(text, "f.yaml")
+
+
 def test_a_mapping_that_holds_itself_ends() -> None:
     assert misread_places("a: &x {y: *x}\n", "f.yaml") == []
 
