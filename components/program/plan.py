@@ -25,6 +25,7 @@ from components.service.args.placement import PlacementArgs, TolerationArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.resolve import services_args
 from components.service.args.service import SecureServiceArgs
+from components.service.file.fields import at_keys_of
 from components.service.identities import ServiceIdentitiesArgs
 from components.service.objects import ServiceObjectsArgs
 from components.teams.grants import TeamGrantsArgs
@@ -74,7 +75,8 @@ def plan(stack: Stack) -> Plan:
     packages = packages_args(stack.packages, stack.services, platform)
     beside = neighbours(stack.packages, stack.services)
     replicas, others = stack.settings.services.replicas, elsewhere(stack.settings)
-    services = services_args(stack.services, platform, replicas, beside, others)
+    with at_keys_of(stack.service_files):
+        services = services_args(stack.services, platform, replicas, beside, others)
     return Plan(
         vault=vault_args(stack) if stack.posture.vault else None,
         external_secrets=external_secrets_args(stack),

@@ -18,12 +18,16 @@ _FIELDS: tuple[tuple[int, int, Sequence[str]], ...] = (
     (1, 12, _MONTHS),
     (0, 6, _DAYS),
 )
+# https://github.com/robfig/cron/blob/v3.0.1/parser.go; @every counts from when the controller started.
+_NAMED = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 _PART = re.compile(r"(?:\*|([A-Za-z0-9]+)(?:-([A-Za-z0-9]+))?)(?:/([1-9][0-9]?))?")
 _FIELD = rf"{_PART.pattern}(?:,{_PART.pattern})*"
 _LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def _schedule(value: str) -> str:
+    if value in _NAMED:
+        return value
     fields = value.split()
     if len(fields) != len(_FIELDS) or not all(
         _in_range(part, *bounds) for field, bounds in zip(fields, _FIELDS, strict=True) for part in field.split(",")
@@ -62,5 +66,7 @@ def _in_range(part: str, low: int, high: int, names: Sequence[str]) -> bool:
     return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)
 
 
-Schedule = Annotated[StrictStr, AfterValidator(_schedule), Shape(rf"\s*{_FIELD}(?:\s+{_FIELD}){{4}}\s*")]
-"""Minute, hour, day, month and day of the week, in UTC."""
+Schedule = Annotated[
+    StrictStr, AfterValidator(_schedule), Shape(rf"(?:{'|'.join(_NAMED)}|\s*{_FIELD}(?:\s+{_FIELD}){{4}}\s*)")
+]
+"""Minute, hour, day, month and day of the week, in UTC, or a word such as `@daily`."""

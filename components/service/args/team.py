@@ -12,6 +12,7 @@ from components.service.args.resolve import services_args
 from components.service.args.service import SecureServiceArgs
 from components.service.file.conditions import Conditions
 from components.service.file.directory import Admission, check_services, parse_service, problems_at
+from components.service.file.fields import at_keys_of
 from components.service.file.team import team_findings
 
 
@@ -33,6 +34,7 @@ def text_args(text: str, name: str, platform: Platform, as_of: Callable[[], date
     if problems := [*check_services([file], admission), *problems_at([file], findings)]:
         raise ConfigError(problems)
     others = platform.conditions.elsewhere or ()
-    [args] = services_args([file.spec], platform.terms, platform.replicas, elsewhere=others)
+    with at_keys_of([file]):
+        [args] = services_args([file.spec], platform.terms, platform.replicas, elsewhere=others)
     # The platform makes the exceptions that it approved: they are where no team may write.
     return replace(args, exceptions=())

@@ -21,7 +21,15 @@ from components.service.file.lifecycle import PodEnvironment
 from components.service.file.network import AppPort
 from components.service.file.probes import ProbesSpec, unasked
 from components.service.file.scaling import ResourcesSpec
-from components.service.file.storage import ConfigSpec, MountPath, VolumeName, VolumeSpec, clash, own_config_name
+from components.service.file.storage import (
+    ConfigSpec,
+    MountPath,
+    Place,
+    VolumeName,
+    VolumeSpec,
+    clash,
+    own_config_name,
+)
 
 _MESH_UID = 1337
 
@@ -165,8 +173,12 @@ def check_containers(
     databases: Sequence[str],
     scratch: Mapping[str, ScratchSpec],
     volumes: Mapping[str, VolumeSpec],
+    in_all: Sequence[Place],
 ) -> None:
-    """Raise `PydanticCustomError`, with the key, for a container that clashes, or names what its service has not."""
+    """Raise `PydanticCustomError`, with the key, for a container that clashes, or names what its service has not.
+
+    `in_all` are the directories that every container has.
+    """
     names = [name for (_, name), _ in containers]
     ports: dict[int, str] = {}
     for key, spec in containers:
@@ -193,16 +205,20 @@ def check_containers(
         port = spec.port if isinstance(spec, SidecarSpec) else None
         if port is not None and (owner := ports.setdefault(port, name)) != name:
             raise misplaced([*key, "port"], f"the sidecar {owner} listens on it", port)
-        _check_places(key, spec, scratch, volumes)
+        _check_places(key, spec, scratch, volumes, in_all)
 
 
 def _check_places(
-    key: Key, spec: ContainerSpec, scratch: Mapping[str, ScratchSpec], volumes: Mapping[str, VolumeSpec]
+    key: Key,
+    spec: ContainerSpec,
+    scratch: Mapping[str, ScratchSpec],
+    volumes: Mapping[str, VolumeSpec],
+    in_all: Sequence[Place],
 ) -> None:
-    places: list[tuple[Key, str]] = [(("writable", number), path) for number, path in enumerate(spec.writable)]
-    places += [(("scratch", number), scratch[name].path) for number, name in enumerate(spec.scratch)]
-    places += [(("volumes", number), volumes[name].path) for number, name in enumerate(spec.volumes)]
-    places += [(("config", "path"), spec.config.path)] if spec.config else []
-    if overlap := clash(places):
-        below, path, owner = overlap
-        raise misplaced([*key, *below], f"the directory is that of {owner} already", path)
+    places = [Place((*key, "writable", number), path) for number, path in enumerate(spec.writable)]
+    places += [Place((*key, "scratch", number), scratch[name].path) for number, name in enumerate(spec.scratch)]
+    places += [Place((*key, "volumes", number), volumes[name].path) for number, name in enumerate(spec.volumes)]
+    places += [Place((*key, "config", "path"), spec.config.path, read_only=True)] if spec.config else []
+    if wrong := clash([*in_all, *places]):
+        where, path, message = wrong
+        raise misplaced(where, message, path)

@@ -77,7 +77,12 @@ def _service(layers: Layers, domain: str) -> ServiceFile:
 
 def read_services(directory: Path, admission: Admission) -> tuple[ServiceSpec, ...]:
     """Every service of a directory, sorted by namespace and name. Raises `ConfigError` for all files at once."""
-    return tuple(sorted((file.spec for file in read_files(directory, admission)), key=lambda spec: spec.ref))
+    return specs_of(read_files(directory, admission))
+
+
+def specs_of(files: Iterable[ServiceFile]) -> tuple[ServiceSpec, ...]:
+    """The services of files, sorted by namespace and name."""
+    return tuple(sorted((file.spec for file in files), key=lambda spec: spec.ref))
 
 
 def read_files(directory: Path, admission: Admission) -> tuple[ServiceFile, ...]:

@@ -103,6 +103,13 @@ class PodPatch(TypedFile):
     set_hostname_as_fqdn: StrictBool | None = Field(default=None, alias="setHostnameAsFQDN")
     """Whether the host name is the full one."""
 
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        addresses = [alias.ip for alias in self.host_aliases or ()]
+        if twice := sorted({address for address in addresses if addresses.count(address) > 1}):
+            raise misplaced(["hostAliases"], "an address stands there twice: give it all its names once", twice[0])
+        return self
+
 
 class ExecAction(TypedFile):
     """A program in the container."""

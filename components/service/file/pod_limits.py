@@ -2,6 +2,8 @@
 
 from components.schema.problem import UNREPEATED, Key
 from components.schema.typed_file import misplaced
+from components.service.file.containers import ContainerSpec
+from components.service.file.jobs import JobSpec
 from components.service.file.keys import ServiceKeys
 from components.service.file.network import peers_name
 from components.service.file.storage import SHARED
@@ -10,6 +12,8 @@ from components.service.file.storage import SHARED
 _ANNOTATIONS = 256 * 1024
 # The platform's own, and those of each secret beside its template, names at their longest.
 _PLATFORM, _EACH = 8 * 1024, 1024
+# What etcd takes of an object, less the rest of it: https://etcd.io/docs/v3.5/dev-guide/limit/
+_WORDS = 1_000_000
 # A host name of Linux: https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-sethostnameasfqdn-field
 _LONGEST_HOST_NAME = 64
 _CLUSTER_DOMAIN = "svc.cluster.local"
@@ -38,6 +42,32 @@ def check_annotations(keys: ServiceKeys) -> None:
             f"the templates and annotations of its pods have {known} bytes together, and a pod holds {_ANNOTATIONS}"
         )
         raise misplaced(longest, message, UNREPEATED)
+
+
+def check_words(keys: ServiceKeys) -> None:
+    """Raise `PydanticCustomError` if the programs of a pod have more arguments and variables than an object holds."""
+    own = _words(keys)
+    pod: dict[Key, int] = {(key,): size for key, size in own.items()}
+    for place, container in keys.containers:
+        pod |= {(*place, key): size for key, size in _words(container).items()}
+    jobs = [
+        {("env",): own["env"], **{("jobs", name, key): size for key, size in _words(job).items() if key != "env"}}
+        for name, job in keys.jobs.items()
+    ]
+    for sizes in (pod, *jobs):
+        if (size := sum(sizes.values())) > _WORDS:
+            longest = max(sizes.items(), key=lambda item: item[1])[0]
+            message = f"the arguments and variables of its pod have {size} bytes together, and an object holds {_WORDS}"
+            raise misplaced(longest, f"{message}: keep the longest under config", UNREPEATED)
+
+
+def _words(program: ServiceKeys | ContainerSpec | JobSpec) -> dict[str, int]:
+    variables = {} if isinstance(program, JobSpec) else program.env
+    return {
+        "command": sum(len(word.encode()) for word in program.command),
+        "args": sum(len(word.encode()) for word in program.args),
+        "env": sum(len(f"{name}{value}".encode()) for name, value in variables.items()),
+    }
 
 
 def check_full_name(keys: ServiceKeys) -> None:

@@ -10,19 +10,19 @@ from components.kube.names import (
     PLATFORM_NAMESPACES,
     TEAMS_NAMESPACE,
 )
-from components.schema.problem import UNREPEATED, Key
+from components.schema.problem import UNREPEATED
 from components.schema.typed_file import misplaced
 from components.service.file.containers import check_containers
 from components.service.file.database import SECRET_NAME
 from components.service.file.jobs import NAME_LIMIT, check_jobs
 from components.service.file.keys import ServiceKeys
 from components.service.file.network import at_port, check_mixed_hosts, check_repeated, check_tokens, peers_name
-from components.service.file.pod_limits import check_annotations, check_full_name
+from components.service.file.pod_limits import check_annotations, check_full_name, check_words
 from components.service.file.ports import PROTOCOLS, check_ports, check_probes
 from components.service.file.reserved import not_a_service
 from components.service.file.routes import check_paths
 from components.service.file.secret_env import check_secret_env
-from components.service.file.storage import SHARED, clash
+from components.service.file.storage import SHARED, Place, bundle_places, clash
 
 _LABEL_LENGTH = 63
 # What only a service has that listens, and only one whose pods stay.
@@ -90,14 +90,13 @@ class ServiceSpec(ServiceKeys):
     def _places(self) -> Self:
         if self.replicas is not None and self.autoscaling is not None:
             raise misplaced(["replicas"], "autoscaling decides how many there are: keep one of the two", self.replicas)
-        places: list[tuple[Key, str]] = [(("writable", number), path) for number, path in enumerate(self.writable)]
-        places += [(("scratch", name, "path"), scratch.path) for name, scratch in self.scratch.items()]
-        places += [(("volumes", name, "path"), volume.path) for name, volume in self.volumes.items()]
-        places += [(("config", "path"), self.config.path)] if self.config else []
-        places += [(("caBundle", "path"), self.ca_bundle.path.rpartition("/")[0])] if self.ca_bundle else []
-        if overlap := clash(places):
-            key, path, owner = overlap
-            raise misplaced(key, f"the directory is that of {owner} already", path)
+        places = [Place(("writable", number), path) for number, path in enumerate(self.writable)]
+        places += [Place(("scratch", name, "path"), scratch.path) for name, scratch in self.scratch.items()]
+        places += [Place(("volumes", name, "path"), volume.path) for name, volume in self.volumes.items()]
+        places += [Place(("config", "path"), self.config.path, read_only=True)] if self.config else []
+        if wrong := clash([*places, *bundle_places(self.ca_bundle)]):
+            key, path, message = wrong
+            raise misplaced(key, message, path)
         return self
 
     @model_validator(mode="after")
@@ -115,7 +114,8 @@ class ServiceSpec(ServiceKeys):
     def _containers(self) -> Self:
         secrets, databases = tuple(self.secrets), tuple(self.all_databases)
         check_containers(
-            *(self.containers, self.name, self.run_as_user, secrets, databases, self.scratch, self.volumes)
+            *(self.containers, self.name, self.run_as_user, secrets, databases, self.scratch, self.volumes),
+            bundle_places(self.ca_bundle),
         )
         names = [self.name, *(name for (_, name), _ in self.containers)]
         if unknown := next(
@@ -123,6 +123,7 @@ class ServiceSpec(ServiceKeys):
         ):
             raise misplaced(["patch", "containers", unknown], "no container of the pod", unknown, names)
         check_annotations(self)
+        check_words(self)
         check_full_name(self)
         return self
 

@@ -6,14 +6,14 @@ https://kubernetes.io/docs/concepts/storage/
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
 from components.schema.fields import LABEL, LABEL_SHAPE, ConfigFile, FileName, Label, Size
-from components.schema.problem import UNREPEATED
+from components.schema.problem import UNREPEATED, Key
 from components.schema.shape import Shape
-from components.schema.typed_file import TypedFile, misplaced
+from components.schema.typed_file import TypedFile, dotted, misplaced
 from components.service.file.environment import problem_with_value
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]
@@ -47,7 +47,7 @@ def _mount_path(value: str) -> str:
 
 def _read_only(path: str) -> str:
     # The runtime could not write them into a directory that is read-only (`create mountpoint for /etc/hosts`).
-    if inside := next((name for name in _FILLED if PurePosixPath(name).is_relative_to(path)), ""):
+    if inside := next((name for name in (*_FILLED, *_RESERVED) if PurePosixPath(name).is_relative_to(path)), ""):
         raise ValueError(f"{inside} is in it, which could not be there: name a directory of its own")
     return path
 
@@ -111,9 +111,14 @@ class CaBundleSpec(TypedFile):
     path: MountPath = "/etc/ssl/certs/ca-certificates.crt"
     """The file that the application reads; its directory contains nothing else then."""
 
+    @property
+    def directory(self) -> str:
+        """The directory of the file, which is mounted as a whole."""
+        return str(PurePosixPath(self.path).parent)
+
     @model_validator(mode="after")
     def _below_a_directory(self) -> Self:
-        directory = str(PurePosixPath(self.path).parent)
+        directory = self.directory
         if directory == "/":
             raise misplaced(["path"], "a file of a directory is meant, which the bundle takes", self.path)
         try:
@@ -123,13 +128,31 @@ class CaBundleSpec(TypedFile):
         return self
 
 
-def clash(places: Sequence[tuple[tuple[int | str, ...], str]]) -> tuple[tuple[int | str, ...], str, str] | None:
-    """The first directory that two keys share: the second key, the path, and the first key; `None` without one."""
+class Place(NamedTuple):
+    """A directory that is mounted in a container, and the key that says so."""
+
+    key: Key
+    path: str
+    read_only: bool = False
+
+
+def bundle_places(bundle: CaBundleSpec | None) -> list[Place]:
+    """The directory of the trusted authorities, which every container of the pod has."""
+    return [Place(("caBundle", "path"), bundle.directory, read_only=True)] if bundle else []
+
+
+def clash(places: Sequence[Place]) -> tuple[Key, str, str] | None:
+    """The key and the path of the first directory that cannot be where it is, and why; `None` without one."""
     owners = {"/tmp": "the platform, for every service"}  # noqa: S108 - the pod's own emptyDir
-    for key, path in places:
-        if path in owners:
-            return key, path, owners[path]
-        owners[path] = ".".join(str(part) for part in key)
+    for place in places:
+        if place.path in owners:
+            return place.key, place.path, f"the directory is that of {owners[place.path]} already"
+        owners[place.path] = dotted(place.key)
+    for inner in places:
+        for outer in places:
+            if outer.read_only and outer is not inner and PurePosixPath(inner.path).is_relative_to(outer.path):
+                # The runtime could not make it there: a ConfigMap is mounted before it, and takes no directory.
+                return inner.key, inner.path, f"it is below {outer.path} of {dotted(outer.key)}, which is read-only"
     return None
 
 

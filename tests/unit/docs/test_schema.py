@@ -56,7 +56,7 @@ ALONE: list[dict[str, Any]] = [
     *({"replicas": number} for number in (0, 101)),
     *({"calls": [text]} for text in ("*", "a/b/c", "a:b:c", "A")),
     *({"resources": {"limits": {key: text}}} for key, text in (("cpu", "1Gi"), ("memory", "1ki"), ("memory", "-1"))),
-    *({"jobs": {"a": {"schedule": text}}} for text in ("daily", "* * * *", "@daily", "0 3 * * 1#2")),
+    *({"jobs": {"a": {"schedule": text}}} for text in ("daily", "* * * *", "@never", "@every 1h", "0 3 * * 1#2")),
     *({"jobs": {"a": {"timeout": text}}} for text in ("1d", "0s", "1h30m")),
     {"jobs": {"A": {}}},
     *({"env": {text: "x"}} for text in ("1A", "A-B", "")),

@@ -57,7 +57,7 @@ WRONG = [
     ),
     (
         "writable: [/data]\nvolumes: {data: {path: /data, size: 1Gi}}",
-        "6: volumes.data.path: the directory is that of writable.0 already, found '/data'",
+        "6: volumes.data.path: the directory is that of writable[0] already, found '/data'",
     ),
     (
         "volumes: {tmp: {path: /tmp, size: 1Gi}}",

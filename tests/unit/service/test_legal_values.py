@@ -26,6 +26,15 @@ LONG_HOST = f"{'.'.join(['a' * 61] * 4)}.org"
 WRITTEN = f"reason: {WHY}, owner: team, granted: 2026-11-01, expires: 2026-12-01"
 SEARCHES = ", ".join(f"s{number}.{LONG_HOST[6:]}" for number in range(9))
 FULL = f"volumes: {{data: {{path: /data, size: 1Gi}}}}\npatch: {{{WRITTEN}, pod: {{setHostnameAsFQDN: true}}}}"
+HALF, MANY = (", ".join(["x" * 100_000] * number) for number in (5, 11))
+VARIABLES = ", ".join(f"A{number}: {'x' * 100_000}" for number in range(11))
+CONFIG, BUNDLE = "config: {path: /etc/app, files: {a: b}}", "caBundle: {configMap: ca}"
+
+
+def _alias(address: str) -> str:
+    return f"{{ip: '{address}', hostnames: [a]}}"
+
+
 REFUSED = [
     # A label of a name in DNS has 63 characters.
     (f"host: api.{'a' * 64}", "host: not a host name"),
@@ -121,6 +130,42 @@ REFUSED = [
         f"patch: {{{WRITTEN}, pod: {{dnsConfig: {{searches: [{SEARCHES}]}}}}}}",
         "patch.pod.dnsConfig.searches: more than 2048 characters together",
     ),
+    # The words of a pod's programs together, in one object: those of its containers, and those of a job with its own.
+    *((f"{key}: [{MANY}]", f"{key}: the arguments and variables of its pod have") for key in ("command", "args")),
+    (f"env: {{{VARIABLES}}}", "env: the arguments and variables of its pod have"),
+    (f"args: [{HALF}]\nsidecars: {{b: {{port: 1, command: [{MANY}]}}}}", "sidecars.b.command: the arguments and varia"),
+    (f"args: [{HALF}]\ninit: {{b: {{env: {{{VARIABLES}}}}}}}", "init.b.env: the arguments and variables of its pod"),
+    (f"env: {{{VARIABLES[: len(VARIABLES) // 2]}}}\njobs: {{b: {{args: [{MANY}]}}}}", "jobs.b.args: the arguments and"),
+    # The runtime cannot make a directory in one that it has mounted read-only, nor two in one place.
+    (f"{CONFIG}\nwritable: [/etc/app/cache]", "writable[0]: it is below /etc/app of config.path, which is read-only"),
+    (f"{CONFIG}\nvolumes: {{a: {{path: /etc/app/a/b, size: 1Gi}}}}", "volumes.a.path: it is below /etc/app of"),
+    (f"{CONFIG}\ncaBundle: {{configMap: ca, path: /etc/app/ca/ca.crt}}", "caBundle.path: it is below /etc/app of"),
+    (f"{BUNDLE}\nscratch: {{a: {{path: /etc/ssl/certs/a}}}}", "scratch.a.path: it is below /etc/ssl/certs of caBundle"),
+    *(
+        (f"config: {{path: {path}, files: {{a: b}}}}", "config.path: /")
+        for path in ("/vault", "/var/run", "/run", "/var")
+    ),
+    *(
+        (f"{BUNDLE}\n{kind}: {{a: {{{port}writable: [/etc/ssl/certs{below}]}}}}", f"{kind}.a.writable[0]: {error}")
+        for kind, port in (("init", ""), ("sidecars", "port: 1, "))
+        for below, error in (("", "the directory is that of caBundle.path"), ("/a", "it is below /etc/ssl/certs of"))
+    ),
+    (
+        f"{BUNDLE}\nsidecars: {{a: {{port: 1, config: {{path: /etc/ssl/certs, files: {{a: b}}}}}}}}",
+        "sidecars.a.config.path: the directory is that of caBundle.path already",
+    ),
+    (
+        "scratch: {a: {path: /etc/b/c}}\ninit: {a: {scratch: [a], config: {path: /etc/b, files: {a: b}}}}",
+        "init.a.scratch[0]: it is below /etc/b of init.a.config.path, which is read-only",
+    ),
+    # Server-side apply knows the entries of this list by their address, whatever its form.
+    *(
+        (
+            f"patch: {{{WRITTEN}, pod: {{hostAliases: [{_alias(one)}, {_alias(other)}]}}}}",
+            "hostAliases: an address stands",
+        )
+        for one, other in (("10.0.0.1", "10.0.0.1"), ("2001:db8::1", "2001:0db8:0::1"))
+    ),
     # The way in which a list of Kubernetes writes variables.
     ("env: [{name: DB_PASSWORD, value: hunter2}]", "env: a mapping of keys is expected, found [{name, value: ...}]"),
 ]
@@ -156,6 +201,13 @@ def test_a_value_that_would_not_work_is_one_error(tail: str, error: str) -> None
         f"config: {{files: {{a: {'x' * 900_000}}}}}",
         f"host: {LONG_HOST[6:]}",
         FULL,
+        f"args: [{HALF}]\njobs: {{a: {{args: [{HALF}]}}, b: {{args: [{HALF}]}}}}",
+        # A directory that the program writes to takes others in it, and one beside another is not in it.
+        "writable: [/etc/app]\nvolumes: {a: {path: /etc/app/a, size: 1Gi}}\nconfig: {path: /etc/app/b, files: {a: b}}",
+        f"{CONFIG}\nwritable: [/etc/application]",
+        f"{CONFIG}\nsidecars: {{a: {{port: 1, writable: [/etc/app/a]}}}}",
+        f"patch: {{{WRITTEN}, pod: {{hostAliases: [{_alias('10.0.0.1')}, {_alias('10.0.0.2')}]}}}}",
+        *(f"jobs: {{a: {{schedule: '{word}'}}}}" for word in ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")),
         "volumes: {data: {path: /data, size: '1'}, more: {path: /more, size: '9223372036854775807'}}",
     ],
 )
