@@ -18,6 +18,7 @@ from components.program.plan import plan
 from components.program.stack import read_stack
 from components.service.args.service import SecureServiceArgs
 from components.service.file.lifecycle import POD_FIELDS
+from components.service.file.storage import SHARED_MEMORY
 from tests.support.service_values import (
     CPU,
     DURATIONS,
@@ -168,7 +169,10 @@ SIDECARS = st.fixed_dictionaries({"port": PORTS}, optional={**CONTAINER, "health
 CONTAINER_NAMES = mostly(st.just("setup"), labels(), seldom=st.sampled_from(["istio-proxy", "vault-agent-init"]))
 SCRATCH = st.dictionaries(
     mostly(st.just("work"), seldom=labels()),
-    st.fixed_dictionaries({"path": mostly(st.just("/work"), seldom=PLACES)}, optional={"size": SIZES}),
+    st.fixed_dictionaries(
+        {"path": mostly(st.sampled_from(["/work", SHARED_MEMORY]), seldom=PLACES)},
+        optional={"size": SIZES, "memory": st.booleans()},
+    ),
     max_size=2,
 )
 HOST_ALIAS = st.fixed_dictionaries({"ip": st.just("10.0.0.9"), "hostnames": st.lists(HOSTS, max_size=2)})
@@ -313,6 +317,7 @@ OPTIONAL: dict[str, Values] = {
     "maxRequestBytes": mostly(st.just("none"), st.integers(1, 2**31), seldom=st.integers(-1, 2**64)),
     "calls": st.lists(CALLS, max_size=2),
     "peers": st.lists(PORTS, max_size=2),
+    "startInOrder": st.booleans(),
     "callers": st.lists(mostly(st.sampled_from(["backend", "cache"]), seldom=TEXT), max_size=2),
     "egress": st.lists(EGRESS, max_size=2),
     "jwt": st.one_of(JWT, st.lists(JWT, min_size=1, max_size=2)),

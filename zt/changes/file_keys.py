@@ -221,6 +221,8 @@ _SERVICE: Mapping[str, Direction] = MappingProxyType(
         ),
         **_set("volumes.*", neutral, _LINES, "accessMode"),
         **_set("", neutral, _NAMES, "component", "costCenter"),
+        **_set("", neutral, "when a replica starts decides nothing about what it may do", "startInOrder"),
+        **_set("scratch.*", neutral, "what it may hold is bounded before and after", "memory"),
         **_set(
             "", neutral, "what is public, and what can be read, has lines of its own", "hostOwner", "secrets.*.from"
         ),

@@ -47,6 +47,7 @@ def _values(args: "SecureServiceArgs") -> Values:
         **_container(args, args.command, args.arguments, args.env, args.pod_env, args.config),
         "ports": {each.name: {"port": each.port, "protocol": each.protocol} for each in args.ports},
         "peers": tuple(args.peers),
+        "startInOrder": args.start_in_order or None,
         "costCenter": args.cost_center or None,
         "runAsUser": args.run_as_user,
         "writable": tuple(args.writable),
@@ -111,7 +112,7 @@ def _kept(args: "SecureServiceArgs") -> Values:
             }
             for each in args.volumes
         },
-        "scratch": {each.name: {"path": each.path, "size": each.size} for each in args.scratch},
+        "scratch": {each.name: {"path": each.path, "size": each.size, "memory": each.memory} for each in args.scratch},
         "caBundle": {"configMap": bundle.config_map, "key": bundle.key, "path": bundle.path}
         if bundle.config_map
         else None,

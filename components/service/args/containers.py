@@ -17,6 +17,7 @@ class ScratchArgs:
     name: str
     path: str
     size: str = "256Mi"
+    memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ContainerArgs(ResourceArgs):
 
 def scratch_args(scratch: Mapping[str, ScratchSpec]) -> list[ScratchArgs]:
     """The arguments of the shared directories in a service file."""
-    return [ScratchArgs(name, spec.path, spec.size) for name, spec in sorted(scratch.items())]
+    return [ScratchArgs(name, spec.path, spec.size, spec.memory) for name, spec in sorted(scratch.items())]
 
 
 def init_args(spec: ServiceSpec) -> list[ContainerArgs]:

@@ -130,6 +130,7 @@ def _service_args(
         calls=calls,
         called_by=called_by,
         peers=spec.peers,
+        start_in_order=spec.start_in_order,
         egress=_egress(spec, database_egress),
         jwt=jwt_args(spec.tokens[0]) if spec.tokens else JwtArgs(),
         other_jwt=[jwt_args(token) for token in spec.tokens[1:]],

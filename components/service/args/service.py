@@ -109,6 +109,8 @@ class SecureServiceArgs(ResourceArgs):
     called_by: Sequence[Peer] = ()
     peers: Sequence[int] = ()
     """The ports at which its replicas reach each other."""
+    start_in_order: bool = False
+    """Whether a replica with peers and a volume of its own waits for the one before it."""
     egress: Sequence[EgressArgs] = ()
     jwt: JwtArgs = field(default_factory=JwtArgs)
     other_jwt: Sequence[JwtArgs] = ()

@@ -22,9 +22,11 @@ from components.service.file.network import AppPort
 from components.service.file.probes import ProbesSpec, unasked
 from components.service.file.scaling import ResourcesSpec
 from components.service.file.storage import (
+    SHARED_MEMORY,
     ConfigSpec,
     MountPath,
     Place,
+    ScratchPath,
     VolumeName,
     VolumeSpec,
     clash,
@@ -66,10 +68,19 @@ ContainerName = Annotated[
 class ScratchSpec(TypedFile):
     """A directory that is gone with the pod, for the service's own container and those that name it."""
 
-    path: MountPath
-    """The directory at which each of them has it."""
+    path: ScratchPath
+    """The directory at which each of them has it; `/dev/shm` with `memory` is what their processes share as memory, of
+    which a container has 64 MiB otherwise."""
     size: Size = "256Mi"
     """The most that it may hold: more ends the pod."""
+    memory: StrictBool = False
+    """Whether it is in memory. What it holds then counts as memory of the container that wrote it."""
+
+    @model_validator(mode="after")
+    def _shared_memory(self) -> Self:
+        if self.path == SHARED_MEMORY and not self.memory:
+            raise misplaced(["memory"], f"required at {SHARED_MEMORY}", self.memory, ["true"])
+        return self
 
 
 class ContainerSpec(TypedFile):

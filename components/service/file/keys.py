@@ -47,7 +47,7 @@ from components.service.file.routes import LentPaths, PathSpec, PublicPathSpec
 from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
 from components.service.file.secret_env import SecretEnvSpec
 from components.service.file.secrets import SecretName, SecretSpec
-from components.service.file.storage import CaBundleSpec, ConfigSpec, MountPath, VolumeName, VolumeSpec
+from components.service.file.storage import SHARED, CaBundleSpec, ConfigSpec, MountPath, VolumeName, VolumeSpec
 
 # What one HTTPRoute can hold: https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
 _ROUTE_HOSTS, _ROUTE_PATHS = 16, 64
@@ -97,6 +97,10 @@ class ServiceKeys(TypedFile):
     both ends: `calls` in the caller's file and `callers` here."""
     peers: tuple[AppPort, ...] = ()
     """Ports at which its replicas reach each other, as `<pod>.<name>-peers.<namespace>.svc`; no other service may."""
+    start_in_order: StrictBool = False
+    """Whether each of its replicas waits until the one before is ready, as those of Cassandra have to. With `peers` and
+    volumes of their own they start together by default, since a quorum could form in no other way; without `peers` they
+    start in order."""
     egress: tuple[EgressSpec, ...] = ()
     """The hosts outside the cluster that it connects to; it can reach no others."""
     jwt: Tokens | None = None
@@ -204,6 +208,11 @@ class ServiceKeys(TypedFile):
         """The images of its pods, each with its key."""
         others = [((*key, "image"), spec.image) for key, spec in self.containers if spec.image]
         return [(("image",), self.image), *others]
+
+    @property
+    def stateful(self) -> bool:
+        """Whether each replica has a volume of its own."""
+        return any(volume.access_mode != SHARED for volume in self.volumes.values())
 
     @property
     def ref(self) -> ServiceRef:

@@ -13,7 +13,6 @@ from components.service.file.checks import Finding
 from components.service.file.jobs import JobSpec
 from components.service.file.scaling import ResourcesSpec
 from components.service.file.service import ServiceSpec
-from components.service.file.storage import SHARED
 
 LIMIT_RANGE, QUOTA = "limit-range", "resource-quota"
 """The rules that make them."""
@@ -96,7 +95,7 @@ def _namespaces(specs: Sequence[ServiceSpec], limits: NamespaceLimits) -> Iterat
 
 def _passing(spec: ServiceSpec, takes: _Takes | None) -> Iterator[Decimal]:
     """What the pods take that are there for a while: those of jobs, and the first new one of a Deployment's release."""
-    if all(volume.access_mode == SHARED for volume in spec.volumes.values()):
+    if not spec.stateful:
         yield _pod(spec, takes)
     yield from (_job(job, takes) for job in spec.jobs.values())
 

@@ -6,7 +6,6 @@ from components.service.file.containers import ContainerSpec
 from components.service.file.jobs import JobSpec
 from components.service.file.keys import ServiceKeys
 from components.service.file.network import peers_name
-from components.service.file.storage import SHARED
 
 # https://github.com/kubernetes/apimachinery/blob/v0.36.3/pkg/api/validation/objectmeta.go: TotalAnnotationSizeLimitB
 _ANNOTATIONS = 256 * 1024
@@ -73,7 +72,7 @@ def _words(program: ServiceKeys | ContainerSpec | JobSpec) -> dict[str, int]:
 def check_full_name(keys: ServiceKeys) -> None:
     """Raise `PydanticCustomError` if a pod would have a full name that is no host name."""
     wanted = keys.patch is not None and keys.patch.pod.set_hostname_as_fqdn
-    if not wanted or all(volume.access_mode == SHARED for volume in keys.volumes.values()):
+    if not wanted or not keys.stateful:
         return
     service = peers_name(keys.name) if keys.peers else keys.name
     full = f"{keys.name}{_LAST}.{service}.{keys.namespace}.{_CLUSTER_DOMAIN}"

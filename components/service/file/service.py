@@ -52,6 +52,9 @@ class ServiceSpec(ServiceKeys):
             raise misplaced(["namespace"], reason, self.namespace)
         if reason := not_a_service(self.name):
             raise misplaced(["name"], reason, self.name)
+        if self.start_in_order and not (self.peers and self.stateful):
+            message = "replicas with peers and volumes of their own start together, and others do not: leave it out"
+            raise misplaced(["startInOrder"], message, self.start_in_order)
         if self.peers and len(self.name) > (longest := _LABEL_LENGTH - len(peers_name(""))):
             message = f"longer than {longest} characters, which the name of the Service of its peers leaves"
             raise misplaced(["name"], message, self.name)

@@ -53,6 +53,13 @@ def _read_only(path: str) -> str:
 
 
 MountPath = Annotated[StrictStr, AfterValidator(_mount_path), Shape(_MOUNT_PATH)]
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a mount of the pod's own
+"""What every container of the runtime has, of 64 MiB: https://man7.org/linux/man-pages/man7/shm_overview.7.html"""
+ScratchPath = Annotated[
+    StrictStr,
+    AfterValidator(lambda value: value if value == SHARED_MEMORY else _mount_path(value)),
+    Shape(rf"{SHARED_MEMORY}|{_MOUNT_PATH}"),
+]
 ReadOnlyPath = Annotated[MountPath, AfterValidator(_read_only)]
 
 

@@ -6,7 +6,7 @@ None of them has a field left to the mutations of admission. One beside the serv
 from collections.abc import Sequence
 
 from components.kube.manifest import Manifest
-from components.service.args.containers import ContainerArgs
+from components.service.args.containers import ContainerArgs, ScratchArgs
 from components.service.args.scaling import ResourceArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.storage import own_config_name
@@ -56,10 +56,12 @@ def scratch_mounts(prefix: str, writable: Sequence[str]) -> Mounts:
 
 def shared_mounts(args: SecureServiceArgs) -> Mounts:
     """The directories that containers share, as the service's own has them."""
-    return [
-        (_empty(_shared_name(each.name), each.size), {"name": _shared_name(each.name), "mountPath": each.path})
-        for each in args.scratch
-    ]
+    return [(_shared(each), {"name": _shared_name(each.name), "mountPath": each.path}) for each in args.scratch]
+
+
+def _shared(scratch: ScratchArgs) -> Manifest:
+    volume = _empty(_shared_name(scratch.name), scratch.size)
+    return {**volume, "emptyDir": {"medium": "Memory", **volume["emptyDir"]}} if scratch.memory else volume
 
 
 def _empty(name: str, limit: str) -> Manifest:

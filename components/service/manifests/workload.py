@@ -61,8 +61,11 @@ def stateful_set_spec(args: SecureServiceArgs) -> Manifest:
     https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
     """
     replica_volumes = [volume for volume in args.volumes if not volume.shared]
+    # In order, the first of a cluster would wait for a quorum, and the second for the first.
+    together = {"podManagementPolicy": "Parallel"} if args.peers and not args.start_in_order else {}
     return {
         **_replicated(args),
+        **together,
         # The Service in which each pod has its own name.
         "serviceName": peers_name(args.name) if args.peers else args.name,
         "updateStrategy": {"type": "RollingUpdate"},

@@ -16,6 +16,7 @@ from components.service.args.database import DatabaseArgs, GrantArgs
 from components.service.args.jobs import JobArgs
 from components.service.args.service import SecretArgs, SecureServiceArgs
 from components.service.file.directory import parse_service
+from components.service.file.storage import SHARED_MEMORY
 from components.service.manifests.held import held_names
 from components.service.manifests.job import job_spec, workload_of
 from components.service.manifests.network_policy import network_policy_spec
@@ -218,6 +219,13 @@ class TestSharing:
         assert mounts_of(first)["/work"] == mounts_of(pod["containers"][0])["/work"] == "shared-work"
         assert "/work" not in mounts_of(second)
         assert {"name": "shared-work", "emptyDir": {"sizeLimit": "1Gi"}} in pod["volumes"]
+
+    def test_shared_memory_is_in_memory(self, tmp_path: Path) -> None:
+        text = "scratch: {shm: {path: /dev/shm, size: 1Gi, memory: true}}\ninit: {a: {scratch: [shm]}}\n"
+        pod = pod_of(read(tmp_path, text))
+        assert {"name": "shared-shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}} in pod["volumes"]
+        shared = {mounts_of(each)[SHARED_MEMORY] for each in (*pod["initContainers"], *pod["containers"])}
+        assert shared == {"shared-shm"}
 
     def test_tmp_is_each_one_s_own(self) -> None:
         args = service(init=[exporter(name="a")], sidecars=[exporter(name="b")])

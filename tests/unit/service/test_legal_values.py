@@ -158,6 +158,9 @@ REFUSED = [
         "scratch: {a: {path: /etc/b/c}}\ninit: {a: {scratch: [a], config: {path: /etc/b, files: {a: b}}}}",
         "init.a.scratch[0]: it is below /etc/b of init.a.config.path, which is read-only",
     ),
+    # What shares memory finds none on a disk.
+    ("scratch: {shm: {path: /dev/shm}}", "scratch.shm.memory: required at /dev/shm, found false; legal: true"),
+    ("scratch: {shm: {path: /dev/shm/a, memory: true}}", "scratch.shm.path: /dev is not the service's to fill"),
     # Server-side apply knows the entries of this list by their address, whatever its form.
     *(
         (
@@ -207,6 +210,7 @@ def test_a_value_that_would_not_work_is_one_error(tail: str, error: str) -> None
         f"{CONFIG}\nwritable: [/etc/application]",
         f"{CONFIG}\nsidecars: {{a: {{port: 1, writable: [/etc/app/a]}}}}",
         f"patch: {{{WRITTEN}, pod: {{hostAliases: [{_alias('10.0.0.1')}, {_alias('10.0.0.2')}]}}}}",
+        "scratch: {shm: {path: /dev/shm, memory: true, size: 1Gi}, fast: {path: /fast, memory: true}, a: {path: /a}}",
         *(f"jobs: {{a: {{schedule: '{word}'}}}}" for word in ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")),
         "volumes: {data: {path: /data, size: '1'}, more: {path: /more, size: '9223372036854775807'}}",
     ],

@@ -13,7 +13,7 @@ from components.program.plan import plan
 from components.program.stack import read_stack
 from components.schema.problem import ConfigError, FieldError
 from components.service.args.service import SecureServiceArgs
-from components.service.file.directory import Admission, read_services
+from components.service.file.directory import Admission, parse_service, read_services
 from components.service.manifests.authorization import authorization_policy
 from components.service.manifests.egress import sidecar
 from components.service.manifests.network_policy import mesh_objects, network_policy_spec
@@ -21,7 +21,7 @@ from components.service.manifests.peers import peers_service
 from components.service.manifests.workload import workload_spec
 from components.service.secure_service import SecureService
 from tests.support.monitor import record
-from tests.support.stacks import settings
+from tests.support.stacks import service, settings
 from tests.unit.service.test_directory import SMALL, write
 from zt.facts.model import Reach
 from zt.facts.read import facts_of
@@ -58,6 +58,30 @@ def test_a_service_without_peers_is_as_it_was(tmp_path: Path) -> None:
     args = kafka(tmp_path, VOLUME)
     assert peers_service(args) is None
     assert workload_spec(args)["serviceName"] == "kafka"
+
+
+@pytest.mark.parametrize(
+    ("more", "policy"),
+    [
+        # The first of a cluster would wait for the others, and the second for the first.
+        (PEERS + VOLUME, "Parallel"),
+        (PEERS + VOLUME + "startInOrder: true\n", None),
+        (PEERS + VOLUME + "startInOrder: false\n", "Parallel"),
+        (VOLUME, None),
+        # A Deployment starts them together anyhow.
+        (PEERS, None),
+    ],
+)
+def test_they_start_together_unless_the_file_says_otherwise(tmp_path: Path, more: str, policy: str | None) -> None:
+    assert workload_spec(kafka(tmp_path, more)).get("podManagementPolicy") == policy
+
+
+@pytest.mark.parametrize("more", ["", PEERS, VOLUME])
+def test_an_order_that_nobody_keeps_is_refused(more: str) -> None:
+    with pytest.raises(ConfigError, match=r"x\.yaml:\d+: startInOrder: replicas with peers and volumes of their own"):
+        parse_service(f"{SMALL}{more}startInOrder: true\n", "services/x.yaml")
+    with pytest.raises(FieldError, match=r"shop\.api\.startInOrder: replicas with peers"):
+        service(start_in_order=True)
 
 
 def test_network_and_mesh_let_them_through_to_each_other_alone(tmp_path: Path) -> None:

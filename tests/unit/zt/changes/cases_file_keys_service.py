@@ -199,6 +199,8 @@ SERVICE = [
             "caBundle.path": ("/ca/other.crt", NEUTRAL),
             "scratch.*s.path": ("/t", WEAKER),
             "scratch.*s.size": ("2Gi", NEUTRAL),
+            "scratch.*s.memory": (True, NEUTRAL),
+            "startInOrder": (True, NEUTRAL),
             "volumes.*d.path": ("/e", WEAKER),
             "volumes.*d.size": ("2Gi", NEUTRAL),
             "volumes.*d.storageClass": ("fast", NEUTRAL),
@@ -211,6 +213,7 @@ SERVICE = [
         },
         {
             **_WORK,
+            "peers": [9200],
             "ports": {"admin": {"port": 9001}},
             "callers": ["api:admin"],
             "command": ["serve"],

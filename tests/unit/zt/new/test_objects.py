@@ -20,6 +20,7 @@ from components.service.args.probes import ProbeArgs, ProbesArgs
 from components.service.args.scaling import AutoscalingArgs
 from components.service.args.service import ApiRuleArgs, SecureServiceArgs
 from components.service.args.storage import ConfigArgs, VolumeArgs
+from components.service.file.storage import SHARED_MEMORY
 from components.service.secure_service import SecureService
 from tests.support.monitor import Recording, record
 from tests.support.stacks import platform, service
@@ -53,9 +54,10 @@ SHAPES: dict[str, dict[str, Any]] = {
         "sidecars": [
             ContainerArgs("web", "registry.example.org/shop/web:v1", 1000, config=ConfigArgs("/etc/web", {"a": "b"}))
         ],
-        "scratch": [ScratchArgs("work", "/work")],
+        "scratch": [ScratchArgs("work", "/work"), ScratchArgs("shm", SHARED_MEMORY, "1Gi", memory=True)],
     },
     "peers": {"peers": [6222], "pod_env": {"POD_NAME": "name"}, "stop": StopArgs(5, 60)},
+    "in order": {"peers": [6222], "start_in_order": True, "volumes": [VolumeArgs("data", "/data", "1Gi")]},
     "ports": {"ports": [PortArgs("admin", 9001), PortArgs("sync", 9002, "tcp")]},
     "worker": {"port": 0, "health": "", "probes": COMMANDS},
     "worker with metrics": {"port": 0, "health": "", "metrics": MetricsArgs(9100, "/metrics")},
