@@ -5,7 +5,6 @@ program makes of a file is its own business: it refuses it, or what it makes mus
 """
 
 import string
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from tests.support.service_values import (
     LINES,
     LOWER,
     MEMORY,
+    PATCH,
     PATHS,
     PLACES,
     PORTS,
@@ -175,35 +175,6 @@ SCRATCH = st.dictionaries(
     ),
     max_size=2,
 )
-HOST_ALIAS = st.fixed_dictionaries({"ip": st.just("10.0.0.9"), "hostnames": st.lists(HOSTS, max_size=2)})
-ANNOTATIONS = mostly(st.just("example.org/parser"), seldom=st.just("istio.io/rev"))
-PATCH = st.fixed_dictionaries(
-    {"reason": st.just("nothing else says it"), "owner": st.just("commerce"), "granted": st.just(date(2026, 11, 1))},
-    optional={
-        "pod": st.fixed_dictionaries(
-            {},
-            optional={
-                "hostAliases": st.lists(HOST_ALIAS, max_size=1),
-                "dnsConfig": st.just({"options": [{"name": "ndots", "value": "2"}]}),
-                "setHostnameAsFQDN": st.booleans(),
-            },
-        ),
-        "containers": st.dictionaries(
-            st.sampled_from(["orders", "setup"]),
-            st.fixed_dictionaries(
-                {},
-                optional={
-                    "workingDir": PLACES,
-                    "tty": st.booleans(),
-                    "terminationMessagePolicy": st.just("FallbackToLogsOnError"),
-                    "lifecycle": st.just({"postStart": {"exec": {"command": ["warm"]}}}),
-                },
-            ),
-            max_size=1,
-        ),
-        "annotations": st.dictionaries(ANNOTATIONS, LINES, max_size=1),
-    },
-).map(lambda patch: {**patch, "expires": date(2026, 12, 1)})
 RPC = st.sampled_from(["shop.Cart/AddItem", "shop.Cart/*", "Cart/Add"])
 CALLS = st.one_of(
     st.just("backend"),

@@ -30,9 +30,10 @@ from components.service.file.layers import DOMAIN, NO_STACK, LayeredFile, Layers
 from components.service.file.limits import limit_findings
 from components.service.file.network import EgressSpec
 from components.service.file.party import PartyFile
-from components.service.file.public_hosts import Claim, host_findings, signed_for
+from components.service.file.public_hosts import Claim, host_findings, key_findings, signed_for
 from components.service.file.service import OF_THE_PLATFORM, ServiceSpec
 from components.service.file.sharing import sharing_findings
+from components.vault.terms import Delivery
 
 
 class ServiceFile(LayeredFile[ServiceSpec]):
@@ -54,6 +55,11 @@ class Admission(Conditions):
     stack: str = ""
     stacks: Sequence[str] = ()
     packages: Sequence[PartyFile] = ()
+
+    @property
+    def all_in_secrets(self) -> bool:
+        """Whether both the secrets of a service and the key of its host are Secrets in its namespace."""
+        return self.delivery is Delivery.KUBERNETES_SECRET and not self.gateway_api
 
 
 def parse_service(text: str, file: str, domain: str = NO_STACK) -> ServiceFile:
@@ -115,6 +121,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *problems_at(files, host_findings([Claim(file.spec, file.file) for file in files])),
         *(problem for file in files for problem in _unsupported(file, admission.unsupported)),
         *problems_at(files, findings([file.spec for file in files])),
+        *(problems_at(files, key_findings([file.spec for file in files])) if admission.all_in_secrets else ()),
         *problems_at(files, sharing_findings([file.spec for file in files])),
         *problems_at(files, delivery_findings([file.spec for file in files], admission.delivery)),
         *problems_at(files, limit_findings([file.spec for file in files], admission.limits)),

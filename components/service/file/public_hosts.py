@@ -138,6 +138,20 @@ def signed_for(host: str, domains: Sequence[str]) -> bool:
     return any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in domains)
 
 
+def tls_name(service: str) -> str:
+    """The name of the Secret with the key of a service's hosts, where an Ingress has it."""
+    return f"{service}-tls"
+
+
+def key_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
+    """Services whose Secret would be that with the key of another one's host, on a stack that keeps both in Secrets."""
+    keys = {(spec.namespace, tls_name(spec.name)): spec for spec in specs if spec.host}
+    for spec in specs:
+        if spec.secrets and (owner := keys.get((spec.namespace, spec.name))):
+            message = f"the Secret of its secrets is called so, as that with the key of {owner.name}'s host is"
+            yield spec, ("name",), message, repr(spec.name), ()
+
+
 def below(path: str, prefix: str) -> bool:
     """Whether a path is a prefix, or below it: /v1 has /v1/users below it, and not /v10."""
     return f"{path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from components.service.args.service import SecureServiceArgs
+from components.service.file.public_hosts import tls_name
 from components.service.file.storage import claim_name, own_config_name, replica_claim
 from components.service.manifests.external_secrets import copy_name
 from components.service.manifests.job import workloads_of
@@ -56,4 +57,4 @@ def _names(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
     elif args.secrets and not uses_vault(args):
         yield f"secrets/{args.owner}", args.owner
     if args.public and args.platform.ingress.route == "ingress" and args.platform.ingress.issuer:
-        yield f"secrets/{args.name}-tls", args.name
+        yield f"secrets/{tls_name(args.name)}", args.name

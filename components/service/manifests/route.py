@@ -8,6 +8,7 @@ from components.kube.manifest import Manifest
 from components.service.args.routes import CorsArgs, RouteArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import GRPC_PATH
+from components.service.file.public_hosts import tls_name
 from components.service.manifests.metadata import metadata
 
 # Every page may use these (https://fetch.spec.whatwg.org/#cors-safelisted-method).
@@ -116,7 +117,7 @@ def ingress_manifest(args: SecureServiceArgs) -> Manifest:
     annotations = dict(args.limits.annotations)
     if args.platform.ingress.issuer:
         annotations["cert-manager.io/cluster-issuer"] = args.platform.ingress.issuer
-        spec["tls"] = [{"hosts": list(args.hosts), "secretName": f"{args.name}-tls"}]
+        spec["tls"] = [{"hosts": list(args.hosts), "secretName": tls_name(args.name)}]
     return {"metadata": {**metadata(args), **({"annotations": annotations} if annotations else {})}, "spec": spec}
 
 
