@@ -116,7 +116,7 @@ def identities(made: list[Registered]) -> Iterator[tuple[str, ...]]:
 def test_each_object_is_made_once(tmp_path: Path, environment: str) -> None:
     accepted: list[int] = []
 
-    @settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(files=several())
     def once(files: list[File]) -> None:
         try:
