@@ -11,6 +11,7 @@ import pulumi_vault
 import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from pulumi_kubernetes import Provider
 
 from components.kyverno.library import VALIDATING_TIERS, load_library
@@ -24,6 +25,7 @@ from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane, copy_program
 from tests.policy.cases import merge
 from tests.support import stacks
+from tests.support.combined_files import combined_files
 from tests.support.examples import example_stack
 from tests.support.monitor import record
 from tests.support.service_files import NAMESPACE, PLACEMENT, File, planned, service_files
@@ -239,7 +241,7 @@ def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
 @example(made=("orders", KINDS[2]))
 @example(made=("orders", KINDS[3]))
 @example(made=("orders", SEVERAL))
-@given(made=service_files().filter(accepted))
+@given(made=st.one_of(service_files(), combined_files()).filter(accepted))
 def test_what_is_made_of_an_accepted_file_is_admitted(admission: Admission, made: tuple[str, File]) -> None:
     assert refused(admission, plan_of(*made)) == []
 

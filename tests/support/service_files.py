@@ -361,7 +361,9 @@ def service_files(draw: st.DrawFn) -> tuple[str, File]:
     return draw(labels()), file
 
 
-def planned(root: Path, name: str, file: File, settings: Settings) -> SecureServiceArgs:
+def planned(
+    root: Path, name: str, file: File, settings: Settings, environment: str = "production"
+) -> SecureServiceArgs:
     """The arguments of the service, as `pulumi up` plans them from its file below `root`. Raises `ConfigError`."""
     folder = root / "services"
     folder.mkdir(exist_ok=True)
@@ -370,5 +372,5 @@ def planned(root: Path, name: str, file: File, settings: Settings) -> SecureServ
     for each, content in {**beside, **site, "file": {"name": name, **file}}.items():
         (folder / f"{each}.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     known = settings.model_copy(update={"databases": DATABASES_OF_THE_STACK})
-    services = plan(read_stack(root, "Pulumi.production.yaml", known)).services
+    services = plan(read_stack(root, f"Pulumi.{environment}.yaml", known)).services
     return next(args for args in services if args.name == name)

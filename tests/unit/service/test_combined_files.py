@@ -15,8 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from pulumi_kubernetes import Provider
 
 from components.config.settings import Settings
-from components.program.plan import plan
-from components.program.stack import read_stack
 from components.schema.problem import ConfigError, Problem
 from components.service.args.service import SecureServiceArgs
 from components.service.secure_service import SecureService
@@ -24,7 +22,7 @@ from tests.support import api_rules, stacks
 from tests.support.combined_files import Feature, combined_files, connected, database, listening, public
 from tests.support.monitor import record
 from tests.support.offline_root import OfflineRoot
-from tests.support.service_files import BESIDE, DATABASES_OF_THE_STACK, PLACEMENT, File
+from tests.support.service_files import PLACEMENT, File, planned
 
 pytestmark = pytest.mark.unit
 
@@ -60,22 +58,12 @@ def settings_of(environment: str, changes: dict[str, Any], authority: Path) -> S
     if environment != "local":
         more["mesh"] = {**own["mesh"], **more.get("mesh", {}), "scraper": SCRAPER}
     networks = ["10.0.0.1/32", "2001:db8::1/128"]
-    chosen = stacks.settings(environment, None, apiServerCidrs=networks, placement=PLACEMENT, **more)
-    return chosen.model_copy(update={"databases": DATABASES_OF_THE_STACK})
+    return stacks.settings(environment, None, apiServerCidrs=networks, placement=PLACEMENT, **more)
 
 
-def planned(name: str, file: File, environment: str, chosen: Settings) -> SecureServiceArgs:
-    """The arguments of a service beside others that agree to its calls, and that call it. Raises `ConfigError`."""
-    beside = {each: {**content, "callers": [name, f"{name}:admin"]} for each, content in BESIDE.items()}
-    if "callers" in file:
-        beside["backend"]["calls"] = [name]
+def args_of(name: str, file: File, environment: str, chosen: Settings) -> SecureServiceArgs:
     with tempfile.TemporaryDirectory() as root:
-        folder = Path(root) / "services"
-        folder.mkdir()
-        for each, content in {**beside, "file": {"name": name, **file}}.items():
-            (folder / f"{each}.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-        services = plan(read_stack(Path(root), f"Pulumi.{environment}.yaml", chosen)).services
-    return next(args for args in services if args.name == name)
+        return planned(Path(root), name, file, chosen, environment)
 
 
 def made_of(*services: SecureServiceArgs) -> list[dict[str, Any]]:
@@ -101,7 +89,7 @@ def test_what_is_made_of_an_accepted_file_is_right(variant: str, authority: Path
     @given(made=combined_files(without))
     def right(made: tuple[str, File]) -> None:
         try:
-            args = planned(*made, environment, chosen)
+            args = args_of(*made, environment, chosen)
         except ConfigError as error:
             tried.append(False)
             refused.extend(error.problems)
@@ -181,7 +169,7 @@ jobs: {night: {schedule: 0 3 * * *}}
 
 @pytest.fixture(scope="module")
 def everything(authority: Path) -> list[dict[str, Any]]:
-    return made_of(planned("web", yaml.safe_load(EVERYTHING), "production", settings_of("production", {}, authority)))
+    return made_of(args_of("web", yaml.safe_load(EVERYTHING), "production", settings_of("production", {}, authority)))
 
 
 @pytest.mark.parametrize(("kind", "place", "value", "told"), WRONG, ids=[f"{each[0]} {each[3]}" for each in WRONG])
