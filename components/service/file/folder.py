@@ -26,7 +26,8 @@ def layers_in(directory: Path, stack: str, stacks: Sequence[str]) -> tuple[list[
                 over = (name_of(above), read_text(above, name_of(above))) if stack and above.exists() else ()
                 layers.append(Layers(name_of(path), read_text(path, name_of(path)), *over))
         except ConfigError as error:
-            problems += error.problems
+            # A stack's own file is read by itself, and over the one that it lies over.
+            problems += [problem for problem in error.problems if problem not in problems]
     return layers, problems
 
 

@@ -80,6 +80,12 @@ def test_a_file_of_nothing_is_refused(tmp_path: Path, name: str, error: str) -> 
         read(tmp_path, x=BASE, **{name: "a: ["})
 
 
+def test_what_is_wrong_with_the_stack_s_own_file_is_told_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, x=BASE, **{"x.staging": "# nothing yet\n"})
+    assert [problem.file for problem in refused.value.problems] == ["services/x.staging.yaml"]
+
+
 def test_hosts_have_the_domain_of_their_stack(tmp_path: Path) -> None:
     text = SMALL + 'host: "api.{domain}"\naliases: ["www.{domain}", api.example.net]\n'
     [spec] = read(tmp_path, domain="staging.example.org", x=text)
