@@ -72,10 +72,10 @@ def plan(stack: Stack) -> Plan:
     """The plan of a stack. Raises `ConfigError` for what only a component checks, such as the name of a rule."""
     policies = policy_args(stack)
     platform = platform_terms(stack, rules_on(policies) if policies else ())
-    packages = packages_args(stack.packages, stack.services, platform)
     beside = neighbours(stack.packages, stack.services)
     replicas, others = stack.settings.services.replicas, elsewhere(stack.settings)
-    with at_keys_of(stack.service_files):
+    with at_keys_of(stack.files):
+        packages = packages_args(stack.packages, stack.services, platform)
         services = services_args(stack.services, platform, replicas, beside, others)
     return Plan(
         vault=vault_args(stack) if stack.posture.vault else None,

@@ -31,8 +31,9 @@ from components.program.stack_parameters import parameter_problems
 from components.program.stack_teams import elsewhere, team_problems
 from components.schema.problem import ConfigError, LineOf, Problem, no_line
 from components.service.file.conditions import Conditions
-from components.service.file.directory import Admission, ServiceFile, read_files, specs_of
+from components.service.file.directory import Admission, read_files, specs_of
 from components.service.file.limits import LIMIT_RANGE, QUOTA, NamespaceLimits
+from components.service.file.party import PartyFile
 from components.service.file.service import ServiceSpec
 from components.vault.terms import Delivery
 
@@ -49,8 +50,8 @@ class Stack:
     services: tuple[ServiceSpec, ...]
     line_of: LineOf = no_line
     packages: tuple[RenderedPackage, ...] = ()
-    service_files: tuple[ServiceFile, ...] = ()
-    """The files of the services, where they were read from some."""
+    files: tuple[PartyFile, ...] = ()
+    """The files of the services and packages, where they were read from some."""
 
     @property
     def name(self) -> str:
@@ -160,7 +161,7 @@ def read_stack(
     if problems:
         raise ConfigError(problems)
     packages = render_packages(root, settings.charts.sources, files, load_library().rules.values() if files else ())
-    return Stack(file, settings, posture, services, line_of, packages, service_files)
+    return Stack(file, settings, posture, services, line_of, packages, (*service_files, *files))
 
 
 def conditions(settings: Settings, posture: Posture) -> Conditions:

@@ -4,11 +4,18 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from components.ingress.terms import PublicLimits, PublicTerms
-from components.schema.public import Headers, RateLimit, RequestBytes
+from components.kube.service_ref import ServiceRef
+from components.schema.problem import FieldError
+from components.schema.public import MOST_HEADERS, Headers, RateLimit, RequestBytes
 
 
 class Limited(Protocol):
     """What is public: a service, or a package."""
+
+    @property
+    def ref(self) -> ServiceRef:
+        """The reference to it, by namespace and name."""
+        ...
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -32,7 +39,10 @@ class Limited(Protocol):
 
 
 def public_limits(spec: Limited, terms: PublicTerms) -> PublicLimits:
-    """The headers and limits of a service: those in its file, and for the rest the defaults of the stack."""
+    """The headers and limits of a service: those in its file, and for the rest the defaults of the stack.
+
+    Raises `FieldError` for more headers than a route sets.
+    """
     if not spec.hosts:
         return PublicLimits()
     if not terms.on:
@@ -43,6 +53,7 @@ def public_limits(spec: Limited, terms: PublicTerms) -> PublicLimits:
         headers = {name: text for name, text in headers.items() if name.lower() not in replaced} | spec.security_headers
     elif spec.security_headers == "none":
         headers = {}
+    check_headers(headers, spec.ref.key)
     if spec.rate_limit == "none":
         requests = 0
     elif spec.rate_limit is not None:
@@ -50,6 +61,13 @@ def public_limits(spec: Limited, terms: PublicTerms) -> PublicLimits:
     size = terms.default.max_request_bytes if spec.max_request_bytes is None else spec.max_request_bytes
     size = 0 if size == "none" else size
     return PublicLimits(headers, requests, seconds, size, _annotations(terms, headers, requests, seconds, size))
+
+
+def check_headers(headers: Mapping[str, str], owner: str) -> None:
+    """Raise `FieldError` for more headers of a service, or of a package, than a route sets."""
+    if len(headers) > MOST_HEADERS:
+        message = f"{len(headers)} with those of the stack, and a route sets {MOST_HEADERS} at most"
+        raise FieldError(f"{owner}.securityHeaders", message)
 
 
 def _annotations(

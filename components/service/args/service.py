@@ -11,7 +11,6 @@ from components.ingress.terms import PublicLimits
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import image_reference
 from components.schema.problem import FieldError
-from components.schema.public import MOST_HEADERS
 from components.service.args.checked import check_values
 from components.service.args.containers import ContainerArgs, ScratchArgs
 from components.service.args.database import DatabaseArgs
@@ -32,6 +31,7 @@ from components.service.args.patch import PatchArgs
 from components.service.args.placement import PlacementArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
+from components.service.args.public import check_headers
 from components.service.args.routes import RouteArgs
 from components.service.args.scaling import AutoscalingArgs, ResourceArgs
 from components.service.args.secret_env import SecretEnvArgs
@@ -219,9 +219,7 @@ class SecureServiceArgs(ResourceArgs):
             check_values(self)
 
     def _program_is_checked(self) -> None:
-        if (headers := len(self.limits.headers)) > MOST_HEADERS:
-            message = f"{headers} with those of the stack, and a route sets {MOST_HEADERS} at most"
-            raise FieldError(f"{self.key}.securityHeaders", message)
+        check_headers(self.limits.headers, self.key)
         if not 0 <= self.stop.delay < self.stop.within:
             raise FieldError(f"{self.key}.stop", "the delay is not less than within", self.stop.delay)
         if self.secret_env.variables and not (self.command or self.job_of):

@@ -1,4 +1,4 @@
-"""From a wrong field of a service's arguments to the key of its file."""
+"""From a wrong field of the arguments of a service, or of a package, to the key of its file."""
 
 import re
 from collections.abc import Generator, Sequence
@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import ConfigError, FieldError, shown_value
-from components.service.file.directory import ServiceFile
+from components.service.file.party import PartyFile
 
 _PART = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 # What has another name in a file, by the field of the arguments.
@@ -16,8 +16,8 @@ _KEYS = {"called_by": "callers", "routes": "paths"}
 
 
 @contextmanager
-def at_keys_of(files: Sequence[ServiceFile]) -> Generator[None, None, None]:
-    """Raise `ConfigError` in place of a `FieldError` of one of these services, whose field begins with its name.
+def at_keys_of(files: Sequence[PartyFile]) -> Generator[None, None, None]:
+    """Raise `ConfigError` in place of a `FieldError` of one of these, whose field begins with its namespace and name.
 
     Any other error passes as it is.
     """

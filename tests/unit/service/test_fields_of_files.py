@@ -14,7 +14,7 @@ from components.service.args.team import text_args
 from components.service.file.directory import parse_service
 from components.service.file.fields import at_keys_of
 from components.service.file.service import ServiceSpec
-from tests.support import stacks
+from tests.support import packages, stacks
 from tests.unit.service.test_directory import SMALL, write
 from tests.unit.service.test_team import SMALL as OF_A_TEAM
 from tests.unit.service.test_team import TEAMS
@@ -30,6 +30,15 @@ def test_a_service_of_the_stack(tmp_path: Path) -> None:
     chosen = stacks.settings("production", registries=["r.example.org"])
     with pytest.raises(ConfigError, match=rf"^services/web\.yaml{MANY}"):
         plan(read_stack(tmp_path, "Pulumi.production.yaml", chosen))
+
+
+def test_a_package(tmp_path: Path) -> None:
+    exposed = {"service": "web", "port": 80, "host": "guests.example.org"}
+    headers = {f"X-{number}": "a" for number in range(13)}
+    file = {**packages.FILE, "expose": [exposed], "securityHeaders": headers}
+    packages.write(tmp_path, packages.objects(), file)
+    with pytest.raises(ConfigError, match=r"^packages/guestbook\.yaml:\d+: securityHeaders: 1\d with those"):
+        plan(packages.stack_of(tmp_path))
 
 
 def test_a_service_of_a_team() -> None:
