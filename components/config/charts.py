@@ -1,41 +1,17 @@
 """The section `charts` of the stack config."""
 
-import re
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, StrictStr, model_validator
+from pydantic import Field, model_validator
 
-from components.kube.charts import CHARTS, OCI, ChartSources
-from components.schema.fields import HTTPS_ORIGIN, AbsolutePath, https_address
+from components.kube.charts import CHARTS, OCI, ChartSources, Digest, FileAddress, Repository
+from components.schema.fields import AbsolutePath
 from components.schema.typed_file import TypedFile, misplaced
-
-_ADDRESS = rf"{HTTPS_ORIGIN}(/[^\s@?#]*)?"
-
-
-def _repository(value: str) -> str:
-    message = "not a repository such as https://charts.example.org/istio or oci://registry.example.org/charts"
-    https_address(value.replace(OCI, "https://", 1) if value.startswith(OCI) else value, _ADDRESS, message)
-    return value.rstrip("/")
-
-
-def _file(value: str) -> str:
-    message = "not the address of a file, such as https://files.example.org/gateway-api.yaml"
-    return https_address(value, rf"{HTTPS_ORIGIN}/[^\s@?#]+", message)
-
-
-def _digest(value: str) -> str:
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-        raise ValueError("not a digest: sha256: and 64 hexadecimal digits, as `helm pull` prints it")
-    return value
-
 
 Project = Literal["istio", "kyverno", "cert-manager", "external-secrets", "vault", "openbao"]
 ChartName = Literal[
     "kyverno", "base", "cni", "istiod", "ztunnel", "cert-manager", "external-secrets", "vault", "openbao"
 ]
-Repository = Annotated[StrictStr, AfterValidator(_repository)]
-FileAddress = Annotated[StrictStr, AfterValidator(_file)]
-Digest = Annotated[StrictStr, AfterValidator(_digest)]
 
 
 class ChartSettings(TypedFile):

@@ -8,8 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from components.config.action import Action
 from components.config.engines import ENGINES
-from components.config.ingress import ingress_problems
-from components.config.mesh import mesh_problems
+from components.config.layer_checks import ingress_problems, mesh_problems
 from components.config.posture import Posture, PostureError
 from components.config.problem_sink import ProblemSink
 from components.config.settings import Settings

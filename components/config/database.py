@@ -56,6 +56,9 @@ def _generated(value: str) -> str:
     return value
 
 
+DatabaseHost = Annotated[StrictStr, AfterValidator(_database_host)]
+
+
 class DatabaseSettings(TypedFile):
     """A database in which Vault creates and removes a user for each service that declares one.
 
@@ -75,7 +78,7 @@ class DatabaseSettings(TypedFile):
     service: Annotated[StrictStr, AfterValidator(_of_a_stack)] | None = None
     """The service of this stack that is its server, as `namespace/name`, in place of `host` and `port`. Its file lets
     Vault in: `callers: [vault/vault]`. Vault speaks TLS with the server itself, past the mesh."""
-    host: Annotated[StrictStr, AfterValidator(_database_host)] | None = None
+    host: DatabaseHost | None = None
     """The host that Vault and the services connect to, if it is no service of this stack."""
     port: Annotated[Port, AfterValidator(_outside_the_proxy)] | None = None
     """Its port; by default that of the engine: 5432, 3306, 6379 or 27017."""

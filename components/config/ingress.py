@@ -1,16 +1,12 @@
 """The section `ingress` of the stack config: the gateway, the limits of public services, and the issuer."""
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
-from pydantic.alias_generators import to_camel
 
 from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.config.overlay import OverlayAcme
-from components.config.posture import SCALE, Posture
-from components.config.problem_sink import ProblemSink
 from components.kube.names import (
     CERT_MANAGER_NAMESPACE,
     DEFAULT_NAMESPACE,
@@ -18,7 +14,6 @@ from components.kube.names import (
     GATEWAY_NAMESPACE,
     PLATFORM_NAMESPACES,
     TEAMS_NAMESPACE,
-    LayerNamespaces,
 )
 from components.schema.fields import (
     DNS_NAME,
@@ -34,7 +29,6 @@ from components.schema.fields import (
 )
 from components.schema.public import (
     CIPHER_SUITES,
-    ROUTE_SETTINGS,
     CipherSuite,
     Headers,
     Nothing,
@@ -71,7 +65,17 @@ def _host_pattern(value: str) -> str:
     return value
 
 
+def _directive(value: str) -> str:
+    if "secruleengine" in value.lower():
+        raise ValueError("leave it out: whether the rules block follows from the posture")
+    return value
+
+
 HostPattern = Annotated[StrictStr, AfterValidator(_host_pattern)]
+Email = Annotated[StrictStr, AfterValidator(_email)]
+AcmeDirectory = Annotated[StrictStr, AfterValidator(_directory)]
+PinnedModule = Annotated[StrictStr, AfterValidator(_pinned_module)]
+Directive = Annotated[StrictStr, AfterValidator(_directive)]
 
 
 def _for_the_gateway(value: str) -> str:
@@ -80,6 +84,9 @@ def _for_the_gateway(value: str) -> str:
     if value != GATEWAY_NAMESPACE and (value in others or value.startswith("kube-")):
         raise ValueError("it is the cluster's own, or another part of the platform has it: give the gateway its own")
     return value
+
+
+GatewayNamespace = Annotated[Label, AfterValidator(_for_the_gateway)]
 
 
 class HstsSettings(TypedFile):
@@ -120,22 +127,15 @@ class WafSettings(TypedFile):
     https://github.com/corazawaf/coraza-proxy-wasm
     """
 
-    image: Annotated[StrictStr, AfterValidator(_pinned_module)]
+    image: PinnedModule
     """The module, in a registry that the gateway's pods can reach. It counts as an image of the platform."""
     cidrs: tuple[Cidr, ...] = ()
     """The networks of that registry, which the gateway's network policy opens. By default the internet, without
     private addresses."""
-    directives: tuple[StrictStr, ...] = Field(
+    directives: tuple[Directive, ...] = Field(
         default=("Include @recommended-conf", "Include @crs-setup-conf", "Include @owasp_crs/*.conf"), min_length=1
     )
     """Coraza's rules without `SecRuleEngine`, which the program adds by the posture."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if engines := [text for text in self.directives if "secruleengine" in text.lower()]:
-            message = "leave it out: whether the rules block follows from the posture"
-            raise misplaced(["directives"], message, engines[0])
-        return self
 
 
 class IngressAnnotations(TypedFile):
@@ -162,7 +162,7 @@ class IngressController(TypedFile):
 class AcmeServer(TypedFile):
     """An ACME server instead of Let's Encrypt (RFC 8555)."""
 
-    directory: Annotated[StrictStr, AfterValidator(_directory)]
+    directory: AcmeDirectory
     """The address that ACME clients start from."""
     ca_bundle_file: AbsolutePath | None = None
     """PEM file of the authority behind its certificate, if that is not a public one."""
@@ -233,12 +233,12 @@ class IngressSettings(TypedFile):
     class_name: Label | None = None
     domain: PublicHost | None = None
     """The domain that `{domain}` stands for in the hosts of service files, so that each stack has hosts of its own."""
-    acme_email: Annotated[StrictStr, AfterValidator(_email)] | None = None
+    acme_email: Email | None = None
     acme_server: AcmeServer | None = None
     ca: CaIssuerSettings | None = None
     """An existing CA; by default the issuer `ca` is a root that the cluster creates."""
     vault: VaultIssuerSettings | None = None
-    gateway_namespace: Annotated[Label, AfterValidator(_for_the_gateway)] = GATEWAY_NAMESPACE
+    gateway_namespace: GatewayNamespace = GATEWAY_NAMESPACE
     cert_manager: CertManagerSettings = CertManagerSettings()
     gateway_api: GatewayApiSettings = GatewayApiSettings()
     replicas: Replicas = 1
@@ -289,55 +289,3 @@ class IngressSettings(TypedFile):
         if acme is None:
             return self
         return self.model_copy(update={"acme_server": AcmeServer.model_validate(acme.model_dump(by_alias=True))})
-
-
-def ingress_problems(
-    ingress: IngressSettings,
-    posture: Posture,
-    images: Sequence[str],
-    layers: LayerNamespaces,
-    problem: ProblemSink,
-) -> None:
-    """Report the problems of the gateway with the posture and the approved registries."""
-    if posture.issuer.startswith("letsencrypt") and ingress.acme_email is None:
-        problem("ingress.acmeEmail", f"required: the issuer {posture.issuer} registers an account with it")
-    if posture.issuer != "none" and posture.mtls is None and ingress.kind == "gateway-api":
-        problem("posture.issuer", "the gateway is the mesh's, and mTLS is off", posture.issuer, ["none"])
-    if posture.issuer == "vault" and not posture.vault:
-        others = [str(issuer) for issuer in SCALE["issuer"] if issuer != "vault"]
-        problem("posture.issuer", "this stack has no Vault that could sign", posture.issuer, others)
-    for issuer in ("ca", "vault"):
-        if getattr(ingress, issuer) is not None and posture.issuer != issuer:
-            problem(f"ingress.{issuer}", f"the issuer is {posture.issuer}: set posture.issuer, or leave this out")
-    for namespace in sorted({*layers.platform, ingress.gateway_namespace} & set(ingress.hosts)):
-        problem(f"ingress.hosts.{namespace}", "a namespace of the platform, which may name every host: leave it out")
-    if ingress.waf and not any(ingress.waf.image.startswith((f"{image}/", f"{image}@")) for image in images):
-        problem("ingress.waf.image", "not from registries or platformImages", ingress.waf.image, images)
-    if ingress.kind == "ingress":
-        _class_problems(ingress, posture, problem)
-    elif "annotations" in ingress.model_fields_set:
-        problem("ingress.annotations", "belong to an Ingress, and ingress.kind is gateway-api: leave them out")
-
-
-def _class_problems(ingress: IngressSettings, posture: Posture, problem: ProblemSink) -> None:
-    if ingress.class_name is None:
-        problem("ingress.className", "required when ingress.kind is ingress")
-    if ingress.controller is None:
-        problem("ingress.controller", "required when ingress.kind is ingress: its identity is what services admit")
-    written = ingress.model_fields_set
-    for name in ingress.unsaid:
-        value = cast("object", getattr(ingress, name))
-        # A default that the posture turns on counts like a written setting, except for TLS, which the controller sets.
-        due = name in written or (name in ROUTE_SETTINGS and posture.authorization != "off")
-        if due and value not in ("none", None):
-            _unsaid(name, problem)
-    if isinstance(ingress.hsts, HstsSettings) and "headers" in ingress.unsaid:
-        problem("ingress.hsts", "an Ingress cannot say it: write it as ingress.annotations.headers, or leave it out")
-
-
-def _unsaid(name: str, problem: ProblemSink) -> None:
-    key = to_camel(name)
-    instead = "set it to none" if name in ROUTE_SETTINGS else "leave it out"
-    problem(
-        f"ingress.{key}", f"an Ingress cannot say it: write ingress.annotations.{key} as its class does, or {instead}"
-    )

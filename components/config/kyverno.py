@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictInt, StrictStr, model_validator
+from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
 
 from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.kube.names import DEFAULT_NAMESPACE, KYVERNO_NAMESPACE, SHARED_ACCOUNTS
@@ -12,6 +12,22 @@ from components.schema.timed_exception import Reason, TimedException
 from components.schema.typed_file import TypedFile, misplaced
 
 EXCLUSION_DAYS = 366
+
+
+def _excluded(value: str) -> str:
+    if value == DEFAULT_NAMESPACE:
+        raise ValueError("what names no namespace lands there: give the workload a namespace of its own")
+    return value
+
+
+def _own_account(value: str) -> str:
+    if value in SHARED_ACCOUNTS:
+        raise ValueError("an account that every pod of its namespace may have: give the workload one of its own")
+    return value
+
+
+ExcludedName = Annotated[Label, AfterValidator(_excluded)]
+WorkloadAccount = Annotated[Label, AfterValidator(_own_account)]
 
 
 class ImageAttestor(TypedFile):
@@ -59,17 +75,10 @@ class AccountException(TimedException):
     """The name of the rule, which is that of its folder under `policies/`."""
     namespace: Label
     """The namespace of the workload."""
-    service_account: Label
+    service_account: WorkloadAccount
     """The service account of its pods. Names and labels say nothing of who made a pod."""
     expires: Day
     """The first day without the exception; at most 90 days after `granted` for a critical rule."""
-
-    @model_validator(mode="after")
-    def _of_one_workload(self) -> Self:
-        if self.service_account in SHARED_ACCOUNTS:
-            message = "an account that every pod of its namespace may have: give the workload one of its own"
-            raise misplaced(["serviceAccount"], message, self.service_account)
-        return self
 
     @property
     def workload(self) -> str:
@@ -99,7 +108,7 @@ class KyvernoSettings(TypedFile):
     """Percent of workloads that must comply with an important rule before it moves to its next phase."""
     image_signatures: tuple[ImageAttestor, ...] = ()
     """Who may sign images. Without one, the rule that requires a signature is off."""
-    excluded_namespaces: dict[Label, ExcludedNamespace] = Field(default_factory=dict)
+    excluded_namespaces: dict[ExcludedName, ExcludedNamespace] = Field(default_factory=dict)
     """Namespaces of the cluster's own that no rule looks at, by name, each with a reason and a last day. Whoever may
     create pods in one may run anything: no tenant may have rights there."""
     exceptions: tuple[AccountException, ...] = ()
@@ -109,10 +118,6 @@ class KyvernoSettings(TypedFile):
     def _exceptions_of_others(self) -> Self:
         refuse_beside_existing(self, self.mode, "replicas", "hub")
         refuse_elsewhere(self.mode, self.namespace, KYVERNO_NAMESPACE)
-        for name in self.excluded_namespaces:
-            if name == DEFAULT_NAMESPACE:
-                message = "what names no namespace lands there: give the workload a namespace of its own"
-                raise misplaced(["excludedNamespaces", name], message, name)
         for number, exception in enumerate(self.exceptions):
             if exception.namespace in self.excluded_namespaces:
                 message = "excludedNamespaces has it, so no rule looks at it: leave one of the two out"

@@ -3,14 +3,24 @@
 from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictInt, field_validator, model_validator
+from pydantic import AfterValidator, Field, StrictInt, model_validator
 
 from components.config.existing import refuse_beside_existing, refuse_elsewhere
-from components.config.posture import Posture
-from components.config.problem_sink import ProblemSink
 from components.kube.names import MESH_NAMESPACE
 from components.schema.fields import Label, Port, Registry, Replicas
 from components.schema.typed_file import TypedFile, misplaced
+
+
+def _revision(value: str) -> str:
+    # Istio's charts use this name for the control plane without a revision, whose Service has another name.
+    if value == "default":
+        raise ValueError("default is the control plane without a revision: leave the key out, or name another one")
+    return value
+
+
+Revision = Annotated[Label, AfterValidator(_revision)]
+Sampling = Annotated[StrictInt, Field(ge=0, le=100)]
+CpuTarget = Annotated[StrictInt, Field(ge=10, le=100)]
 
 
 class MeshScraper(TypedFile):
@@ -27,7 +37,7 @@ class MeshTracing(TypedFile):
     service: Label
     port: Port = 4317
     """The port of its Service and of its pods."""
-    sampling: Annotated[StrictInt, Field(ge=0, le=100)] = 1
+    sampling: Sampling = 1
     """Percent of the requests that are traced."""
 
 
@@ -38,7 +48,7 @@ class MeshAutoscaling(TypedFile):
 
     min: Replicas = 2
     max: Replicas = 5
-    cpu: Annotated[StrictInt, Field(ge=10, le=100)] = 80
+    cpu: CpuTarget = 80
     """Percent of the requested CPU above which one more is started."""
 
     @model_validator(mode="after")
@@ -67,7 +77,7 @@ class MeshSettings(TypedFile):
     autoscaling: MeshAutoscaling | None = None
     hub: Registry | None = None
     """A registry, or a path in one, that mirrors Istio's images, each under its last name: `<hub>/proxyv2`."""
-    revision: Label | None = None
+    revision: Revision | None = None
     """The name of this control plane. With a new name, such as `1-31-0`, every service joins the new control plane in
     the same run, before the old one is removed. With `mode: existing` it may be a tag that stands for a revision."""
     other_namespaces: tuple[Label, ...] = ()
@@ -87,28 +97,3 @@ class MeshSettings(TypedFile):
         if self.replicas is not None and self.autoscaling is not None:
             raise ValueError("replicas and autoscaling: keep one")
         return self
-
-    @field_validator("revision")
-    @classmethod
-    def _not_default(cls, revision: str | None) -> str | None:
-        # Istio's charts use this name for the control plane without a revision, whose Service has another name.
-        if revision == "default":
-            raise ValueError("default is the control plane without a revision: leave the key out, or name another one")
-        return revision
-
-
-def mesh_problems(mesh: MeshSettings, posture: Posture, problem: ProblemSink) -> None:
-    """Report the settings that the data plane cannot enforce. `components/service/file/ambient.py` checks services."""
-    if mesh.data_plane == "sidecar":
-        return
-    if posture.mtls is None:
-        problem("mesh.dataPlane", "this stack has no mesh", mesh.data_plane, ["sidecar"])
-        return
-    if not posture.network_policies:
-        message = (
-            "a node's proxy closes no egress, so that with network policies off a service would reach any host: "
-            "write sidecar, or posture.networkPolicies with the value true"
-        )
-        problem("mesh.dataPlane", message, mesh.data_plane, ["sidecar"])
-    if mesh.tracing is not None:
-        problem("mesh.tracing", "ambient sends no spans of a service: leave it out, or set mesh.dataPlane to sidecar")

@@ -2,10 +2,23 @@
 
 import ssl
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, StrictStr
 
 from components.schema.problem import FieldError
 
 _LEGAL = ("a certificate in PEM, -----BEGIN CERTIFICATE----- and what follows",)
+
+
+def _public(value: str) -> str:
+    if "PRIVATE KEY-----" in value:
+        raise ValueError("it holds a private key, which must not get into the state")
+    return value
+
+
+Pem = Annotated[StrictStr, AfterValidator(_public)]
+"""Certificates in PEM."""
 
 
 def read_pem(path: str | None, key: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic.alias_generators import to_camel
 
 from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
@@ -29,8 +30,6 @@ from components.schema.pgp_key import public_key
 from components.schema.schedule import Schedule
 from components.schema.timed_exception import Owner
 from components.schema.typed_file import OneOf, TypedFile, misplaced
-
-_THRESHOLD = ("recoveryThreshold",)
 
 
 def _audit_path(value: str) -> str:
@@ -66,7 +65,23 @@ AuditPath = Annotated[StrictStr, AfterValidator(_audit_path)]
 CommonName = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 SignedName = Annotated[StrictStr, AfterValidator(_signed_name)]
 
+Shares = Annotated[StrictInt, Field(ge=1, le=20)]
+SnapshotCount = Annotated[StrictInt, Field(ge=1, le=1000)]
+VersionCount = Annotated[StrictInt, Field(ge=1, le=100)]
+CertificateHours = Annotated[StrictInt, Field(ge=1, le=8760)]
+DeployerAccount = Annotated[Label, AfterValidator(_own_account)]
 PgpPublicKey = Annotated[StrictStr, AfterValidator(public_key)]
+
+
+def recovery_problem(shares: int, threshold: int, keys: int) -> tuple[str, str, int] | None:
+    """The field of a bootstrap that contradicts the others, why, and its value; `keys` is the number of PGP keys."""
+    if threshold > shares:
+        return "recovery_threshold", f"more than there are recoveryShares, {shares}", threshold
+    if shares > 1 and threshold == 1:
+        return "recovery_threshold", "with several shares, no single one may be enough", threshold
+    if keys not in (0, shares):
+        return "pgp_keys", f"one for each of recoveryShares is due: {shares}", keys
+    return None
 
 
 class VaultLogin(TypedFile):
@@ -108,7 +123,7 @@ class KubernetesLogin(TypedFile):
     """
 
     namespace: Label
-    service_account: Annotated[Label, AfterValidator(_own_account)]
+    service_account: DeployerAccount
 
 
 class BootstrapLogin(OneOf):
@@ -127,8 +142,8 @@ class VaultBootstrap(TypedFile):
     """
 
     login: BootstrapLogin
-    recovery_shares: Annotated[StrictInt, Field(ge=1, le=20)] = 5
-    recovery_threshold: Annotated[StrictInt, Field(ge=1, le=20)] = 3
+    recovery_shares: Shares = 5
+    recovery_threshold: Shares = 3
     pgp_keys: tuple[PgpPublicKey, ...] = ()
     """The public key of each holder. Each share is encrypted for one of them, so that nobody else can read it."""
     plain_keys_reason: Owner | None = None
@@ -136,13 +151,9 @@ class VaultBootstrap(TypedFile):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        shares, threshold = self.recovery_shares, self.recovery_threshold
-        if threshold > shares:
-            raise misplaced(_THRESHOLD, f"more than there are recoveryShares, {shares}", threshold)
-        if shares > 1 and threshold == 1:
-            raise misplaced(_THRESHOLD, "with several shares, no single one may be enough", threshold)
-        if self.pgp_keys and len(self.pgp_keys) != shares:
-            raise misplaced(["pgpKeys"], f"one for each of recoveryShares is due: {shares}", len(self.pgp_keys))
+        if wrong := recovery_problem(self.recovery_shares, self.recovery_threshold, len(self.pgp_keys)):
+            field, message, found = wrong
+            raise misplaced([to_camel(field)], message, found)
         return self
 
 
@@ -241,7 +252,7 @@ class VaultSnapshots(TypedFile):
 
     schedule: Schedule = "15 */6 * * *"
     """The schedule in cron's notation, in UTC."""
-    keep: Annotated[StrictInt, Field(ge=1, le=1000)] = 28
+    keep: SnapshotCount = 28
     """How many snapshots to keep; older ones are removed."""
     size: Size = "10Gi"
     """The size of their volume, which needs room for one more than `keep`."""
@@ -256,7 +267,7 @@ class VaultSnapshots(TypedFile):
 class VaultSecrets(TypedFile):
     """The KV v2 engine that holds the services' secrets (https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v2)."""
 
-    keep_versions: Annotated[StrictInt, Field(ge=1, le=100)] = 10
+    keep_versions: VersionCount = 10
     check_and_set: StrictBool = True
     """Whether a write must name the version that it replaces, so that it does not overwrite another one unnoticed."""
     delete_after: Duration | None = None
@@ -281,7 +292,7 @@ class VaultPki(TypedFile):
     """The hosts that may get a certificate: one, or all below a domain (`*.apps.example.org`). Never a wildcard."""
     certificate_file: AbsolutePath | None = None
     """PEM file of the intermediate's certificate alone. Without it nothing is signed yet."""
-    max_ttl_hours: Annotated[StrictInt, Field(ge=1, le=8760)] = 2160
+    max_ttl_hours: CertificateHours = 2160
     """The longest lifetime of a certificate. Hosts request 2160 hours, and get this if it is less."""
 
     @model_validator(mode="after")

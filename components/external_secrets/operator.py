@@ -11,11 +11,13 @@ import pulumi
 
 from components.kube.bound_role import bound_role
 from components.kube.charts import EXTERNAL_SECRETS, ChartSources
+from components.kube.layer_place import check_place
 from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, rbac_rule
 from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE
 from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
-from components.schema.problem import FieldError
+from components.schema.checked import check_fields
+from components.schema.fields import Label, Registry, Replicas
 
 CERTIFICATES = "external-secrets-cert-controller"
 
@@ -24,21 +26,21 @@ CERTIFICATES = "external-secrets-cert-controller"
 class ExternalSecretsArgs:
     """`replicas` is the number of operators, and of webhooks; `network_policies` are those of their namespace.
 
-    With `existing` others installed the operator, and nothing is created. Raises `FieldError` for less than one
-    replica.
+    With `existing` others installed the operator, and nothing is created. Raises `FieldError` for what a stack
+    file may not say.
     """
 
     charts: ChartSources
-    replicas: int = 2
+    replicas: Replicas = 2
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
-    namespace: str = EXTERNAL_SECRETS_NAMESPACE
-    hub: str | None = None
+    namespace: Label = EXTERNAL_SECRETS_NAMESPACE
+    hub: Registry | None = None
     """The registry path of its image; `None`: its project's own."""
 
     def __post_init__(self) -> None:
-        if self.replicas < 1:
-            raise FieldError("replicas", "no operator copies anything: 1 or more are due", self.replicas)
+        check_fields(self)
+        check_place(self.namespace, EXTERNAL_SECRETS_NAMESPACE, self.existing, hub=self.hub)
 
 
 def external_secrets_values(replicas: int, hub: str | None = None) -> Manifest:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import pulumi
 
 from components.kube.charts import CERT_MANAGER, GATEWAY_API_CRDS, PUBLISHED, ChartSources
+from components.kube.layer_place import check_place
 from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.names import CERT_MANAGER_NAMESPACE
 from components.kube.objects import ConfigFile, KubernetesObject, Release
 from components.kube.platform_network import network_policies
-from components.schema.problem import FieldError
+from components.schema.checked import check_fields
+from components.schema.fields import Label, Registry, Replicas
 
 # The parent of these resources in the state of a stack from before they had a component of their own.
 _FORMER_PARENT = ("ingress", "zero-trust:platform:SecureIngress")
@@ -22,22 +24,22 @@ class CertManagerArgs:
 
     It looks for them only when it starts. `network_policies` are those of its namespace, before its pods. With
     `existing` others installed cert-manager, and without `definitions` others keep those of the Gateway API: either is
-    left as it is. Raises `FieldError` for less than one replica.
+    left as it is. Raises `FieldError` for what a stack file may not say.
     """
 
     charts: ChartSources = PUBLISHED
-    replicas: int = 2
+    replicas: Replicas = 2
     gateway_api: bool = True
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
-    namespace: str = CERT_MANAGER_NAMESPACE
+    namespace: Label = CERT_MANAGER_NAMESPACE
     definitions: bool = True
-    hub: str | None = None
+    hub: Registry | None = None
     """The registry path of cert-manager's images; `None`: its project's own."""
 
     def __post_init__(self) -> None:
-        if self.replicas < 1:
-            raise FieldError("replicas", "no cert-manager renews anything: 1 or more are due", self.replicas)
+        check_fields(self)
+        check_place(self.namespace, CERT_MANAGER_NAMESPACE, self.existing, hub=self.hub)
 
 
 def cert_manager_values(replicas: int, gateway_api: bool, hub: str | None = None) -> Manifest:

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field, StrictInt
+
+from components.config.ingress import Directive, PinnedModule
 from components.kube.manifest import Manifest
 from components.kube.names import ENVOY_FILTER_API, EXTENSIONS_API
-from components.schema.problem import FieldError
+from components.schema.checked import check_fields
+from components.schema.fields import PublicHost
 
 RATE_LIMIT_FILTER = "envoy.filters.http.local_ratelimit"
 BUFFER_FILTER = "envoy.filters.http.buffer"
@@ -31,27 +36,29 @@ class HostLimits:
     """The limits of one public host: `requests` in `seconds` at each replica of the gateway, and the bytes of a body.
 
     0 is no limit. Where several services share the host they are those of one `service`, which has the `routes` with
-    these names in Envoy. Raises `FieldError` for a negative number.
+    these names in Envoy. Raises `FieldError` for what no file may say.
     """
 
-    host: str
-    requests: int = 0
-    seconds: int = 1
-    max_request_bytes: int = 0
+    host: PublicHost
+    requests: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
+    seconds: Annotated[StrictInt, Field(ge=1, le=3600)] = 1
+    max_request_bytes: Annotated[StrictInt, Field(ge=0, le=1 << 30)] = 0
     service: str = ""
     routes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if min(self.requests, self.max_request_bytes) < 0 or self.seconds < 1:
-            raise FieldError("limits", f"{self.host} has a negative limit, or one in no time")
+        check_fields(self)
 
 
 @dataclass(frozen=True)
 class FirewallArgs:
     """The WASM module of the firewall, `registry/path@sha256:…`, and its Coraza directives."""
 
-    image: str
-    directives: Sequence[str]
+    image: PinnedModule
+    directives: Annotated[Sequence[Directive], Field(min_length=1)]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def tls_filter(gateway: tuple[str, str], min_version: str) -> Manifest:

@@ -4,6 +4,8 @@ import base64
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from components.config.ingress import AcmeDirectory, Email
+from components.config.pem_file import Pem
 from components.kube.manifest import Manifest, rbac_rule
 from components.kube.mesh_labels import DATA_PLANE
 from components.kube.names import (
@@ -18,6 +20,8 @@ from components.kube.names import (
     VAULT_ACCOUNT,
     VAULT_ISSUER,
 )
+from components.schema.checked import check_fields
+from components.schema.fields import HttpsAddress, Label
 from components.schema.problem import FieldError
 
 
@@ -30,22 +34,24 @@ class AcmeIssuer:
     """
 
     name: str
-    email: str
-    directory: str = ""
-    ca_bundle: str = ""
+    email: Email
+    directory: AcmeDirectory = ""
+    ca_bundle: Pem = ""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.name not in ACME_SERVERS:
             raise FieldError("issuer", "not an ACME issuer", self.name, ACME_SERVERS)
-        if not self.email:
-            raise FieldError("email", f"{self.name} warns an address before a certificate expires; give one")
 
 
 @dataclass(frozen=True)
 class CaIssuer:
     """A CA in the cluster: the key pair in a Secret of namespace `cert-manager`, or a new root without `secret`."""
 
-    secret: str = ""
+    secret: Label = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def name(self) -> str:
@@ -58,20 +64,19 @@ class VaultIssuer:
     """A PKI engine of Vault that signs by `role`. cert-manager logs in as the service account `vault-issuer`.
 
     `ca_bundle` is the PEM of the authority of `server` (empty: public ones). That of the stack's `own` Vault is issued
-    in the cluster, and `SecureIngress` is told it. Raises `FieldError` for an address without TLS.
+    in the cluster, and `SecureIngress` is told it. Raises `FieldError` for what a stack file may not say.
     """
 
-    server: str
-    mount: str = PKI_MOUNT
-    role: str = PKI_ROLE
-    auth_mount: str = AUTH_PATH
-    auth_role: str = PKI_AUTH_ROLE
-    ca_bundle: str = ""
+    server: HttpsAddress
+    mount: Label = PKI_MOUNT
+    role: Label = PKI_ROLE
+    auth_mount: Label = AUTH_PATH
+    auth_role: Label = PKI_AUTH_ROLE
+    ca_bundle: Pem = ""
     own: bool = False
 
     def __post_init__(self) -> None:
-        if not self.server.startswith("https://"):
-            raise FieldError("server", "no https address", self.server)
+        check_fields(self)
 
     @property
     def name(self) -> str:

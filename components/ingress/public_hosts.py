@@ -18,10 +18,13 @@ from types import MappingProxyType
 import pulumi
 
 from components.config.action import Action
+from components.config.ingress import HostPattern
 from components.kube.in_force import settle
 from components.kube.manifest import Manifest, of_kind
 from components.kube.names import CERT_MANAGER_ACCOUNT, CERT_MANAGER_NAMESPACE, PUBLIC_HOSTS
 from components.kube.objects import KubernetesObject
+from components.schema.checked import check_fields
+from components.schema.fields import Label, PublicHost, PublicPath
 from components.schema.problem import FieldError
 
 EVERY_HOST = "*"
@@ -67,12 +70,15 @@ class PublicHostsArgs:
     """
 
     action: Action
-    hosts: Mapping[str, Sequence[str]]
-    platform_namespaces: Sequence[str]
-    lent: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict[str, Mapping[str, Sequence[str]]])
-    cert_manager_namespace: str = CERT_MANAGER_NAMESPACE
+    hosts: Mapping[Label, Sequence[HostPattern]]
+    platform_namespaces: Sequence[Label]
+    lent: Mapping[Label, Mapping[PublicHost, Sequence[PublicPath]]] = field(
+        default_factory=dict[str, Mapping[str, Sequence[str]]]
+    )
+    cert_manager_namespace: Label = CERT_MANAGER_NAMESPACE
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.action is Action.OFF:
             raise FieldError("action", "off creates nothing: leave the component out")
         claims = [(namespace, host) for namespace, hosts in sorted(self.hosts.items()) for host in hosts]

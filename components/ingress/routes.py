@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, StrictInt
 
 from components.ingress.hardening import HTTPS_PORT, envoy_filter, first_filter
 from components.kube.manifest import Manifest
+from components.schema.checked import check_fields
 
 _UNTAKEN = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 _RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
@@ -20,10 +24,13 @@ class RouteRetries:
     """
 
     route: str
-    attempts: int
-    codes: Sequence[int] = ()
-    each: int = 0
-    backoff: int = 0
+    attempts: Annotated[StrictInt, Field(ge=1)]
+    codes: Sequence[Annotated[StrictInt, Field(ge=400, le=599)]] = ()
+    each: Annotated[StrictInt, Field(ge=0)] = 0
+    backoff: Annotated[StrictInt, Field(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def retries_filter(gateway: tuple[str, str], retries: Sequence[RouteRetries]) -> Manifest | None:

@@ -1,12 +1,14 @@
 """`SecureIngress`: the issuer of certificates, and one Gateway with TLS for every public host."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import pulumi
+from pydantic import AfterValidator, Field
 
+from components.config.ingress import GatewayNamespace
+from components.config.mesh import Revision
 from components.ingress import hardening, issuers, routes
 from components.ingress.hardening import FirewallArgs, HostLimits
 from components.ingress.issuers import AcmeIssuer, Issuer, VaultIssuer
@@ -20,18 +22,31 @@ from components.kube.names import (
     CERT_MANAGER_NAMESPACE,
     GATEWAY,
     GATEWAY_API,
+    GATEWAY_NAMESPACE,
+    NOT_OF_SERVICES,
     SECURITY_API,
     VAULT_ACCOUNT,
 )
 from components.kube.objects import KubernetesObject
 from components.kube.platform_network import network_policies
+from components.schema.checked import check_fields
+from components.schema.fields import Label, PublicHost
 from components.schema.problem import FieldError
-from components.schema.public import CIPHER_SUITES
+from components.schema.public import CIPHER_SUITES, CipherSuite
 
 # https://gateway-api.sigs.k8s.io/reference/spec/#gatewayspec: 64 listeners, and one of them redirects.
 _MOST_HOSTS = 63
 _NAMESPACE = "kubernetes.io/metadata.name"
-_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def _owner(value: str) -> str:
+    if value in NOT_OF_SERVICES or value.startswith("kube-"):
+        raise ValueError("no service may be there, and so no route")
+    return value
+
+
+Owner = Annotated[Label, AfterValidator(_owner)]
+"""A namespace whose routes attach to a listener."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +64,25 @@ class SecureIngressArgs:
 
     issuer: Issuer | None
     kind: str = "gateway-api"
-    ingress_class: str | None = None
-    gateway_namespace: str = "istio-ingress"
-    cert_manager_namespace: str = CERT_MANAGER_NAMESPACE
-    hosts: tuple[str, ...] = ()
-    owners: Mapping[str, str] = field(default_factory=dict[str, str])
-    guests: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    ingress_class: Label | None = None
+    gateway_namespace: GatewayNamespace = GATEWAY_NAMESPACE
+    cert_manager_namespace: Label = CERT_MANAGER_NAMESPACE
+    hosts: Sequence[PublicHost] = ()
+    owners: Mapping[str, Owner] = field(default_factory=dict[str, str])
+    guests: Mapping[str, Sequence[Owner]] = field(default_factory=dict[str, Sequence[str]])
     deny_by_default: bool = True
     tls_version: str = "1.2"
-    cipher_suites: tuple[str, ...] = CIPHER_SUITES
-    limits: tuple[HostLimits, ...] = ()
-    retries: tuple[RouteRetries, ...] = ()
+    cipher_suites: Annotated[Sequence[CipherSuite], Field(min_length=1)] = CIPHER_SUITES
+    limits: Sequence[HostLimits] = ()
+    retries: Sequence[RouteRetries] = ()
     tokenless: bool = False
     firewall: FirewallArgs | None = None
     enforce: bool = True
-    revision: str = ""
+    revision: Revision = ""
     network_policies: Sequence[Manifest] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.kind not in ("gateway-api", "ingress"):
             raise FieldError("kind", "not a kind of gateway", self.kind, ["gateway-api", "ingress"])
         if isinstance(self.issuer, AcmeIssuer) and self.kind == "ingress" and not self.ingress_class:
@@ -79,9 +95,6 @@ class SecureIngressArgs:
         self._check_hosts()
 
     def _check_hosts(self) -> None:
-        for host in self.hosts:
-            if not _HOST.fullmatch(host):
-                raise FieldError("hosts", "no host name; write it in lower case, without scheme or wildcard", host)
         twice = sorted({host for host in self.hosts if self.hosts.count(host) > 1})
         if twice:
             raise FieldError("hosts", "it stands there twice", twice[0])

@@ -1,11 +1,41 @@
 """Every chart with its version and where it comes from. A new version changes one line here."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import AfterValidator, StrictStr
+
+from components.schema.checked import check_fields
+from components.schema.fields import HTTPS_ORIGIN, AbsolutePath, https_address
 
 OCI = "oci://"
 OLDEST_KUBERNETES = (1, 30)
 """The oldest version that the platform takes: from here on ValidatingAdmissionPolicies are served as v1."""
+_ADDRESS = rf"{HTTPS_ORIGIN}(/[^\s@?#]*)?"
+
+
+def _repository(value: str) -> str:
+    message = "not a repository such as https://charts.example.org/istio or oci://registry.example.org/charts"
+    https_address(value.replace(OCI, "https://", 1) if value.startswith(OCI) else value, _ADDRESS, message)
+    return value.rstrip("/")
+
+
+def _file(value: str) -> str:
+    message = "not the address of a file, such as https://files.example.org/gateway-api.yaml"
+    return https_address(value, rf"{HTTPS_ORIGIN}/[^\s@?#]+", message)
+
+
+def _digest(value: str) -> str:
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+        raise ValueError("not a digest: sha256: and 64 hexadecimal digits, as `helm pull` prints it")
+    return value
+
+
+Repository = Annotated[StrictStr, AfterValidator(_repository)]
+FileAddress = Annotated[StrictStr, AfterValidator(_file)]
+Digest = Annotated[StrictStr, AfterValidator(_digest)]
 
 
 @dataclass(frozen=True)
@@ -15,12 +45,16 @@ class ChartSources:
     `directory` holds all of them, unpacked, and the CRDs of the Gateway API as `gateway-api.yaml`. Without it each
     project's `repositories` entry, an address that begins with https:// or oci://, replaces the project's own, and
     `gateway_api` that of the CRDs. Helm compares a chart of an OCI registry with its entry in `digests`, by chart.
+    Raises `FieldError` for what a stack file may not say of them.
     """
 
-    directory: str | None = None
-    repositories: Mapping[str, str] = field(default_factory=dict[str, str])
-    digests: Mapping[str, str] = field(default_factory=dict[str, str])
-    gateway_api: str = ""
+    directory: AbsolutePath | None = None
+    repositories: Mapping[str, Repository] = field(default_factory=dict[str, str])
+    digests: Mapping[str, Digest] = field(default_factory=dict[str, str])
+    gateway_api: FileAddress = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 PUBLISHED = ChartSources()

@@ -8,28 +8,30 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from components.config.kyverno import WorkloadAccount
 from components.kube.manifest import Manifest
-from components.kube.names import ANNOTATION, SHARED_ACCOUNTS
-from components.schema.problem import FieldError
+from components.kube.names import ANNOTATION
+from components.schema.checked import check_fields
+from components.schema.fields import IsoDay, Label
+from components.schema.timed_exception import Owner, Reason
 
 
 @dataclass(frozen=True)
 class AccountExceptionArgs:
     """An exception of one service account's workloads from one rule; `expires` is an ISO date.
 
-    Raises `FieldError` for a service account that every pod of its namespace may have.
+    Raises `FieldError` for what a stack file may not say.
     """
 
     rule: str
-    namespace: str
-    service_account: str
-    reason: str
-    owner: str
-    expires: str
+    namespace: Label
+    service_account: WorkloadAccount
+    reason: Reason
+    owner: Owner
+    expires: IsoDay
 
     def __post_init__(self) -> None:
-        if self.service_account in SHARED_ACCOUNTS:
-            raise FieldError("service_account", "every pod of its namespace may have it", self.service_account)
+        check_fields(self)
 
     @property
     def workload(self) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeAlias, cast
-from urllib.parse import urlsplit
 
 from components.kube.manifest import Manifest
+from components.schema.checked import check_fields
+from components.schema.fields import HttpsAddress, Issuer
 from components.schema.problem import FieldError
 
 SIGNATURE_RULE = "verify-image-signatures"
@@ -34,6 +35,7 @@ class KeyAttestor:
     public_key: str
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_name(self.name)
         if "PRIVATE KEY" in self.public_key:
             raise FieldError("public_key", f"a private key must not be here, and is no longer secret; {_PEM_LEGAL}")
@@ -57,16 +59,13 @@ class KeylessAttestor:
     """
 
     name: str
-    issuer: str
+    issuer: Issuer
     subject: str
-    rekor_url: str = PUBLIC_REKOR
+    rekor_url: HttpsAddress = PUBLIC_REKOR
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_name(self.name)
-        for field in ("issuer", "rekor_url"):
-            value = cast("str", getattr(self, field))
-            if urlsplit(value).scheme != "https" or not urlsplit(value).hostname or "*" in value:
-                raise FieldError(field, f"no https address; write one such as {PUBLIC_REKOR}", value)
         if not self.subject.strip() or "*" in self.subject:
             message = (
                 "not one identity; write it in full, "

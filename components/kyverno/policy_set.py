@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import pulumi
+from pydantic import AfterValidator, Field
 
 from components.config.action import Action
+from components.config.kyverno import ExcludedName
 from components.kube.charts import KYVERNO, ChartSources
 from components.kube.in_force import settle
+from components.kube.layer_place import check_place
 from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.names import KYVERNO_NAMESPACE
 from components.kube.objects import KubernetesObject, Release
@@ -30,6 +33,8 @@ from components.kyverno.library import (
 )
 from components.kyverno.platform_images import images_by_parameter
 from components.kyverno.rule_integrity import rule_integrity
+from components.schema.checked import check_fields
+from components.schema.fields import ImageReference, IsoDay, Label, Registry, Replicas
 from components.schema.problem import FieldError
 
 # An important rule only reports until the stack file gives it another phase.
@@ -37,6 +42,18 @@ FIRST_PHASE = Action.AUDIT
 
 _STRENGTH = tuple(Action)
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+def _reports(action: Action) -> Action:
+    if action not in (Action.OFF, Action.AUDIT):
+        raise ValueError("the tier reports and never blocks: off, or audit")
+    return action
+
+
+def _phase(action: Action) -> Action:
+    if action is Action.OFF:
+        raise ValueError("no phase of a rule: audit, warn or deny")
+    return action
 
 
 @dataclass(frozen=True)
@@ -57,23 +74,23 @@ class KyvernoPolicySetArgs:
     charts: ChartSources
     critical: Action
     important: Action
-    best_practice: Action
+    best_practice: Annotated[Action, AfterValidator(_reports)]
     mutate: bool
     generate: bool
-    approved_registries: tuple[str, ...]
-    platform_namespaces: tuple[str, ...]
-    platform_images: tuple[str, ...] = ()
-    phases: Mapping[str, Action] = field(default_factory=lambda: _EMPTY)
-    replicas: int = 3
-    parameters: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: _EMPTY)
-    image_attestors: tuple[Attestor, ...] = ()
-    excluded_namespaces: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
-    exceptions: tuple[AccountExceptionArgs, ...] = ()
+    approved_registries: Annotated[Sequence[Registry], Field(min_length=1)]
+    platform_namespaces: Sequence[Label]
+    platform_images: Sequence[ImageReference] = ()
+    phases: Mapping[str, Annotated[Action, AfterValidator(_phase)]] = field(default_factory=lambda: _EMPTY)
+    replicas: Replicas = 3
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _EMPTY)
+    image_attestors: Sequence[Attestor] = ()
+    excluded_namespaces: Mapping[ExcludedName, IsoDay] = field(default_factory=lambda: _EMPTY)
+    exceptions: Sequence[AccountExceptionArgs] = ()
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
-    namespace: str = KYVERNO_NAMESPACE
+    namespace: Label = KYVERNO_NAMESPACE
     """That of Kyverno, in which exceptions count."""
-    hub: str | None = None
+    hub: Registry | None = None
     """The registry path of Kyverno's images; `None`: its project's own."""
 
     @property
@@ -82,12 +99,8 @@ class KyvernoPolicySetArgs:
         return (*self.platform_namespaces, *sorted(self.excluded_namespaces))
 
     def __post_init__(self) -> None:
-        if self.replicas < 1:
-            raise FieldError("replicas", "no admission controller admits anything: 1 or more are due", self.replicas)
-        for registry in self.approved_registries:
-            if not registry.strip("/") or "*" in registry:
-                message = "it names no registry: write one such as registry.example.org"
-                raise FieldError("approved_registries", message, registry)
+        check_fields(self)
+        check_place(self.namespace, KYVERNO_NAMESPACE, self.existing, hub=self.hub)
         names = [attestor.name for attestor in self.image_attestors]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise FieldError("image_attestors", "a name is there twice: give each attestor one of its own", twice[0])
@@ -99,6 +112,8 @@ def _check_names(args: KyvernoPolicySetArgs, library: Library) -> None:
     for name in args.phases:
         if name not in important:
             raise FieldError(f"phases.{name}", "no important rule of policies/important", legal=important)
+    if unknown := sorted({each.rule for each in args.exceptions} - library.rules.keys()):
+        raise FieldError("exceptions", "no such rule in policies/", unknown[0], library.rules)
     for name, values in args.parameters.items():
         if name not in library.rules:
             raise FieldError(f"parameters.{name}", "no such rule in policies/", legal=library.rules)

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.config.mesh import CpuTarget, Revision, Sampling
 from components.kube.charts import ISTIO_BASE, ISTIO_CNI, ISTIOD, ZTUNNEL, Chart, ChartSources
 from components.kube.images import MESH_HUB
+from components.kube.layer_place import check_place
 from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.mesh_labels import dry_run_annotation
 from components.kube.names import MESH_NAMESPACE, SECURITY_API
 from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
+from components.schema.checked import check_fields
+from components.schema.fields import HostName, Label, Port, Registry, Replicas
 from components.schema.problem import FieldError
 
 TRACING = "collector"
@@ -21,18 +25,24 @@ TRACING = "collector"
 class AutoscalingArgs:
     """The largest number of istiods, and the use of requested CPU, in percent, above which another one starts."""
 
-    maximum: int
-    cpu: int = 80
+    maximum: Replicas
+    cpu: CpuTarget = 80
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True)
 class TracingArgs:
     """The OpenTelemetry collector for the proxies' spans; `sampling` is the percentage of requests that are traced."""
 
-    namespace: str
-    service: str
-    port: int = 4317
-    sampling: int = 1
+    namespace: Label
+    service: Label
+    port: Port = 4317
+    sampling: Sampling = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -43,34 +53,38 @@ class MeshSecurityArgs:
     istiods, the minimum with `autoscaling`. `hub` is the registry path of the Istio images (`None`: Istio's own).
     `revision` names the control plane, so that two can run while services move from one to the other. `ambient`
     replaces the proxy in each pod by one on each node. `network_policies` are those of the mesh's namespace. With
-    `existing` others installed Istio: only the mesh-wide rules are created. Raises `FieldError` for any other value,
-    and for less than one replica.
+    `existing` others installed Istio: only the mesh-wide rules are created. Raises `FieldError` for what a stack
+    file may not say.
     """
 
     charts: ChartSources
     mtls: str
     authorization: str
-    replicas: int = 2
-    trust_domain: str = "cluster.local"
-    hub: str | None = None
+    replicas: Replicas = 2
+    trust_domain: HostName = "cluster.local"
+    hub: Registry | None = None
     autoscaling: AutoscalingArgs | None = None
-    revision: str = ""
+    revision: Revision = ""
     tracing: TracingArgs | None = None
     ambient: bool = False
     network_policies: Sequence[Manifest] = ()
     existing: bool = False
-    namespace: str = MESH_NAMESPACE
+    namespace: Label = MESH_NAMESPACE
     """The namespace of istiod."""
-    root: str = MESH_NAMESPACE
+    root: Label = MESH_NAMESPACE
     """The root namespace of the mesh: what is there without a selector holds for every workload."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        check_place(self.namespace, MESH_NAMESPACE, self.existing, hub=self.hub, autoscaling=self.autoscaling)
+        if self.root != MESH_NAMESPACE and not self.existing:
+            raise FieldError("root", f"a mesh that is installed here has {MESH_NAMESPACE}", self.root)
         if self.mtls not in ("STRICT", "PERMISSIVE"):
             message = "not a mode of a mesh (no mesh at all: leave the component out)"
             raise FieldError("mtls", message, self.mtls, ["STRICT", "PERMISSIVE"])
         check_authorization(self.authorization)
-        if self.replicas < 1:
-            raise FieldError("replicas", "no istiod issues any certificate: 1 or more are due", self.replicas)
+        if self.ambient and self.tracing:
+            raise FieldError("tracing", "ambient sends no spans of a service: leave one of the two out")
         if self.autoscaling and self.autoscaling.maximum <= self.replicas:
             message = f"the most istiods are not more than the least, {self.replicas}"
             raise FieldError("autoscaling", message, self.autoscaling.maximum)

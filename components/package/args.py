@@ -5,7 +5,9 @@ A workload of a package has the arguments of a service, so that the same builder
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Annotated, cast
+
+from pydantic import AfterValidator
 
 from components.ingress.terms import PublicLimits
 from components.kube.manifest import Manifest
@@ -13,6 +15,8 @@ from components.kube.service_ref import ServiceRef
 from components.kube.written import below, items
 from components.package.file.keys import PackageCallSpec, PackageSpec
 from components.package.rendered.objects import Rendered, Workload
+from components.schema.checked import check_fields
+from components.schema.fields import IsoDay, Label
 from components.service.args.exceptions import ExceptionArgs, exception_args
 from components.service.args.network import (
     EgressArgs,
@@ -29,7 +33,7 @@ from components.service.args.public import public_limits
 from components.service.args.resolve import calling, secret_args
 from components.service.args.service import ApiRuleArgs, SecureServiceArgs
 from components.service.file.network import CallSpec
-from components.service.file.service import ServiceSpec
+from components.service.file.service import ServiceSpec, not_a_service_namespace
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,22 @@ class WorkloadExceptionArgs:
     exception: ExceptionArgs
 
 
+def _namespace(value: str) -> str:
+    if reason := not_a_service_namespace(value):
+        raise ValueError(reason)
+    return value
+
+
 @dataclass(frozen=True)
 class PackageArgs:
-    """One package. `identities` are the service accounts behind each of its Services, by the Service's name."""
+    """One package. `identities` are the service accounts behind each of its Services, by the Service's name.
 
-    name: str
-    namespace: str
-    team: str
+    Raises `FieldError` for a name that no package may have, and for a grant without a last day.
+    """
+
+    name: Label
+    namespace: Annotated[Label, AfterValidator(_namespace)]
+    team: Label
     platform: PlatformTerms
     objects: Rendered
     workloads: Sequence[SecureServiceArgs] = ()
@@ -85,8 +98,11 @@ class PackageArgs:
     protocols: Mapping[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     """The protocol of each exposed port, by Service and number."""
     exceptions: Sequence[WorkloadExceptionArgs] = ()
-    grants: Mapping[str, str] = field(default_factory=dict[str, str])
+    grants: Mapping[str, IsoDay] = field(default_factory=dict[str, str])
     """The objects of the chart that reach beyond the package, by kind and name, each with the first day without it."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def ref(self) -> ServiceRef:

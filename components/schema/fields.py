@@ -216,6 +216,18 @@ def _day(value: object) -> object:
 
 A_DAY = "a day is expected, such as 2026-12-31"
 Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=date)]
+
+
+def _iso_day(value: str) -> str:
+    try:
+        day = date.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(A_DAY) from error
+    return day.isoformat()
+
+
+IsoDay = Annotated[StrictStr, AfterValidator(_iso_day)]
+"""A day as a text, such as 2026-12-31."""
 LABEL = AfterValidator(_label)
 LABEL_SHAPE = Shape(DNS_LABEL)
 Label = Annotated[StrictStr, LABEL, LABEL_SHAPE]

@@ -16,6 +16,9 @@ from typing import Any
 import pulumi.dynamic
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
+from components.config.vault import PgpPublicKey, Shares, recovery_problem
+from components.schema.checked import check_fields
+from components.schema.problem import FieldError
 from components.vault.bootstrap import (
     BootstrapError,
     Endpoint,
@@ -32,12 +35,20 @@ Props = dict[str, Any]
 
 @dataclass(frozen=True)
 class BootstrapArgs:
-    """The deployer's login, and the recovery keys of a new Vault. `pgp_keys` are public keys in base64."""
+    """The deployer's login, and the recovery keys of a new Vault. `pgp_keys` are public keys in base64.
+
+    Raises `FieldError` for what a stack file may not say.
+    """
 
     login: DeployerLogin
-    recovery_shares: int = 5
-    recovery_threshold: int = 3
-    pgp_keys: Sequence[str] = ()
+    recovery_shares: Shares = 5
+    recovery_threshold: Shares = 3
+    pgp_keys: Sequence[PgpPublicKey] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if wrong := recovery_problem(self.recovery_shares, self.recovery_threshold, len(self.pgp_keys)):
+            raise FieldError(*wrong)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import pulumi
@@ -17,16 +17,26 @@ from pulumi_vault.database import (
     SecretBackendConnectionPostgresqlArgs,
     SecretBackendConnectionRedisArgs,
 )
+from pydantic import AfterValidator
 
+from components.config.database import DatabaseHost, DatabaseSettings
 from components.config.engines import ENGINES, MARIADB, MONGODB, POSTGRESQL, REDIS, Engine
+from components.config.pem_file import Pem
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import DNS_LABEL
+from components.schema.checked import check_fields, check_values
+from components.schema.fields import DNS_LABEL, AbsolutePath, Identifier, Label, Port
 from components.schema.problem import FieldError
 
 # The service's users, those in another of its databases, and an owner's.
 _OF_ONE_SERVICE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+(\.[a-z0-9-]+(\.owner)?)?")
 # No display name of a login: the user name is part of SQL statements, and a display name may contain anything.
 USERNAME_TEMPLATE = '{{ printf "v-%s-%s-%s" (.RoleName | truncate 24) (random 20) (unix_time) }}'
+
+
+def _engine(value: str) -> str:
+    if value not in ENGINES:
+        raise ValueError(f"no engine: {', '.join(sorted(ENGINES))}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -38,22 +48,22 @@ class DatabaseConnectionArgs:
     for an engine without rotation that has no password.
     """
 
-    name: str
-    host: str
-    port: int
+    name: Label
+    host: DatabaseHost
+    port: Port
     database: str
     """Its name; empty for an engine whose databases have none."""
-    username: str
+    username: Identifier
     roles: Sequence[str]
-    engine: str = POSTGRESQL
+    engine: Annotated[str, AfterValidator(_engine)] = POSTGRESQL
     """One of `components.config.engines`."""
     tls: bool = True
-    ca_cert_file: str = ""
+    ca_cert_file: AbsolutePath = ""
     """PEM file of PostgreSQL's authority on Vault's machine; empty: the public authorities."""
-    authority: str = ""
+    authority: Pem = ""
     """The authority of another engine's server in PEM; empty: the public authorities."""
     max_open_connections: int = 4
-    password_file: str = ""
+    password_file: AbsolutePath = ""
     password_secret: str = ""
     password_version: int = 1
     service: ServiceRef = field(default_factory=ServiceRef)
@@ -65,6 +75,7 @@ class DatabaseConnectionArgs:
     """The namespaces of the team that makes its own roles, which begin with one of them and a dot."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if broad := sorted(role for role in self.roles if not _OF_ONE_SERVICE.fullmatch(role)):
             message = "it would let more than one service in: write namespace.name, and what follows for one database"
             raise FieldError("roles", message, broad[0])
@@ -73,6 +84,27 @@ class DatabaseConnectionArgs:
         if not self.kind.rotates and not (self.password_file or self.password_secret or self.password_path):
             message = f"required for {self.engine}, whose administrator's password Vault does not change"
             raise FieldError("password_file", message, self.name)
+        check_values(DatabaseSettings, self._written, f"{self.name}.")
+
+    @property
+    def _written(self) -> dict[str, object]:
+        """What a stack file says of it."""
+        place: dict[str, object] = {"host": self.host, "port": self.port}
+        if self.service:
+            place = {"service": str(self.service)}
+        said = {
+            "database": self.database,
+            "caCertFile": self.ca_cert_file,
+            # The file that it was read of is not known here.
+            "authorityFile": "/" if self.authority else "",
+            "adminPasswordFile": self.password_file,
+            "adminSecret": self.password_secret.partition(":")[2],
+            "adminFrom": f"{self.password_path.rpartition('/')[2]}/{self.password_field}" if self.password_path else "",
+        }
+        pools = {} if not self.kind.schemas else {"maxOpenConnections": self.max_open_connections}
+        always = {"engine": self.engine, "adminUser": self.username, "tls": self.tls}
+        version = {"adminPasswordVersion": self.password_version}
+        return {**place, **always, **pools, **version, **{key: value for key, value in said.items() if value}}
 
     @property
     def kind(self) -> Engine:

@@ -11,8 +11,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from components.kube.names import DEPLOYER, PKI_MOUNT, SHARED_ACCOUNTS, TOKEN_AUDIENCE
-from components.schema.problem import FieldError
+from components.config.pem_file import Pem
+from components.config.vault import DeployerAccount
+from components.kube.names import DEPLOYER, PKI_MOUNT, TOKEN_AUDIENCE
+from components.schema.checked import check_fields
+from components.schema.fields import ExactText, HttpsAddress, Issuer, Label
 from components.vault.pki import REQUEST_PATH, ROLE_PATH, SIGNED_PATH
 from components.vault.policy import hcl
 
@@ -69,36 +72,29 @@ _PKI_RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def _one(field: str, value: str) -> None:
-    """Raise `FieldError` for what Vault would not compare, or compare with a pattern: then others could log in."""
-    if not value.strip() or "*" in value:
-        raise FieldError(field, "not one exact value (empty, or a wildcard): others could log in, too", value)
-
-
 @dataclass(frozen=True)
 class CertLogin:
     """Login by a client certificate (https://developer.hashicorp.com/vault/docs/auth/cert). `authority` is PEM."""
 
-    authority: str
-    common_name: str
+    authority: Pem
+    common_name: ExactText
 
     def __post_init__(self) -> None:
-        _one("common_name", self.common_name)
+        check_fields(self)
 
 
 @dataclass(frozen=True)
 class JwtLogin:
     """Login by a token of an OpenID issuer (https://developer.hashicorp.com/vault/docs/auth/jwt)."""
 
-    issuer: str
-    audience: str
-    subject: str
-    issuer_authority: str = ""
+    issuer: Issuer
+    audience: ExactText
+    subject: ExactText
+    issuer_authority: Pem = ""
     """PEM; empty: the public authorities."""
 
     def __post_init__(self) -> None:
-        for field in ("issuer", "audience", "subject"):
-            _one(field, str(getattr(self, field)))
+        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -108,16 +104,12 @@ class KubernetesLogin:
     https://developer.hashicorp.com/vault/docs/auth/kubernetes
     """
 
-    namespace: str
-    service_account: str
-    kubernetes_host: str
+    namespace: Label
+    service_account: DeployerAccount
+    kubernetes_host: HttpsAddress
 
     def __post_init__(self) -> None:
-        for field in ("namespace", "service_account"):
-            _one(field, str(getattr(self, field)))
-        if self.service_account in SHARED_ACCOUNTS:
-            message = "an account that every pod of its namespace may have"
-            raise FieldError("service_account", message, self.service_account)
+        check_fields(self)
 
 
 DeployerLogin = CertLogin | JwtLogin | KubernetesLogin

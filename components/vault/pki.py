@@ -7,7 +7,7 @@ https://developer.hashicorp.com/vault/api-docs/secret/pki
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import pulumi
 from pulumi_vault import Mount, Policy
@@ -17,7 +17,9 @@ from pulumi_vault.pkisecret import (
     SecretBackendIntermediateSetSigned,
     SecretBackendRole,
 )
+from pydantic import Field
 
+from components.config.vault import CertificateHours, CommonName, SignedName
 from components.kube.names import (
     CERT_MANAGER_NAMESPACE,
     PKI_AUTH_ROLE,
@@ -26,6 +28,8 @@ from components.kube.names import (
     VAULT_ACCOUNT,
     VAULT_AUDIENCE,
 )
+from components.schema.checked import check_fields
+from components.schema.fields import Label
 from components.schema.problem import FieldError
 from components.vault.policy import hcl
 
@@ -54,14 +58,17 @@ class PkiArgs:
     that may sign others.
     """
 
-    common_name: str
-    domains: Sequence[str]
+    common_name: CommonName
+    domains: Annotated[Sequence[SignedName], Field(min_length=1)]
     certificate: str = ""
-    max_ttl_hours: int = 2160
-    next_common_name: str = ""
-    cert_manager_namespace: str = CERT_MANAGER_NAMESPACE
+    max_ttl_hours: CertificateHours = 2160
+    next_common_name: CommonName = ""
+    cert_manager_namespace: Label = CERT_MANAGER_NAMESPACE
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        if self.next_common_name == self.common_name:
+            raise FieldError("next_common_name", "the successor needs another name than common_name")
         if "PRIVATE KEY" in self.certificate:
             raise FieldError("certificate", "it holds a private key: give the certificate alone")
         if not self.certificate:

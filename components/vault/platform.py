@@ -2,24 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import pulumi
 import pulumi_vault
 from pulumi_vault import Audit, AuthBackend, Mount, Policy, ProviderAuthLoginCertArgs, ProviderAuthLoginJwtArgs
 from pulumi_vault.kubernetes import AuthBackendConfig, AuthBackendRole
 from pulumi_vault.kv import SecretBackendV2
+from pydantic import Field, StrictInt
 
+from components.config.vault import AuditPath, VersionCount
 from components.kube.charts import OPENBAO, PUBLISHED, VAULT, ChartSources
 from components.kube.manifest import Manifest, of_kind, pod_security
-from components.kube.names import DEPLOYER, OPERATOR, TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_RELEASE
+from components.kube.names import AUDIT_DIRECTORY, DEPLOYER, OPERATOR, TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_RELEASE
 from components.kube.objects import KubernetesObject, Release
 from components.kube.platform_network import network_policies
+from components.schema.checked import check_fields
+from components.schema.fields import AbsolutePath, HttpsAddress, Label, Registry
 from components.schema.problem import FieldError
 from components.vault.bootstrap_resources import BootstrapArgs, DeployerAccess, bootstrap
 from components.vault.database import database_connection, database_engine, first_password
 from components.vault.database_connection import DatabaseConnectionArgs
-from components.vault.deployer import deployer_policy
+from components.vault.deployer import KubernetesLogin, deployer_policy
 from components.vault.operator import OPERATOR_TOKEN_SECONDS, operator_policy
 from components.vault.pki import PkiArgs, pki_engine
 from components.vault.reviewer import reviewer_token
@@ -36,40 +40,40 @@ _SERVER_SECONDS = 60
 class VaultPlatformArgs:
     """Vault's address and configuration. `server` is `None` for an external Vault, `injector` where none is installed.
 
-    Raises `FieldError` for an address without TLS, and for fields that contradict or need each other.
+    Raises `FieldError` for what a stack file may not say, and for fields that contradict or need each other.
     """
 
-    address: str
-    audit_paths: Sequence[str]
+    address: HttpsAddress
+    audit_paths: Sequence[AuditPath]
     server: ServerArgs | None = None
     certificate: ServerCertificateArgs | None = None
     """The certificate that the servers are issued, by an authority of their own; `None`: they have one already."""
     injector: InjectorArgs | None = None
     openbao: bool = False
-    hub: str | None = None
+    hub: Registry | None = None
     """The registry path of the images of servers, agents and injector; `None`: their projects' own."""
     charts: ChartSources = PUBLISHED
     ca_cert_file: str | None = None
-    login_cert_file: str | None = None
+    login_cert_file: AbsolutePath | None = None
     """The client certificate to log in with, together with `login_key_file`."""
-    login_key_file: str | None = None
-    login_jwt_mount: str = ""
+    login_key_file: AbsolutePath | None = None
+    login_jwt_mount: Label = ""
     """The mount of the auth method to log in at with the token in `TERRAFORM_VAULT_AUTH_JWT`.
 
     Without it and without a certificate, the provider logs in with what its environment has.
     """
-    login_role: str = DEPLOYER
+    login_role: Label = DEPLOYER
     bootstrap: BootstrapArgs | None = None
     """How to initialise Vault; `None`: an operator initialises it and makes the deployer's login."""
-    kubernetes_host: str = "https://kubernetes.default.svc"
-    kv_mount: str = "secret"
-    kept_versions: int = 10
+    kubernetes_host: HttpsAddress = "https://kubernetes.default.svc"
+    kv_mount: Label = "secret"
+    kept_versions: VersionCount = 10
     check_and_set: bool = True
-    delete_after: int = 0
+    delete_after: Annotated[StrictInt, Field(ge=0)] = 0
     """Seconds after which a version of a secret is deleted; 0: never."""
-    database_mount: str = "database"
+    database_mount: Label = "database"
     databases: Sequence[DatabaseConnectionArgs] = ()
-    auth_path: str = "kubernetes"
+    auth_path: Label = "kubernetes"
     pki: PkiArgs | None = None
     """An intermediate for internal hosts; `None`: the program creates none."""
     snapshots: SnapshotArgs | None = None
@@ -79,8 +83,9 @@ class VaultPlatformArgs:
     """The network policies of Vault's namespace, before its pods."""
 
     def __post_init__(self) -> None:
-        if not self.address.startswith("https://"):
-            raise FieldError("address", "it is without TLS", self.address, ["an https:// address"])
+        check_fields(self)
+        self._check_audits()
+        self._check_seal()
         if bool(self.login_cert_file) != bool(self.login_key_file):
             message = "it goes with login_key_file, and one is without the other"
             raise FieldError("login_cert_file", message, legal=["both", "none"])
@@ -94,6 +99,23 @@ class VaultPlatformArgs:
             raise FieldError("ca_cert_file", "the certificate comes with its authority: keep one of the two")
         if self.snapshots and not self.server:
             raise FieldError("snapshots", "an external Vault's storage is somebody else's; legal: with server")
+
+    def _check_audits(self) -> None:
+        for number, path in enumerate(self.audit_paths):
+            if self.server and path != "stdout" and not path.startswith(f"{AUDIT_DIRECTORY}/"):
+                raise FieldError("audit_paths", f"not below {AUDIT_DIRECTORY}, the only volume for it", path)
+            if path in self.audit_paths[:number]:
+                raise FieldError("audit_paths", "another device writes there: each needs a path of its own", path)
+
+    def _check_seal(self) -> None:
+        if self.server is None:
+            if self.bootstrap and isinstance(self.bootstrap.login, KubernetesLogin):
+                raise FieldError("bootstrap", "a login by a service account needs a Vault in the cluster")
+            return
+        if self.server.seal_type == "static" and not self.openbao:
+            raise FieldError("server", "HashiCorp's Vault has no static seal, and OpenBao has")
+        if self.bootstrap and not self.server.seal_type:
+            raise FieldError("server", "a new Vault must unseal itself: with bootstrap it needs a seal")
 
 
 def provider_args(args: VaultPlatformArgs, ca_cert_file: pulumi.Input[str] | None) -> pulumi_vault.ProviderArgs:

@@ -10,13 +10,15 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pulumi
+from pydantic import Field, StrictInt
 
 from components.kube.manifest import Manifest
 from components.kube.names import CERT_MANAGER_API, VAULT_NAMESPACE, VAULT_RELEASE, VAULT_TLS_SECRET
 from components.kube.objects import KubernetesObject
+from components.schema.checked import check_fields
 
 _AUTHORITY, _SELF_SIGNED, _SERVER = "vault-authority", "vault-self-signed", "vault-server"
 _YEAR = 8760  # hours
@@ -42,8 +44,11 @@ class ServerCertificateArgs:
     """
 
     host: str
-    replicas: int
+    replicas: Annotated[StrictInt, Field(ge=1)]
     authority_file: str
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def server_names(replicas: int, host: str) -> tuple[str, ...]:

@@ -7,16 +7,20 @@ https://developer.hashicorp.com/vault/docs/commands/operator/raft#snapshot-save
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 from pulumi_vault import Policy
 from pulumi_vault.kubernetes import AuthBackendRole
 
+from components.config.vault import SnapshotCount
 from components.kube.cluster_dns import ClusterDns
 from components.kube.manifest import Manifest, of_kind, tcp_rule
 from components.kube.names import TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE, VAULT_TLS_SECRET
 from components.kube.objects import KubernetesObject
+from components.schema.checked import check_fields
+from components.schema.fields import Image, Label, Size
+from components.schema.schedule import Schedule
 from components.vault.policy import SNAPSHOT_PATH, hcl
 
 SNAPSHOTS = "vault-snapshots"
@@ -36,14 +40,17 @@ _RUN_SECONDS = 1800
 class SnapshotArgs:
     """The schedule of snapshots (cron, UTC), the image and its program, how many are kept, and the volume."""
 
-    image: str
-    schedule: str
-    keep: int
-    size: str
-    program: str = "vault"
-    storage_class: str = ""
-    tls_secret: str = VAULT_TLS_SECRET
+    image: Image
+    schedule: Schedule
+    keep: SnapshotCount
+    size: Size
+    program: Literal["vault", "bao"] = "vault"
+    storage_class: Label = ""
+    tls_secret: Label = VAULT_TLS_SECRET
     dns: ClusterDns = field(default_factory=ClusterDns)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def snapshot_policy() -> str:

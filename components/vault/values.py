@@ -3,10 +3,15 @@
 Charts: https://developer.hashicorp.com/vault/docs/platform/k8s/helm/configuration
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, StrictInt
+from pydantic.alias_generators import to_camel
+
+from components.config.pem_file import Pem
+from components.config.vault import PodLabelKey, VaultSeal
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
 from components.kube.images import INJECTOR, VAULT_HUB, from_hub
 from components.kube.names import (
@@ -19,12 +24,22 @@ from components.kube.names import (
     VAULT_RELEASE,
     VAULT_TLS_SECRET,
 )
+from components.schema.checked import check_fields, check_values
+from components.schema.fields import Image, Label, Replicas, Size
+from components.schema.labels import LabelKey, LabelValue
+from components.schema.problem import FieldError
 
 _DATA_DIRECTORY = "/vault/data"
 _SEAL_DIRECTORY = "/vault/seal"
 _VAULT_UID, _VAULT_GID = 100, 1000
 # The kubelet itself takes up to a minute to bring a changed Secret into a pod.
 _RELOAD_SECONDS = 30
+
+
+def _majority(value: int) -> int:
+    if value not in (1, 3, 5):
+        raise ValueError("1, 3 or 5: an even number has no larger majority than one less")
+    return value
 
 
 @dataclass(frozen=True)
@@ -34,22 +49,36 @@ class ServerArgs:
     `seal_secret` is the Secret with the token of a transit seal, or with the keys of a static seal, by their ids.
     """
 
-    replicas: int = 1
-    tls_secret: str = VAULT_TLS_SECRET
-    authorities: str = ""
+    replicas: Annotated[StrictInt, AfterValidator(_majority)] = 1
+    tls_secret: Label = VAULT_TLS_SECRET
+    authorities: Label = ""
     """The ConfigMap with the certificates of further authorities; empty: none."""
-    image: str = VAULT_IMAGE
+    image: Image = VAULT_IMAGE
     """The image of the container that has the server read a renewed certificate."""
     seal_type: str = ""
     seal_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
-    seal_secret: str = ""
-    data_size: str = "10Gi"
-    audit_size: str = "10Gi"
-    storage_class: str | None = None
-    account_annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    seal_secret: Label = ""
+    data_size: Size = "10Gi"
+    audit_size: Size = "10Gi"
+    storage_class: Label | None = None
+    account_annotations: Mapping[LabelKey, str] = field(default_factory=dict[str, str])
     """Annotations of the pods' service account, by which a cloud gives it an identity."""
-    pod_labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    pod_labels: Mapping[PodLabelKey, LabelValue] = field(default_factory=dict[str, str])
     """Labels of the pods, which some clouds ask for as well."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.replicas > 1 and not self.seal_type:
+            raise FieldError("seal_type", "required with several replicas: each one that restarts must unseal itself")
+        if self.seal_type:
+            check_values(VaultSeal, {self.seal_type: self._seal}, "seal.")
+
+    @property
+    def _seal(self) -> dict[str, str]:
+        """The seal as a stack file has it."""
+        secret = {"transit": "tokenSecret", "static": "keySecret"}.get(self.seal_type)
+        parameters = {to_camel(name): value for name, value in self.seal_parameters.items()}
+        return {**parameters, **({secret: self.seal_secret} if secret else {})}
 
 
 @dataclass(frozen=True)
@@ -60,10 +89,13 @@ class InjectorArgs:
     to come back, nor the gateway's.
     """
 
-    replicas: int = 1
+    replicas: Replicas = 1
     fail_closed: bool = False
-    ca_certificate: str = ""
-    spared_namespaces: tuple[str, ...] = PLATFORM_NAMESPACES
+    ca_certificate: Pem = ""
+    spared_namespaces: Sequence[Label] = PLATFORM_NAMESPACES
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def chart_values(

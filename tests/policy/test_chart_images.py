@@ -16,11 +16,12 @@ from components.kube.charts import PUBLISHED
 from components.kube.images import IMAGES, INJECTOR, PROXY, from_hub
 from components.kyverno.policy_set import kyverno_values
 from components.mesh.security import MeshSecurityArgs, cni_values, istiod_values, ztunnel_values
-from components.vault.values import InjectorArgs, ServerArgs, chart_values
+from components.vault.values import InjectorArgs, chart_values
 from embedded.toolchain import ensure
 from embedded.toolchain.charts import stage_charts
 from embedded.toolchain.table import KUBERNETES_VERSION
 from tests.node.vault_pods import OFFICIAL_CHART
+from tests.support.vault_chart import sealed
 from zt.check.charts import documents
 
 pytestmark = pytest.mark.policy
@@ -42,7 +43,7 @@ def values(chart: str, hub: str | None) -> dict[str, Any]:
         "cert-manager": lambda: cert_manager_values(3, True, hub),
         "external-secrets": lambda: external_secrets_values(2, hub),
         "vault": lambda: chart_values(
-            ServerArgs(3, image=from_hub(IMAGES["vault"][0], hub)), InjectorArgs(2), False, None, hub
+            sealed(3, image=from_hub(IMAGES["vault"][0], hub)), InjectorArgs(2), False, None, hub
         ),
     }
     return made[chart]()
@@ -107,7 +108,7 @@ def test_from_a_mirror_comes_every_image(tmp_path: Path, chart: str) -> None:
 def test_vaults_charts_take_every_image_from_a_mirror() -> None:
     """Each of both charts has three images, by these values: https://github.com/hashicorp/vault-helm and OpenBao's."""
     for openbao in (False, True):
-        made = chart_values(ServerArgs(3), InjectorArgs(2), openbao, None, MIRROR)
+        made = chart_values(sealed(3), InjectorArgs(2), openbao, None, MIRROR)
         named = [made["server"]["image"], made["injector"]["agentImage"], made["injector"]["image"]]
         places = ["/".join(each[key] for key in ("registry", "repository") if key in each) for each in named]
         own = "openbao" if openbao else "vault"

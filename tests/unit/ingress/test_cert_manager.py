@@ -12,7 +12,7 @@ pytestmark = pytest.mark.unit
 
 
 def test_less_than_one_replica_is_refused() -> None:
-    with pytest.raises(FieldError, match="replicas: no cert-manager renews anything"):
+    with pytest.raises(FieldError, match="replicas: less than 1"):
         CertManagerArgs(replicas=0)
 
 

@@ -108,7 +108,7 @@ def test_a_subject_that_is_not_one_identity_is_refused(subject: str) -> None:
 
 @pytest.mark.parametrize("address", ["", "http://issuer.example.org", "issuer.example.org", "https://*", "https://"])
 def test_an_address_that_is_not_https_is_refused(address: str) -> None:
-    with pytest.raises(ValueError, match=r"^issuer: .*; write one such as https"):
+    with pytest.raises(ValueError, match=r"^issuer: not an https address"):
         KeylessAttestor("release", address, RELEASE.subject)
     with pytest.raises(ValueError, match=r"^rekor_url: "):
         KeylessAttestor("release", RELEASE.issuer, RELEASE.subject, address)

@@ -104,7 +104,7 @@ class TestRedis:
 
     def test_a_connection_built_in_code_needs_one_too(self) -> None:
         with pytest.raises(ValueError, match=r"^password_file: required for redis"):
-            DatabaseConnectionArgs("cache", "h", 6379, "", "vault", ["shop.api"], engine="redis")
+            DatabaseConnectionArgs("cache", "10.0.0.9", 6379, "", "vault", ["shop.api"], engine="redis")
 
 
 def test_the_old_name_of_the_engine_is_told() -> None:

@@ -23,8 +23,8 @@ from components.vault.deployer import (
 )
 from components.vault.pki import PkiArgs
 from components.vault.platform import VaultPlatformArgs
-from components.vault.values import ServerArgs
 from tests.support.stacks import plan_of, values
+from tests.support.vault_chart import sealed
 from tests.unit.vault.test_platform import run
 
 CERT = CertLogin("PEM", DEPLOYER)
@@ -83,15 +83,19 @@ def test_an_authority_of_its_own_is_told_to_vault() -> None:
 # What the program registers
 
 
+KEY = base64.b64encode(b"\x99\x01 a key").decode()
+"""The packet of a public key."""
+
+
 def test_everything_in_vault_waits_for_the_deployers_login() -> None:
-    made = run(server=ServerArgs(3), login_jwt_mount="jwt", bootstrap=BootstrapArgs(JWT, 1, 1, ["KEY"]))
+    made = run(server=sealed(3), login_jwt_mount="jwt", bootstrap=BootstrapArgs(JWT, 1, 1, [KEY]))
     first, login = made.one("Initialisation"), made.one("DeployerLogin")
     assert made.one("Release").urn in first.dependencies
     assert (first.protect, first.retain_on_delete) == (True, True)
-    assert (first.inputs["shares"], first.inputs["threshold"], first.inputs["pgp_keys"]) == (1, 1, ["KEY"])
+    assert (first.inputs["shares"], first.inputs["threshold"], first.inputs["pgp_keys"]) == (1, 1, [KEY])
     assert "root_token" in login.secret_inputs
     assert login.inputs["policy"] == deployer_policy()
-    with_pki = run(login_jwt_mount="jwt", bootstrap=BootstrapArgs(JWT, 1, 1, ["KEY"]), pki=PkiArgs("ca", ["a.org"]))
+    with_pki = run(login_jwt_mount="jwt", bootstrap=BootstrapArgs(JWT, 1, 1, [KEY]), pki=PkiArgs("ca", ["a.org"]))
     assert with_pki.one("DeployerLogin").inputs["policy"] == deployer_policy(pki=True)
     in_vault = [resource for resource in made.resources if resource.type.startswith("vault:")]
     assert all(login.name in made.behind(resource) for resource in (*in_vault, made.one("pulumi:providers:vault")))

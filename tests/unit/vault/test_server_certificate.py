@@ -15,6 +15,7 @@ from components.vault.server_certificate import ServerCertificateArgs, manifests
 from components.vault.values import InjectorArgs, ServerArgs, chart_values
 from tests.support.monitor import AUTHORITY
 from tests.support.stacks import plan_of, values
+from tests.support.vault_chart import sealed
 from tests.unit.vault.test_platform import run
 
 pytestmark = pytest.mark.unit
@@ -67,7 +68,7 @@ def test_the_request_that_tells_the_authority_may_do_nothing() -> None:
 def test_vault_starts_behind_its_certificate_and_its_clients_know_the_authority() -> None:
     login = JwtLogin("https://ci.example.org", "vault", "repo:main")
     made = run(
-        server=ServerArgs(3),
+        server=sealed(3),
         certificate=CERTIFICATE,
         injector=InjectorArgs(),
         login_jwt_mount="jwt",
@@ -84,7 +85,7 @@ def test_vault_starts_behind_its_certificate_and_its_clients_know_the_authority(
 
 
 def test_each_part_waits_until_the_one_before_is_ready() -> None:
-    made = run(server=ServerArgs(3), certificate=CERTIFICATE)
+    made = run(server=sealed(3), certificate=CERTIFICATE)
     before: set[str] = set()
     for each in manifests(CERTIFICATE):
         [registered] = [

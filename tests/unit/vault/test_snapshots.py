@@ -12,16 +12,16 @@ from components.kube.cluster_dns import ClusterDns
 from components.schema.problem import ConfigError
 from components.vault.platform import VaultPlatform, VaultPlatformArgs
 from components.vault.snapshots import SNAPSHOTS, SnapshotArgs, cron_job_spec, network_policy_spec, script
-from components.vault.values import ServerArgs
 from tests.support.monitor import Recording, record
 from tests.support.stacks import plan_of, values
+from tests.support.vault_chart import sealed
 from tests.unit.vault.test_policies import parse
 
 ARGS = SnapshotArgs(VAULT_IMAGE, "15 */6 * * *", 28, "10Gi")
 
 
 def run(**changes: Any) -> Recording:
-    args = VaultPlatformArgs("https://10.0.0.9:8200", ("stdout",), ServerArgs(3), snapshots=ARGS, **changes)
+    args = VaultPlatformArgs("https://10.0.0.9:8200", ("stdout",), sealed(3), snapshots=ARGS, **changes)
     return record(
         lambda: VaultPlatform("vault", args, pulumi.ResourceOptions(providers=[Provider("cluster")])) and None
     )
