@@ -156,6 +156,7 @@ OF_A_FIELD: list[tuple[tuple[type, ...], str, tuple[object, ...]]] = [
     (LAYERS, "namespace", ("elsewhere", "*", "", "Istio")),
     ((MeshSecurityArgs,), "trust_domain", ("*", "", "a b", "Cluster.local", "cluster.local/ns")),
     ((MeshSecurityArgs,), "mtls", ("DISABLE", "")),
+    ((MeshSecurityArgs,), "root", ("elsewhere", "*", "")),
     ((MeshSecurityArgs,), "authorization", ("", "on")),
     ((MeshSecurityArgs,), "revision", ("default", "1.31", "*")),
     ((MeshSecurityArgs,), "ambient", ("no", 1)),
