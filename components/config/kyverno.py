@@ -53,11 +53,9 @@ class ImageAttestor(TypedFile):
         return self
 
 
-class ExcludedNamespace(TimedException):
-    """A namespace of the cluster's own that no rule looks at, such as that of its network plugin."""
+class _AgreedForAYear(TimedException):
+    """What holds for a part of the cluster, and is agreed on anew each year."""
 
-    reason: Reason
-    """Why the rules cannot hold there, for the person who reviews it."""
     expires: Day
     """The first day on which it is no longer agreed; at most 366 days after `granted`."""
 
@@ -66,6 +64,20 @@ class ExcludedNamespace(TimedException):
         if self.days > EXCLUSION_DAYS:
             return "expires", f"{self.days} days, {EXCLUSION_DAYS} at most after granted {self.granted}"
         return self.day_problem(as_of)
+
+
+class ExcludedNamespace(_AgreedForAYear):
+    """A namespace of the cluster's own that no rule looks at, such as that of its network plugin."""
+
+    reason: Reason
+    """Why the rules cannot hold there, for the person who reviews it."""
+
+
+class WidenedRule(_AgreedForAYear):
+    """A critical rule that lets more through in every namespace than its own file does."""
+
+    reason: Reason
+    """Why an exception of the workloads that need it is not enough, for the person who reviews it."""
 
 
 class AccountException(TimedException):
@@ -103,7 +115,11 @@ class KyvernoSettings(TypedFile):
     hub: Registry | None = None
     """A registry, or a path in one, that mirrors Kyverno's images, each under its last name: `<hub>/kyvernopre`."""
     parameters: dict[StrictStr, dict[StrictStr, object]] = Field(default_factory=dict)
-    """Values of a rule's variables, by rule and variable."""
+    """Values of a rule's variables, by rule and variable. What `registries` and `platformImages` say stands there
+    alone."""
+    widened: dict[StrictStr, WidenedRule] = Field(default_factory=dict)
+    """The critical rules that let more through by `parameters` than by themselves, by name, each with a reason and a
+    last day."""
     promotion_threshold: Annotated[StrictInt, Field(ge=1, le=100)] = 90
     """Percent of workloads that must comply with an important rule before it moves to its next phase."""
     image_signatures: tuple[ImageAttestor, ...] = ()

@@ -33,6 +33,7 @@ from components.kyverno.library import (
 )
 from components.kyverno.platform_images import images_by_parameter
 from components.kyverno.rule_integrity import rule_integrity
+from components.kyverno.widened import check_widened, widened
 from components.schema.checked import check_fields
 from components.schema.fields import ImageReference, IsoDay, Label, Registry, Replicas
 from components.schema.problem import FieldError
@@ -83,6 +84,8 @@ class KyvernoPolicySetArgs:
     phases: Mapping[str, Annotated[Action, AfterValidator(_phase)]] = field(default_factory=lambda: _EMPTY)
     replicas: Replicas = 3
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _EMPTY)
+    widened: Mapping[str, IsoDay] = field(default_factory=lambda: _EMPTY)
+    """The critical rules that `parameters` lets more through by, each with the first day without that."""
     image_attestors: Sequence[Attestor] = ()
     excluded_namespaces: Mapping[ExcludedName, IsoDay] = field(default_factory=lambda: _EMPTY)
     exceptions: Sequence[AccountExceptionArgs] = ()
@@ -118,6 +121,10 @@ def _check_names(args: KyvernoPolicySetArgs, library: Library) -> None:
         if name not in library.rules:
             raise FieldError(f"parameters.{name}", "no such rule in policies/", legal=library.rules)
         check_parameters(library.rules[name], values)
+        check_widened(library.rules[name], values)
+        if (more := widened(library.rules[name], values)) and name not in args.widened:
+            message = f"it lets through {', '.join(more)}, which the rule does not: widened has no last day for it"
+            raise FieldError(f"parameters.{name}", message)
 
 
 def action_of(rule: Rule, args: KyvernoPolicySetArgs) -> Action:

@@ -7,6 +7,7 @@ from components.config.kyverno import AccountException
 from components.config.settings import Settings
 from components.config.stack_source import StackSource
 from components.kyverno.library import load_library
+from components.kyverno.widened import widened
 from components.schema.problem import Problem
 from components.service.file.exceptions import ExceptionSpec, problem_with
 from components.service.file.jobs import job_name
@@ -27,10 +28,10 @@ def exception_problems(
 ) -> list[Problem]:
     """The problems of excluded namespaces and of exceptions in a stack file. `as_of` is only called if it has some."""
     kyverno = settings.kyverno
-    if not (kyverno.excluded_namespaces or kyverno.exceptions):
+    if not (kyverno.excluded_namespaces or kyverno.exceptions or kyverno.widened):
         return []
     day = as_of()
-    problems = [*_excluded(settings, services, day, source)]
+    problems = [*_excluded(settings, services, day, source), *_widened(settings, day, source)]
     for number, exception in enumerate(kyverno.exceptions):
         key = f"kyverno.exceptions[{number}]"
         problems += _excepted(exception, key, settings, services, day, source)
@@ -50,6 +51,17 @@ def _excluded(
         elif problem := excluded.problem(as_of):
             field, message = problem
             yield source.problem(f"{key}.{field}", message)
+
+
+def _widened(settings: Settings, as_of: date | None, source: StackSource) -> Iterator[Problem]:
+    rules, parameters = load_library().rules, settings.kyverno.parameters
+    for name, agreed in settings.kyverno.widened.items():
+        if name not in rules or not widened(rules[name], parameters.get(name, {})):
+            message = "kyverno.parameters lets nothing more through by a critical rule of this name: leave it out"
+            yield source.problem(f"kyverno.widened.{name}", message, name)
+        elif problem := agreed.problem(as_of):
+            field, message = problem
+            yield source.problem(f"kyverno.widened.{name}.{field}", message)
 
 
 def _excepted(

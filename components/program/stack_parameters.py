@@ -6,6 +6,7 @@ from itertools import pairwise
 from components.config.settings import Settings
 from components.config.stack_source import StackSource
 from components.kyverno.library import Rule, check_parameters, load_library
+from components.kyverno.widened import check_widened, widened
 from components.schema.problem import UNSHOWN, FieldError, Problem
 from components.schema.quantity import amount
 from components.service.file.limits import LIMIT_RANGE
@@ -24,10 +25,15 @@ def parameter_problems(settings: Settings, source: StackSource) -> Iterator[Prob
             continue
         try:
             check_parameters(rules[name], values)
+            check_widened(rules[name], values)
         except FieldError as fault:
             found = True
             value = fault.value
             yield source.problem(f"kyverno.{fault.key}", fault.message, value, fault.legal)
+            continue
+        if (more := widened(rules[name], values)) and name not in settings.kyverno.widened:
+            message = f"it lets through {', '.join(more)}, which the rule does not: it needs kyverno.widened.{name}"
+            yield source.problem(f"kyverno.parameters.{name}", message)
     for name in (LIMIT_RANGE, _DEFAULTS) if not found else ():
         yield from _in_order(rules[name], settings.kyverno.parameters.get(name, {}), source)
 

@@ -5,7 +5,16 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from components.schema.fields import seconds
-from zt.changes.comparisons import Class, Comparison, more_is_stronger, more_is_weaker, neutral, scale, unknown
+from zt.changes.comparisons import (
+    Class,
+    Comparison,
+    later_is_weaker,
+    more_is_stronger,
+    more_is_weaker,
+    neutral,
+    scale,
+    unknown,
+)
 from zt.changes.direction import TRUST, Direction
 from zt.facts.cover import host_covers, network_covers
 from zt.facts.file_keys import NONE, UNSET, defaults_of
@@ -92,6 +101,11 @@ def _reasoned(before: str, after: str) -> Class | None:
     return Class.NEUTRAL
 
 
+def until(before: str, after: str) -> Class | None:
+    """Compare the last days of something that is agreed on; without a day it is not."""
+    return more_of_them(before, after) if UNSET in (before, after) else later_is_weaker(before, after)
+
+
 def _set(section: str, compare: Comparison, reason: str, *keys: str) -> dict[str, Direction]:
     names = (f"{section}.{key}" if section else key for key in keys)
     return {name: Direction("", compare, reason, UNSET) for name in names}
@@ -114,6 +128,7 @@ _OFF_FIRST = scale(NONE, UNSET)
 
 _STACK: Mapping[str, Direction] = MappingProxyType(
     {
+        **_set("kyverno.widened.*", until, "a critical rule lets more through until then", "expires"),
         **_set("vault", unknown, TRUST, "address", "serviceAccountAnnotations", "tlsSecret", "authorities"),
         **_set(
             "",

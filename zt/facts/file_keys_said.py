@@ -127,7 +127,7 @@ UNSAID: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "stack": {
             **{f"posture.{layer}.reason": _REVIEWED for layer in _POSTURE},
-            **_unsaid("kyverno.excludedNamespaces.*", "kyverno.exceptions[]"),
+            **_unsaid("kyverno.excludedNamespaces.*", "kyverno.exceptions[]", "kyverno.widened.*"),
             "vault.deliveryReason": _REVIEWED,
             "kyverno.imageSignatures[].name": "what the stack file calls a signer: the key or the identity matters",
         },

@@ -26,7 +26,7 @@ PATCH = "patch"
 """The tier and the rule of a patch of a service's pods."""
 SECRET_ENV = "secret-env"  # noqa: S105 - a key
 """The tier of secrets as environment variables, and before `:` the rule of each."""
-NAMESPACE, EVERY_RULE = "namespace", "*"
+NAMESPACE, EVERY_RULE, EVERY_SERVICE = "namespace", "*", "*/*"
 """The tier and the rule of a namespace that no rule looks at."""
 
 
@@ -113,6 +113,9 @@ def _of_stack(
         raise ConfigError(problems)
     for namespace, excluded in kyverno.excluded_namespaces.items():
         yield _row(f"{namespace}/{EVERY_RULE}", EVERY_RULE, NAMESPACE, excluded, as_of, "")
+    for name, widened in kyverno.widened.items():
+        rule = load_library().rule(name)
+        yield _row(EVERY_SERVICE, rule.name, rule.tier, widened, as_of, action(rule))
     for exception in kyverno.exceptions:
         rule = load_library().rule(exception.rule)
         yield _row(exception.workload, rule.name, rule.tier, exception, as_of, action(rule))

@@ -61,6 +61,7 @@ def policy_args(stack: Stack) -> KyvernoPolicySetArgs | None:
         excluded_namespaces={
             name: excluded.expires.isoformat() for name, excluded in settings.kyverno.excluded_namespaces.items()
         },
+        widened={name: agreed.expires.isoformat() for name, agreed in settings.kyverno.widened.items()},
         exceptions=tuple(map(_exception, settings.kyverno.exceptions)),
     )
 

@@ -9,7 +9,13 @@ from components.program.stack_keys import stack_keys
 
 
 @stack_keys(
-    mtls="posture.mtls", authorization="posture.authorization", replicas="mesh.replicas", autoscaling="mesh.autoscaling"
+    mtls="posture.mtls",
+    authorization="posture.authorization",
+    replicas="mesh.replicas",
+    autoscaling="mesh.autoscaling",
+    tracing="mesh.tracing",
+    namespace="mesh.namespace",
+    root="mesh.rootNamespace",
 )
 def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
     """The arguments of `MeshSecurity`; `None` without mTLS."""

@@ -35,6 +35,9 @@ from components.vault.values import InjectorArgs, ServerArgs
     login_cert_file="vault.login.certFile",
     bootstrap="vault.bootstrap",
     snapshots="vault.snapshots",
+    audit_paths="vault.auditPaths",
+    seal_type="vault.seal",
+    server="vault.seal",
 )
 def vault_args(stack: Stack) -> VaultPlatformArgs:
     """The arguments of `VaultPlatform`, for a stack whose posture has Vault."""
@@ -95,7 +98,7 @@ def _certificate(stack: Stack) -> ServerCertificateArgs:
 
 
 def _pki(settings: VaultPki, namespace: str) -> PkiArgs:
-    with keys_of(certificate="vault.pki.certificateFile"):
+    with keys_of(certificate="vault.pki.certificateFile", next_common_name="vault.pki.nextCommonName"):
         return PkiArgs(
             common_name=settings.common_name,
             domains=settings.domains,

@@ -14,11 +14,11 @@ from components.config.action import Action
 from components.config.settings import Settings
 from components.config.stack_source import stack_lines
 from components.kube.names import KYVERNO_NAMESPACE
-from components.kyverno.library import VALIDATING_TIERS
+from components.kyverno.library import VALIDATING_TIERS, load_library
 from components.kyverno.policy_set import KyvernoPolicySet, exceptions, kyverno_values, policies
 from components.program.plan import plan
 from components.program.stack import Stack, read_stack
-from components.schema.problem import ConfigError
+from components.schema.problem import ConfigError, FieldError
 from tests.support import stacks
 from tests.support.monitor import record
 from zt.project.stack_file import StackFile
@@ -50,6 +50,10 @@ def read(tmp_path: Path, kyverno: dict[str, Any], as_of: Callable[[], date | Non
 
 def excluded(name: str = "calico-system", **changes: Any) -> dict[str, Any]:
     return {"excludedNamespaces": {name: {**TIMED, **changes}}}
+
+
+def widened(value: Any, rule: str = "restrict-sysctls", name: str = "allowedSysctls", **changes: Any) -> dict[str, Any]:
+    return {"parameters": {rule: {name: value}}, "widened": {rule: {**TIMED, **changes}}}
 
 
 def excepted(**changes: Any) -> dict[str, Any]:
@@ -188,3 +192,74 @@ def test_the_component_creates_it(tmp_path: Path) -> None:
     recorded = record(lambda: KyvernoPolicySet("policies", args))
     kinds = [resource.type for resource in recorded.resources if resource.type.endswith(":PolicyException")]
     assert len(kinds) == 1
+
+
+SYSCTL = "net.core.somaxconn"
+CAPABILITIES = ("drop-all-capabilities", "allowedCapabilities")
+
+
+@pytest.mark.parametrize(
+    ("kyverno", "error"),
+    [
+        *(
+            ({"parameters": {rule: {name: [*own, item]}}}, f"parameters.{rule}: it lets through {item}")
+            for rule, name, own, item in (
+                (*CAPABILITIES, ["NET_BIND_SERVICE"], "SYS_ADMIN"),
+                ("restrict-sysctls", "allowedSysctls", [], SYSCTL),
+                ("restrict-volume-types", "allowedTypes", ["secret"], "hostPath"),
+                ("restrict-selinux-options", "allowedTypes", [], "spc_t"),
+                ("disallow-external-ips", "ingressNamespaces", ["istio-ingress"], "shop"),
+            )
+        ),
+        (widened(["ALL"], *CAPABILITIES), "allowedCapabilities: with it the rule holds nothing back"),
+        (widened(["*"], *CAPABILITIES), "allowedCapabilities: with it the rule holds nothing back"),
+        *(
+            (widened(["Unconfined"], rule, "allowedProfiles"), "allowedProfiles: with it the rule holds nothing back")
+            for rule in ("require-seccomp-profile", "restrict-apparmor-profiles")
+        ),
+        (widened(["docker.io"], "restrict-image-registries", "registries"), "registries of the stack file says it"),
+        (widened(["docker.io/x"], "disallow-proxy-user", "meshImages"), "platformImages of the stack file says it"),
+        (widened([]), "widened.restrict-sysctls: kyverno.parameters lets nothing more through"),
+        ({"widened": {"no-such": TIMED}}, "widened.no-such: kyverno.parameters lets nothing more through"),
+        (widened(["app=shop"], "require-labels", "labels"), "widened.require-labels: kyverno.parameters lets nothing"),
+        (widened([SYSCTL], reason="needed"), "widened.restrict-sysctls.reason: shorter than 10 characters"),
+        (widened([SYSCTL], expires="2027-03-03"), "widened.restrict-sysctls.expires: 367 days, 366 at most"),
+        (widened([SYSCTL], expires="2026-03-15"), "widened.restrict-sysctls.expires: expired as of 2026-03-15"),
+        (widened([SYSCTL], granted="2026-03-16"), "widened.restrict-sysctls.granted: 2026-03-16 is in the future"),
+    ],
+)
+def test_a_critical_rule_lets_more_through_by_agreement_alone(
+    tmp_path: Path, kyverno: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, kyverno)
+    assert f"kyverno.{error}" in str(caught.value) or error in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kyverno",
+    [
+        widened([SYSCTL]),
+        # What lets less through needs no words.
+        {"parameters": {"drop-all-capabilities": {"allowedCapabilities": []}}},
+        {"parameters": {"require-labels": {"labels": []}}},
+    ],
+)
+def test_what_is_agreed_on_is_taken(tmp_path: Path, kyverno: dict[str, Any]) -> None:
+    args = plan(read(tmp_path, kyverno)).policies
+    assert args is not None
+    assert dict(args.widened) == dict.fromkeys(kyverno.get("widened", {}), TIMED["expires"])
+
+
+def test_each_parameter_of_a_critical_rule_is_a_list_of_what_it_lets_through() -> None:
+    for rule in load_library().tier("critical"):
+        assert all(isinstance(value, list) for value in rule.parameters.values()), rule.name
+
+
+def test_code_agrees_on_it_too() -> None:
+    args = plan(stacks.stack("production")).policies
+    assert args is not None
+    more = {"restrict-sysctls": {"allowedSysctls": [SYSCTL]}}
+    with pytest.raises(FieldError, match=r"^parameters\.restrict-sysctls: it lets through net\.core\.somaxconn"):
+        replace(args, parameters=more)
+    assert replace(args, parameters=more, widened={"restrict-sysctls": "2026-05-01"})

@@ -34,6 +34,7 @@ _WORKFLOW: Keys = {"name": "ci", "issuer": "https://token.example.org", "subject
 _KV: Keys = {"engine": "redis", "host": "127.0.0.1", "tls": False, "adminUser": "vault", "adminSecret": "cache"}
 
 
+_SYSCTLS: Keys = {"restrict-sysctls": {"allowedSysctls": ["net.core.somaxconn"]}}
 _CLASS: Keys = {
     **_MAIL,
     "kind": "ingress",
@@ -356,6 +357,10 @@ STACK = [
             "kyverno.exceptions.0.expires": ("2026-02-01", STRONGER),
             "kyverno.excludedNamespaces.*calico-system.expires": ("2026-02-01", STRONGER),
         },
+    ),
+    Group(
+        {"kyverno": {"parameters": _SYSCTLS, "widened": {"restrict-sysctls": _DAYS}}},
+        {"kyverno.widened.*restrict-sysctls.expires": ("2026-02-01", STRONGER)},
     ),
     Group(
         {"kyverno": {"imageSignatures": [{"name": "a", "publicKey": KEY}]}}, {"kyverno.imageSignatures": ([], WEAKER)}

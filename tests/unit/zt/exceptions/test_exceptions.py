@@ -127,6 +127,8 @@ def others(project: Path) -> Path:
     written = yaml.safe_load(file.read_text())
     written["config"]["zero-trust:kyverno"] |= {
         "excludedNamespaces": {"calico-system": TIMED},
+        "parameters": {"restrict-sysctls": {"allowedSysctls": ["net.core.somaxconn"]}},
+        "widened": {"restrict-sysctls": {**TIMED, "expires": "2026-04-01"}},
         "exceptions": [{**AGENT, "expires": "2026-03-01"}],
     }
     file.unlink()
@@ -143,6 +145,7 @@ class TestOfAStackFile:
         assert [tuple(row[key] for key in keys) for row in json.loads(done.stdout)["exceptions"]] == [
             ("calico-system/*", "*", "namespace", "expired", "", "production"),
             ("monitoring/node-exporter", "disallow-host-path", "critical", "active", action, "production"),
+            ("*/*", "restrict-sysctls", "critical", "active", action, "production"),
         ]
         assert done.exit_code == 1
 
