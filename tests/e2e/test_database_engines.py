@@ -211,9 +211,9 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 @pytest.fixture(scope="module")
 def cache(engine: Bao, vault: Plugin, redis: Redis, first: Path) -> Bao:
     roles = ["shop.cache", "shop.scripts"]
-    args = DatabaseConnectionArgs("cache", "127.0.0.1", redis.port, "", ADMIN, roles, REDIS, password_file=str(first))
-    other = Path(engine.ca_file).read_text()
-    assert "certificate" in failure(lambda: connect(vault, replace(args, authority=other), first))
+    place = ("cache", "127.0.0.1", redis.port, "", ADMIN, roles, REDIS)
+    args = DatabaseConnectionArgs(*place, authority=Path(engine.ca_file).read_text(), password_file=str(first))
+    assert "certificate" in failure(lambda: connect(vault, args, first))
     connect(vault, replace(args, authority=redis.authority.read_text()), first)
     make_role(engine, "shop.cache", KEYS)
     return engine

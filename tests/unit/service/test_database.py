@@ -314,4 +314,4 @@ def test_an_unknown_database_is_no_argument() -> None:
 @pytest.mark.parametrize("role", ["*", "shop.*", "shop", "shop.api.*", "a.b.c.d", "shop.api.x.owner.y", ""])
 def test_a_connection_lets_in_services_alone(role: str) -> None:
     with pytest.raises(ValueError, match=r"^roles: .* more than one service"):
-        DatabaseConnectionArgs("shop", "h", 5432, "shop", "vault", [role])
+        DatabaseConnectionArgs("shop", "db.example.org", 5432, "shop", "vault", [role])
