@@ -55,17 +55,31 @@ def cert_manager_values(replicas: int, gateway_api: bool, hub: str | None = None
         "crds": {"enabled": True, "keep": False},
         "replicaCount": followers,
         "podDisruptionBudget": disruption,
-        "webhook": {"replicaCount": replicas, "podDisruptionBudget": disruption},
-        "cainjector": {"replicaCount": followers, "podDisruptionBudget": disruption},
+        # Without any the chart's pods are the first that a node without memory ends.
+        "resources": _resources("128Mi", "512Mi"),
+        "webhook": {
+            "replicaCount": replicas,
+            "podDisruptionBudget": disruption,
+            "resources": _resources("64Mi", "256Mi"),
+        },
+        "cainjector": {
+            "replicaCount": followers,
+            "podDisruptionBudget": disruption,
+            "resources": _resources("128Mi", "512Mi"),
+        },
         "global": {
             # With its leases in its own namespace it needs no rights in kube-system.
             "leaderElection": {"namespace": CERT_MANAGER_NAMESPACE},
             # Otherwise `edit` in any namespace has a certificate for any host signed.
             "rbac": {"aggregateClusterRoles": False},
         },
-        "startupapicheck": {"enabled": True},
+        "startupapicheck": {"enabled": True, "resources": _resources("32Mi", "128Mi")},
         "extraArgs": ["--enable-gateway-api"] if gateway_api else [],
     }
+
+
+def _resources(memory: str, memory_limit: str) -> Manifest:
+    return {"requests": {"cpu": "50m", "memory": memory}, "limits": {"memory": memory_limit}}
 
 
 def _formerly() -> list[pulumi.Alias]:

@@ -12,13 +12,14 @@ from components.vault.values import InjectorArgs, ServerArgs, chart_values
 from embedded.toolchain import ensure
 from embedded.toolchain.table import KUBERNETES_VERSION
 
+KEY_SERVICE = {"address": "https://keys.example.org", "key_name": "vault"}
 FACTS = Path(__file__).with_name("official_vault_chart.json")
 """What the official chart makes of them, recorded from the version that is pinned."""
 
 
 def values() -> dict[str, Any]:
     """Values with everything that the program can say in them."""
-    seal = {"seal_type": "transit", "seal_parameters": {"address": "https://keys.example.org"}, "seal_secret": "seal"}
+    seal = {"seal_type": "transit", "seal_parameters": KEY_SERVICE, "seal_secret": "seal"}
     server = ServerArgs(3, authorities="further", account_annotations={"a": "b"}, pod_labels={"c": "d"}, **seal)
     return chart_values(server, InjectorArgs(2, True, "PEM"), False, None)
 

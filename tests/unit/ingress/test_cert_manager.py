@@ -18,7 +18,7 @@ def test_less_than_one_replica_is_refused() -> None:
 
 def test_the_start_up_check_stays_on_and_crds_go_with_the_release() -> None:
     values = cert_manager_values(2, gateway_api=True)
-    assert values["startupapicheck"] == {"enabled": True}
+    assert values["startupapicheck"]["enabled"] is True
     assert values["crds"] == {"enabled": True, "keep": False}
 
 

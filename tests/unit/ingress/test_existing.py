@@ -121,10 +121,10 @@ def test_roles_that_let_tenants_have_any_host_signed() -> None:
 
 def test_every_setting_of_the_program_is_asked_for() -> None:
     values = cert_manager_values(2, gateway_api=True)
-    # How many run, where leases are, and how the chart itself starts: nothing that a certificate rests on.
+    # How many run, with what, where leases are, how the chart itself starts: nothing that a certificate rests on.
     assert set(values) == {
         *("crds", "replicaCount", "podDisruptionBudget", "webhook", "cainjector", "startupapicheck"),
-        *("global", "extraArgs"),
+        *("global", "extraArgs", "resources"),
     }
     assert set(values["global"]) == {"leaderElection", "rbac"}
     assert values["extraArgs"] == ["--enable-gateway-api"]
