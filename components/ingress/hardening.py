@@ -40,7 +40,7 @@ class HostLimits:
     """
 
     host: PublicHost
-    requests: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
+    requests: Annotated[StrictInt, Field(ge=0, le=_ENDLESS)] = 0
     seconds: Annotated[StrictInt, Field(ge=1, le=3600)] = 1
     max_request_bytes: Annotated[StrictInt, Field(ge=0, le=1 << 30)] = 0
     service: str = ""
