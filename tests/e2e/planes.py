@@ -48,6 +48,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "beside": ("existing_layers", "adopt"),
     "elsewhere": ("layers_elsewhere",),
     "ambient": ("ambient",),
+    "published": ("published_packages",),
     # The second brings up production by hand, in a state of its own.
     "grown": ("dev", "real_cluster"),
 }
