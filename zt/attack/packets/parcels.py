@@ -11,7 +11,7 @@ from zt.attack.packets.packet import HTTP, HTTP2, NAME, TCP, Packet, Sender, Way
 from zt.attack.packets.verdict import verdict
 from zt.attack.session import Session
 from zt.attack.temporary_rights import NAME as TEMPORARY
-from zt.cluster.manifest import parts, texts, word
+from zt.cluster.manifest import Manifest, parts, texts, word
 
 OUTSIDE_NAME = "example.com"
 """A name of the world, which IANA keeps for examples."""
@@ -112,10 +112,16 @@ def _places(session: Session) -> Iterator[tuple[Address, int, str, int, Way]]:
             yield Address(address), port, address, port, Way.ADDRESS
     if not session.service.kubernetes_api:
         yield from _api_server(session)
-    for node in session.admin.listed("/api/v1/nodes")[:_NODES]:
-        addresses = (one["address"] for one in parts(node, "status", "addresses") if one["type"] == "InternalIP")
+    nodes = [_internal(node) for node in session.admin.listed("/api/v1/nodes")]
+    # The pod's own node first: what listens there is nearest.
+    nodes.sort(key=set(compromised(session).node_ips).isdisjoint)
+    for addresses in nodes[:_NODES]:
         for address in addresses:
             yield from ((Address(address), port, address, port, Way.ADDRESS) for port in (_KUBELET, _SSH))
+
+
+def _internal(node: Manifest) -> list[str]:
+    return [one["address"] for one in parts(node, "status", "addresses") if one["type"] == "InternalIP"]
 
 
 def _api_server(session: Session) -> Iterator[tuple[Address, int, str, int, Way]]:

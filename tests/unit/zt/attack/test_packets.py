@@ -234,9 +234,9 @@ class TestWhatIsNotJudged:
 
     @pytest.mark.usefixtures("packets")
     def test_a_pods_own_node(self, run: Run, stack: Stack) -> None:
-        address = {"type": "InternalIP", "address": NODE}
-        other = {"type": "InternalIP", "address": "192.0.2.2"}
-        items = [{"metadata": {"name": each["address"]}, "status": {"addresses": [each]}} for each in (address, other)]
+        """It is tried first, of however many nodes."""
+        others = [f"192.0.2.{number}" for number in range(2, 9)]
+        items = [{"status": {"addresses": [{"type": "InternalIP", "address": each}]}} for each in (*others, NODE)]
         stack.served["/api/v1/nodes"] = {"items": items}
         found = row(run("packets-outside"))["packets"]
         judged = {one["to"].partition(":")[0]: one["judged"] for one in found}
