@@ -5,6 +5,7 @@ Files that people write are read with PyYAML's Python parser, which gives the li
 """
 
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -83,8 +84,12 @@ def line_finder(text: str) -> LineOf:
 def read_text(path: Path, file: str) -> str:
     """The text of a file that a person wrote. Raises `ConfigError` for `file` if it cannot be read as text."""
     try:
-        if (size := path.stat().st_size) > _LARGEST:
-            raise ConfigError([Problem(file, _KEY, f"larger than {_LARGEST} bytes", f"{size} bytes")])
+        status = path.stat()
+        if status.st_size > _LARGEST:
+            raise ConfigError([Problem(file, _KEY, f"larger than {_LARGEST} bytes", f"{status.st_size} bytes")])
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            # A pipe would be waited for, and a device may never end.
+            raise ConfigError([Problem(file, _KEY, "no regular file")])
         return decoded(path.read_bytes(), file)
     except OSError as error:
         raise ConfigError([Problem(file, _KEY, f"cannot be read: {error.strerror or error}")]) from error

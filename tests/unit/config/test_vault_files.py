@@ -52,7 +52,9 @@ def test_what_the_pods_mount_or_the_image_has_is_accepted(file: str, vault: dict
         ),
     ],
 )
-@pytest.mark.parametrize(("place", "key"), enumerate(["vault.seal.transit.tlsCaCert", "databases.orders.caCertFile"]))
+@pytest.mark.parametrize(
+    ("place", "key"), [*enumerate(["vault.seal.transit.tlsCaCert", "databases.orders.caCertFile"])]
+)
 def test_a_file_that_no_pod_has_is_refused(
     file: str, vault: dict[str, Any], message: str, legal: str, place: int, key: str
 ) -> None:

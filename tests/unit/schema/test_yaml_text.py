@@ -1,5 +1,6 @@
 """YAML that a person wrote: keys that stand there twice, what is no text, and the line of each."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,11 @@ def test_a_file_that_nobody_wrote_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (4 * 2**20 + 1))
     with pytest.raises(ConfigError, match=r"^x\.yaml: YAML: larger than 4194304 bytes, found 4194305 bytes$"):
         read_text(path, "x.yaml")
+
+
+def test_what_may_never_end_is_refused(tmp_path: Path) -> None:
+    pipe = tmp_path / "x.yaml"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(ConfigError, match=r"^x\.yaml: YAML: no regular file$"):
+            read_text(path, "x.yaml")
