@@ -27,7 +27,7 @@ def check_fields(args: _Args) -> None:
 
 
 def check_values(model: type[BaseModel], values: Mapping[str, object], under: str = "") -> None:
-    """Raise `FieldError` for the first value that a model refuses, at its key; `under` is the path of the whole."""
+    """Raise `FieldError` for the first value that a model refuses, at its key; `under` begins each key."""
     try:
         model.model_validate(values)
     except ValidationError as error:

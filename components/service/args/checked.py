@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from components.schema.problem import FieldError
-from components.schema.typed_file import problems_of
+from components.schema import checked
 from components.service.args.containers import ContainerArgs
 from components.service.args.jobs import RunArgs
 from components.service.args.network import EgressArgs, JwtArgs
@@ -24,18 +21,15 @@ if TYPE_CHECKING:
 
 Values = dict[str, object]
 _SECONDS_OF_A_FILE = 999_999
+_ASKED: Values = {"command": ("asked",)}
+_BY_COMMAND: Values = {"readiness": _ASKED, "liveness": _ASKED}
 # A file says these, and the arguments have the last day alone.
 _AGREED = {"reason": "agreed upon in code", "owner": "code"}
 
 
 def check_values(args: "SecureServiceArgs") -> None:
     """Raise `FieldError` for the first value that no service file may have."""
-    try:
-        ServiceSpec.model_validate(_values(args))
-    except ValidationError as error:
-        problem = problems_of(error, ServiceSpec, "")[0]
-        found = f", found {problem.found}" if problem.found else ""
-        raise FieldError(f"{args.key}.{problem.key}", f"{problem.message}{found}", legal=problem.legal) from error
+    checked.check_values(ServiceSpec, _values(args), f"{args.key}.")
 
 
 def _values(args: "SecureServiceArgs") -> Values:
@@ -61,7 +55,8 @@ def _values(args: "SecureServiceArgs") -> Values:
         "metrics": {"port": args.metrics.port, "path": args.metrics.path or "/"} if args.metrics.port else None,
         "secrets": {secret.name: _secret(secret) for secret in args.secrets},
         "kubernetesApi": tuple(_right(rule) for rule in args.kubernetes_api),
-        "init": {each.name: _further(each) for each in args.containers},
+        "init": {each.name: _further(each) for each in args.init},
+        "sidecars": {each.name: _beside(each) for each in args.sidecars},
         "jobs": {
             each.name: {**_run(each.run), "command": tuple(each.command), **_resources(each)} for each in args.jobs
         },
@@ -76,8 +71,7 @@ def _pods(args: "SecureServiceArgs") -> Values:
     port = {"port": args.port, "protocol": args.protocol, "paths": tuple(args.paths)} if args.port else {}
     if args.ends:
         return {**port, "run": _run(args.run)}
-    asked = {"command": ("asked",)}
-    probes = {} if args.port or args.metrics.port else {"probes": {"readiness": asked, "liveness": asked}}
+    probes = {} if args.port or args.metrics.port else {"probes": _BY_COMMAND}
     return {**port, **probes, **(_autoscaled(args) or {"replicas": args.replicas})}
 
 
@@ -158,6 +152,11 @@ def _further(each: ContainerArgs) -> Values:
         "runAsUser": each.run_as_user,
         "writable": tuple(each.writable),
     }
+
+
+def _beside(each: ContainerArgs) -> Values:
+    probes = None if each.port else _BY_COMMAND
+    return {**_further(each), "port": each.port or None, "health": each.health or None, "probes": probes}
 
 
 def _resources(args: ResourceArgs) -> Values:

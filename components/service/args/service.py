@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from components.ingress.terms import PublicLimits
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import image_reference
 from components.schema.problem import FieldError
 from components.service.args.checked import check_values
 from components.service.args.containers import ContainerArgs, ScratchArgs
@@ -36,7 +35,6 @@ from components.service.args.routes import RouteArgs
 from components.service.args.scaling import AutoscalingArgs, ResourceArgs
 from components.service.args.secret_env import SecretEnvArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
-from components.service.file.containers import application_user, container_name
 from components.service.file.kubernetes_api import READING
 from components.service.file.lifecycle import POD_FIELDS
 from components.service.file.network import application_port
@@ -192,18 +190,10 @@ class SecureServiceArgs(ResourceArgs):
         if reason := not_a_service_namespace(self.namespace):
             raise FieldError(f"{self.key}.namespace", reason, self.namespace)
         self._ports_are_checked()
-        _checked(f"{self.key}.image", image_reference, self.image)
-        _checked(f"{self.key}.run_as_user", application_user, self.run_as_user)
         if reason := reserved_name(self.name) if self.job_of else not_a_service(self.name):
             raise FieldError(f"{self.key}.name", reason, self.name)
         if self.placement and self.placement not in self.platform.placements:
             raise FieldError(f"{self.key}.placement", "no class", self.placement, sorted(self.platform.placements))
-        for each in self.containers:
-            _checked(f"{self.key}.{each.name}", container_name, each.name)
-            _checked(f"{self.key}.{each.name}.image", image_reference, each.image)
-            _checked(f"{self.key}.{each.name}.run_as_user", application_user, each.run_as_user)
-        for number in self.peers:
-            _checked(f"{self.key}.peers", application_port, number)
         if unknown := sorted(set(self.pod_env.values()) - POD_FIELDS.keys()):
             raise FieldError(f"{self.key}.pod_env", "no field of a pod", unknown[0], sorted(POD_FIELDS))
         if unknown := sorted({route.path for route in self.routes} - {*self.paths}):

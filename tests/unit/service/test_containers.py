@@ -305,10 +305,15 @@ class TestRefused:
         known = {name for text in expressions for name in text.split("'name': '")[1:]}
         assert {name.partition("'")[0] for name in known} <= {*PLATFORM_CONTAINERS}
 
-    @pytest.mark.parametrize(("field", "value"), [("image", "nginx"), ("run_as_user", 0), ("run_as_user", 1337)])
-    def test_in_code_too(self, field: str, value: object) -> None:
-        with pytest.raises(FieldError, match=rf"exporter\.{field}"):
+    @pytest.mark.parametrize(
+        ("field", "value", "key"),
+        [("image", "nginx", "image"), *(("run_as_user", user, "runAsUser") for user in (0, 1337))],
+    )
+    def test_in_code_too(self, field: str, value: object, key: str) -> None:
+        with pytest.raises(FieldError, match=rf"^shop\.api\.sidecars\.exporter\.{key}: "):
             service(sidecars=[exporter(**{field: value})])
+        with pytest.raises(FieldError, match=rf"^shop\.api\.init\.exporter\.{key}: "):
+            service(init=[exporter(**{field: value})])
 
 
 class TestLimits:

@@ -155,7 +155,12 @@ OUTSIDE += [("a.example.org", 443, "tcp", ["0.0.0.0/0"])]
 def test_a_service_that_is_built_in_code_is_checked_as_a_file_is(field: str, value: object) -> None:
     good: dict[str, Any] = {"name": "x", "namespace": "shop", "team": "t", "image": "r.example.org/x:v1", "port": 80}
     assert SecureServiceArgs(**good, platform=platform())
-    spelt = {"cpu_limit": "limits.cpu", "memory_request": "requests.memory", "kubernetes_api": "kubernetesApi"}
+    spelt = {
+        "cpu_limit": "limits.cpu",
+        "memory_request": "requests.memory",
+        "kubernetes_api": "kubernetesApi",
+        "run_as_user": "runAsUser",
+    }
     with pytest.raises(FieldError, match=spelt.get(field, field)) as caught:
         SecureServiceArgs(**{**good, field: value}, platform=platform())
     assert "hunter2" not in str(caught.value)
