@@ -1,12 +1,12 @@
-"""Charts that others published, on the production stack: each with the first file that `zt package init` writes for it.
+"""The rules that Kyverno publishes as a chart, on the production stack: with the first file of `zt package init`.
 
 What a person has to decide is in that file already, with a reason and a last day that the draft asks for.
 """
 
 import os
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 import yaml
@@ -16,21 +16,16 @@ from embedded.toolchain import ensure
 from embedded.toolchain.gomodule import module_dir
 from tests.e2e.admission import Admission
 from tests.e2e.plane import Plane, copy_program
-from tests.support.waiting import eventually
 from zt.package.command import InitOptions, draft, problems
 
 pytestmark = pytest.mark.e2e
 
-STACK, TEAM = "production", "web"
+STACK, NAME, TODAY = "production", "baseline", datetime.now(UTC).date()
 PRIVILEGED = {"privileged": True}
-CHARTS = {
-    "edge": ("istio.io/istio", "manifests/charts/gateway"),
-    "baseline": ("github.com/kyverno/kyverno", "charts/kyverno-policies"),
-}
 
 
 @pytest.fixture(scope="module")
-def helm() -> Any:
+def helm() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{ensure(['helm'], progress=False)}{os.pathsep}{os.environ['PATH']}")
         yield
@@ -39,49 +34,37 @@ def helm() -> Any:
 @pytest.fixture(scope="module")
 def production(plane: Plane, helm: None, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
-    for name, (module, chart) in CHARTS.items():
-        shutil.copytree(module_dir(module) / chart, own.checkout / "packages" / name, copy_function=shutil.copyfile)
-        options = InitOptions(name, name, name, TEAM, STACK, own.checkout, datetime.now(UTC).date())
-        text, _ = draft(options, lambda _: None)
-        assert problems(options, text) == []
-        (own.checkout / "packages" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    path = own.checkout / f"Pulumi.{STACK}.yaml"
+    stack = yaml.safe_load(path.read_text())
+    stack["config"]["zero-trust:asOf"] = TODAY.isoformat()
+    path.write_text(yaml.safe_dump(stack, sort_keys=False))
+    chart = module_dir("github.com/kyverno/kyverno") / "charts" / "kyverno-policies"
+    shutil.copytree(chart, own.checkout / "packages" / NAME, copy_function=shutil.copyfile)
+    options = InitOptions(NAME, NAME, NAME, "web", STACK, own.checkout, TODAY)
+    text, _ = draft(options, lambda _: None)
+    assert problems(options, text) == []
+    (own.checkout / "packages" / f"{NAME}.yaml").write_text(text, encoding="utf-8")
     own.run("up", "--stack", STACK)
     return own
 
 
-def test_a_gateway_of_istios_own_chart_is_admitted_and_injected(production: Plane) -> None:
-    def pods() -> list[Any]:
-        found = production.core.list_namespaced_pod("edge").items
-        return [pod for pod in found if all(each.ready for each in pod.status.container_statuses or [])]
-
-    [pod, *_] = eventually(pods, "the gateway's pods")
-    assert [each.name for each in pod.spec.containers] == ["istio-proxy"]
-    assert pod.spec.containers[0].image.rpartition(":")[0].endswith("/proxyv2")
-
-
-def test_what_it_serves_is_open_to_nobody_yet(production: Plane) -> None:
-    [service] = production.core.list_namespaced_service("edge").items
-    assert service.spec.type == "ClusterIP"
-    for policy in production.networking.list_namespaced_network_policy("edge").items:
-        callers = [peer for rule in policy.spec.ingress or [] for peer in rule._from or []]
-        assert not [peer for peer in callers if not peer.namespace_selector], policy.metadata.name
-
-
-def test_rules_of_others_stand_beside_the_platforms_own(production: Plane) -> None:
-    """The same names, which Kyverno's own chart has for some: none takes the place of one that denies."""
-    granted = yaml.safe_load((production.checkout / "packages" / "baseline.yaml").read_text())["grants"]
+def test_they_stand_beside_the_platforms_own(production: Plane) -> None:
+    """Some have the names of the platform's: none takes the place of one that denies."""
+    granted = yaml.safe_load((production.checkout / "packages" / f"{NAME}.yaml").read_text())["grants"]
     names = {name for grant in granted for name in grant["names"]}
     there = production.objects.list_cluster_custom_object("policies.kyverno.io", "v1", "validatingpolicies")["items"]
     assert names
     assert names <= {each["metadata"]["name"] for each in there}
-    privileged = {
+    container = {"name": "c", "image": "docker.io/istio/proxyv2:1", "securityContext": PRIVILEGED}
+    pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "privileged", "namespace": "edge"},
-        "spec": {"containers": [{"name": "c", "image": "docker.io/istio/proxyv2:1", "securityContext": PRIVILEGED}]},
+        "metadata": {"name": "privileged", "namespace": NAME},
+        "spec": {"containers": [container]},
     }
-    answer = Admission(production, load_library().rules).dry_run("POST", privileged, "edge")
-    assert answer.rules & {rule.name for rule in load_library().rules.values() if rule.tier == "critical"}
+    library = load_library().rules
+    answer = Admission(production, library).dry_run("POST", pod, NAME)
+    assert answer.rules & {rule.name for rule in library.values() if rule.tier == "critical"}
 
 
 def test_a_second_run_changes_nothing(production: Plane) -> None:
