@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from io import StringIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from zt.adopt.model import TIERS, Adoption, NamespaceReport, Workload
 from zt.adopt.rollout import blocked
-from zt.project.console import text_console
+from zt.project.console import printed
 
 JSON_VERSION = 1
 _WIDTH = 120
@@ -20,9 +19,7 @@ _MOST = 12
 
 def text(adoption: Adoption) -> str:
     """The report without colours, for a file or a pipe."""
-    buffer = StringIO()
-    print_adoption(adoption, text_console(buffer, _WIDTH))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return printed(lambda console: print_adoption(adoption, console), _WIDTH)
 
 
 def print_adoption(adoption: Adoption, console: Console) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from io import StringIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -13,7 +12,7 @@ from zt.attack.attempt import TITLES
 from zt.attack.evidence import Result
 from zt.attack.packets.packet import Sent
 from zt.attack.replay import Replay, Row, outcome
-from zt.project.console import text_console
+from zt.project.console import printed
 
 JSON_VERSION = 1
 _STYLES = {Result.BLOCKED: "green", Result.SUCCEEDED: "bold red", Result.NOT_MEASURED: "yellow"}
@@ -23,9 +22,7 @@ _INDENT = 15
 
 def text(result: Replay) -> str:
     """The replay without colours, for a file or a pipe."""
-    buffer = StringIO()
-    print_replay(result, text_console(buffer, _WIDTH))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return printed(lambda console: print_replay(result, console), _WIDTH)
 
 
 def print_replay(replay: Replay, console: Console) -> None:

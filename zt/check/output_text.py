@@ -1,6 +1,5 @@
 """A report as text for a person: for each service its verdicts, with what to change and where."""
 
-from io import StringIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -8,7 +7,7 @@ from rich.text import Text
 
 from zt.check.report import Report
 from zt.check.verdicts import Outcome, Verdict
-from zt.project.console import text_console
+from zt.project.console import printed
 
 _STYLES = {
     Outcome.REFUSED: "bold red",
@@ -21,9 +20,7 @@ _WIDTH = 110
 
 def text_report(report: Report) -> str:
     """The report without colours, for a file or a pipe."""
-    buffer = StringIO()
-    print_report(report, text_console(buffer, _WIDTH))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return printed(lambda console: print_report(report, console), _WIDTH)
 
 
 def print_report(report: Report, console: Console) -> None:

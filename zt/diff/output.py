@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +13,7 @@ from rich.text import Text
 from zt.changes.compare import Change
 from zt.changes.comparisons import Class
 from zt.diff.model import Diff
-from zt.project.console import text_console
+from zt.project.console import printed
 from zt.project.result_file import write_result
 
 JSON_VERSION = 1
@@ -34,9 +33,7 @@ def write(comparison: Diff, output_format: str, output: Path | None) -> None:
 
 def as_text(comparison: Diff) -> str:
     """The diff without colours, for a file or a pipe."""
-    buffer = StringIO()
-    print_text(comparison, text_console(buffer, _WIDTH))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return printed(lambda console: print_text(comparison, console), _WIDTH)
 
 
 def print_text(comparison: Diff, console: Console) -> None:

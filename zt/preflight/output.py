@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from io import StringIO
 from itertools import groupby
 
 from rich.console import Console
@@ -10,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from zt.preflight.line import Line, Preflight, Result
-from zt.project.console import text_console
+from zt.project.console import printed
 
 JSON_VERSION = 1
 _STYLES = {Result.OK: "green", Result.FAILS: "bold red", Result.WARNS: "yellow", Result.NOT_CHECKED: "dim"}
@@ -20,9 +19,7 @@ _INDENT = 15
 
 def text(result: Preflight) -> str:
     """The preflight without colours, for a file or a pipe."""
-    buffer = StringIO()
-    print_preflight(result, text_console(buffer, _WIDTH))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return printed(lambda console: print_preflight(result, console), _WIDTH)
 
 
 def print_preflight(result: Preflight, console: Console) -> None:

@@ -1,7 +1,7 @@
 """The consoles on which a command prints."""
 
-from collections.abc import Iterable
-from typing import IO
+from collections.abc import Callable, Iterable
+from io import StringIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -28,9 +28,11 @@ def plain_console(*, stderr: bool = False) -> Console:
     return _PrintableConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
-def text_console(file: IO[str], width: int) -> Console:
-    """A console without colours that writes to a buffer."""
-    return _PrintableConsole(file=file, width=width, color_system=None, highlight=False, markup=False, emoji=False)
+def printed(show: Callable[[Console], None], width: int) -> str:
+    """What is shown on a console of this width, without colours: for a file or a pipe."""
+    buffer = StringIO()
+    show(_PrintableConsole(file=buffer, width=width, color_system=None, highlight=False, markup=False, emoji=False))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
 def table_console(*, stderr: bool = False) -> Console:
