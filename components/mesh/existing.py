@@ -30,6 +30,7 @@ from components.mesh.revisions import (
     TAG,
     config_map,
     config_name,
+    injectors,
     revision_of,
     settings_in,
 )
@@ -69,7 +70,8 @@ def existing_mesh(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Ite
     yield served_line(cluster, "kinds of Istio's security", "security.istio.io/v1", _SECURITY, upgrade)
     yield served_line(cluster, "kinds of Istio's networking", "networking.istio.io/v1", _NETWORKING, upgrade)
     name = args.revision or DEFAULT
-    revision = revision_of(cluster, name, args.namespace)
+    every = list(injectors(cluster, args.namespace))
+    revision = revision_of(every, name, args.namespace)
     about = f"istiod of revision {revision}" if revision == name else f"istiod of revision {revision}, tag {name}"
     labels = {"app": "istiod", REVISION: revision}
     istiod, line = controller(cluster, about, args.namespace, labels, _INSTALL.format(args.namespace))
@@ -87,7 +89,7 @@ def existing_mesh(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Ite
             "root namespace of the mesh", f"there is no namespace {args.root}", "create it, as its owners would"
         )
     yield from root_objects(cluster, args.root)
-    yield others_in_the_mesh(cluster, args, use.namespaces, use.others)
+    yield others_in_the_mesh(cluster, args, every, use.namespaces, use.others)
 
 
 def _features(args: MeshSecurityArgs, use: MeshUse, version: str, given: Mapping[str, str]) -> Iterator[Line]:

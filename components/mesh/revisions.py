@@ -6,7 +6,7 @@ namespace holds its workloads to the rules there.
 https://istio.io/latest/docs/setup/upgrade/canary/#stable-revision-labels
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -41,15 +41,14 @@ def injectors(cluster: Cluster, namespace: str) -> Iterator[Injector]:
             yield Injector(labels.get(TAG) or revision, revision, next(filter(None, places), namespace))
 
 
-def revision_of(cluster: Cluster, name: str, namespace: str) -> str:
-    """The revision that a name leads to: that of the tag beside istiod, or else itself. Raises `UnreadableError`."""
-    there = (each for each in injectors(cluster, namespace) if each.namespace == namespace and each.name == name)
+def revision_of(every: Sequence[Injector], name: str, namespace: str) -> str:
+    """The revision that a name leads to: that of the tag beside istiod, or else itself."""
+    there = (each for each in every if each.namespace == namespace and each.name == name)
     return next((each.revision for each in there if each.revision != name), name)
 
 
-def names_in_mesh(cluster: Cluster, root: str, namespace: str) -> frozenset[str]:
+def names_in_mesh(cluster: Cluster, every: Sequence[Injector], root: str) -> frozenset[str]:
     """The names that lead into the mesh with a root namespace. Raises `UnreadableError`."""
-    every = list(injectors(cluster, namespace))
     places = {(each.namespace, each.revision) for each in every}
     inside = {place for place in places if root_of(settings_of(cluster, *place)) == root}
     return frozenset(each.name for each in every if (each.namespace, each.revision) in inside)

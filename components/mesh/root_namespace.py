@@ -11,7 +11,7 @@ from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
 from components.kube.ownership import by_pulumi
 from components.kube.parts import part
-from components.mesh.revisions import DEFAULT, REVISION, names_in_mesh
+from components.mesh.revisions import DEFAULT, REVISION, Injector, names_in_mesh
 from components.mesh.security import MeshSecurityArgs
 
 _NAMESPACES = "/api/v1/namespaces"
@@ -62,11 +62,15 @@ def _name(each: Mapping[str, Any]) -> str:
 
 
 def others_in_the_mesh(
-    cluster: Cluster, args: MeshSecurityArgs, namespaces: Sequence[str], others: Sequence[str]
+    cluster: Cluster,
+    args: MeshSecurityArgs,
+    every: Sequence[Injector],
+    namespaces: Sequence[str],
+    others: Sequence[str],
 ) -> Line:
     """The line about namespaces whose pods are in this mesh, and which are neither the stack's nor have agreed."""
     about = "namespaces of others in this mesh"
-    names = names_in_mesh(cluster, args.root, args.namespace) | {args.revision or DEFAULT}
+    names = names_in_mesh(cluster, every, args.root) | {args.revision or DEFAULT}
     own = (*namespaces, *others, args.namespace, args.root)
     foreign = sorted(
         metadata["name"]
