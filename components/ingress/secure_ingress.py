@@ -23,9 +23,9 @@ from components.kube.names import (
     GATEWAY,
     GATEWAY_API,
     GATEWAY_NAMESPACE,
-    NOT_OF_SERVICES,
     SECURITY_API,
     VAULT_ACCOUNT,
+    is_for_services,
 )
 from components.kube.objects import KubernetesObject
 from components.kube.platform_network import network_policies
@@ -40,7 +40,7 @@ _NAMESPACE = "kubernetes.io/metadata.name"
 
 
 def _owner(value: str) -> str:
-    if value in NOT_OF_SERVICES or value.startswith("kube-"):
+    if not is_for_services(value):
         raise ValueError("no service may be there, and so no route")
     return value
 

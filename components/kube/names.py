@@ -62,6 +62,13 @@ PLATFORM_CONTAINERS = (
 
 NOT_OF_SERVICES = (*PLATFORM_NAMESPACES, EXTERNAL_SECRETS_NAMESPACE, TEAMS_NAMESPACE, "default")
 """The namespaces that no service may have, beside all that begin with `kube-`."""
+
+
+def is_for_services(namespace: str) -> bool:
+    """Whether services may be in this namespace."""
+    return namespace not in NOT_OF_SERVICES and not namespace.startswith("kube-")
+
+
 NAMESPACE_POLICIES = ("allow-platform", "default-deny")
 """The network policies that the rules make in every namespace. The one of a service has the service's name."""
 ROOT_AUTHORITY = "kube-root-ca.crt"

@@ -5,11 +5,7 @@ from typing import Self
 from pydantic import model_validator
 from pydantic.alias_generators import to_camel
 
-from components.kube.names import (
-    EXTERNAL_SECRETS_NAMESPACE,
-    PLATFORM_NAMESPACES,
-    TEAMS_NAMESPACE,
-)
+from components.kube.names import DEFAULT_NAMESPACE, is_for_services
 from components.schema.problem import UNREPEATED
 from components.schema.typed_file import misplaced
 from components.service.file.containers import check_containers
@@ -35,12 +31,10 @@ OF_THE_PLATFORM = "it is the platform's: write one of your own"
 
 def not_a_service_namespace(namespace: str) -> str:
     """Why no service may have this namespace; empty if one may."""
-    if namespace in (*PLATFORM_NAMESPACES, EXTERNAL_SECRETS_NAMESPACE, TEAMS_NAMESPACE) or namespace.startswith(
-        "kube-"
-    ):
-        return OF_THE_PLATFORM
+    if is_for_services(namespace):
+        return ""
     # It is there before the stack, which would take it over and delete it in the end.
-    return "it is the cluster's own: write one of the team's" if namespace == "default" else ""
+    return "it is the cluster's own: write one of the team's" if namespace == DEFAULT_NAMESPACE else OF_THE_PLATFORM
 
 
 class ServiceSpec(ServiceKeys):
