@@ -40,8 +40,7 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
         problems.append(source.problem(key, message, value, legal))
 
     _vault_problems(settings, posture, problem)
-    images = (*settings.registries, *settings.injected_images)
-    ingress_problems(settings.ingress, posture, images, settings.layers, problem)
+    ingress_problems(settings.ingress, posture, settings.approved_images, settings.layers, problem)
     layer_problems(settings, problem)
     mesh_problems(settings.mesh, posture, problem)
     _seal_problems(settings.vault, posture, problem)
@@ -114,7 +113,7 @@ def _seal_problems(vault: VaultSettings, posture: Posture, problem: ProblemSink)
 def _snapshot_problems(settings: Settings, problem: ProblemSink) -> None:
     # The platform chooses the distribution's image, like its chart. Another image is checked like a service's.
     image = settings.vault.snapshots.image
-    approved = (*settings.registries, *settings.injected_images)
+    approved = settings.approved_images
     if image and not any(image == name or image.startswith((f"{name}/", f"{name}:", f"{name}@")) for name in approved):
         message = "not from registries or platformImages: list it there, or name another"
         problem("vault.snapshots.image", message, image, approved)

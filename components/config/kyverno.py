@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
 
+from components.config.accounts import own_account
 from components.config.existing import refuse_beside_existing, refuse_elsewhere
-from components.kube.names import DEFAULT_NAMESPACE, KYVERNO_NAMESPACE, SHARED_ACCOUNTS
+from components.kube.names import DEFAULT_NAMESPACE, KYVERNO_NAMESPACE
 from components.schema.fields import Day, HttpsAddress, Issuer, Label, Registry, Replicas
 from components.schema.timed_exception import Reason, TimedException
 from components.schema.typed_file import TypedFile, misplaced
@@ -20,14 +21,8 @@ def _excluded(value: str) -> str:
     return value
 
 
-def _own_account(value: str) -> str:
-    if value in SHARED_ACCOUNTS:
-        raise ValueError("an account that every pod of its namespace may have: give the workload one of its own")
-    return value
-
-
 ExcludedName = Annotated[Label, AfterValidator(_excluded)]
-WorkloadAccount = Annotated[Label, AfterValidator(_own_account)]
+WorkloadAccount = Annotated[Label, own_account("the workload")]
 
 
 class ImageAttestor(TypedFile):

@@ -9,10 +9,11 @@ from pydantic import AfterValidator, StrictStr
 from components.schema.problem import FieldError
 
 _LEGAL = ("a certificate in PEM, -----BEGIN CERTIFICATE----- and what follows",)
+_PRIVATE = "PRIVATE KEY-----"
 
 
 def _public(value: str) -> str:
-    if "PRIVATE KEY-----" in value:
+    if _PRIVATE in value:
         raise ValueError("it holds a private key, which must not get into the state")
     return value
 
@@ -35,7 +36,7 @@ def read_pem(path: str | None, key: str) -> str:
         raise FieldError(key, f"{path}: {error.strerror or 'it cannot be read'}") from error
     except UnicodeDecodeError as error:
         raise FieldError(key, f"{path}: the file is no text", legal=_LEGAL) from error
-    if "PRIVATE KEY-----" in text:
+    if _PRIVATE in text:
         message = f"{path}: the file holds a private key, which must not get into the state"
         raise FieldError(key, message, legal=_LEGAL)
     try:

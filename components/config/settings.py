@@ -192,6 +192,11 @@ class Settings(TypedFile):
         )
         return (*self.platform_images, *(from_hub(image, hub) for image, hub in mirrored if hub))
 
+    @property
+    def approved_images(self) -> tuple[str, ...]:
+        """The registries and images of which pods may be: those of services, and those that the platform adds."""
+        return (*self.registries, *self.injected_images)
+
     def phase_actions(self) -> dict[str, Action]:
         """The action of each rule's phase; `enforce` becomes deny."""
         return {rule: PHASES[phase] for rule, phase in self.phases.items()}

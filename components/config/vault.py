@@ -7,10 +7,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic.alias_generators import to_camel
 
+from components.config.accounts import own_account
 from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.kube.charts import OPENBAO_IMAGE, VAULT_IMAGE
 from components.kube.images import from_hub
-from components.kube.names import EXTERNAL_SECRETS_NAMESPACE, SHARED_ACCOUNTS
+from components.kube.names import EXTERNAL_SECRETS_NAMESPACE
 from components.schema.fields import (
     DNS_NAME,
     AbsolutePath,
@@ -39,12 +40,6 @@ def _audit_path(value: str) -> str:
     return value
 
 
-def _own_account(value: str) -> str:
-    if value in SHARED_ACCOUNTS:
-        raise ValueError("an account that every pod of its namespace may have: give the deployer one of its own")
-    return value
-
-
 def _pod_label(value: str) -> str:
     # The chart's selectors, and our network policies, know the pods by these.
     if value in ("app", "component", "release", "controller-revision-hash") or value.startswith(
@@ -69,7 +64,7 @@ Shares = Annotated[StrictInt, Field(ge=1, le=20)]
 SnapshotCount = Annotated[StrictInt, Field(ge=1, le=1000)]
 VersionCount = Annotated[StrictInt, Field(ge=1, le=100)]
 CertificateHours = Annotated[StrictInt, Field(ge=1, le=8760)]
-DeployerAccount = Annotated[Label, AfterValidator(_own_account)]
+DeployerAccount = Annotated[Label, own_account("the deployer")]
 PgpPublicKey = Annotated[StrictStr, AfterValidator(public_key)]
 
 

@@ -90,7 +90,7 @@ def _directory(ingress: IngressSettings, issuer: str) -> str:
 def _of_signatures(settings: Settings) -> Iterator[str]:
     signers = settings.kyverno.image_signatures
     if signers:
-        yield from (_host(f"https://{image}") for image in (*settings.registries, *settings.injected_images))
+        yield from (_host(f"https://{image}") for image in settings.approved_images)
     for signer in signers:
         if signer.public_key is None:
             yield _host(signer.rekor_url or PUBLIC_REKOR)

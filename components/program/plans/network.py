@@ -58,9 +58,9 @@ def kyverno_policies(stack: Stack) -> tuple[Manifest, ...]:
     if not stack.posture.network_policies:
         return ()
     signers = stack.settings.kyverno.image_signatures
-    images = (*stack.settings.registries, *stack.settings.injected_images)
     logs = [signer.rekor_url or PUBLIC_REKOR for signer in signers if signer.public_key is None]
-    ports = sorted({*(_registry_port(image) for image in images), *(port(log) for log in logs), _HTTPS})
+    registries = map(_registry_port, stack.settings.approved_images)
+    ports = sorted({*registries, *(port(log) for log in logs), _HTTPS})
     return kyverno_network(cluster_network(stack), ports if signers else ())
 
 
