@@ -71,7 +71,8 @@ def outcome(project: Path, stack: str, file: str, text: str) -> Outcome:
     consents = agreements(project, others, asked)
     before, after = stack_of(project, stack), _stack_with(project, stack, {**consents, file: text})
     for other in stack_names(project):
-        _check_on(project, other, {**consents, file: text})
+        if other != stack:
+            _check_on(project, other, {**consents, file: text})
     spec = new.spec
     was, becomes = _side(before), _side(after)
     args = next(args for args in plan(after).services if (args.namespace, args.name) == (spec.namespace, spec.name))

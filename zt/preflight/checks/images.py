@@ -14,8 +14,6 @@ from zt.preflight.web import UnreachedError
 from zt.project.pool import Pool
 
 _AT_ONCE = 8
-# The charts of the layers, in the order of `_mirrored`.
-_CHARTS = (("kyverno",), ("istiod", "cni", "ztunnel"), ("cert-manager",), ("external-secrets",), ("vault", "openbao"))
 
 
 def _images(session: Session) -> Iterable[Line]:
@@ -25,10 +23,16 @@ def _images(session: Session) -> Iterable[Line]:
 def _mirrored(session: Session) -> set[str]:
     """The images of the layers that come from a mirror of the stack's own."""
     planned, created = session.planned, session.created
-    layers = (planned.policies, planned.mesh, planned.certificates, planned.external_secrets, planned.vault)
+    layers = (
+        (planned.policies, ("kyverno",)),
+        (planned.mesh, ("istiod", "cni", "ztunnel")),
+        (planned.certificates, ("cert-manager",)),
+        (planned.external_secrets, ("external-secrets",)),
+        (planned.vault, ("vault", "openbao")),
+    )
     return {
         from_hub(name, layer.hub)
-        for layer, charts in zip(layers, _CHARTS, strict=True)
+        for layer, charts in layers
         if layer and layer.hub
         for chart in charts
         if created.chart(chart)
