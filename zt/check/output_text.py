@@ -1,6 +1,5 @@
 """A report as text for a person: for each service its verdicts, with what to change and where."""
 
-
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text

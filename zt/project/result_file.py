@@ -29,11 +29,11 @@ def write_result(
     if output is None and output_format == "text" and sys.stdout.isatty():
         show(result, plain_console())
         return
-    text = printable(formats[output_format](result))
+    text = formats[output_format](result)
     if output is None:
         say(text, end="")
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        output.write_text(printable(text), encoding="utf-8")
     except OSError as error:
         raise ConfigError([Problem("--output", str(output), f"cannot be written: {error.strerror}")]) from error

@@ -118,7 +118,7 @@ def run(request: Request, connect_to: Connect | None = None) -> int:
             tell("nothing is revoked")
             return ExitCode.NO
         done = revoke(vault, service, lock=request.lock)
-    say(f"{_sentence(done)}")
+    say(_sentence(done))
     return ExitCode.DONE if done.known or done.tokens or done.leases else ExitCode.NO
 
 
