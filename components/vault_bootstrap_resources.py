@@ -4,6 +4,6 @@ Pulumi keeps the module of a dynamic provider in the state, and loads it from th
 (https://www.pulumi.com/docs/iac/concepts/providers/dynamic-providers/).
 """
 
-from components.vault.bootstrap_resources import InitialisationProvider, LoginProvider
+from components.vault.bootstrap_providers import InitialisationProvider, LoginProvider
 
 __all__ = ["InitialisationProvider", "LoginProvider"]

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import PydanticCustomError
 
+from components.schema.descriptions import describe
 from components.schema.fields import A_DAY
 from components.schema.problem import UNKNOWN_KEY, UNREPEATED, LineOf, PlaceOf, Problem, no_line, shown_value
 from components.schema.shape import FileSchema
@@ -71,7 +72,14 @@ def misplaced(key: Sequence[int | str], message: str, value: object, legal: Sequ
 class TypedFile(BaseModel):
     """Base of every model read from YAML: frozen, camelCase keys, no key that the model does not name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+    _undescribed: ClassVar[list[type[BaseModel]]] = []
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Remember the model, whose keys nobody has described yet."""
+        super().__pydantic_init_subclass__(**kwargs)
+        TypedFile._undescribed.append(cls)
 
     @classmethod
     def model_json_schema(
@@ -83,6 +91,8 @@ class TypedFile(BaseModel):
         **options: Any,
     ) -> dict[str, Any]:
         """The JSON Schema of the file, as `FileSchema` says it."""
+        describe(TypedFile._undescribed)
+        TypedFile._undescribed.clear()
         return super().model_json_schema(by_alias, ref_template, schema_generator, mode, **options)
 
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})

@@ -1,7 +1,7 @@
 """Initialise Vault and make the deployer's login, in steps that can be repeated.
 
 After the initialisation the root token writes the deployer's policy and login; once that login works, it is revoked.
-These steps store no secret; `components/vault/bootstrap_resources.py`, which calls them, does.
+These steps store no secret; `components/vault/bootstrap_resources.py` does.
 https://developer.hashicorp.com/vault/api-docs/system/init
 """
 

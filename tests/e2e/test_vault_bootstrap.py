@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from components.kube.names import DEPLOYER
 from components.schema.pgp_key import public_key
 from components.vault.bootstrap import JWT_VARIABLE, BootstrapError
-from components.vault.bootstrap_resources import InitialisationProvider, LoginProvider
+from components.vault.bootstrap_providers import InitialisationProvider, LoginProvider
 from components.vault.deployer import CertLogin, DeployerLogin, JwtLogin, deployer_policy, login_plan
 from tests.support.vault_server import Authority, Bao, free_port, running_bao
 

@@ -19,8 +19,25 @@ LIGHT = (
 )
 
 
+# Clients that only a step of the bootstrap needs, and the models of files, which no provider reads.
+HEAVY = ("hvac", "requests", "pydantic", "kubernetes")
+
+
+def loaded(module: str, names: str) -> str:
+    code = f"import sys, {module}; print(sorted(name for name in sys.modules if {names}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize("module", LIGHT)
 def test_what_commands_read_loads_no_sdk_of_a_provider(module: str) -> None:
-    code = f"import sys, {module}; print(sorted(name for name in sys.modules if name.startswith('pulumi_')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
-    assert done.stdout.strip() == "[]"
+    assert loaded(module, "name.startswith('pulumi_')") == "[]"
+
+
+def test_the_providers_of_the_bootstrap_load_what_they_do_when_they_do_it() -> None:
+    """Pulumi loads them at each run, by this name."""
+    assert loaded("components.vault_bootstrap_resources", f"name in {HEAVY}") == "[]"
+
+
+def test_the_program_loads_no_client_of_vault() -> None:
+    assert loaded("components.vault.platform", "name == 'hvac'") == "[]"
