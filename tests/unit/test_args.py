@@ -1,5 +1,6 @@
 """Arguments that are built in code are held to what a stack file is: no field takes what no key does."""
 
+import base64
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -22,6 +23,7 @@ from components.mesh.security import AutoscalingArgs, MeshSecurityArgs, TracingA
 from components.package.args import PackageArgs
 from components.package.rendered.objects import Rendered
 from components.schema.problem import FieldError
+from components.service.args.network import EgressArgs
 from components.service.args.platform import PlatformTerms
 from components.vault.bootstrap_resources import BootstrapArgs
 from components.vault.database_connection import DatabaseConnectionArgs
@@ -30,6 +32,7 @@ from components.vault.pki import PkiArgs
 from components.vault.platform import VaultPlatformArgs
 from components.vault.snapshots import SnapshotArgs
 from components.vault.values import InjectorArgs, ServerArgs
+from tests.support.stacks import service
 from tests.support.vault_chart import sealed
 
 pytestmark = pytest.mark.unit
@@ -304,3 +307,30 @@ def test_what_no_stack_file_may_say_is_refused(kind: type, values: dict[str, Any
 def test_lists_and_tuples_are_alike() -> None:
     assert BUILT[KyvernoPolicySetArgs](approved_registries=("registry.example.org",))
     assert BUILT[SecureIngressArgs](hosts=["api.example.org"])
+
+
+PACKETS = base64.b64encode(b"\x99\x03\x04").decode()
+ARMORED = f"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n{PACKETS}\n-----END PGP PUBLIC KEY BLOCK-----\n"
+# A file may have these, and what reads it goes on with another form.
+IN_ANOTHER_FORM: list[tuple[type, dict[str, Any], str, str]] = [
+    (BootstrapArgs, {"recovery_shares": 1, "recovery_threshold": 1, "pgp_keys": [ARMORED]}, "pgp_keys[0]", PACKETS),
+    (VaultIssuer, {"server": "https://vault.vault.svc:8200/"}, "server", "https://vault.vault.svc:8200"),
+    (VaultPlatformArgs, {"address": "https://10.0.0.9:8200/"}, "address", "https://10.0.0.9:8200"),
+    (KyvernoPolicySetArgs, {"approved_registries": ["a.org/x/"]}, "approved_registries[0]", "a.org/x"),
+    (DatabaseConnectionArgs, {"host": "fd00:0:0::9"}, "host", "fd00::9"),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "key", "form"), IN_ANOTHER_FORM)
+def test_the_form_that_the_program_goes_on_with_is_asked_for(
+    kind: type, values: dict[str, Any], key: str, form: str
+) -> None:
+    with pytest.raises(FieldError) as caught:
+        BUILT[kind](**values)
+    assert (caught.value.key, caught.value.legal) == (key, (repr(form),))
+
+
+def test_of_a_service_too() -> None:
+    """An address is a network to the loader of files, and none to the API server."""
+    with pytest.raises(FieldError, match=r"egress\[0\]\.cidrs\[0\]: .*legal: '10\.9\.0\.7/32'"):
+        service(egress=(EgressArgs("db.example.org", 5432, "tcp", ("10.9.0.7",)),))
