@@ -3,15 +3,18 @@
 How a request gets there is the caller's: `zt preflight` and the program each have a connection of their own.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
-from components.kube.parts import Manifest, part, parts
+from components.kube.parts import Manifest, part, parts, word
 
 JSON = "application/json"
+_NAME = re.compile(r"(?!\.\.?$)[^/%\x00-\x20\x7f-\x9f]{1,253}")
+_NAME_OF_NONE = "none"
 # Only metadata: the whole of some definitions is megabytes.
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -90,13 +93,13 @@ class Cluster:
     def kinds(self, group_version: str) -> frozenset[str]:
         """The kinds that a group serves in a version, such as `apps/v1`; none if it is not served."""
         resources = self._listed(f"/apis/{group_version}", JSON, "resources")
-        return frozenset(resource["kind"] for resource in resources if "/" not in resource["name"])
+        return frozenset(word(resource, "kind") for resource in resources if "/" not in word(resource, "name"))
 
     def _listed(self, path: str, accept: str, key: str = "items") -> list[Manifest]:
         answer = self._once(path, accept)
         if answer.status == HTTPStatus.NOT_FOUND:
             return []
-        return parts(_readable(path, answer).body, key)
+        return _objects(path, _readable(path, answer).body, key)
 
     def _once(self, path: str, accept: str) -> Answer:
         key = f"{accept} {path}"
@@ -107,6 +110,30 @@ class Cluster:
             with self._lock:
                 self._lists[key] = known
         return known
+
+
+def _objects(path: str, body: Mapping[str, Any], key: str) -> list[Manifest]:
+    found = listed_objects(body) if key == "items" else parts(body, key)
+    if found is None:
+        shown = path.partition("?")[0]
+        raise UnreadableError(f"the API server answers {shown} with no list of objects: is it an API server?")
+    return found
+
+
+def listed_objects(body: Mapping[str, Any]) -> list[Manifest] | None:
+    """The objects of a list; `None` for what is none, and for one of which an object has no name that there can be.
+
+    Names become paths of requests and of files, and no API server lets one have a slash.
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#path-segment-names
+    """
+    # Go writes an empty list as null at times.
+    written: object = body.get("items", "")
+    found = parts(body, "items")
+    if not isinstance(written, list | None) or len(found) != len(cast("Sequence[object]", written or ())):
+        return None
+    names = (word(each, "metadata", "name") for each in found)
+    namespaces = (part(each, "metadata").get("namespace", _NAME_OF_NONE) for each in found)
+    return found if all(isinstance(name, str) and _NAME.fullmatch(name) for name in (*names, *namespaces)) else None
 
 
 def _readable(path: str, answer: Answer) -> Answer:

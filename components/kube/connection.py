@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, cast
 
 import kubernetes
@@ -66,7 +67,14 @@ def answer(api: Any, call: Call, impersonation: Mapping[str, str] | None = None,
     except (urllib3.exceptions.HTTPError, ApiException) as error:
         raise UnreachableError(_reason(error)) from error
     headers = {name.lower(): value for name, value in sent.getheaders().items()}
-    return Answer(sent.status, _object(text), headers, text.decode(errors="replace"))
+    read = _read(text)
+    if sent.status < HTTPStatus.BAD_REQUEST and call.accept.startswith(JSON) and not isinstance(read, dict):
+        # Such as the page of a network that asks its users to sign in: read as a list, it would be an empty one.
+        raise UnreachableError(f"it answers {call.path.partition('?')[0]} with no object in JSON: is it an API server?")
+    body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+    return Answer(
+        sent.status, body or {"message": text.decode(errors="replace")[:200]}, headers, text.decode(errors="replace")
+    )
 
 
 def _grouped(headers: Mapping[str, str], groups: Sequence[str]) -> Any:
@@ -79,12 +87,11 @@ def _grouped(headers: Mapping[str, str], groups: Sequence[str]) -> Any:
     return several
 
 
-def _object(text: bytes) -> Mapping[str, Any]:
+def _read(text: bytes) -> object:
     try:
-        read: object = json.loads(text) if text else {}
-    except ValueError:
-        return {"message": text.decode(errors="replace")[:200]}
-    return cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _reason(error: Exception) -> str:

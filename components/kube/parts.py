@@ -1,6 +1,6 @@
-"""Reads parts of an object that the API server sent. An absent part is empty."""
+"""Reads parts of an object that a server sent. A part that is absent, or of another type, is empty."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 Manifest = dict[str, Any]
@@ -8,26 +8,33 @@ Manifest = dict[str, Any]
 
 def part(whole: Mapping[str, Any], *keys: str) -> Manifest:
     """The mapping below some keys."""
-    return cast("Manifest", _below(whole, keys) or {})
+    value = _below(whole, keys)
+    return cast("Manifest", value) if isinstance(value, Mapping) else {}
 
 
 def parts(whole: Mapping[str, Any], *keys: str) -> list[Manifest]:
     """The list of mappings below some keys."""
-    return cast("list[Manifest]", _below(whole, keys) or [])
+    return [cast("Manifest", each) for each in _items(whole, keys) if isinstance(each, Mapping)]
 
 
 def texts(whole: Mapping[str, Any], *keys: str) -> list[str]:
     """The list of texts below some keys."""
-    return cast("list[str]", _below(whole, keys) or [])
+    return [each for each in _items(whole, keys) if isinstance(each, str)]
 
 
 def word(whole: Mapping[str, Any], *keys: str) -> str:
     """The text below some keys."""
-    return cast("str", _below(whole, keys) or "")
+    value = _below(whole, keys)
+    return value if isinstance(value, str) else ""
+
+
+def _items(whole: Mapping[str, Any], keys: tuple[str, ...]) -> Sequence[object]:
+    value = _below(whole, keys)
+    return cast("Sequence[object]", value) if isinstance(value, list | tuple) else ()
 
 
 def _below(whole: Mapping[str, Any], keys: tuple[str, ...]) -> object:
     value: object = whole
     for key in keys:
-        value = cast("Mapping[str, object]", value or {}).get(key)
+        value = cast("Mapping[str, object]", value).get(key) if isinstance(value, Mapping) else None
     return value

@@ -89,7 +89,11 @@ def adopt(options: Options, connections: Connections, say: Say) -> Adoption:
     try:
         living = read(cluster, (*_OF_THE_CLUSTER, *_unjudged(planned)), options.namespaces, options.logs)
     except UnreadableError as error:
-        raise ClusterError(f"{error}: python -m zt.adopt.role prints the rights that it needs") from error
+        raise ClusterError(
+            f"{cluster.where}: {error}: python -m zt.adopt.role prints the rights that it needs"
+        ) from error
+    if not living.everywhere("Namespace"):
+        raise ClusterError(f"{cluster.where} shows no namespace, and every cluster has some: is it an API server?")
     if unknown := sorted({*options.namespaces} - {*living.namespaces}):
         found = ", ".join(living.namespaces) or "none"
         raise ConfigError([Problem("zt adopt", "--namespace", f"no such namespace among {found}", ", ".join(unknown))])

@@ -16,7 +16,7 @@ from components.service.file.service import ServiceSpec
 from zt.attack import kubernetes_api, vault_api
 from zt.attack.attacker import Attacker
 from zt.attack.evidence import StackError
-from zt.attack.kubernetes_api import Kubernetes
+from zt.attack.kubernetes_api import Kubernetes, issued
 from zt.attack.output import FORMATS, print_replay, summary
 from zt.attack.replay import chosen, replay
 from zt.attack.session import Declared, Session
@@ -182,7 +182,8 @@ def operator_token(admin: Kubernetes, vault: Vault, auth_path: str) -> str:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
     answer = admin.call("POST", path, body)
     if answer.ok:
-        login = vault.login(auth_path, OPERATOR, answer.body["status"]["token"])
+        jwt = issued(answer, f"{VAULT_NAMESPACE}/{OPERATOR}", admin.where)
+        login = vault.login(auth_path, OPERATOR, jwt)
         if login.ok:
             return str(login.auth["client_token"])
     return ""

@@ -9,10 +9,11 @@ from typing import Any, cast
 import urllib3.exceptions
 from kubernetes.client import ApiClient, ApiException, Configuration
 
+from components.kube.cluster import listed_objects
 from zt.attack.evidence import Evidence, StackError, blocked, not_measured, succeeded
 from zt.attack.exec_api import Execute, executor, no_exec
 from zt.cluster.access import Access, ClusterError, connect
-from zt.cluster.manifest import Manifest, parts
+from zt.cluster.manifest import Manifest, parts, word
 
 _SECONDS = (5, 60)
 _JSON, _MERGE_PATCH = "application/json", "application/merge-patch+json"
@@ -82,14 +83,28 @@ class Kubernetes:
     def read(self, path: str) -> Answer:
         """Read what an attempt is judged by. Raises `StackError` when the API server refuses."""
         answer = self.call("GET", path)
-        if not answer.ok:
-            raise StackError(f"{self.where} does not show {path}: {answer.status} {answer.message}")
+        self._check_shown(path, answer)
         return answer
 
     def listed(self, path: str) -> list[Manifest]:
         """The objects of a kind, or none if the kind is not served. Raises `StackError`."""
         answer = self.call("GET", path)
-        return [] if answer.status == HTTPStatus.NOT_FOUND else self.read(path).items if not answer.ok else answer.items
+        return [] if answer.status == HTTPStatus.NOT_FOUND else self._objects(path, answer)
+
+    def objects(self, path: str) -> list[Manifest]:
+        """The objects of a list that an attempt is judged by. Raises `StackError` when there is none."""
+        return self._objects(path, self.call("GET", path))
+
+    def _objects(self, path: str, answer: Answer) -> list[Manifest]:
+        self._check_shown(path, answer)
+        objects = listed_objects(answer.body)
+        if objects is None:
+            raise StackError(f"{self.where} answers {path} with no list of objects: is it an API server?")
+        return objects
+
+    def _check_shown(self, path: str, answer: Answer) -> None:
+        if not answer.ok:
+            raise StackError(f"{self.where} does not show {path}: {answer.status} {answer.message}")
 
     def as_token(self, token: str) -> "Kubernetes":
         """The API server with a bearer token and no other credentials."""
@@ -146,6 +161,14 @@ def _answer(status: int, text: bytes) -> Answer:
         return Answer(status, text.decode(errors="replace"))
     body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
     return Answer(status, str(body.get("message", "")) if status >= HTTPStatus.BAD_REQUEST else "", body)
+
+
+def issued(answer: Answer, account: str, where: str) -> str:
+    """The token in the answer to a request for one. Raises `StackError` for an answer without."""
+    token = word(answer.body, "status", "token")
+    if not token:
+        raise StackError(f"{where} issues a token of {account} without one in it: is it an API server?")
+    return token
 
 
 def by_rights(answer: Answer, what: str) -> Evidence:

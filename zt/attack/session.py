@@ -14,7 +14,7 @@ from components.service.file.service import ServiceSpec
 from zt.attack.attacker import Attacker
 from zt.attack.authorization import Peer
 from zt.attack.evidence import Evidence, StackError, UntriedError
-from zt.attack.kubernetes_api import Answer, Kubernetes
+from zt.attack.kubernetes_api import Answer, Kubernetes, issued
 from zt.attack.network import End, Pod, pod_of
 from zt.attack.temporary_rights import NAME, bind
 from zt.attack.vault_api import Vault, VaultAnswer
@@ -117,7 +117,7 @@ class Session:
         if not answer.ok:
             why = f"{answer.status} {answer.message}"
             raise StackError(f"no token of the service account {namespace}/{account}: {why}; is the stack up?")
-        return answer.body["status"]["token"]
+        return issued(answer, f"{namespace}/{account}", self.admin.where)
 
     def token_request(self, who: Kubernetes, namespace: str, account: str, audience: str = "") -> Answer:
         """Ask for a token of a service account as the identity `who`."""
@@ -202,14 +202,14 @@ class Session:
     @cached_property
     def namespaces(self) -> Mapping[str, Mapping[str, str]]:
         """The labels of each namespace."""
-        namespaces = self.admin.read("/api/v1/namespaces").items
+        namespaces = self.admin.objects("/api/v1/namespaces")
         return {item["metadata"]["name"]: part(item, "metadata", "labels") for item in namespaces}
 
     @cached_property
     def pods(self) -> list[Manifest]:
         """Every pod that has not terminated."""
         ended = ("Succeeded", "Failed")
-        pods = self.admin.read("/api/v1/pods").items
+        pods = self.admin.objects("/api/v1/pods")
         return [pod for pod in pods if word(pod, "status", "phase") not in ended]
 
     def pods_of(self, spec: ServiceSpec) -> list[Manifest]:

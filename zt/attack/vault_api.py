@@ -7,8 +7,10 @@ from typing import Any, cast
 
 import requests
 
+from components.vault.health import health_of
 from zt.attack.evidence import Evidence, StackError, blocked, not_measured, succeeded
-from zt.cluster.manifest import texts
+from zt.cluster.manifest import part, texts, word
+from zt.cluster.vault import elsewhere
 
 _SECONDS = 30
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -56,8 +58,11 @@ class Vault:
         return self.send(VaultCall(method, path, token, body))
 
     def login(self, auth_path: str, role: str, jwt: str) -> VaultAnswer:
-        """Log in with a service account's token."""
-        return self.call("POST", f"auth/{auth_path}/login", body={"role": role, "jwt": jwt})
+        """Log in with a service account's token. Raises `StackError` for an answer that is none to a login."""
+        answer = self.call("POST", f"auth/{auth_path}/login", body={"role": role, "jwt": jwt})
+        if answer.ok and not word(answer.auth, "client_token"):
+            raise StackError(f"Vault at {self.where} answers a login with no token: is it a Vault?")
+        return answer
 
 
 @dataclass(frozen=True)
@@ -84,16 +89,27 @@ def connect(place: Place) -> Vault:
         url = f"{place.address}/v1/{call.path}"
         try:
             answer = session.request(
-                call.method, url, json=call.body, headers=headers, timeout=_SECONDS, verify=place.ca or True
+                call.method,
+                url,
+                json=call.body,
+                headers=headers,
+                timeout=_SECONDS,
+                verify=place.ca or True,
+                # Another server would get the token.
+                allow_redirects=False,
             )
         except requests.RequestException as error:
             raise StackError(f"Vault at {place.address} cannot be reached: {type(error).__name__}") from error
+        if answer.is_redirect:
+            raise StackError(elsewhere(place.address, call.path, answer.headers["Location"]))
         return _answer(answer)
 
     vault = Vault(send, place.address)
     health = vault.call("GET", "sys/health?standbyok=true&perfstandbyok=true")
     if not health.ok:
         raise StackError(f"Vault at {place.address} does not serve: its health is {health.status}")
+    if health_of(health.data) is None:
+        raise StackError(f"{place.address} is no Vault: its health is not told as Vault does")
     return vault
 
 
@@ -105,7 +121,7 @@ def _answer(answer: requests.Response) -> VaultAnswer:
     body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
     errors = ", ".join(" ".join(str(error).split()) for error in texts(body, "errors"))
     # Some endpoints answer without an envelope of `data`.
-    return VaultAnswer(answer.status_code, errors, body.get("data") or body, body.get("auth") or {})
+    return VaultAnswer(answer.status_code, errors, part(body, "data") or body, part(body, "auth"))
 
 
 def by_policy(answer: VaultAnswer, what: str) -> Evidence:

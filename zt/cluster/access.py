@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import kubernetes
 import urllib3.exceptions
@@ -12,6 +12,8 @@ from kubernetes.client import ApiException, Configuration
 from kubernetes.config import ConfigException
 from yaml import YAMLError
 
+from components.kube.cluster import listed_objects
+from components.kube.parts import part, parts, word
 from zt.cluster.compliance import Metadata, Owner
 from zt.project.errors import CommandError
 
@@ -90,27 +92,35 @@ class LiveCluster:
         """The metadata of the live objects of a kind, by uid. Raises `ClusterError`."""
         group = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         if group not in self._resources:
-            self._resources[group] = (self._get(group, _JSON) or {}).get("resources", [])
-        served = (r["name"] for r in self._resources[group] if r["kind"] == kind and "/" not in r["name"])
+            self._resources[group] = parts(self._get(group, _JSON) or {}, "resources")
+        names = (word(each, "name") for each in self._resources[group] if word(each, "kind") == kind)
+        served = (name for name in names if name and "/" not in name)
         plural = next(served, None)
         if plural is None:
             return {}
         items = (item["metadata"] for item in self._list(f"{group}/{plural}", _METADATA))
-        return {meta["uid"]: Metadata(meta["name"], meta.get("labels") or {}, _controller(meta)) for meta in items}
+        return {word(meta, "uid"): Metadata(meta["name"], part(meta, "labels"), _controller(meta)) for meta in items}
 
     def _list(self, path: str, accept: str) -> Iterator[dict[str, Any]]:
         token, limit = "", _PAGE
         items: list[dict[str, Any]] = []
         while True:
             page = self._get(path, accept, {"limit": limit, **({"continue": token} if token else {})})
-            if page is None and token:
+            if page is None:
+                if not token:
+                    return iter(items)
                 # The snapshot behind the pages has expired: request everything again, in one page.
                 items, token, limit = [], "", 0
                 continue
-            items += (page or {}).get("items", [])
-            token = (page or {}).get("metadata", {}).get("continue", "")
+            found, last = listed_objects(page), token
+            if found is None:
+                raise ClusterError(f"{self.where} answered {path} with no list of objects: is it an API server?")
+            items += found
+            token = word(page, "metadata", "continue")
             if not token:
                 return iter(items)
+            if token == last:
+                raise ClusterError(f"{self.where} never ends its list of {path}: is it an API server?")
 
     def _get(self, path: str, accept: str, query: Mapping[str, object] | None = None) -> dict[str, Any] | None:
         """The answer of the API server; `None` if nothing is at the path, or the page has expired."""
@@ -131,14 +141,17 @@ class LiveCluster:
         if answer.status != 200:
             raise ClusterError(f"{self.where} refused to show {path}: {_refusal(answer.status, body)}")
         try:
-            return json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise ClusterError(f"{self.where} answered {path} with what is no JSON: is it an API server?") from error
+            read: object = json.loads(body)
+        except (ValueError, RecursionError):
+            read = None
+        if not isinstance(read, dict):
+            raise ClusterError(f"{self.where} answered {path} with no object in JSON: is it an API server?")
+        return cast("dict[str, Any]", read)
 
 
 def _controller(metadata: Mapping[str, Any]) -> Owner | None:
-    owners: list[dict[str, Any]] = metadata.get("ownerReferences") or []
-    return next((Owner(owner["kind"], owner["name"]) for owner in owners if owner.get("controller")), None)
+    owners = parts(metadata, "ownerReferences")
+    return next((Owner(word(each, "kind"), word(each, "name")) for each in owners if each.get("controller")), None)
 
 
 def _reason(error: Exception) -> str:

@@ -6,10 +6,12 @@ Source of the report format: https://github.com/kubernetes-sigs/wg-policy-protot
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
+
+from zt.project.errors import CommandError
 
 UNKNOWN_TEAM = "unknown"
 _TEAM = "team"
@@ -142,7 +144,7 @@ def measure(rule: str, cluster: Cluster) -> Compliance:
     teams = {namespace.name: namespace.labels.get(_TEAM) for namespace in metadata("v1", "Namespace").values()}
     tallies: dict[tuple[str, str, str], _Tally] = {}
     owned = stale = 0
-    for scope, results in _results(rule, cluster.reports()):
+    for scope, results in _results(rule, cluster.reports(), cluster.where):
         live = metadata(scope.api_version, scope.kind).get(scope.uid)
         if live is None:
             stale += 1
@@ -163,9 +165,22 @@ def measure(rule: str, cluster: Cluster) -> Compliance:
     )
 
 
-def _results(rule: str, reports: Iterable[Mapping[str, object]]) -> Iterable[tuple[Scope, list[Result]]]:
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def parsed(model: type[_Model], values: Mapping[str, object], where: str) -> _Model:
+    """An object of a cluster as its definition has it. Raises `CommandError` for one that is not like that."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        name = model.__name__.removeprefix("_")
+        message = f"{where} has a {name} that is not like its definition: is it an API server, of a known version?"
+        raise CommandError(message) from error
+
+
+def _results(rule: str, reports: Iterable[Mapping[str, object]], where: str) -> Iterable[tuple[Scope, list[Result]]]:
     for values in reports:
-        report = Report.model_validate(values)
+        report = parsed(Report, values, where)
         results = [result for result in report.results if result.policy == rule]
         if report.scope and results:
             yield report.scope, results

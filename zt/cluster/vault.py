@@ -16,6 +16,7 @@ import hvac.exceptions
 import requests
 
 from components.kube.names import AUTH_PATH, OPERATOR, TOKEN_AUDIENCE, VAULT_NAMESPACE
+from components.kube.parts import part, texts, word
 from components.schema.problem import ConfigError, Problem
 from components.vault.health import HEALTH, health_of
 from zt.project.errors import CommandError
@@ -48,6 +49,11 @@ class Access:
     """A token to use instead of a login."""
 
 
+def elsewhere(where: str, request: str, location: str) -> str:
+    """What is said of a server that sends a request to another one, which never gets it: it would get the token."""
+    return f"Vault at {where} sends {request} on to {location}: set {_ADDRESS} to the server that is meant"
+
+
 @dataclass(frozen=True)
 class Vault:
     """A Vault with an operator's login. `client` is a client of hvac."""
@@ -56,13 +62,22 @@ class Vault:
     where: str
 
     def read(self, path: str) -> dict[str, Any] | None:
-        """The data at a path; `None` if there is none. Raises `VaultError`."""
-        return self._call("get", path)
+        """Vault's answer to what is at a path; `None` if there is nothing. Raises `VaultError`."""
+        answer = self._call("get", path)
+        if answer is not None and "data" in answer and not isinstance(answer["data"], dict):
+            raise self._foreign(f"get {path}")
+        return answer
 
     def list(self, path: str) -> tuple[str, ...]:
         """The keys below a path. Raises `VaultError`."""
         answer = self._call("list", path)
-        return tuple(answer["data"]["keys"]) if answer else ()
+        if answer is None:
+            return ()
+        keys = texts(answer, "data", "keys")
+        written: object = part(answer, "data").get("keys")
+        if not isinstance(written, list) or len(keys) != len(cast("list[object]", written)):
+            raise self._foreign(f"list {path}")
+        return tuple(keys)
 
     def write(self, path: str, body: Mapping[str, object]) -> dict[str, Any] | None:
         """Write to a path; `None` if the path does not exist. Raises `VaultError`."""
@@ -78,27 +93,63 @@ class Vault:
 
     def download(self, path: str) -> Iterator[bytes]:
         """The bytes at a path, piece by piece. Raises `VaultError`."""
-        with _one_line(f"get {path}", self.where), self._raw("get", path, stream=True) as answer:
+        request = f"get {path}"
+        with _one_line(request, self.where), self._raw(request, stream=True) as answer:
             yield from answer.iter_content(_PIECE_BYTES)
 
     def upload(self, path: str, content: BinaryIO) -> None:
         """Write a file's bytes to a path. Raises `VaultError`."""
-        with _one_line(f"post {path}", self.where):
-            self._raw("post", path, data=content, timeout=_UPLOAD_SECONDS).close()
+        request = f"post {path}"
+        with _one_line(request, self.where):
+            self._raw(request, data=content, timeout=_UPLOAD_SECONDS).close()
 
-    def _raw(self, method: str, path: str, **more: Any) -> requests.Response:
+    def _raw(self, request: str, **more: Any) -> requests.Response:
         # The library does not type its adapters.
         raw: Any = hvac.adapters.RawAdapter
-        return raw.from_adapter(self.client.adapter).request(method, f"/v1/{path}", **more)
+        method, _, path = request.partition(" ")
+        try:
+            answer: requests.Response = raw.from_adapter(self.client.adapter).request(method, f"/v1/{path}", **more)
+        except hvac.exceptions.InvalidPath as error:
+            message = f"Vault at {self.where} has nothing at {path}: only one with raft storage has snapshots"
+            raise VaultError(message) from error
+        self._check_here(answer, request)
+        return answer
 
     def _call(self, method: str, path: str, **more: Any) -> dict[str, Any] | None:
-        with _one_line(f"{method} {path}", self.where):
+        request = f"{method} {path}"
+        with _one_line(request, self.where):
             try:
                 answer = self.client.adapter.request(method, f"/v1/{path}", **more)
-            except hvac.exceptions.InvalidPath:
+            except hvac.exceptions.InvalidPath as error:
+                if error.errors is None:
+                    raise self._foreign(request) from error
                 return None
+            # What the library does with a body that is no object, or nested too deeply.
+            except (AttributeError, TypeError, RecursionError) as error:
+                raise self._foreign(request) from error
+        if isinstance(answer, dict):
+            return cast("dict[str, Any]", answer)
         # The library returns an answer without a body as a response object.
-        return cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
+        if isinstance(answer, requests.Response):
+            self._check_here(answer, request)
+        if method in ("get", "list") or not isinstance(answer, requests.Response) or answer.content:
+            raise self._foreign(request)
+        return {}
+
+    def _check_here(self, answer: requests.Response, request: str) -> None:
+        if answer.is_redirect:
+            raise VaultError(elsewhere(self.where, request, answer.headers["Location"]))
+
+    def _foreign(self, request: str) -> VaultError:
+        return VaultError(f"{self.where} is no Vault: it answers {request} in another way than Vault does")
+
+
+def number_in(answer: Mapping[str, Any] | None, key: str, place: str, where: str) -> int:
+    """A whole number in the data of Vault's answer about a place; 0 where it is not. Raises `VaultError`."""
+    value: object = part(answer or {}, "data").get(key) or 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise VaultError(f"{where} is no Vault: what it says of {place} has no number under {key}")
+    return value
 
 
 @contextmanager
@@ -115,7 +166,14 @@ def connect(access: Access) -> Generator[Vault]:
     # The library does not type its answers, and accepts more than its annotations say.
     make: Any = hvac.Client
     client = make(
-        url=place.address, token="", verify=place.ca, cert=place.certificate, session=session, timeout=_SECONDS
+        url=place.address,
+        token="",
+        verify=place.ca,
+        cert=place.certificate,
+        session=session,
+        timeout=_SECONDS,
+        # Another server would get the token.
+        allow_redirects=False,
     )
     check_serving(client, place.address)
     client.adapter.namespace = place.namespace
@@ -194,6 +252,7 @@ def kubernetes_login(client: Any, where: str, embedded: bool) -> str:
 
     Raises `VaultError` when the cluster or Vault refuses.
     """
+    import urllib3.exceptions
     from kubernetes.client import ApiException, CoreV1Api
 
     from zt.cluster.access import Access as ClusterAccess
@@ -204,20 +263,30 @@ def kubernetes_login(client: Any, where: str, embedded: bool) -> str:
     request = {"spec": {"audiences": [TOKEN_AUDIENCE], "expirationSeconds": _TOKEN_SECONDS}}
     try:
         cluster = connect_to_cluster(ClusterAccess(embedded=embedded))
-        core: Any = CoreV1Api(cluster.api)
-        jwt = core.create_namespaced_service_account_token(OPERATOR, VAULT_NAMESPACE, request).status.token
     except ClusterError as error:
         raise VaultError(str(error)) from error
-    except (ApiException, OSError) as error:
-        why = getattr(error, "reason", None) or error
-        raise VaultError(f"no token of the service account {account}: {why}") from error
     try:
-        answer = client.auth.kubernetes.login(role=OPERATOR, jwt=jwt, mount_point=AUTH_PATH, use_token=False)
-    except (hvac.exceptions.VaultError, requests.RequestException) as error:
-        raise VaultError(
-            f"Vault at {where} does not log {account} in with role {OPERATOR}: {_reason(error)}"
-        ) from error
-    return answer["auth"]["client_token"]
+        core: Any = CoreV1Api(cluster.api)
+        jwt = core.create_namespaced_service_account_token(OPERATOR, VAULT_NAMESPACE, request).status.token
+    # The last ones are what the library raises for an answer that is no TokenRequest.
+    except (
+        ApiException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        why = " ".join(str(getattr(error, "reason", None) or type(error).__name__).split())
+        raise VaultError(f"no token of the service account {account} from {cluster.where}: {why}") from error
+    try:
+        answer = Vault(client, where).write(f"auth/{AUTH_PATH}/login", {"role": OPERATOR, "jwt": jwt})
+    except VaultError as error:
+        raise VaultError(f"{account} is not logged in with role {OPERATOR}: {error}") from error
+    if not (token := word(answer or {}, "auth", "client_token")):
+        raise VaultError(f"Vault at {where} answers the login of {account} with no token: is it a Vault?")
+    return token
 
 
 @contextmanager
@@ -227,9 +296,11 @@ def _one_line(request: str, where: str) -> Generator[None]:
         yield
     except hvac.exceptions.InvalidPath:
         raise
-    except hvac.exceptions.Forbidden as error:
+    except (hvac.exceptions.Forbidden, hvac.exceptions.Unauthorized) as error:
         hint = "the token has expired, or its policy does not allow this"
         raise VaultError(f"Vault at {where} refused {request}: permission denied; {hint}") from error
+    except hvac.exceptions.RateLimitExceeded as error:
+        raise VaultError(f"Vault at {where} has no time for {request} (429): run the command again later") from error
     except hvac.exceptions.VaultDown as error:
         raise VaultError(f"Vault at {where} is sealed or has no active server: {_reason(error)}") from error
     except hvac.exceptions.InvalidRequest as error:
@@ -238,7 +309,8 @@ def _one_line(request: str, where: str) -> Generator[None]:
     except hvac.exceptions.VaultError as error:
         raise VaultError(f"Vault at {where} failed at {request}: {_reason(error)}") from error
     except requests.exceptions.SSLError as error:
-        raise VaultError(f"the certificate of {where} is not trusted: set {_CA} to its authority's file") from error
+        hint = f"set {_CA} to its authority's file, and {_ADDRESS} to a name that it has"
+        raise VaultError(f"the certificate of {where} is not trusted: {hint}; {_reason(error)}") from error
     except requests.RequestException as error:
         raise VaultError(f"Vault at {where} cannot be reached: {_reason(error)}") from error
 

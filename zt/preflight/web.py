@@ -38,6 +38,8 @@ class Request:
     """The files of the client certificate and its key."""
     whole: bool = True
     """Whether the body is read, or only the status and the headers."""
+    follows: bool = True
+    """Whether it goes on to another server if this one says so. What has a token or a certificate does not."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Reply:
     def ok(self) -> bool:
         """Whether the request succeeded."""
         return self.status < HTTPStatus.BAD_REQUEST
+
+    @property
+    def redirect(self) -> str:
+        """The address to which the server sends a request on; empty where it answers itself."""
+        moved = HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.BAD_REQUEST
+        return self.headers.get("location", "") if moved else ""
 
     @property
     def json(self) -> Mapping[str, Any]:
@@ -82,6 +90,7 @@ def web(request: Request) -> Reply:
                 cert=request.certificate,
                 timeout=SECONDS,
                 stream=True,
+                allow_redirects=request.follows,
             )
             text = _text(answer) if request.whole else ""
             return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, text)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from zt.cluster.compliance import Cluster, Metadata, measure
+from zt.cluster.compliance import Cluster, Metadata, measure, parsed
 from zt.report.model import Certificate, CertificateState, Compliance, Violation
 
 Manifest = Mapping[str, Any]
@@ -129,7 +129,11 @@ class PublicHost:
 
 def certificates(hosts: Sequence[PublicHost], cluster: Snapshot | None, now: datetime) -> tuple[Certificate, ...]:
     """The certificates of a cluster, the first to expire first, after a row for each public host without one."""
-    issued = [_certificate(certificate, hosts, now) for certificate in cluster.certificates] if cluster else []
+    issued = (
+        [_certificate(certificate, hosts, now, cluster.where) for certificate in cluster.certificates]
+        if cluster
+        else []
+    )
     covered = {host for certificate in issued for host in certificate.hosts}
     lacking: CertificateState = "missing" if cluster else "not measured"
     absent = [
@@ -141,8 +145,8 @@ def certificates(hosts: Sequence[PublicHost], cluster: Snapshot | None, now: dat
     return (*absent, *sorted(issued, key=lambda certificate: (certificate.expires or end, certificate.name)))
 
 
-def _certificate(values: Manifest, hosts: Sequence[PublicHost], now: datetime) -> Certificate:
-    certificate = _Certificate.model_validate(values)
+def _certificate(values: Manifest, hosts: Sequence[PublicHost], now: datetime, where: str) -> Certificate:
+    certificate = parsed(_Certificate, values, where)
     status, names = certificate.status, certificate.spec.dns_names
     expires = status.not_after
     ready = next((condition for condition in status.conditions if condition.type == "Ready"), _Condition(type="Ready"))

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from components.kube.names import AUTH_PATH, CREDENTIALS
+from components.kube.parts import part
 from components.schema.problem import ConfigError, Problem
 from zt.cluster.vault import Access, Vault, VaultError, connect
 from zt.project.errors import ExitCode, tells_errors
@@ -92,8 +93,7 @@ def _belongs(vault: Vault, accessor: str, service: ServiceName) -> bool:
             # The token expired after it was listed.
             return False
         raise
-    data: dict[str, Any] = token["data"] if token else {}
-    meta: dict[str, str] = data.get("meta") or {}
+    meta = part(token or {}, "data", "meta")
     account = (meta.get("service_account_namespace"), meta.get("service_account_name"))
     return account == (service.namespace, service.name) or meta.get("role") == service.key
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from components.kube.names import KV_MOUNT
+from components.kube.parts import part, word
 from components.schema.problem import ConfigError, Problem
 from components.service.file.service import ServiceSpec
-from zt.cluster.vault import Access, ConflictError, Vault, VaultError, connect
+from zt.cluster.vault import Access, ConflictError, Vault, VaultError, connect, number_in
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import ServiceName, service_spec
 from zt.project.streams import say
@@ -115,24 +116,29 @@ def _rotate(vault: Vault, target: Target, dry_run: bool) -> Rotated:
     answer = vault.patch(f"{mount}/data/{path}", {"options": {"cas": before}, "data": values})
     if answer is None:
         raise VaultError(f"{target.path}: its latest version went away while it was being rotated")
-    return Rotated(target, before, int(answer["data"]["version"]))
+    return Rotated(target, before, number_in(answer, "version", target.path, vault.where))
 
 
 def _latest_version(vault: Vault, secret: str) -> int:
     mount, _, path = secret.partition("/")
     metadata = vault.read(f"{mount}/metadata/{path}")
-    data: dict[str, Any] = metadata["data"] if metadata else {}
-    number = int(data.get("current_version") or 0)
+    number = number_in(metadata, "current_version", secret, vault.where)
     if not number:
-        raise VaultError(f"{secret}: Vault has no such secret; `pulumi up` writes its first version")
-    versions: dict[str, dict[str, Any]] = data.get("versions", {})
-    version = versions.get(str(number), {})
+        raise VaultError(f"{secret}: Vault at {vault.where} has no such secret; `pulumi up` writes its first version")
+    version = part(metadata or {}, "data", "versions", str(number))
     if version.get("destroyed"):
         raise VaultError(f"{secret}: version {number}, the latest, is destroyed: write a new one first")
     # A mount that deletes versions after a time sets the deletion time in advance.
-    if (gone := version.get("deletion_time")) and datetime.fromisoformat(gone) <= datetime.now(UTC):
+    if (gone := word(version, "deletion_time")) and _moment(gone, secret, vault.where) <= datetime.now(UTC):
         raise VaultError(f"{secret}: version {number}, the latest, is deleted: undelete it or write a new one first")
     return number
+
+
+def _moment(text: str, secret: str, where: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise VaultError(f"{where} is no Vault: what it says of {secret} has a time that is none") from error
 
 
 @tells_errors

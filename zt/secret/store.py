@@ -5,12 +5,12 @@ https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from components.kube.names import KV_MOUNT
+from components.kube.parts import part
 from components.service.file.service import ServiceSpec
 from components.service.file.sharing import SharedSecret
-from zt.cluster.vault import ConflictError, Vault, VaultError
+from zt.cluster.vault import ConflictError, Vault, VaultError, number_in
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ def externals(specs: Sequence[ServiceSpec]) -> tuple[External, ...]:
 def missing(vault: Vault, external: External) -> tuple[str, ...]:
     """The fields that the latest version does not have. Raises `VaultError`."""
     answer = vault.read(f"{KV_MOUNT}/subkeys/{external.place}")
-    known: dict[str, Any] = (answer or {}).get("data", {}).get("subkeys") or {}
+    known = part(answer or {}, "data", "subkeys")
     return tuple(field for field in external.fields if field not in known)
 
 
 def give(vault: Vault, external: External, values: Mapping[str, str]) -> int:
     """Write values and return the number of the new version. Raises `VaultError` and changes nothing."""
     metadata = vault.read(f"{KV_MOUNT}/metadata/{external.place}")
-    latest = int((metadata or {}).get("data", {}).get("current_version") or 0)
+    latest = number_in(metadata, "current_version", str(external.place), vault.where)
     body = {"options": {"cas": latest}, "data": dict(values)}
     path = f"{KV_MOUNT}/data/{external.place}"
     try:
@@ -51,5 +51,5 @@ def give(vault: Vault, external: External, values: Mapping[str, str]) -> int:
     except ConflictError as error:
         raise VaultError(f"{external.place}: somebody else writes it at this moment; run the command again") from error
     if not answer:
-        raise VaultError(f"{external.place}: Vault has no engine at {KV_MOUNT}/: `pulumi up` makes it")
-    return int(answer["data"]["version"])
+        raise VaultError(f"{external.place}: Vault at {vault.where} has no engine at {KV_MOUNT}/: `pulumi up` makes it")
+    return number_in(answer, "version", str(external.place), vault.where)

@@ -78,7 +78,7 @@ def _snapshot(request: SnapshotRequest, connect_to: Connect, output_format: str)
                 progress.advance(task, len(piece))
                 yield piece
 
-        snapshot = take(counted(), request.file, overwrite=request.overwrite)
+        snapshot = take(counted(), request.file, overwrite=request.overwrite, where=vault.where)
         where = vault.where
     _tell(snapshot, where, output_format, f"{snapshot.file}: {_described(snapshot)} of {where}, readable by you alone.")
     return ExitCode.DONE

@@ -105,15 +105,18 @@ def check_active(vault: Vault) -> None:
         raise VaultError(f"Vault at {vault.where} is a standby: set VAULT_ADDR to the active server, {leader}")
 
 
-def take(pieces: Iterable[bytes], target: Path, *, overwrite: bool) -> Snapshot:
-    """Write a snapshot atomically to a file of mode 0600. Raises `SnapshotError`."""
+def take(pieces: Iterable[bytes], target: Path, *, overwrite: bool, where: str) -> Snapshot:
+    """Write a snapshot of Vault at `where` atomically to a file of mode 0600.
+
+    Raises `SnapshotError` for the file, and `VaultError` if what came is not one whole snapshot.
+    """
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with _created(temporary) as stream:
             stream.writelines(pieces)
             stream.flush()
             os.fsync(stream.fileno())
-        written = read_snapshot(temporary)
+        written = _whole(temporary, where)
         if overwrite:
             temporary.replace(target)
         else:
@@ -126,6 +129,14 @@ def take(pieces: Iterable[bytes], target: Path, *, overwrite: bool) -> Snapshot:
     finally:
         temporary.unlink(missing_ok=True)
     return Snapshot(target, written.taken, written.index, written.size)
+
+
+def _whole(file: Path, where: str) -> Snapshot:
+    try:
+        return read_snapshot(file)
+    except SnapshotError as error:
+        message = f"Vault at {where} sent what is no snapshot, or a part of one: nothing is written; run it again"
+        raise VaultError(message) from error
 
 
 @contextmanager

@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from components.config.vault import VaultSettings
 from components.kube.names import OPERATOR, VAULT_NAMESPACE, VAULT_RELEASE
 from components.vault.deployer import MOUNTS, deployer_rules
 from components.vault.health import HEALTH, health_of
-from zt.cluster.manifest import part
+from zt.cluster.manifest import part, texts
 from zt.preflight.checks.api_server import clock_line
 from zt.preflight.cluster import UnreadableError
 from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok
@@ -42,7 +42,11 @@ class _Server:
         pair = (login.cert_file, login.key_file)
         certificate = (pair[0], pair[1]) if login.method == "cert" and pair[0] and pair[1] else None
         authority = self.settings.ca_cert_file or self._issued()
-        return self.session.outside.web(Request(f"{address}/v1/{path}", method, headers, body, authority, certificate))
+        url = f"{address}/v1/{path}"
+        reply = self.session.outside.web(Request(url, method, headers, body, authority, certificate, follows=False))
+        if location := reply.redirect:
+            raise UnreachedError(f"it sends requests on to {location}, which would get the token")
+        return reply
 
     def _issued(self) -> str:
         """The authority of the certificate that the program has issued, as its last run learned it; empty before."""
@@ -162,6 +166,8 @@ def _token_of_environment(session: Session, server: _Server) -> tuple[str, bool,
     if reply.status == HTTPStatus.FORBIDDEN:
         line = fails(_LOGIN, f"Vault refuses the token of {where}: {_errors(reply)}", "run `vault login`")
         return "", False, line
+    if not reply.ok:
+        return "", False, not_checked(_LOGIN, f"auth/token/lookup-self: {reply.status} {_errors(reply)}")
     return token, False, ok(_LOGIN, f"the token of {where}")
 
 
@@ -176,11 +182,11 @@ def _rights(session: Session, server: _Server, token: str) -> Line:
         if reply.status == HTTPStatus.FORBIDDEN:
             return fails(_RIGHTS, "the login may not ask for its rights", fix, f"{_CAPABILITIES}: update")
         return not_checked(_RIGHTS, f"{_CAPABILITIES}: {reply.status} {_errors(reply)}")
-    granted: Mapping[str, Any] = reply.json.get("data") or reply.json
+    granted = part(reply.json, "data") or reply.json
     missing = [
         f"{path}: {', '.join(lacking)}"
         for (path, due), sample in zip(rules, samples, strict=True)
-        if (lacking := [each for each in due if not {each, "root"} & set(granted.get(sample) or [])])
+        if (lacking := [each for each in due if not {each, "root"} & set(texts(granted, sample))])
     ]
     if missing:
         return fails(_RIGHTS, f"{len(missing)} of {len(rules)} paths are not allowed as the stack needs", fix, *missing)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from components.kube.names import AUTHORITIES_DIRECTORY, VAULT_NAMESPACE
 from components.vault.server_certificate import server_names
 from components.vault.values import ServerArgs
-from zt.cluster.manifest import part
+from zt.cluster.manifest import part, word
 from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
 from zt.preflight.server_certificate import end_of, faults
 from zt.preflight.session import Session
@@ -84,7 +84,7 @@ def _namespace_missing(session: Session) -> str:
 def _data(session: Session, name: str) -> Mapping[str, bytes] | None:
     """The decoded values of a Secret in Vault's namespace, which are shown nowhere; `None` if there is none."""
     secret = session.cluster.found(f"/api/v1/namespaces/{VAULT_NAMESPACE}/secrets/{name}")
-    return None if secret is None else {key: _decoded(value) for key, value in part(secret, "data").items()}
+    return None if secret is None else {key: _decoded(word(secret, "data", key)) for key in part(secret, "data")}
 
 
 def _decoded(value: str) -> bytes:

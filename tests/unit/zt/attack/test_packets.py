@@ -236,7 +236,10 @@ class TestWhatIsNotJudged:
     def test_a_pods_own_node(self, run: Run, stack: Stack) -> None:
         """It is tried first, of however many nodes."""
         others = [f"192.0.2.{number}" for number in range(2, 9)]
-        items = [{"status": {"addresses": [{"type": "InternalIP", "address": each}]}} for each in (*others, NODE)]
+        items = [
+            {"metadata": {"name": each}, "status": {"addresses": [{"type": "InternalIP", "address": each}]}}
+            for each in (*others, NODE)
+        ]
         stack.served["/api/v1/nodes"] = {"items": items}
         found = row(run("packets-outside"))["packets"]
         judged = {one["to"].partition(":")[0]: one["judged"] for one in found}

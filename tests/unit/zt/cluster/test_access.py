@@ -51,8 +51,13 @@ class Client:
         return answer
 
 
-def page(*items: object, token: str = "") -> Answer:
-    return Answer(200, {"items": list(items), "metadata": {"continue": token} if token else {}})
+def named(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}}
+
+
+def page(*items: str | dict[str, Any], token: str = "") -> Answer:
+    objects = [named(item) if isinstance(item, str) else item for item in items]
+    return Answer(200, {"items": objects, "metadata": {"continue": token} if token else {}})
 
 
 GONE, MISSING = Answer(410, {"message": "expired"}), Answer(404, {"message": "no"})
@@ -75,7 +80,7 @@ def cluster(*answers: Answer | Exception) -> tuple[LiveCluster, Client]:
 class TestReports:
     def test_both_kinds_are_read_page_by_page(self) -> None:
         reader, client = cluster(page("a", "b", token="more"), page("c"), page("d"))
-        assert list(reader.reports()) == ["a", "b", "c", "d"]
+        assert list(reader.reports()) == [named(name) for name in "abcd"]
         base = "/apis/wgpolicyk8s.io/v1alpha2"
         assert client.asked == [
             (f"{base}/policyreports", {"limit": 500}, "application/json"),
@@ -85,7 +90,7 @@ class TestReports:
 
     def test_a_snapshot_that_expired_is_read_again_whole(self) -> None:
         reader, client = cluster(page("a", token="more"), GONE, page("a", "b"), page())
-        assert list(reader.reports()) == ["a", "b"]
+        assert list(reader.reports()) == [named("a"), named("b")]
         assert client.asked[2][1] == {"limit": 0}
 
     def test_a_cluster_without_reports_has_none(self) -> None:

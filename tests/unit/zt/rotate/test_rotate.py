@@ -168,7 +168,7 @@ class TestAll:
         done = run("api", "--all", store=Store(keys={"current_version": 0}))
         assert done.exit_code == 3
         assert done.stdout == "secret/shop/api/database: password went from version 1 to 2\n"
-        assert "secret/shop/api/keys: Vault has no such secret" in done.stderr
+        assert "secret/shop/api/keys: Vault at https://vault.example.org:8200 has no such secret" in done.stderr
 
 
 class TestRefused:
@@ -227,7 +227,10 @@ class TestVaultDoesNot:
     @pytest.mark.parametrize(
         ("metadata", "told"),
         [
-            ({"current_version": 0, "versions": {}}, "Vault has no such secret; `pulumi up` writes its first version"),
+            (
+                {"current_version": 0, "versions": {}},
+                "Vault at https://vault.example.org:8200 has no such secret; `pulumi up` writes its first version",
+            ),
             (
                 {"current_version": 3, "versions": {"3": {"destroyed": True, "deletion_time": ""}}},
                 "version 3, the latest, is destroyed",

@@ -31,6 +31,7 @@ class Store:
             f"shop/api/{name}": [dict(value)] for name, value in secrets.items()
         }
         self.conflict = False
+        self.where = "https://vault.example.org:8200"
         self.access: Access | None = None
 
     @contextmanager

@@ -125,7 +125,7 @@ class TestSnapshot:
 
     def test_half_of_one_is_not_kept(self, tmp_path: Path) -> None:
         done = zt(Server(archive()[:-20]), "snapshot", str(tmp_path / "vault.snap"))
-        assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
+        assert (done.exit_code, list(tmp_path.iterdir())) == (3, [])
 
     def test_a_file_that_is_there_is_replaced_by_the_flag_alone(self, file: Path) -> None:
         file.write_text("mine")
