@@ -12,8 +12,9 @@ from components.kyverno.library import LIBRARY, Rule
 Manifest = dict[str, Any]
 
 NAMESPACE = "shop"
-# A template has no ephemeral containers: they are added to a running pod.
+# A template has no ephemeral containers: they are added to a running pod. So is what injection adds.
 _POD_ONLY = "ephemeralContainer"
+_GATEWAY = "gateway"
 _CONTROLLERS = {
     "Deployment": "apps/v1",
     "StatefulSet": "apps/v1",
@@ -26,7 +27,7 @@ _CONTROLLERS = {
 KINDS = ("Pod", *_CONTROLLERS)
 _KEYS = {
     *("name", "also", "kinds", "invalid"),
-    *("pod", "container", "initContainer", _POD_ONLY, "injected", "labels", "annotations", "controller"),
+    *("pod", "container", "initContainer", _POD_ONLY, "injected", _GATEWAY, "labels", "annotations", "controller"),
     *("object", "beside"),
 }
 BASELINE: Manifest = yaml.safe_load((LIBRARY / "baseline.yaml").read_text())
@@ -73,20 +74,22 @@ def objects(name: str, case: Manifest) -> Iterator[tuple[str, Manifest]]:
     if "object" in case:
         yield name, merge({"metadata": {"namespace": NAMESPACE}}, merge(case["object"], {"metadata": {"name": name}}))
         return
-    every = ("Pod",) if _POD_ONLY in case else KINDS
+    every = ("Pod",) if _POD_ONLY in case or case.get("injected") else KINDS
     for kind in case.get("kinds", every):
         own = f"{name}.{kind.lower()}"
         labels = merge(BASELINE["labels"], case.get("labels", {}))
-        made = wrap(kind, own, pod_spec(case), labels, case.get("annotations", {}))
+        made = wrap(kind, own, pod_spec(case, kind), labels, case.get("annotations", {}))
         if "controller" in case:
             made["spec"] = merge(made["spec"], case["controller"])
         yield own, made
 
 
-def pod_spec(case: Mapping[str, Any]) -> Manifest:
-    """The baseline's pod with what differs in this case."""
+def pod_spec(case: Mapping[str, Any], kind: str = "Pod") -> Manifest:
+    """The baseline's pod with what differs in this case, in an object of this kind."""
     spec = merge(BASELINE["podSpec"], case.get("pod", {}))
     own, beside = BASELINE["container"], list[Manifest]()
+    if case.get(_GATEWAY):
+        own = BASELINE[_GATEWAY]["pod" if kind == "Pod" else "controller"]
     if case.get("injected"):
         injected = deepcopy(BASELINE["injected"])
         own, beside = merge(own, injected["container"]), injected["containers"]
