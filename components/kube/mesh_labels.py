@@ -14,8 +14,35 @@ KUBELET_PROBES = ("169.254.7.127/32", "fd16:9254:7127:1337:ffff:ffff:ffff:ffff/1
 DATA_PLANE = "istio.io/dataplane-mode"
 AMBIENT: Mapping[str, str] = MappingProxyType({DATA_PLANE: "ambient"})
 """The label by which a node's proxy takes a pod, or all pods of a namespace, into the mesh."""
+MESH_DOMAIN = "istio.io"
+"""The domain, with those below it, of the labels and annotations by which the mesh treats a pod in another way."""
+PASSING_BY = (f"{MESH_DOMAIN}/", "cni.cncf.io/")
+"""What the key of a label or an annotation has in it by which a pod leaves the mesh, or gets a network beside its own
+(https://github.com/k8snetworkplumbingwg/multi-net-spec)."""
+STAYING: Mapping[str, str] = MappingProxyType(
+    {
+        "prometheus.istio.io/merge-metrics": "",
+        "service.istio.io/canonical-name": "",
+        "service.istio.io/canonical-revision": "",
+        "service.istio.io/workload-name": "",
+        "sidecar.istio.io/inject": "true",
+        "sidecar.istio.io/interceptionMode": "REDIRECT",
+        "sidecar.istio.io/nativeSidecar": "true",
+        "sidecar.istio.io/rewriteAppHTTPProbers": "true",
+    }
+)
+"""Those with which a pod stays in the mesh as it is, each with the only value that does; empty stands for any.
+
+With any other it leaves the mesh in part, or takes another proxy, another control plane or no TLS
+(https://istio.io/latest/docs/reference/config/annotations/).
+"""
 # The dry-run annotation of https://istio.io/latest/docs/tasks/security/authorization/authz-dry-run/
 DRY_RUN = "istio.io/dry-run"
+
+
+def leaves_mesh(key: str, value: str) -> bool:
+    """Whether a label or an annotation of a pod takes it out of the mesh, or out of what the platform makes of it."""
+    return any(part in key for part in PASSING_BY) and STAYING.get(key) not in ("", value)
 
 
 def revision_label(revision: str) -> dict[str, str]:

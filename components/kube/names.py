@@ -49,8 +49,10 @@ OWN_LAYERS = LayerNamespaces()
 """Those of a stack that installs its layers itself."""
 PLATFORM_NAMESPACES = OWN_LAYERS.platform
 
+PROXY_CONTAINER = "istio-proxy"
+"""The container of the mesh's proxy."""
 PLATFORM_CONTAINERS = (
-    "istio-proxy",
+    PROXY_CONTAINER,
     "istio-init",
     "istio-validation",
     "enable-core-dump",

@@ -15,6 +15,7 @@ import pulumi
 
 from components.config.action import Action
 from components.kube.manifest import Manifest
+from components.kube.mesh_labels import PASSING_BY, STAYING
 from components.kube.names import KYVERNO_NAMESPACE, NAMESPACE_POLICIES, TEAM_GRANTS
 from components.kube.networks import INTERNET
 from components.schema.problem import FieldError
@@ -56,9 +57,9 @@ class Granted:
 class TeamGrantsArgs:
     """The action for a violation, what each namespace was granted, and what the teams decide themselves.
 
-    `annotations` are those of the mesh that the platform's own services have, each with its value; `free` are names of
-    the approvals that admission leaves to the teams. Kyverno's controllers act from `kyverno_namespace`. Raises
-    `FieldError` for `Action.OFF`, and without a namespace.
+    `annotations` are those of the mesh that the platform's own services have, beside what every pod may have, each with
+    its value; `free` are names of the approvals that admission leaves to the teams. Kyverno's controllers act from
+    `kyverno_namespace`. Raises `FieldError` for `Action.OFF`, and without a namespace.
     """
 
     action: Action
@@ -215,10 +216,11 @@ def _patch() -> list[tuple[str, Manifest]]:
 def _always(args: TeamGrantsArgs) -> list[tuple[str, Manifest]]:
     """What no team decides in any environment."""
     own = "'.' + request.namespace + '.svc.cluster.local'"
-    allowed = _literal(dict(args.annotations))
+    free = _literal([key for key, value in STAYING.items() if not value])
+    allowed = _literal({**{key: value for key, value in STAYING.items() if value}, **args.annotations})
     meta = "variables.meta.?{0}.orValue({{}})"
     held = " && ".join(
-        f"{meta.format(name)}.all(key, !key.contains('istio.io/') || key == 'prometheus.istio.io/merge-metrics' || "
+        f"{meta.format(name)}.all(key, !{_literal(list(PASSING_BY))}.exists(p, key.contains(p)) || key in {free} || "
         f"{allowed}[?key].orValue('') == {meta.format(name)}[key])"
         for name in ("labels", "annotations")
     )

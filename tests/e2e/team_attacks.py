@@ -154,6 +154,14 @@ NOT_GRANTED: dict[str, dict[str, Manifest]] = {
         "a pod without a proxy, by a label": of_metadata("labels", **{"sidecar.istio.io/inject": "false"}),
         "a pod without a proxy, by an annotation": of_metadata("annotations", **{"sidecar.istio.io/inject": "false"}),
         "a port past the proxy": of_metadata("annotations", **{"traffic.sidecar.istio.io/excludeOutboundPorts": "443"}),
+        "a router, which nothing redirects": of_metadata("annotations", **{"inject.istio.io/templates": "gateway"}),
+        "a proxy of its own": of_metadata(
+            "annotations",
+            **{
+                "proxy.istio.io/overrides": '{"initContainers": [{"name": "istio-proxy", "args": ["proxy", "router"]}]}'
+            },
+        ),
+        "another network": of_metadata("annotations", **{"k8s.v1.cni.cncf.io/networks": "storage"}),
     },
     "a Service that is open to the outside": {
         "a Service for the outside": thing("v1", "Service", {"type": "LoadBalancer", "ports": [{"port": 443}]}),
@@ -176,6 +184,24 @@ NOT_GRANTED: dict[str, dict[str, Manifest]] = {
     },
 }
 """By a part of the sentence with which admission refuses it."""
+
+PAST_THE_MESH: dict[str, Manifest] = {
+    "the proxy's name, which is not redirected": of_container(name="istio-proxy", args=["proxy", "router"]),
+    "the name that keeps the plugin away": of_container(name="istio-init"),
+    "the proxy as its own user": of_pod(
+        initContainers=[
+            {
+                **cases.BASELINE["injected"]["initContainers"][1],
+                "securityContext": {**cases.BASELINE["container"]["securityContext"], "runAsUser": 1000},
+                "volumeMounts": [],
+            }
+        ]
+    ),
+    "the user of the proxy": of_container(
+        securityContext={**cases.BASELINE["container"]["securityContext"], "runAsUser": 1337}
+    ),
+}
+"""Containers that the mesh's plugin would not redirect, which a rule of the library refuses to everybody."""
 
 GRANTED: dict[str, Manifest] = {
     "a Deployment": deployment(),

@@ -196,6 +196,11 @@ class TestWhatADeployerMayNotDo:
         by_grants = outcome.rules == {"team-grants"} and why in outcome.message
         assert by_grants or "public-hosts" in outcome.message, outcome.message
 
+    @pytest.mark.parametrize("attack", team_attacks.PAST_THE_MESH)
+    def test_a_rule_refuses(self, platform: Plane, payments: TeamStack, attack: str) -> None:
+        deployer = Admission(platform, ["disallow-proxy-user"], platform.client_as(TEAMS_NAMESPACE, payments.team))
+        assert deployer.dry_run("POST", team_attacks.PAST_THE_MESH[attack], PAYMENTS).rules == {"disallow-proxy-user"}
+
     @pytest.mark.parametrize("granted", team_attacks.GRANTED)
     def test_what_is_approved_is_admitted(self, deployer: Admission, granted: str) -> None:
         assert not deployer.dry_run("POST", team_attacks.GRANTED[granted], PAYMENTS).message

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from components.kube.names import SHARED_ACCOUNTS
 from components.package.file.keys import PackageSpec
 from components.package.rendered.api_calls import Finding, api_call_findings
+from components.package.rendered.injection import is_gateway
 from components.package.rendered.objects import TLS, Rendered, RenderedObject, Service, Workload
 from components.package.rendered.reach import reach, refused
 from components.schema.problem import Key
@@ -141,8 +142,12 @@ def _named(spec: PackageSpec, rendered: Rendered) -> Iterator[Finding]:
         if name not in workloads:
             yield key, "no workload of the chart", repr(name), workloads
     without_user = {workload.name for workload in rendered.workloads if not workload.user}
+    gateways = {each.name for each in rendered.objects if each.template is not None and is_gateway(each.template)}
     for name, secret in spec.secrets.items():
-        if secret.workload in without_user:
+        if secret.workload in gateways:
+            message = "a gateway of the mesh runs alone: nothing redirects what runs beside it, such as Vault's agent"
+            yield ("secrets", name, "workload"), message, repr(secret.workload), ()
+        elif secret.workload in without_user:
             message = (
                 "Vault's agent runs as the user of its first container, which has to say runAsUser: set it in values"
             )

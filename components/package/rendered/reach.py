@@ -7,6 +7,7 @@ from typing import cast
 from components.kube.kinds import KUBERNETES_GROUPS
 from components.kube.manifest import Manifest
 from components.kube.written import below, items
+from components.package.rendered.injection import past_the_mesh, refused_when_injected
 from components.package.rendered.objects import RenderedObject
 from components.service.file.kubernetes_api import leading_on, right_text
 
@@ -57,11 +58,16 @@ def comes_last(each: RenderedObject) -> bool:
 
 
 def refused(each: RenderedObject) -> str:
-    """Why no package may bring an object, whatever its file says: admission would refuse it; empty if one may."""
+    """Why no package may bring an object, whatever its file says; empty if one may.
+
+    Admission would refuse it, or its pods.
+    """
     if each.kind == "PolicyException":
         return "exceptions stand in the package's file, with their days: leave it out by without"
     if each.kind == "Service" and not each.group and (why := _service(each.manifest)):
         return f"{why}: change that in values, or leave it out by without"
+    if why := refused_when_injected(each):
+        return f"{why}: no rule admits its pods, so change that in values"
     return ""
 
 
@@ -78,7 +84,7 @@ def reach(each: RenderedObject, namespace: str) -> str:
         return f"it is in the namespace {each.namespace}"
     if (each.group, each.kind) not in _OWN:
         return "a kind that no package brings by itself"
-    return _own(each, namespace)
+    return _own(each, namespace) or past_the_mesh(each)
 
 
 def _own(each: RenderedObject, namespace: str) -> str:

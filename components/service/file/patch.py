@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
+from components.kube.mesh_labels import MESH_DOMAIN
 from components.schema.fields import AbsolutePath, Day, HostName, Label, Words
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import TypedFile, misplaced
@@ -23,7 +24,7 @@ _RESERVED = (
     "cilium.io",
     "cncf.io",
     "hashicorp.com",
-    "istio.io",
+    MESH_DOMAIN,
     "k8s.io",
     "kubernetes.io",
     "kyverno.io",
