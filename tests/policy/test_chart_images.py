@@ -33,15 +33,15 @@ VAULT = os.environ.get(OFFICIAL_CHART)
 _NAMED = re.compile(r"(?:^--[-a-z0-9]*image=|^)([a-z0-9.:-]+/[a-z0-9]+[a-z0-9./_-]*:[A-Za-z0-9._-]+)$")
 
 
-def values(chart: str, hub: str | None) -> dict[str, Any]:
+def values(chart: str, hub: str | None, replicas: int = 3) -> dict[str, Any]:
     mesh = MeshSecurityArgs(PUBLISHED, "STRICT", "enforce", hub=hub, ambient=True)
     made = {
-        "kyverno": lambda: kyverno_values(3, ["kube-system"], hub),
+        "kyverno": lambda: kyverno_values(replicas, ["kube-system"], hub),
         "istiod": lambda: istiod_values(mesh),
         "cni": lambda: cni_values(mesh),
         "ztunnel": lambda: ztunnel_values(mesh),
-        "cert-manager": lambda: cert_manager_values(3, True, hub),
-        "external-secrets": lambda: external_secrets_values(2, hub),
+        "cert-manager": lambda: cert_manager_values(replicas, True, hub),
+        "external-secrets": lambda: external_secrets_values(min(replicas, 2), hub),
         "vault": lambda: chart_values(
             sealed(3, image=from_hub(IMAGES["vault"][0], hub)), InjectorArgs(2), False, None, hub
         ),
@@ -49,10 +49,10 @@ def values(chart: str, hub: str | None) -> dict[str, Any]:
     return made[chart]()
 
 
-def rendered(folder: Path, chart: str, hub: str | None) -> list[dict[str, Any]]:
+def rendered(folder: Path, chart: str, hub: str | None, replicas: int = 3) -> list[dict[str, Any]]:
     """The objects of the chart, but for the pods of `helm test`, which nobody runs."""
     file = folder / "values.yaml"
-    file.write_text(yaml.safe_dump(values(chart, hub)))
+    file.write_text(yaml.safe_dump(values(chart, hub, replicas)))
     place = VAULT if chart == "vault" else stage_charts() / chart
     # What the chart makes of an upgrade has hooks of its own.
     command = [str(ensure(["helm"]) / "helm"), "template", "x", str(place), "--is-upgrade", "--values", str(file)]

@@ -16,6 +16,7 @@ from tests.support.vault_chart import FACTS
 pytestmark = pytest.mark.policy
 
 WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet", "Job")
+REPLICAS = {"production": 3, "staging": 1}
 # Each asks the API server, or its leader's lease there.
 TOKEN = frozenset({"disallow-token-automount"})
 # It works in the network namespaces of a node's pods.
@@ -25,17 +26,32 @@ ON_THE_NODE = frozenset(
         *("require-read-only-root-filesystem", "require-seccomp-profile", "restrict-apparmor-profiles"),
     }
 )
+# A limit of CPU would slow down what every request waits for. The memory of istiod grows with the mesh.
+AMOUNTS = frozenset({"require-requests-and-limits"})
+# The chart has no value for one of the two: what elects a leader ends by itself when it loses its lease.
+PROBES = frozenset({"require-probes"})
+# A certificate of the chart's own, whose keys it lists nowhere.
+CERTIFICATE = frozenset({"disallow-secrets-in-environment"})
 DUE: Mapping[str, frozenset[str]] = {
-    "kyverno": TOKEN,
-    "cert-manager": TOKEN,
-    "external-secrets": TOKEN,
-    "istiod": TOKEN,
-    "cni": TOKEN | ON_THE_NODE,
+    "kyverno": TOKEN | AMOUNTS | PROBES,
+    "cert-manager": TOKEN | AMOUNTS | PROBES,
+    "external-secrets": TOKEN | AMOUNTS | PROBES | CERTIFICATE,
+    "istiod": TOKEN | AMOUNTS | PROBES | CERTIFICATE,
+    "cni": TOKEN | AMOUNTS | PROBES | ON_THE_NODE,
 }
+# Beside what the chart has to have: only these, and not their neighbours of the same chart.
+WITHOUT_PROBES = frozenset(
+    {
+        *("kyverno-background-controller", "kyverno-reports-controller", "x-cert-manager", "x-cert-manager-cainjector"),
+        *("x-external-secrets", "x-external-secrets-webhook", "x-external-secrets-cert-controller"),
+        *("istiod", "istio-cni-node"),
+    }
+)
 REGISTRIES = ["docker.io", "quay.io", "ghcr.io", "reg.kyverno.io", "oci.external-secrets.io"]
 RULES = [
     manifest(rule, Action.AUDIT, (), {"registries": REGISTRIES} if rule.name == REGISTRY_RULE else None)
-    for rule in load_library().tier("critical")
+    for tier in ("critical", "important")
+    for rule in load_library().tier(tier)
 ]
 
 
@@ -50,22 +66,28 @@ def violated(folder: Path, made: list[dict[str, Any]]) -> dict[str, set[str]]:
     }
 
 
+@pytest.mark.parametrize("stack", REPLICAS)
 @pytest.mark.parametrize("chart", DUE)
-def test_a_chart_keeps_to_the_critical_rules(tmp_path: Path, chart: str) -> None:
+def test_a_chart_keeps_to_the_rules(tmp_path: Path, chart: str, stack: str) -> None:
     (tmp_path / "judged").mkdir()
-    made = [one for one in rendered(tmp_path, chart, None) if one["kind"] in WORKLOADS]
+    made = [one for one in rendered(tmp_path, chart, None, REPLICAS[stack]) if one["kind"] in WORKLOADS]
     found = violated(tmp_path, made)
     assert found.keys() == {one["metadata"]["name"] for one in made}
     assert {name: rules - DUE[chart] for name, rules in found.items()} == {name: set() for name in found}
     # What no workload needs any more is no exemption.
     assert DUE[chart] == frozenset().union(*found.values())
+    assert {name for name, rules in found.items() if rules & PROBES} == found.keys() & WITHOUT_PROBES
 
 
 def test_the_official_chart_of_vault_does_too(tmp_path: Path) -> None:
     (tmp_path / "judged").mkdir()
     facts = json.loads(FACTS.read_text())
     made = [one for one in facts.values() if one["kind"] in WORKLOADS]
-    assert violated(tmp_path, made) == {"vault": {*TOKEN}, "vault-agent-injector": {*TOKEN}}
+    # A server that is sealed lives, and a probe would end it.
+    assert violated(tmp_path, made) == {
+        "vault": {*TOKEN, *PROBES, *CERTIFICATE},
+        "vault-agent-injector": {*TOKEN},
+    }
 
 
 @pytest.mark.parametrize("chart", ["kyverno", "cert-manager", "external-secrets"])
