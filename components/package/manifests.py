@@ -9,6 +9,7 @@ from components.kube.names import WORKLOAD_LABEL
 from components.kube.service_ref import ServiceRef
 from components.kube.written import below, items
 from components.package.args import PackageArgs
+from components.package.rendered.injection import is_scraped
 from components.package.rendered.objects import RenderedObject
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.authorization import identity_rule
@@ -20,6 +21,7 @@ from components.service.manifests.workload import (
     api_token,
     api_token_mount,
     metrics_annotations,
+    unmerged,
     vault_token,
 )
 
@@ -102,11 +104,12 @@ def _with_pods(manifest: Manifest, kind: str, workload: SecureServiceArgs) -> Ma
     labels = {WORKLOAD_LABEL: workload.name}
     if workload.platform.mesh.on:
         labels |= pod_label(workload.platform.mesh.revision, workload.platform.mesh.ambient)
-    if kind == "Pod":
-        return _with_tokens(_labelled(manifest, labels, metrics_annotations(workload)), workload)
-    path = ("spec", "jobTemplate", "spec", "template") if kind == "CronJob" else ("spec", "template")
-    template = _labelled(below(manifest, *path), labels, metrics_annotations(workload))
-    return _replaced(manifest, path, _with_tokens(template, workload))
+    path = () if kind == "Pod" else ("spec", "template")
+    path = ("spec", "jobTemplate", *path) if kind == "CronJob" else path
+    template = below(manifest, *path)
+    # Of an annotation for a scraper the injector would make a variable that the platform's proxy does not have.
+    annotations = metrics_annotations(workload) or (unmerged(workload) if is_scraped(template) else {})
+    return _replaced(manifest, path, _with_tokens(_labelled(template, labels, annotations), workload))
 
 
 def _with_tokens(template: Manifest, workload: SecureServiceArgs) -> Manifest:

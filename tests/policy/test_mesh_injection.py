@@ -65,3 +65,25 @@ def test_every_annotation_that_injection_reads_is_one_that_the_checks_see(istio:
         "app.kubernetes.io/name",
         "app.kubernetes.io/version",
     }
+
+
+def test_a_variable_that_injection_gives_the_proxy_is_known_or_asked_for_by_an_annotation(istio: Path) -> None:
+    """`bootstrapOverride` and the traffic policy of another's mesh ask for the first two, a scraper for the third."""
+    rule = load_library().rule("disallow-proxy-user").path.read_text()
+    known = re.search(r"'environment': '(.*?)'", rule)
+    assert known
+    files = istio / "manifests/charts/istio-control/istio-discovery/files"
+    written = {
+        name
+        for path in (files / "injection-template.yaml", files / "gateway-injection-template.yaml")
+        for name in re.findall(r"- name: ([A-Z][A-Z_]+)\n", path.read_text())
+    }
+    assert {name for name in written if not re.search(known[1], name)} == {
+        "ISTIO_BOOTSTRAP_OVERRIDE",
+        "REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION",
+    }
+    webhook = (istio / "pkg/kube/inject/webhook.go").read_text()
+    assert set(re.findall(r"EnvVar\{Name: ([\w.]+),", webhook)) == {
+        "status.KubeAppProberEnvName",
+        "status.PrometheusScrapingConfig.Name",
+    }

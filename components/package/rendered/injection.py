@@ -33,6 +33,7 @@ _OTHER_PROXY = (
 _AMOUNTS = tuple(f"sidecar.istio.io/proxy{name}" for name in ("CPU", "CPULimit", "Memory", "MemoryLimit"))
 _PROGRAMS = ("binaryPath", "configPath", "customConfigFile", "proxyBootstrapTemplatePath")
 _METADATA = re.compile(r"SECRET_TTL|ISTIO_META_[A-Z0-9_]+")
+_SIGN = re.compile(r"[^a-zA-Z0-9_]")
 _AGENT = "vault.hashicorp.com/"
 # The program writes them over what a chart has.
 _OVERWRITTEN = (DATA_PLANE,)
@@ -47,6 +48,11 @@ def is_gateway(template: Manifest) -> bool:
     containers = items(spec, "containers")
     alone = [each.get("name") for each in containers] == [PROXY_CONTAINER] and not items(spec, "initContainers")
     return alone and _marks(template).get(_TEMPLATES) == "gateway"
+
+
+def is_scraped(template: Manifest) -> bool:
+    """Whether an annotation says that there are metrics; the injector reads it with any sign between its words."""
+    return any(_SIGN.sub("_", key) == "prometheus_io_scrape" for key in _marks(template))
 
 
 def refused_when_injected(each: RenderedObject) -> str:

@@ -96,9 +96,12 @@ def metrics_annotations(args: SecureServiceArgs) -> dict[str, str]:
         f"{prefix}/port": str(args.metrics.port),
         f"{prefix}/path": args.metrics.path,
     }
-    if not args.platform.mesh.ambient:
-        annotations["prometheus.istio.io/merge-metrics"] = "false"
-    return annotations
+    return annotations | unmerged(args)
+
+
+def unmerged(args: SecureServiceArgs) -> dict[str, str]:
+    """The pod annotation by which the proxy does not serve the metrics of the application; none in the ambient mode."""
+    return {} if args.platform.mesh.ambient else {"prometheus.istio.io/merge-metrics": "false"}
 
 
 def _replicated(args: SecureServiceArgs) -> Manifest:

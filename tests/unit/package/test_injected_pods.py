@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from components.kube.mesh_labels import STAYING
+from components.package.manifests import applied
+from components.program.plan import plan
 from components.schema.problem import ConfigError
 from tests.support.packages import DAYS, FILE, Manifest, objects, stack_of, write
 
@@ -137,3 +139,17 @@ def test_a_pod_that_leaves_the_mesh_has_a_grant(tmp_path: Path, made: list[Manif
 def test_a_grant_that_no_pod_needs_is_refused(tmp_path: Path) -> None:
     [line] = problems(tmp_path, objects(), grants=[GRANT])
     assert "the chart brings no Deployment of that name that needs a grant" in line
+
+
+@pytest.mark.parametrize("key", ["prometheus.io/scrape", "prometheus.io.scrape"])
+def test_the_metrics_of_a_pod_for_a_scraper_are_not_merged_with_its_proxys(tmp_path: Path, key: str) -> None:
+    """Merged, they are a variable of the proxy, which no rule knows, and a port that answers everybody in plaintext."""
+    made = marked({key: "true", "prometheus.istio.io/merge-metrics": "true"})
+    [package] = plan(stack_of(write(tmp_path, made, FILE))).packages
+    pods = {
+        each.name: template([applied(package, each)], each.name)["metadata"].get("annotations", {})
+        for each in package.objects.objects
+        if each.kind in ("Deployment", "StatefulSet")
+    }
+    assert pods["web"]["prometheus.istio.io/merge-metrics"] == "false"
+    assert "prometheus.istio.io/merge-metrics" not in pods["store"]
