@@ -1,13 +1,47 @@
 """The section `teams` of the stack config: who deploys in which namespaces from a repository and a stack of its own."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from components.config.database import DatabaseSettings
 from components.config.problem_sink import ProblemSink
-from components.schema.fields import Cidr, HostName, Label, PublicHost
+from components.kube.names import SHARED_ACCOUNTS
+from components.schema.fields import Cidr, ExactText, HostName, Label, PublicHost
 from components.schema.typed_file import TypedFile
+
+Claim: TypeAlias = tuple[str, str, str]
+"""A key of the stack file, what it claims, and for whom."""
+
+_SYSTEM = "system:"
+_ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9-]+:(?P<name>[a-z0-9.-]+)")
+
+
+def _user(value: str) -> str:
+    account = _ACCOUNT.fullmatch(value)
+    if value.startswith(_SYSTEM) and not account:
+        raise ValueError("a user of the cluster's own; a service account is system:serviceaccount:NAMESPACE:NAME")
+    if account and account["name"] in SHARED_ACCOUNTS:
+        raise ValueError("an account that every pod of its namespace may have: give the pipeline one of its own")
+    return value
+
+
+def _group(value: str) -> str:
+    if value.startswith(_SYSTEM):
+        raise ValueError("a group of the cluster's own, with members that nobody chose for this team")
+    return value
+
+
+class DeployedBy(TypedFile):
+    """Who gets tokens of the team's deployer, by the names that the API server knows them by."""
+
+    users: tuple[Annotated[ExactText, AfterValidator(_user)], ...] = ()
+    """Users, such as the subject of a pipeline's OIDC token with the API server's prefix before it; or service
+    accounts, as `system:serviceaccount:NAMESPACE:NAME`."""
+    groups: tuple[Annotated[ExactText, AfterValidator(_group)], ...] = ()
+    """Groups, such as one of the provider of identities. Each member is a deployer of the team."""
 
 
 class ApprovedGrants(TypedFile):
@@ -28,6 +62,8 @@ class TeamSettings(TypedFile):
     """Its namespaces, which the platform creates. No service of this stack is in one of them."""
     hosts: dict[Label, tuple[PublicHost, ...]] = Field(default_factory=dict)
     """The public hosts that its services may have, by namespace: each gets a listener and a certificate here."""
+    deployed_by: DeployedBy = DeployedBy()
+    """Who gets tokens of its deployer."""
     approved: ApprovedGrants = ApprovedGrants()
     """What else the platform approved. Exceptions from rules are under `kyverno.exceptions`, by service account; a
     class of nodes names the namespaces that may choose it."""
@@ -40,26 +76,41 @@ def team_problems(
     for name, database in databases.items():
         if database.team is not None and database.team not in teams:
             problem(f"databases.{name}.team", "no team of the stack", database.team, sorted(teams))
-    owners: dict[str, str] = {}
     for name, team in teams.items():
-        for number, namespace in enumerate(team.namespaces):
-            owner = owners.setdefault(namespace, f"team {name}")
-            if owner != f"team {name}" or namespace in team.namespaces[:number]:
-                problem(f"teams.{name}.namespaces[{number}]", f"it is that of {owner} already", namespace)
         for namespace in sorted({*team.hosts} - {*team.namespaces}):
             message = "no namespace of the team"
             problem(f"teams.{name}.hosts.{namespace}", message, namespace, sorted(team.namespaces))
-    _hosts_claimed_twice(teams, problem)
+    _claimed_twice("that", _namespaces(teams), problem)
+    _claimed_twice("a host", _hosts(teams), problem)
+    for kind in ("users", "groups"):
+        _claimed_twice("a deployer", _deployers(teams, kind), problem)
     if teams and delivery != "injector":
         message = "a team's services log in by themselves, and the operator would need rights of each team's"
         problem("vault.delivery", message, delivery, ["injector"])
 
 
-def _hosts_claimed_twice(teams: Mapping[str, TeamSettings], problem: ProblemSink) -> None:
-    claims: dict[str, str] = {}
+def _namespaces(teams: Mapping[str, TeamSettings]) -> Iterator[Claim]:
+    for name, team in teams.items():
+        for number, namespace in enumerate(team.namespaces):
+            yield f"teams.{name}.namespaces[{number}]", namespace, f"team {name}"
+
+
+def _hosts(teams: Mapping[str, TeamSettings]) -> Iterator[Claim]:
     for name, team in teams.items():
         for namespace, hosts in team.hosts.items():
             for number, host in enumerate(hosts):
-                owner = claims.setdefault(host, f"{name} in {namespace}")
-                if owner != f"{name} in {namespace}":
-                    problem(f"teams.{name}.hosts.{namespace}[{number}]", f"it is a host of team {owner} already", host)
+                yield f"teams.{name}.hosts.{namespace}[{number}]", host, f"team {name} in {namespace}"
+
+
+def _deployers(teams: Mapping[str, TeamSettings], kind: str) -> Iterator[Claim]:
+    for name, team in teams.items():
+        for number, subject in enumerate(getattr(team.deployed_by, kind)):
+            yield f"teams.{name}.deployedBy.{kind}[{number}]", subject, f"team {name}"
+
+
+def _claimed_twice(what: str, claims: Iterable[Claim], problem: ProblemSink) -> None:
+    owners: dict[str, str] = {}
+    for key, value, owner in claims:
+        if value in owners:
+            problem(key, f"it is {what} of {owners[value]} already", value)
+        owners.setdefault(value, owner)

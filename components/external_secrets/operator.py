@@ -173,4 +173,4 @@ class ExternalSecrets(pulumi.ComponentResource):
         }
         options = pulumi.ResourceOptions(parent=self, depends_on=[namespace] if namespace else [])
         subject = account_subject(account, EXTERNAL_SECRETS_NAMESPACE)
-        return bound_role(f"{self._name}-{account}", metadata, rules, subject, options)
+        return bound_role(f"{self._name}-{account}", metadata, rules, [subject], options)

@@ -296,7 +296,7 @@ class SecureIngress(pulumi.ComponentResource):
         )
         rules = issuers.token_rules()
         requester = account_subject(CERT_MANAGER_ACCOUNT, self._args.cert_manager_namespace)
-        return [account, *bound_role(name, metadata, rules, requester, options)]
+        return [account, *bound_role(name, metadata, rules, [requester], options)]
 
     def _namespace(self, args: SecureIngressArgs) -> list[pulumi.Resource]:
         """The Gateway's namespace, and the network policies in it."""

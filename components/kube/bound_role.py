@@ -1,4 +1,4 @@
-"""A role and the binding that gives it to one account."""
+"""A role and the binding that gives it to somebody."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def bound_role(
     name: str,
     metadata: Manifest,
     rules: Sequence[Manifest],
-    subject: Manifest,
+    subjects: Sequence[Manifest],
     opts: pulumi.ResourceOptions | None = None,
 ) -> list[pulumi.Resource]:
     """Create a Role and a RoleBinding of these metadata; a ClusterRole and its binding, if those name no namespace.
@@ -24,7 +24,7 @@ def bound_role(
     ref = role_ref(kind, metadata["name"])
     binding = KubernetesObject(
         name,
-        of_kind(f"{kind}Binding", metadata=metadata, roleRef=ref, subjects=[subject]),
+        of_kind(f"{kind}Binding", metadata=metadata, roleRef=ref, subjects=list(subjects)),
         pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[role])),
     )
     return [role, binding]

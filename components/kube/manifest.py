@@ -77,6 +77,11 @@ def role_ref(kind: str, name: str) -> Manifest:
     return {"apiGroup": _RBAC_GROUP, "kind": kind, "name": name}
 
 
+def user_subject(kind: str, name: str) -> Manifest:
+    """A `User` or a `Group`, as the API server knows it, as the subject of a binding."""
+    return {"kind": kind, "name": name, "apiGroup": _RBAC_GROUP}
+
+
 def account_subject(name: str, namespace: str) -> Manifest:
     """A service account as the subject of a binding."""
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}

@@ -66,4 +66,4 @@ def existing_rights(name: str, namespace: str, opts: pulumi.ResourceOptions) -> 
     metadata: Any = {"name": ENDING, "namespace": namespace}
     rules = [rbac_rule("policies.kyverno.io", ["policyexceptions"], ["get", "list", "watch", "delete"])]
     cleanup = account_subject(CLEANUP_ACCOUNT, namespace)
-    return [*joined, *bound_role(f"{name}-{ENDING}", metadata, rules, cleanup, opts)]
+    return [*joined, *bound_role(f"{name}-{ENDING}", metadata, rules, [cleanup], opts)]

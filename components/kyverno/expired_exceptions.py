@@ -94,6 +94,6 @@ def cleanup_rights(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resou
     subject = account_subject(CLEANUP_ACCOUNT, KYVERNO_NAMESPACE)
     return [
         account,
-        *bound_role(f"{name}-{CLEANUP_ACCOUNT}", everywhere, cluster_rules(), subject, opts),
-        *bound_role(f"{name}-{CLEANUP_ACCOUNT}", in_namespace, namespace_rules(), subject, opts),
+        *bound_role(f"{name}-{CLEANUP_ACCOUNT}", everywhere, cluster_rules(), [subject], opts),
+        *bound_role(f"{name}-{CLEANUP_ACCOUNT}", in_namespace, namespace_rules(), [subject], opts),
     ]

@@ -26,7 +26,7 @@ def copied_secrets(
     role_metadata = {**metadata(args), "name": f"{args.name}.external-secrets"}
     rules = operator_rules(args)
     operator = account_subject(EXTERNAL_SECRETS_ACCOUNT, args.platform.layers.external_secrets)
-    rights = bound_role(f"{name}.external-secrets", role_metadata, rules, operator, opts)
+    rights = bound_role(f"{name}.external-secrets", role_metadata, rules, [operator], opts)
     ordered = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[*after, *rights]))
     store = KubernetesObject(f"{name}.secretstore", secret_store(args), ordered)
     last = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[store]))

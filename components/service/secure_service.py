@@ -153,10 +153,10 @@ class SecureService(pulumi.ComponentResource):
         subject = account_subject(args.name, args.namespace)
         rights = list[pulumi.Resource]()
         if rules := workload.role_rules(args):
-            rights += bound_role(self._name, metadata, rules, subject, self._child)
+            rights += bound_role(self._name, metadata, rules, [subject], self._child)
         if rules := workload.role_rules(args, cluster_wide=True):
             wide = {"name": args.key, "labels": dict(args.labels)}
-            rights += bound_role(self._name, wide, rules, subject, self._child)
+            rights += bound_role(self._name, wide, rules, [subject], self._child)
         return [account, *rights]
 
     def _secrets(self) -> list[pulumi.Resource]:

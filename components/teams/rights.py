@@ -46,6 +46,17 @@ def deployer_rules(terms: PlatformTerms) -> list[Manifest]:
     return rules
 
 
+def token_rules(team: str) -> list[Manifest]:
+    """The rules of the role by which a pipeline gets tokens of a team's deployer, and of no other account.
+
+    https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/
+    """
+    return [
+        rbac_rule("", ["serviceaccounts/token"], ["create"], [team]),
+        rbac_rule("", ["serviceaccounts"], [USE], [team]),
+    ]
+
+
 def reader_rules(team: str) -> list[Manifest]:
     """The rules of the role by which a team's deployer reads what the platform says to that team."""
     return [rbac_rule("", ["configmaps"], ["get"], [team])]

@@ -8,7 +8,7 @@ from pulumi_vault import Policy
 from pulumi_vault.kubernetes import AuthBackendRole
 
 from components.kube.bound_role import bound_role
-from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, role_ref
+from components.kube.manifest import Manifest, account_subject, of_kind, pod_security, role_ref, user_subject
 from components.kube.names import (
     CATALOGUE_KEY,
     TEAM_DEPLOYER,
@@ -18,7 +18,7 @@ from components.kube.names import (
 )
 from components.kube.objects import KubernetesObject
 from components.schema.problem import FieldError
-from components.teams.rights import reader_rules
+from components.teams.rights import reader_rules, token_rules
 from components.teams.vault_rights import deployer_policy, deployer_role, services_policy, services_role
 
 _DEPLOYER_TOKEN_SECONDS = 1200
@@ -29,11 +29,16 @@ _SERVICE_LONGEST_SECONDS = 86400
 
 @dataclass(frozen=True)
 class TeamArgs:
-    """A team: its name, which is that of its deployer's service account, its namespaces and its databases."""
+    """A team: its name, which is that of its deployer's service account, its namespaces and its databases.
+
+    `users` and `groups` of the API server get tokens of that account.
+    """
 
     name: str
     namespaces: Sequence[str]
     databases: Sequence[str] = ()
+    users: Sequence[str] = ()
+    groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class TeamAccess(pulumi.ComponentResource):
     """The rights of the teams' deployers, and what the platform tells each of them.
 
     Creates the namespace of the deployers with a service account and a ConfigMap for each team, a ClusterRole that is
-    bound in the team's namespaces alone, and the right to read the one ConfigMap. With Vault, a policy and a role for
+    bound in the team's namespaces alone, and the right to read the one ConfigMap; for those who deploy as the team, the
+    right to request tokens of its account. With Vault, a policy and a role for
     the deployer, one policy for the services of all teams, and for each team the role that its services log in to.
     """
 
@@ -139,7 +145,16 @@ class TeamAccess(pulumi.ComponentResource):
         )
         rules = reader_rules(team.name)
         deployer = account_subject(team.name, TEAMS_NAMESPACE)
-        return [account, catalogue, *bound_role(resource, metadata, rules, deployer, inside)]
+        created = [account, catalogue, *bound_role(resource, metadata, rules, [deployer], inside)]
+        pipelines = [
+            *(user_subject("User", each) for each in team.users),
+            *(user_subject("Group", each) for each in team.groups),
+        ]
+        if pipelines:
+            # No team has a name with a dot.
+            requests = {**metadata, "name": f"{team.name}.tokens"}
+            created += bound_role(f"{resource}.tokens", requests, token_rules(team.name), pipelines, inside)
+        return created
 
     def _bound(
         self, team: TeamArgs, namespace: str, role: pulumi.Resource, created: pulumi.Resource

@@ -135,10 +135,7 @@ class Plane:
 
     def token(self, namespace: str, account: str, audience: str | None = None) -> str:
         """A fresh token of a service account, as a projected volume would hold it."""
-        spec = client.V1TokenRequestSpec(audiences=[audience] if audience else [], expiration_seconds=600)
-        request = client.AuthenticationV1TokenRequest(spec=spec)
-        answer = self.core.create_namespaced_service_account_token(account, namespace, request)
-        return answer.status.token
+        return requested_token(self.core, namespace, account, audience)
 
     def core_as(self, namespace: str, account: str) -> Any:
         """The core API, as nothing but that service account."""
@@ -151,6 +148,13 @@ class Plane:
         own.host, own.ssl_ca_cert = admin.host, admin.ssl_ca_cert
         token = f"Bearer {self.token(namespace, account)}"
         return client.ApiClient(own, header_name="Authorization", header_value=token)
+
+    def client_of(self, user: str, group: str = "") -> client.ApiClient:
+        """A client that is somebody else, by the administrator's right to impersonate."""
+        own: Any = client.ApiClient(self.api.configuration, header_name="Impersonate-User", header_value=user)
+        if group:
+            own.set_default_header("Impersonate-Group", group)
+        return own
 
     @cached_property
     def overlay(self) -> dict[str, Any]:
@@ -175,6 +179,13 @@ class Plane:
         anonymous = self.vault()
         answer = anonymous.auth.kubernetes.login(role=role, jwt=self.token(namespace, account, "vault"))
         return self.vault(answer["auth"]["client_token"])
+
+
+def requested_token(core: Any, namespace: str, account: str, audience: str | None) -> str:
+    """A fresh token of a service account, from whoever asks the core API."""
+    spec = client.V1TokenRequestSpec(audiences=[audience] if audience else [], expiration_seconds=600)
+    request = client.AuthenticationV1TokenRequest(spec=spec)
+    return core.create_namespaced_service_account_token(account, namespace, request).status.token
 
 
 def copy_program(target: Path) -> Path:

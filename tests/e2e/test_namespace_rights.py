@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from kubernetes import client, config
+from kubernetes import client
 
 from components.kube.names import CLEANUP_ACCOUNT, KYVERNO_NAMESPACE, RULE_INTEGRITY
 from components.kyverno.expired_exceptions import NAME as EXPIRED_EXCEPTIONS
@@ -53,9 +53,7 @@ def tenant(production: Plane) -> Iterator[Plane]:
 @pytest.fixture(scope="module")
 def eve(tenant: Plane) -> Admission:
     """The API server as that administrator sees it."""
-    api: Any = config.new_client_from_config(str(tenant.state / "kubeconfig"))
-    api.set_default_header("Impersonate-User", EVE)
-    return Admission(tenant, ["none"], api)
+    return Admission(tenant, ["none"], tenant.client_of(EVE))
 
 
 @pytest.fixture

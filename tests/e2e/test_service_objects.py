@@ -47,8 +47,7 @@ _MORE = [
 
 def as_user(plane: Plane, user: str) -> Admission:
     """The API server as a user sees it, by impersonation."""
-    own = client.ApiClient(plane.api.configuration, header_name="Impersonate-User", header_value=user)
-    return Admission(plane, ["none"], own)
+    return Admission(plane, ["none"], plane.client_of(user))
 
 
 @contextmanager

@@ -10,13 +10,13 @@ import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.kube.names import CATALOGUE_KEY, TEAMS_NAMESPACE
+from components.kube.names import CATALOGUE_KEY, TEAMS_NAMESPACE, TOKEN_AUDIENCE
 from tests.e2e import team_attacks
 from tests.e2e.admission import Admission
 from tests.e2e.database_shop import ADMIN, DATABASE, FIRST, prepared_postgres
-from tests.e2e.plane import Plane, copy_program
+from tests.e2e.plane import Plane, copy_program, requested_token
 from tests.e2e.team_stack import TeamStack, YamlStack
-from tests.e2e.two_teams import BOOK, CHECKOUT, LEDGER, PAYMENTS, PLACEMENT, TEAMS
+from tests.e2e.two_teams import BOOK, CHECKOUT, LEDGER, OPERATORS, PAYMENTS, PIPELINE, PLACEMENT, TEAMS, peer
 from tests.support.documentation import of_page
 from tests.support.stacks import ROOT
 from tests.support.waiting import eventually
@@ -116,6 +116,23 @@ class TestATeamsOwnStack:
             platform.vault_as_service(LEDGER, "book", "team_payments")
 
 
+class TestWhoDeploysAsATeam:
+    @pytest.mark.parametrize("identity", [(PIPELINE,), ("ann", OPERATORS)], ids=["pipeline", "member"])
+    def test_it_gets_tokens_of_the_teams_deployer_alone(self, platform: Plane, identity: tuple[str, ...]) -> None:
+        core: Any = client.CoreV1Api(platform.client_of(*identity))
+        assert requested_token(core, TEAMS_NAMESPACE, PAYMENTS, TOKEN_AUDIENCE)
+        for namespace, account in ((TEAMS_NAMESPACE, LEDGER), (PAYMENTS, "workload"), (LEDGER, "workload")):
+            with pytest.raises(ApiException, match="Forbidden"):
+                requested_token(core, namespace, account, TOKEN_AUDIENCE)
+        with pytest.raises(ApiException, match="Forbidden"):
+            core.list_namespaced_config_map(PAYMENTS)
+
+    def test_nobody_else_gets_one(self, platform: Plane) -> None:
+        core = client.CoreV1Api(platform.client_of("ci:other"))
+        with pytest.raises(ApiException, match="Forbidden"):
+            requested_token(core, TEAMS_NAMESPACE, PAYMENTS, TOKEN_AUDIENCE)
+
+
 class TestACallBetweenTwoStacks:
     @pytest.mark.usefixtures("payments", "ledger")
     def test_each_stack_makes_its_own_half(self, platform: Plane) -> None:
@@ -128,14 +145,6 @@ class TestACallBetweenTwoStacks:
             "security.istio.io", "v1", LEDGER, "authorizationpolicies", "book"
         )["spec"]["rules"]
         assert rule["from"][0]["source"]["principals"] == ["cluster.local/ns/payments/sa/checkout"]
-
-
-def peer(peers: Any) -> tuple[str, str]:
-    """The namespace and the application of the first peer of a rule."""
-    one = peers[0]
-    namespace = (one.namespace_selector and one.namespace_selector.match_labels) or {}
-    labels = (one.pod_selector and one.pod_selector.match_labels) or {}
-    return namespace.get("kubernetes.io/metadata.name", ""), labels.get("app", "")
 
 
 class TestWhatThePlatformTells:

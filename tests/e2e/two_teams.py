@@ -6,12 +6,14 @@ from tests.e2e.database_shop import WANTED
 
 PAYMENTS, LEDGER = "payments", "ledger"
 HOST = "pay.example.org"
+PIPELINE, OPERATORS = "ci:repo:example/payments:ref:refs/heads/main", "payments-ops"
 OUTSIDE, NETWORK = "api.example.com", "203.0.113.0/24"
 TEAMS: dict[str, Any] = {
     PAYMENTS: {
         "namespaces": [PAYMENTS],
         "hosts": {PAYMENTS: [HOST]},
         "approved": {"egress": [OUTSIDE], "networks": [NETWORK]},
+        "deployedBy": {"users": [PIPELINE], "groups": [OPERATORS]},
     },
     LEDGER: {"namespaces": [LEDGER]},
 }
@@ -45,3 +47,11 @@ BOOK: dict[str, Any] = {
     "health": "/healthz",
     "callers": ["payments/checkout"],
 }
+
+
+def peer(peers: Any) -> tuple[str, str]:
+    """The namespace and the application of the first peer of a rule."""
+    one = peers[0]
+    namespace = (one.namespace_selector and one.namespace_selector.match_labels) or {}
+    labels = (one.pod_selector and one.pod_selector.match_labels) or {}
+    return namespace.get("kubernetes.io/metadata.name", ""), labels.get("app", "")

@@ -13,6 +13,8 @@ _OF_A_TEAM: Mapping[str, str] = MappingProxyType(
         "network": "may let its services reach the network {}",
         "patch": "may patch the pods of {}",
         "database": "makes users in database {}",
+        "user": "is deployed by the user {}",
+        "group": "is deployed by the group {}",
     }
 )
 

@@ -60,6 +60,7 @@ _STACK = (
     *_under("ingress.tls", "minVersion", "ciphers"),
     *_under("ingress", "controller.namespace", "controller.serviceAccount", "waf.image", "waf.directives"),
     *_under("teams.*", "namespaces", "hosts", "approved.egress", "approved.networks", "approved.patch"),
+    *_under("teams.*.deployedBy", "users", "groups"),
     *_under("dns", "namespace", "labels", "servers"),
     "imports.namespaces",
 )

@@ -180,7 +180,7 @@ class TeamGrant:
     """What a team with a stack of its own may do beyond its services: `what` is one of `zt.changes.sentences`."""
 
     team: str
-    what: Literal["namespace", "host", "egress", "network", "patch", "database"]
+    what: Literal["namespace", "host", "egress", "network", "patch", "database", "user", "group"]
     value: str
     kind: Literal["team-grant"] = "team-grant"
 

@@ -96,6 +96,8 @@ def _teams(stack: Stack) -> Iterator[Fact]:
         yield from (TeamGrant(name, "egress", each) for each in team.approved.egress)
         yield from (TeamGrant(name, "network", each) for each in team.approved.networks)
         yield from (TeamGrant(name, "patch", each) for each in team.approved.patch)
+        yield from (TeamGrant(name, "user", each) for each in team.deployed_by.users)
+        yield from (TeamGrant(name, "group", each) for each in team.deployed_by.groups)
     for name, database in stack.settings.databases.items():
         if database.team is not None:
             yield TeamGrant(database.team, "database", name)

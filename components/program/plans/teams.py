@@ -30,7 +30,13 @@ def team_access_args(stack: Stack, terms: PlatformTerms) -> TeamAccessArgs | Non
     if not stack.settings.teams:
         return None
     teams = [
-        TeamArgs(name, team.namespaces, sorted(databases_of(stack.settings, name)))
+        TeamArgs(
+            name,
+            team.namespaces,
+            sorted(databases_of(stack.settings, name)),
+            team.deployed_by.users,
+            team.deployed_by.groups,
+        )
         for name, team in sorted(stack.settings.teams.items())
     ]
     return TeamAccessArgs(teams, deployer_rules(terms))

@@ -16,7 +16,11 @@ from tests.unit.program.test_program import run
 pytestmark = pytest.mark.unit
 
 TEAMS: dict[str, Any] = {
-    "payments": {"namespaces": ["payments"], "hosts": {"payments": ["pay.example.org"]}},
+    "payments": {
+        "namespaces": ["payments"],
+        "hosts": {"payments": ["pay.example.org"]},
+        "deployedBy": {"users": ["ci:repo:shop/payments"], "groups": ["payments-ops"]},
+    },
     "ledger": {"namespaces": ["ledger", "archive"]},
 }
 
@@ -50,6 +54,16 @@ def production() -> Recording:
             },
             r"teams\.b\.hosts\.y\[0\]: it is a host of team a in x already",
         ),
+        *(
+            (
+                {
+                    "a": {"namespaces": ["x"], "deployedBy": {kind: ["ci"]}},
+                    "b": {"namespaces": ["y"], "deployedBy": {kind: ["ci"]}},
+                },
+                rf"teams\.b\.deployedBy\.{kind}\[0\]: it is a deployer of team a already",
+            )
+            for kind in ("users", "groups")
+        ),
     ],
 )
 def test_two_owners_are_refused(teams: dict[str, Any], error: str) -> None:
@@ -64,6 +78,43 @@ def test_each_team_has_an_account_bound_in_its_namespaces_alone(production: Reco
         if made.inputs["roleRef"]["name"] == "team-deployer"
     }
     assert bindings == {("payments", "payments"), ("ledger", "ledger"), ("archive", "ledger")}
+
+
+def test_whoever_deploys_as_a_team_gets_tokens_of_its_account_alone(production: Recording) -> None:
+    (role,) = (made.inputs for made in production.of("Role") if made.inputs["metadata"]["name"].endswith(".tokens"))
+    bindings = [made.inputs for made in production.of("RoleBinding")]
+    (binding,) = (each for each in bindings if each["roleRef"]["name"] == "payments.tokens")
+    assert role["metadata"] == binding["metadata"] == {"name": "payments.tokens", "namespace": "platform-teams"}
+    assert [(rule["resources"], rule["verbs"], rule["resourceNames"]) for rule in role["rules"]] == [
+        (["serviceaccounts/token"], ["create"], ["payments"]),
+        (["serviceaccounts"], ["use"], ["payments"]),
+    ]
+    assert [(subject["kind"], subject["name"]) for subject in binding["subjects"]] == [
+        ("User", "ci:repo:shop/payments"),
+        ("Group", "payments-ops"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "error"),
+    [
+        ("users", "", "not one exact value"),
+        ("users", "repo:shop/*", "not one exact value"),
+        ("users", "system:admin", "a user of the cluster's own"),
+        ("users", "system:serviceaccount:ci", "a user of the cluster's own"),
+        ("users", "system:serviceaccount:ci:default", "an account that every pod of its namespace may have"),
+        *(("groups", f"system:{name}", "a group of the cluster's own") for name in ("masters", "authenticated")),
+        ("groups", "system:serviceaccounts:ci", "a group of the cluster's own"),
+    ],
+)
+def test_nobody_deploys_as_a_team_whom_the_cluster_made(kind: str, value: str, error: str) -> None:
+    with pytest.raises(ConfigError, match=rf"teams\.a\.deployedBy\.{kind}\[0\]: {error}"):
+        settings("production", teams={"a": {"namespaces": ["x"], "deployedBy": {kind: [value]}}})
+
+
+def test_a_service_account_deploys_as_a_team() -> None:
+    account = "system:serviceaccount:ci:payments"
+    assert settings("production", teams={"a": {"namespaces": ["x"], "deployedBy": {"users": [account]}}})
 
 
 def test_the_role_reaches_nothing_that_gives_rights() -> None:

@@ -314,6 +314,8 @@ STACK = [
             "teams.*payments.approved.egress": (["a.example.org"], WEAKER),
             "teams.*payments.approved.networks": (["10.0.0.0/8"], WEAKER),
             "teams.*payments.approved.patch": (["checkout"], WEAKER),
+            "teams.*payments.deployedBy.users": (["ci:payments"], WEAKER),
+            "teams.*payments.deployedBy.groups": (["payments"], WEAKER),
             "databases#databases.*.team": ({"pay": {**_ORDERS, "team": "payments"}}, WEAKER),
         },
     ),

@@ -56,6 +56,7 @@ def _kyverno(**keys: Any) -> Files:
 
 
 _TEAM: dict[str, Any] = {"namespaces": ["payments"], "hosts": {"payments": ["pay.example.org"]}}
+_DEPLOYED_BY: dict[str, Any] = {"users": ["ci:payments"], "groups": ["payments-ops"]}
 _APPROVED: dict[str, Any] = {"egress": ["api.example.com"], "networks": ["203.0.113.0/24"], "patch": ["checkout"]}
 
 PLATFORM_CASES = [
@@ -91,12 +92,14 @@ PLATFORM_CASES = [
         "a team with a stack of its own",
         [
             "weaker: team payments now deploys in namespace payments",
+            "weaker: team payments now is deployed by the group payments-ops",
+            "weaker: team payments now is deployed by the user ci:payments",
             "weaker: team payments now may have the public host pay.example.org",
             "weaker: team payments now may let its services reach api.example.com outside the cluster",
             "weaker: team payments now may let its services reach the network 203.0.113.0/24",
             "weaker: team payments now may patch the pods of checkout",
         ],
-        _stack(teams={"payments": {**_TEAM, "approved": _APPROVED}}),
+        _stack(teams={"payments": {**_TEAM, "approved": _APPROVED, "deployedBy": _DEPLOYED_BY}}),
     ),
     Case(
         "a registry",
