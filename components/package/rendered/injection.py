@@ -14,7 +14,7 @@ from components.kube.manifest import Manifest
 from components.kube.mesh_labels import DATA_PLANE, leaves_mesh
 from components.kube.names import PLATFORM_CONTAINERS, PROXY_CONTAINER
 from components.kube.written import below, items
-from components.package.rendered.objects import RenderedObject
+from components.package.rendered.objects import RenderedObject, labels_of
 from components.schema.quantity import amount
 
 _TEMPLATES = "inject.istio.io/templates"
@@ -31,7 +31,7 @@ _OTHER_PROXY = (
     "sidecar.istio.io/userVolumeMount",
 )
 _AMOUNTS = tuple(f"sidecar.istio.io/proxy{name}" for name in ("CPU", "CPULimit", "Memory", "MemoryLimit"))
-_PROGRAMS = ("binaryPath", "configPath", "customConfigFile", "proxyBootstrapTemplatePath")
+_PROGRAMS = ("binarypath", "configpath", "customconfigfile", "proxybootstraptemplatepath")
 _METADATA = re.compile(r"SECRET_TTL|ISTIO_META_[A-Z0-9_]+")
 _SIGN = re.compile(r"[^a-zA-Z0-9_]")
 _AGENT = "vault.hashicorp.com/"
@@ -47,12 +47,12 @@ def is_gateway(template: Manifest) -> bool:
     spec = below(template, "spec")
     containers = items(spec, "containers")
     alone = [each.get("name") for each in containers] == [PROXY_CONTAINER] and not items(spec, "initContainers")
-    return alone and _marks(template).get(_TEMPLATES) == "gateway"
+    return alone and _annotations(template).get(_TEMPLATES) == "gateway"
 
 
 def is_scraped(template: Manifest) -> bool:
     """Whether an annotation says that there are metrics; the injector reads it with any sign between its words."""
-    return any(_SIGN.sub("_", key) == "prometheus_io_scrape" for key in _marks(template))
+    return any(_SIGN.sub("_", key) == "prometheus_io_scrape" for key in _annotations(template))
 
 
 def refused_when_injected(each: RenderedObject) -> str:
@@ -67,19 +67,22 @@ def past_the_mesh(each: RenderedObject) -> str:
     if template is None:
         return ""
     known = (*_AMOUNTS, *_OVERWRITTEN, _TEMPLATES)
-    marks = _marks(template).items()
+    marks = _marks(template)
     found = next((f"{key}: {value}" for key, value in marks if key not in known and leaves_mesh(key, value)), "")
     return f"its pods leave the mesh, or what the platform makes of it, by {found}" if found else ""
 
 
-def _marks(template: Manifest) -> dict[str, str]:
-    """Labels and annotations of the pods."""
-    meta = below(template, "metadata")
-    return {key: str(value) for part in ("labels", "annotations") for key, value in below(meta, part).items()}
+def _annotations(template: Manifest) -> dict[str, str]:
+    return {key: str(value) for key, value in below(template, "metadata", "annotations").items()}
+
+
+def _marks(template: Manifest) -> list[tuple[str, str]]:
+    """Labels and annotations of the pods; a key may be both, and the label decides then."""
+    return [*labels_of(template).items(), *_annotations(template).items()]
 
 
 def _refused(template: Manifest) -> Iterator[str]:
-    marks, gateway = _marks(template), is_gateway(template)
+    marks, gateway = _annotations(template), is_gateway(template)
     spec = below(template, "spec")
     for container in (*items(spec, "containers"), *items(spec, "initContainers")):
         name = str(container.get("name", ""))
@@ -123,8 +126,10 @@ def _configured(marks: Mapping[str, str]) -> Iterator[str]:
     if not isinstance(read, dict):
         yield f"{_CONFIG} is no mapping, so that no pod is injected"
         return
-    config = cast("Manifest", read)
-    if program := next((key for key in _PROGRAMS if key in config), ""):
+    # The injector takes binaryPath as well as binary_path.
+    config = {str(key).replace("_", "").lower(): (str(key), value) for key, value in cast("Manifest", read).items()}
+    if program := next((config[key][0] for key in _PROGRAMS if key in config), ""):
         yield f"{program} of {_CONFIG} gives its pods another program as proxy"
-    if variable := next((key for key in below(config, "proxyMetadata") if not _METADATA.fullmatch(str(key))), ""):
+    metadata = below({"metadata": config.get("proxymetadata", ("", None))[1]}, "metadata")
+    if variable := next((key for key in metadata if not _METADATA.fullmatch(str(key))), ""):
         yield f"{variable} of {_CONFIG} is a variable that the platform's proxy does not have"

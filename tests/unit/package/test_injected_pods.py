@@ -90,6 +90,8 @@ def test_what_leaves_a_pod_in_the_mesh_needs_no_word(tmp_path: Path, made: list[
         (AMOUNTS, "proxyCPU without sidecar.istio.io/proxyMemory leaves the proxy without requests or limits"),
         ({**AMOUNTS, **MEMORY, "sidecar.istio.io/proxyCPU": "0"}, "proxyCPU: 0 is no amount above 0"),
         ({CONFIG: "binaryPath: /own"}, "binaryPath of proxy.istio.io/config gives its pods another program"),
+        ({CONFIG: "binary_path: /own"}, "binary_path of proxy.istio.io/config gives its pods another program"),
+        ({CONFIG: "proxy_metadata: {DISABLE_ENVOY: 'true'}"}, "DISABLE_ENVOY of proxy.istio.io/config is a variable"),
         ({CONFIG: "proxyMetadata: {DISABLE_ENVOY: 'true'}"}, "DISABLE_ENVOY of proxy.istio.io/config is a variable"),
         ({CONFIG: "- a"}, "proxy.istio.io/config is no mapping"),
     ],
@@ -120,6 +122,11 @@ def test_nothing_is_beside_a_gateway(tmp_path: Path) -> None:
     [
         (marked({"sidecar.istio.io/inject": "false"}), "sidecar.istio.io/inject: false"),
         (marked({}, **{"sidecar.istio.io/inject": "false"}), "sidecar.istio.io/inject: false"),
+        # The injector and the plugin prefer the label.
+        (
+            marked({"sidecar.istio.io/inject": "true"}, **{"sidecar.istio.io/inject": "false"}),
+            "sidecar.istio.io/inject: false",
+        ),
         (marked({"traffic.sidecar.istio.io/excludeOutboundPorts": "443"}), "excludeOutboundPorts: 443"),
         (marked({"traffic.sidecar.istio.io/includeInboundPorts": ""}), "includeInboundPorts: "),
         (marked({"status.sidecar.istio.io/port": "8080"}), "status.sidecar.istio.io/port: 8080"),
