@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from components.config.engines import ENGINES, Engine, engine_name
-from components.kube.names import MESH_PORTS
+from components.config.proxy_ports import OUTSIDE_THE_PROXY
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import DNS_LABEL, AbsolutePath, Cidr, HostName, Identifier, Label, Port
 from components.schema.problem import UNREPEATED
@@ -36,12 +36,6 @@ def _database_host(value: str) -> str:
     if address.is_link_local or address.is_unspecified or address.is_multicast:
         raise ValueError("no server has it: link-local addresses are those of nodes and metadata services")
     return str(address)
-
-
-def _outside_the_proxy(value: int) -> int:
-    if value in MESH_PORTS:
-        raise ValueError("ports 15000 to 15099 are the mesh proxy's, in the pods that connect to it")
-    return value
 
 
 def _of_a_stack(value: str) -> str:
@@ -80,7 +74,7 @@ class DatabaseSettings(TypedFile):
     Vault in: `callers: [vault/vault]`. Vault speaks TLS with the server itself, past the mesh."""
     host: DatabaseHost | None = None
     """The host that Vault and the services connect to, if it is no service of this stack."""
-    port: Annotated[Port, AfterValidator(_outside_the_proxy)] | None = None
+    port: Annotated[Port, OUTSIDE_THE_PROXY] | None = None
     """Its port; by default that of the engine: 5432, 3306, 6379 or 27017."""
     cidrs: tuple[Cidr, ...] = ()
     """Its networks, if it is outside the cluster and its host is a name: network policies accept no names."""

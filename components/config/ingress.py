@@ -27,6 +27,7 @@ from components.schema.fields import (
     Replicas,
     https_address,
 )
+from components.schema.labels import LabelKey
 from components.schema.public import (
     CIPHER_SUITES,
     CipherSuite,
@@ -145,11 +146,11 @@ class IngressAnnotations(TypedFile):
     for each service.
     """
 
-    headers: dict[StrictStr, StrictStr] = Field(default_factory=dict)
-    rate_limit: dict[StrictStr, StrictStr] = Field(default_factory=dict)
-    max_request_bytes: dict[StrictStr, StrictStr] = Field(default_factory=dict)
-    tls: dict[StrictStr, StrictStr] = Field(default_factory=dict)
-    waf: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    headers: dict[LabelKey, StrictStr] = Field(default_factory=dict)
+    rate_limit: dict[LabelKey, StrictStr] = Field(default_factory=dict)
+    max_request_bytes: dict[LabelKey, StrictStr] = Field(default_factory=dict)
+    tls: dict[LabelKey, StrictStr] = Field(default_factory=dict)
+    waf: dict[LabelKey, StrictStr] = Field(default_factory=dict)
 
 
 class IngressController(TypedFile):

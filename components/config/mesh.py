@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictInt, model_validator
 
 from components.config.existing import refuse_beside_existing, refuse_elsewhere
+from components.config.proxy_ports import OUTSIDE_THE_PROXY
 from components.kube.names import MESH_NAMESPACE
 from components.schema.fields import Label, Port, Registry, Replicas
 from components.schema.typed_file import TypedFile, misplaced
@@ -35,7 +36,7 @@ class MeshTracing(TypedFile):
 
     namespace: Label
     service: Label
-    port: Port = 4317
+    port: Annotated[Port, OUTSIDE_THE_PROXY] = 4317
     """The port of its Service and of its pods."""
     sampling: Sampling = 1
     """Percent of the requests that are traced."""

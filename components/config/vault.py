@@ -55,9 +55,15 @@ def _signed_name(value: str) -> str:
     return value
 
 
+def _common_name(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("nothing to see, or a character that is none to see: write a name such as Example Internal CA")
+    return value
+
+
 PodLabelKey = Annotated[LabelKey, AfterValidator(_pod_label)]
 AuditPath = Annotated[StrictStr, AfterValidator(_audit_path)]
-CommonName = Annotated[StrictStr, Field(min_length=1, max_length=64)]
+CommonName = Annotated[StrictStr, Field(min_length=1, max_length=64), AfterValidator(_common_name)]
 SignedName = Annotated[StrictStr, AfterValidator(_signed_name)]
 
 Shares = Annotated[StrictInt, Field(ge=1, le=20)]

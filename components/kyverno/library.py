@@ -254,10 +254,10 @@ def _set_parameters(policy: Manifest, parameters: Mapping[str, object]) -> None:
 
 
 def _fits(shape: object, default: object) -> bool:
-    """Whether a value may replace a default, by their shapes; any list may replace an empty one."""
-    if default == _EMPTY_LIST:
+    """Whether a value may replace a default, by their shapes; any list may replace an empty one, and the other way."""
+    if isinstance(default, tuple) and _EMPTY_LIST in (shape, default):
         return isinstance(shape, tuple)
-    return shape in (default, _EMPTY_LIST)
+    return shape == default
 
 
 def _shape(value: object) -> object:

@@ -19,7 +19,7 @@ from components.config.stack_source import StackSource, lines_beside
 from components.kube.charts import ChartSources
 from components.kube.manifest import pod_security
 from components.kube.mesh_labels import namespace_label
-from components.kube.names import VAULT_PORT
+from components.kube.names import DEFAULT_NAMESPACE, VAULT_PORT
 from components.kyverno.library import load_library
 from components.package.args import RenderedPackage
 from components.package.file.directory import read_packages, shared_hosts, shared_namespaces
@@ -151,7 +151,7 @@ def read_stack(
     service_files = read_files(root / "services", admission)
     services = specs_of(service_files)
     problems = [
-        *_gateway_problems(settings, [*services, *(each.spec for each in files)], source),
+        *_shared_problems(settings, [*services, *(each.spec for each in files)], source),
         *exception_problems(settings, services, as_of, source),
         *database_problems(settings, services, source),
         *team_problems(settings, [*services, *(each.spec for each in files)], source),
@@ -187,14 +187,19 @@ def conditions(settings: Settings, posture: Posture) -> Conditions:
     )
 
 
-def _gateway_problems(
+def _shared_problems(
     settings: Settings, tenants: Sequence[ServiceSpec | PackageSpec], source: StackSource
 ) -> Iterator[Problem]:
-    """A namespace that is the gateway's and a service's: whoever runs there could read the keys of every host."""
+    """A namespace that is a service's, and the gateway's or that of DNS: whoever runs there could be either."""
     own = settings.ingress.gateway_namespace
     if tenant := next((spec for spec in tenants if spec.namespace == own), None):
         message = f"{tenant.ref} runs there, who could read the keys of every public host: give the gateway its own"
         yield source.problem("ingress.gatewayNamespace", message, own)
+    dns = settings.dns
+    tenant = next((spec.ref.namespace for spec in tenants if spec.namespace == dns.namespace), "")
+    if dns.labels and (tenant or dns.namespace in (*elsewhere(settings), DEFAULT_NAMESPACE)):
+        message = "its tenants could give a pod these labels, and hear what every pod asks: name the cluster's own"
+        yield source.problem("dns.namespace", message, dns.namespace)
     if own in elsewhere(settings):
         yield source.problem("ingress.gatewayNamespace", f"it is that of team {elsewhere(settings)[own]}", own)
 

@@ -214,13 +214,13 @@ def _sidecar(each: Body) -> Iterator[str]:
 
 
 def _authorization(each: Body) -> Iterator[str]:
-    for rule in each["spec"]["rules"]:
+    for rule in each["spec"].get("rules", ()):
         for operation in (to["operation"] for to in rule.get("to", ())):
             for path in (*operation.get("paths", ()), *operation.get("notPaths", ())):
                 if not path or "*" in path[1:-1] or path == "*":
                     yield f"{path!r} is no path of a rule"
             yield from (f"the port {port}" for port in operation.get("ports", ()) if not 0 < int(port) < 65536)
-        for source in (one["source"] for one in rule["from"]):
+        for source in (one["source"] for one in rule.get("from", ())):
             for block in source.get("ipBlocks", ()):
                 ipaddress.ip_network(block)
             yield from (f"no {key}" for key, values in source.items() if not values or "" in values)
@@ -229,10 +229,11 @@ def _authorization(each: Body) -> Iterator[str]:
 def _route(each: Body) -> Iterator[str]:
     spec = each["spec"]
     rules = spec["rules"]
-    if not 1 <= len(rules) <= 16 or len(spec["hostnames"]) > 16:
-        yield f"{len(rules)} rules for {len(spec['hostnames'])} hosts"
+    hosts = spec.get("hostnames", ())
+    if not 1 <= len(rules) <= 16 or len(hosts) > 16:
+        yield f"{len(rules)} rules for {len(hosts)} hosts"
     yield from _twice("the rule", (rule["name"] for rule in rules if "name" in rule))
-    yield from _twice("the host", spec["hostnames"])
+    yield from _twice("the host", hosts)
     yield from _twice("the match", (json.dumps(match) for rule in rules for match in rule.get("matches", ())))
     for rule in rules:
         yield from _twice("the filter", (made["type"] for made in rule.get("filters", ())))

@@ -95,6 +95,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         for text in ("x", "", "-1", "1e3Mi")
     ),
     *((parameters("resource-quota", pods=text), "pods: not a number of objects") for text in ("many", "-1", "1.5")),
+    *((parameters("limit-range", cpuMaximum=value), "like its default") for value in ([], {}, None, 1)),
+    *(
+        (ingress(kind="ingress", annotations={name: {key: "x"}}), f"annotations.{name}.{key}: not the key of a label")
+        for name in ("headers", "rateLimit", "maxRequestBytes", "tls", "waf")
+        for key in ("", "a b", "a/b/c")
+    ),
+    ({"mesh": {"tracing": {"namespace": "o", "service": "otel", "port": 15001}}}, "tracing.port: ports 15000 to 15099"),
+    *((vault(pki={"commonName": text, "domains": ["a.b"]}), "commonName: nothing to see") for text in (" ", "a\x1bb")),
+    *(({"dns": {"namespace": name}}, "dns.namespace: its tenants could") for name in ("shop", "default")),
     (parameters("limit-range", memoryRequest="32Gi"), "memoryRequest, which is 32Gi, is more than memoryLimit"),
     (parameters("limit-range", cpuMaximum="100m"), "cpuLimit, which is 500m, is more than cpuMaximum, which is 100m"),
     (parameters("default-resources", cpuLimit="50m"), "cpuRequest, which is 100m, is more than cpuLimit"),

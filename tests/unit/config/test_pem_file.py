@@ -7,6 +7,7 @@ import pytest
 import trustme
 
 from components.config.pem_file import read_pem
+from components.schema.problem import FieldError
 
 pytestmark = pytest.mark.unit
 
@@ -49,3 +50,9 @@ def test_what_holds_no_certificate_is_refused_with_its_key_and_file(tmp_path: Pa
     file.write_bytes(content)
     with pytest.raises(ValueError, match=rf"^vault\.caCertFile: .*/ca\.pem: .*{error}"):
         read_pem(str(file), "vault.caCertFile")
+
+
+def test_the_name_of_a_file_is_one_line_of_an_error() -> None:
+    with pytest.raises(FieldError) as caught:
+        read_pem("/none\nerror: other", "vault.caCertFile")
+    assert str(caught.value).isprintable()
