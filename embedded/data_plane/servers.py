@@ -1,8 +1,8 @@
 """``python -m embedded.data_plane.servers``: what an application container would run, as small as it can be.
 
-``http`` answers every request with who asked, as the proxy told it, and with what it was asked for in a header. A
-query makes it wait (``?wait=2``), or answer with 503 before it serves that query (``?failures=2&of=a``). ``tcp`` sends
-back what it gets.
+``http`` answers every request with who asked, as the proxy told it, and in headers with what it was asked for and with
+the address of its pod. A query makes it wait (``?wait=2``), or answer with 503 before it serves that query
+(``?failures=2&of=a``). ``tcp`` sends back what it gets.
 """
 
 import argparse
@@ -37,6 +37,7 @@ class _Http(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("X-Asked", f"{self.command} {self.path}")
+        self.send_header("X-Pod", self.connection.getsockname()[0])
         self.end_headers()
         self.wfile.write(content)
 

@@ -16,6 +16,7 @@ OWNER, GUEST = "shop/api", "bank/ledger"
 PAGE, OTHER_PAGE = "https://shop.example.org", "https://evil.example.org"
 LOGIN, PARTNER = TokenIssuer("https://login.example.org"), TokenIssuer("https://id.example.org")
 GUEST_REQUESTS = 5
+COOKIE = "seat"
 _SMALL = {"team": "commerce", "port": 8080, "replicas": 1, "host": HOST}
 _CORS = {"origins": [PAGE], "methods": ["PUT"], "headers": ["Authorization"], "credentials": True}
 
@@ -50,7 +51,7 @@ def write_services(services: Path) -> None:
     for name, file in (("catalog", CATALOG), ("ledger", LEDGER)):
         (services / f"{name}.yaml").write_text(yaml.safe_dump(file))
     with (services / "api.yaml").open("a") as owner:
-        owner.write(yaml.safe_dump({"hostUsers": LENT}))
+        owner.write(yaml.safe_dump({"hostUsers": LENT, "sticky": {"cookie": COOKIE}}))
 
 
 @dataclass(frozen=True)

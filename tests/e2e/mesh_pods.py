@@ -99,6 +99,16 @@ class Workload:
         found = next(chain[0] for chain in chains if chain)
         return {"serial": found["serial_number"], "identity": found["subject_alt_names"][0]["uri"]}
 
+    def accepts(self, service: str, port: int) -> list[str]:
+        """The identities that the proxy accepts of the pods of a Service (`api.shop`), whatever endpoints it has."""
+        dump = json.loads(self.admin("/config_dump?resource=dynamic_active_clusters"))
+        clusters = {entry["cluster"]["name"]: entry["cluster"] for entry in dump["configs"]}
+        cluster = clusters[f"outbound|{port}||{service}.svc.cluster.local"]
+        # That would be the way to an endpoint without a certificate.
+        assert "transport_socket_matches" not in cluster
+        context = cluster["transport_socket"]["typed_config"]["common_tls_context"]["combined_validation_context"]
+        return [name["exact"] for name in context["default_validation_context"]["match_subject_alt_names"]]
+
     def counter(self, pattern: str) -> int:
         """The sum of the proxy's counters whose names match."""
         stats = json.loads(self.admin(f"/stats?format=json&filter={pattern}"))["stats"]

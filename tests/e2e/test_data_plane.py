@@ -109,13 +109,8 @@ def test_vault_comes_to_a_database_at_a_port_of_its_own(mesh: Mesh) -> None:
 
 def test_a_caller_accepts_of_a_service_its_own_identity_alone(mesh: Mesh) -> None:
     """Whatever pod becomes its endpoint, and with no way left to speak plaintext to one."""
-    dump = json.loads(mesh.workload(f"{SHOP}.api").admin("/config_dump?resource=dynamic_active_clusters"))
-    clusters = {entry["cluster"]["name"]: entry["cluster"] for entry in dump["configs"]}
-    cluster = clusters[f"outbound|{POSTGRES_PORT}||postgres.{SHOP}.svc.cluster.local"]
-    assert "transport_socket_matches" not in cluster
-    context = cluster["transport_socket"]["typed_config"]["common_tls_context"]["combined_validation_context"]
-    accepted = context["default_validation_context"]["match_subject_alt_names"]
-    assert accepted == [{"exact": f"spiffe://cluster.local/ns/{SHOP}/sa/postgres"}]
+    accepted = mesh.workload(f"{SHOP}.api").accepts(f"postgres.{SHOP}", POSTGRES_PORT)
+    assert accepted == [f"spiffe://cluster.local/ns/{SHOP}/sa/postgres"]
 
 
 def test_replicas_reach_each_other_and_nobody_else_reaches_them(mesh: Mesh) -> None:
@@ -145,12 +140,8 @@ def test_a_further_port_is_reached_by_whom_it_agrees_to_and_no_other_port_is(mes
 
 def test_a_replica_is_found_by_the_headless_service(mesh: Mesh) -> None:
     """Its proxy knows every replica as one that has to show the service's own certificate."""
-    dump = json.loads(mesh.workload(f"{SHOP}.api").admin("/config_dump?resource=dynamic_active_clusters"))
-    clusters = {entry["cluster"]["name"]: entry["cluster"] for entry in dump["configs"]}
-    cluster = clusters[f"outbound|{PEER_PORT}||api-peers.{SHOP}.svc.cluster.local"]
-    context = cluster["transport_socket"]["typed_config"]["common_tls_context"]["combined_validation_context"]
-    accepted = context["default_validation_context"]["match_subject_alt_names"]
-    assert accepted == [{"exact": f"spiffe://cluster.local/ns/{SHOP}/sa/api"}]
+    accepted = mesh.workload(f"{SHOP}.api").accepts(f"api-peers.{SHOP}", PEER_PORT)
+    assert accepted == [f"spiffe://cluster.local/ns/{SHOP}/sa/api"]
 
 
 def test_a_self_made_certificate_fails_the_handshake(mesh: Mesh, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from embedded.data_plane.pods import OUTSIDE
 from tests.e2e import host_claims
 from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.gateway_routes import (
+    COOKIE,
     GUEST,
     GUEST_REQUESTS,
     HOST,
@@ -22,7 +23,7 @@ from tests.e2e.gateway_routes import (
     served_by,
 )
 from tests.e2e.mesh_pods import Mesh
-from tests.e2e.mesh_setup import gateway, mesh_on, trust_of
+from tests.e2e.mesh_setup import GATEWAY_NAMESPACE, gateway, mesh_on, trust_of
 from tests.e2e.plane import Plane
 from tests.e2e.signed_tokens import TokenIssuer
 from tests.support.waiting import eventually
@@ -104,6 +105,27 @@ class TestSharedHost:
         for made in (host_claims.ingress(HOST), host_claims.certificate(HOST), host_claims.virtual_service(HOST)):
             with pytest.raises(RefusedError, match=PUBLIC_HOSTS):
                 admin.request("POST", made, "bank")
+
+
+class TestSticky:
+    """The owner of the host has two pods, and keeps a client with one of them."""
+
+    def test_a_browser_stays_with_the_pod_that_answered_first(self, client: Client) -> None:
+        first = client.ask("/")
+        cookie, *attributes = first.headers["set-cookie"].split("; ")
+        assert cookie.startswith(f"{COOKIE}=")
+        assert {text.lower() for text in attributes} == {"path=/", "httponly", "secure"}
+        again = [client.ask("/", Cookie=cookie) for _ in range(8)]
+        assert {answer.headers["x-pod"] for answer in again} == {first.headers["x-pod"]}
+        assert not [answer for answer in again if "set-cookie" in answer.headers]
+
+    def test_browsers_are_spread_over_the_pods(self, mesh: Mesh, client: Client) -> None:
+        asked = {client.ask("/", Cookie=f"{COOKIE}={number}").headers["x-pod"] for number in range(16)}
+        assert asked == {*mesh.replicas("app=api")}
+
+    def test_the_pod_is_still_one_with_the_services_certificate(self, mesh: Mesh) -> None:
+        [proxy, *_] = mesh.replicas("gateway.networking.k8s.io/gateway-name=public", GATEWAY_NAMESPACE).values()
+        assert proxy.accepts("api.shop", 8080) == ["spiffe://cluster.local/ns/shop/sa/api"]
 
 
 class TestRoutes:

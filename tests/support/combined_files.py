@@ -185,6 +185,8 @@ def listening(draw: st.DrawFn, file: File) -> None:
     }
     file["plaintextPorts"] = [{"port": file["port"], "cidrs": draw(CIDRS), **DAYS}]
     file["callers"] = ["backend"]
+    if file["protocol"] != "tcp" and draw(st.booleans()):
+        file["sticky"] = draw(st.sampled_from([{"cookie": "seat"}, {"header": "X-Seat"}]))
 
 
 def secret(draw: st.DrawFn, file: File) -> None:

@@ -221,6 +221,8 @@ RIGHTS = st.fixed_dictionaries(
     optional={"clusterWide": st.booleans()},
 )
 RUN = st.fixed_dictionaries({}, optional={"schedule": SCHEDULES, "retries": st.integers(-1, 11), "timeout": DURATIONS})
+HEADER_NAMES = mostly(st.sampled_from(["Authorization", "X-Page", "*"]), seldom=TEXT)
+STICKY = st.fixed_dictionaries({}, optional={"cookie": HEADER_NAMES, "header": HEADER_NAMES})
 FURTHER_PORTS = st.dictionaries(
     mostly(
         st.sampled_from(["admin", "grpc", "tcp", "a", "0a"]),
@@ -230,7 +232,8 @@ FURTHER_PORTS = st.dictionaries(
     st.one_of(
         PORTS,
         st.fixed_dictionaries(
-            {"port": PORTS}, optional={"protocol": st.sampled_from(["http", "http2", "grpc", "tcp", "udp"])}
+            {"port": PORTS},
+            optional={"protocol": st.sampled_from(["http", "http2", "grpc", "tcp", "udp"]), "sticky": STICKY},
         ),
     ),
     max_size=3,
@@ -241,7 +244,6 @@ ORIGINS = mostly(
         st.sampled_from(["https://shop.example.org/", "https://*.example.org", "http://shop.example.org", "null"]), TEXT
     ),
 )
-HEADER_NAMES = mostly(st.sampled_from(["Authorization", "X-Page", "*"]), seldom=TEXT)
 CORS = st.fixed_dictionaries(
     {"origins": st.lists(ORIGINS, min_size=1, max_size=2)},
     optional={
@@ -275,6 +277,7 @@ HEADERS = st.one_of(
     ),
 )
 OPTIONAL: dict[str, Values] = {
+    "sticky": STICKY,
     "protocol": st.sampled_from(["http", "http2", "grpc", "tcp"]),
     "ports": FURTHER_PORTS,
     "host": HOSTS,

@@ -116,6 +116,7 @@ _ROOM = "how much room there is, and where, is the cluster's matter"
 _LOGIN = "who holds that identity is the deployer, and may do everything"
 _ANSWERS = "a page of another origin may do more with the answers of the service"
 _TIMES = "when something is given up or asked again decides nothing about what it may do"
+_WHICH_POD = "which of its pods answers decides nothing about what they may do"
 _NAMES = "what it is called decides nothing about what it may do"
 _DEFAULT = "every public service without a value of its own has it"
 _FIRST = "Vault changes the first password as soon as it is connected, or has to have it to connect"
@@ -215,6 +216,9 @@ _STACK: Mapping[str, Direction] = MappingProxyType(
 _SERVICE: Mapping[str, Direction] = MappingProxyType(
     {
         **_set("ports.*", neutral, "policies hold by identity and port, whatever is spoken there", "port", "protocol"),
+        **_set(
+            "", neutral, _WHICH_POD, *(f"{of}sticky.{key}" for of in ("", "ports.*.") for key in ("cookie", "header"))
+        ),
         **_set("paths[]", neutral, _TIMES, "retries.backoff", "cors.maxAge"),
         **_set("paths[].cors", more_of_them, _ANSWERS, "methods", "headers", "exposeHeaders"),
         **_set("", scale("true", "false"), _USERS, "jwt.forwardToken", "jwt[].forwardToken"),

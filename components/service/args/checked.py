@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from components.schema import checked
 from components.service.args.containers import ContainerArgs
 from components.service.args.jobs import RunArgs
-from components.service.args.network import EgressArgs, JwtArgs
+from components.service.args.network import EgressArgs, JwtArgs, StickyArgs
 from components.service.args.scaling import ResourceArgs
 from components.service.args.storage import ConfigArgs
 from components.service.file.service import ServiceSpec
@@ -39,7 +39,10 @@ def _values(args: "SecureServiceArgs") -> Values:
         **_public(args),
         **_pods(args),
         **_container(args, args.command, args.arguments, args.env, args.pod_env, args.config),
-        "ports": {each.name: {"port": each.port, "protocol": each.protocol} for each in args.ports},
+        "ports": {
+            each.name: {"port": each.port, "protocol": each.protocol, **_sticky(each.sticky)} for each in args.ports
+        },
+        **_sticky(args.sticky),
         "peers": tuple(args.peers),
         "startInOrder": args.start_in_order or None,
         "costCenter": args.cost_center or None,
@@ -77,6 +80,11 @@ def _pods(args: "SecureServiceArgs") -> Values:
 
 def _outside(each: EgressArgs) -> Values:
     return {"host": each.host, "port": each.port, "protocol": each.protocol, "cidrs": tuple(each.networks)}
+
+
+def _sticky(sticky: StickyArgs) -> Values:
+    keys = {key: value for key, value in (("cookie", sticky.cookie), ("header", sticky.header)) if value}
+    return {"sticky": keys} if keys else {}
 
 
 def _public(args: "SecureServiceArgs") -> Values:

@@ -8,6 +8,7 @@ from components.kube.manifest import Manifest, pods
 from components.kube.names import WORKLOAD_LABEL
 from components.kube.service_ref import ServiceRef
 from components.service.file.network import EgressSpec, JwtSpec, MetricsSpec, PlaintextPortSpec
+from components.service.file.ports import StickySpec
 
 
 def pod_labels(name: str, *, packaged: bool) -> dict[str, str]:
@@ -68,12 +69,21 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
+class StickyArgs:
+    """What sends the requests of one client to one pod: a cookie of the gateway, or a header; empty are neither."""
+
+    cookie: str = ""
+    header: str = ""
+
+
+@dataclass(frozen=True)
 class PortArgs:
     """A port that a service listens on, by its name in the Service."""
 
     name: str
     port: int
     protocol: str = "http"
+    sticky: StickyArgs = field(default_factory=StickyArgs)
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,11 @@ class MetricsArgs:
     path: str = ""
 
 
+def sticky_args(spec: StickySpec | None) -> StickyArgs:
+    """The arguments of what sends a client's requests to one pod."""
+    return StickyArgs(spec.cookie or "", spec.header or "") if spec else StickyArgs()
+
+
 def egress_args(spec: EgressSpec) -> EgressArgs:
     """The arguments of an outside host in a service file."""
     return EgressArgs(spec.host, spec.port, spec.protocol, spec.cidrs)
@@ -148,13 +163,14 @@ def metrics_args(spec: MetricsSpec | None) -> MetricsArgs:
 
 
 def beyond_ambient(
-    ports: Sequence[int], peers: Sequence[Peer], egress: Sequence[EgressArgs], jwt: JwtArgs, metrics: MetricsArgs
+    ports: Sequence[PortArgs], peers: Sequence[Peer], egress: Sequence[EgressArgs], jwt: JwtArgs, metrics: MetricsArgs
 ) -> list[str]:
     """The features among these that need a proxy in the pod; `components/service/file/ambient.py` says why."""
     features = {
         "requests by method or path": any(peer.methods or peer.paths for peer in peers),
         "egress by host name": any(host.protocol != "tcp" for host in egress),
         "a token": bool(jwt.issuer),
-        "the path of metrics on the service's own port": metrics.port in ports,
+        "the path of metrics on the service's own port": metrics.port in [each.port for each in ports],
+        "sticky requests": any(each.sticky != StickyArgs() for each in ports),
     }
     return [feature for feature, used in features.items() if used]

@@ -21,6 +21,7 @@ from components.service.args.network import (
     jwt_args,
     metrics_args,
     plaintext_args,
+    sticky_args,
 )
 from components.service.args.patch import patch_args
 from components.service.args.platform import PlatformTerms
@@ -121,7 +122,8 @@ def _service_args(
         port=spec.port or 0,
         platform=platform,
         protocol=spec.protocol,
-        ports=[PortArgs(name, port.port, port.protocol) for name, port in spec.ports.items()],
+        ports=[PortArgs(name, port.port, port.protocol, sticky_args(port.sticky)) for name, port in spec.ports.items()],
+        sticky=sticky_args(spec.sticky),
         host=spec.host or "",
         aliases=spec.aliases,
         paths=spec.public_paths,

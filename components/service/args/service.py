@@ -23,6 +23,7 @@ from components.service.args.network import (
     Peer,
     PlaintextPortArgs,
     PortArgs,
+    StickyArgs,
     beyond_ambient,
     pod_labels,
 )
@@ -97,6 +98,8 @@ class SecureServiceArgs(ResourceArgs):
     protocol: str = "http"
     ports: Sequence[PortArgs] = ()
     """Further ports that other services call."""
+    sticky: StickyArgs = field(default_factory=StickyArgs)
+    """What sends the requests of one client for `port` to one pod."""
     host: str = ""
     aliases: Sequence[str] = ()
     paths: Sequence[str] = ("/",)
@@ -179,8 +182,7 @@ class SecureServiceArgs(ResourceArgs):
                 raise FieldError(f"{self.key}.kubernetes_api", "it has a wildcard: name each right")
             if rule.cluster_wide and not {*rule.verbs} <= {*READING}:
                 raise FieldError(f"{self.key}.kubernetes_api", "cluster_wide is for reading alone", "", READING)
-        ports = [each.port for each in self.open_ports]
-        features = beyond_ambient(ports, peers, self.egress, self.jwt, self.metrics)
+        features = beyond_ambient(self.open_ports, peers, self.egress, self.jwt, self.metrics)
         if self.platform.mesh.ambient and features:
             raise FieldError(self.key, f"ambient cannot hold {', '.join(features)}")
         object.__setattr__(self, "labels", _labels(self))
@@ -241,7 +243,7 @@ class SecureServiceArgs(ResourceArgs):
     @property
     def open_ports(self) -> list[PortArgs]:
         """The ports that other services may call. The first has the name of its protocol."""
-        return [PortArgs(self.protocol, self.port, self.protocol), *self.ports] if self.port else []
+        return [PortArgs(self.protocol, self.port, self.protocol, self.sticky), *self.ports] if self.port else []
 
     @property
     def served_ports(self) -> list[PortArgs]:

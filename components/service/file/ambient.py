@@ -17,6 +17,9 @@ def ambient_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
     for spec in specs:
         yield from _requests(spec)
         yield from _outside(spec)
+        sticky = [("sticky",)] if spec.sticky else []
+        for key in (*sticky, *(("ports", name, "sticky") for name, port in spec.ports.items() if port.sticky)):
+            yield spec, key, f"the proxies of the nodes see no request: leave it out, {_OTHERWISE}", "", ()
         if spec.tokens:
             message = f"ambient reads no token: leave it out, {_OTHERWISE}"
             yield spec, ("jwt",), message, repr(spec.tokens[0].issuer), ()

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from components.kube.service_ref import ServiceRef
 from components.kyverno.library import REGISTRY_RULE
-from components.schema.problem import ConfigError, Problem
+from components.schema.problem import ConfigError, Key, Problem
 from components.schema.public import ROUTE_SETTINGS
 from components.schema.typed_file import problems_of
 from components.service.file.ambient import ambient_findings
@@ -213,19 +213,29 @@ def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
     if file.spec.api_rules and not admission.api_server_reachable:
         message = "the stack's apiServerCidrs is empty, so no network policy can let the service reach the API server"
         problems.append(file.problem("kubernetesApi" if file.spec.kubernetes_api else "leaderElection", message))
-    if file.spec.host and file.spec.protocol in ("http2", "grpc") and not admission.gateway_api:
-        message = "an Ingress speaks HTTP/1.1 to its services: ingress.kind gateway-api of the stack file speaks HTTP/2"
-        problems.append(file.problem("protocol", message, repr(file.spec.protocol), ("http",)))
-    for number, public in enumerate(file.spec.paths):
-        if public.settings and not admission.gateway_api:
-            message = "an Ingress has no words for it: leave it out, or set the stack's ingress.kind to gateway-api"
-            problems.append(file.problem(("paths", number, public.settings[0]), message))
-    if file.spec.host_owner and not admission.gateway_api:
-        message = "two Ingresses of two namespaces would each need the host's key: give the service a host of its own"
-        problems.append(file.problem("hostOwner", message, repr(file.spec.host_owner)))
+    if not admission.gateway_api:
+        problems += _beyond_an_ingress(file)
     if file.spec.metrics and not admission.scraper:
         message = "the stack's mesh.scraper is not set, so nobody may read them"
         problems.append(file.problem("metrics", message))
+    return problems
+
+
+def _beyond_an_ingress(file: ServiceFile) -> list[Problem]:
+    """What a Gateway does, and an Ingress cannot say."""
+    spec, problems = file.spec, list[Problem]()
+    if spec.host and spec.protocol in ("http2", "grpc"):
+        message = "an Ingress speaks HTTP/1.1 to its services: ingress.kind gateway-api of the stack file speaks HTTP/2"
+        problems.append(file.problem("protocol", message, repr(spec.protocol), ("http",)))
+    keys: list[Key] = [
+        ("paths", number, public.settings[0]) for number, public in enumerate(spec.paths) if public.settings
+    ]
+    keys += [("sticky",)] if spec.host and spec.sticky else []
+    message = "an Ingress has no words for it: leave it out, or set the stack's ingress.kind to gateway-api"
+    problems += [file.problem(key, message) for key in keys]
+    if spec.host_owner:
+        message = "two Ingresses of two namespaces would each need the host's key: give the service a host of its own"
+        problems.append(file.problem("hostOwner", message, repr(spec.host_owner)))
     return problems
 
 

@@ -41,7 +41,7 @@ from components.service.file.network import (
 )
 from components.service.file.patch import PatchSpec
 from components.service.file.placement import PlacementSpec
-from components.service.file.ports import Ports, Protocol
+from components.service.file.ports import Ports, Protocol, StickySpec
 from components.service.file.probes import ProbesSpec
 from components.service.file.routes import LentPaths, PathSpec, PublicPathSpec
 from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
@@ -71,6 +71,8 @@ class ServiceKeys(TypedFile):
     `grpc`, and forwards `tcp` as it is."""
     ports: Ports = Field(default_factory=dict)
     """Further ports, by name, such as `admin: 9001`; a call names them, as in `calls: [minio:admin]`."""
+    sticky: StickySpec | None = None
+    """What sends the requests of one client to one pod, where the pods keep sessions; by default any pod gets them."""
     host: PublicHost | None = None
     """The public host name; without it the service is not reachable from outside the cluster."""
     aliases: tuple[PublicHost, ...] = Field(default=(), max_length=_ROUTE_HOSTS - 1)

@@ -5,11 +5,12 @@ https://kubernetes.io/docs/concepts/services-networking/service/#multi-port-serv
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Literal, Self, cast, get_args
 
-from pydantic import AfterValidator, BeforeValidator, StrictStr
+from pydantic import AfterValidator, BeforeValidator, StrictStr, model_validator
 
 from components.schema.problem import UNREPEATED
+from components.schema.public import HeaderName
 from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.network import AppPort, MetricsSpec
@@ -21,6 +22,8 @@ PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 METRICS_PORT, VAULT_PORT_NAME = "http-metrics", "tcp-vault"
 """The names of the port with the metrics, where that is a port of its own, and of the one for Vault in a database."""
 # IANA's grammar of a name, which ports of containers have too: https://www.rfc-editor.org/rfc/rfc6335#section-5.1
+# A token of HTTP: https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1
+_COOKIE = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -46,6 +49,34 @@ def _protocol(value: object) -> object:
     return value
 
 
+def _cookie_name(value: str) -> str:
+    if not _COOKIE.fullmatch(value):
+        raise ValueError("not the name of a cookie such as orders-pod: at most 256 letters, digits and !#$%&'*+.^_`|~-")
+    return value
+
+
+CookieName = Annotated[StrictStr, AfterValidator(_cookie_name), Shape(_COOKIE.pattern)]
+
+
+class StickySpec(TypedFile):
+    """What sends the requests of one client to one pod, for as long as that pod is there.
+
+    The gateway, and the proxy of each caller, choose the pod by it. A pod that ends, or a new one, moves some clients.
+    """
+
+    cookie: CookieName | None = None
+    """A cookie, for browsers: the gateway sets it where a request has none, until the browser ends. Its name is none
+    that the application sets."""
+    header: HeaderName | None = None
+    """A header that the client sends, such as `X-Session`; a request without it goes to any pod."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.cookie is None) == (self.header is None):
+            raise misplaced([], "it is one of the two", UNREPEATED, ["cookie", "header"])
+        return self
+
+
 class PortSpec(TypedFile):
     """A further port that a service listens on; its number alone is enough."""
 
@@ -53,6 +84,13 @@ class PortSpec(TypedFile):
     """The number."""
     protocol: Annotated[Protocol, BeforeValidator(_protocol)] = "http"
     """The protocol, without TLS of its own; by default the one that is the name of the port, else `http`."""
+    sticky: StickySpec | None = None
+    """What sends the requests of one client to one pod; by default any pod gets them."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_sticky(self.sticky, self.protocol)
+        return self
 
 
 def _by_name(value: object) -> object:
@@ -94,6 +132,13 @@ def check_ports(
             # Two Services with the port would each tell the proxy another protocol, and one of them counts.
             message = f"what replicas say to each other is tcp, and this port speaks {spoken[peer]}: give them another"
             raise misplaced(["peers", number], message, peer)
+
+
+def check_sticky(sticky: StickySpec | None, protocol: str) -> None:
+    """Raise `PydanticCustomError` where the mesh sees no requests."""
+    if sticky is not None and protocol == "tcp":
+        message = "the mesh forwards tcp as it is, and sees no cookie or header: leave it out, or write the protocol"
+        raise misplaced(["sticky"], message, UNREPEATED)
 
 
 def check_probes(probes: ProbesSpec | None) -> None:

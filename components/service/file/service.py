@@ -14,7 +14,7 @@ from components.service.file.jobs import NAME_LIMIT, check_jobs
 from components.service.file.keys import ServiceKeys
 from components.service.file.network import at_port, check_mixed_hosts, check_repeated, check_tokens, peers_name
 from components.service.file.pod_limits import check_annotations, check_full_name, check_words
-from components.service.file.ports import PROTOCOLS, check_ports, check_probes
+from components.service.file.ports import PROTOCOLS, check_ports, check_probes, check_sticky
 from components.service.file.reserved import not_a_service
 from components.service.file.routes import check_paths
 from components.service.file.secret_env import check_secret_env
@@ -22,7 +22,7 @@ from components.service.file.storage import SHARED, Place, bundle_places, clash
 
 _LABEL_LENGTH = 63
 # What only a service has that listens, and only one whose pods stay.
-_LISTENS = ("protocol", "ports", "host", "paths", "callers", "health")
+_LISTENS = ("protocol", "ports", "sticky", "host", "paths", "callers", "health")
 _STAYS = ("replicas", "autoscaling", "probes", "stop", "peers", "metrics", "leader_election", "sidecars", "jobs")
 
 
@@ -159,6 +159,7 @@ class ServiceSpec(ServiceKeys):
             raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)
         if self.protocol == "grpc":
             self._consistent_grpc()
+        check_sticky(self.sticky, self.protocol)
         check_paths(self.paths, grpc=self.protocol == "grpc", jwt=self.jwt is not None)
         if self.jwt is not None and self.host is None:
             raise misplaced(["jwt"], "it needs host: it holds for the requests that come from there", UNREPEATED)

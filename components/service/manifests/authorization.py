@@ -14,6 +14,7 @@ from components.service.args.network import JwtArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.public_hosts import below
 from components.service.manifests.metadata import metadata
+from components.service.manifests.sticky import sticky_ports
 from components.service.manifests.vault_inbound import vault_authorization, vault_mtls
 
 
@@ -82,6 +83,7 @@ def peer_authentication(args: SecureServiceArgs) -> Manifest | None:
 def destination_rule(args: SecureServiceArgs) -> Manifest | None:
     """The DestinationRule by which callers accept the service's identity alone; `None` without sidecars or a Service.
 
+    It says too which of its pods a client's requests go to, where that matters.
     A proxy would otherwise accept every identity among the endpoints, and send plaintext to one without a proxy. In the
     PERMISSIVE mode it still does, since services move into the mesh there. In the ambient mode the nodes' proxies read
     no DestinationRule: only the policy `service-objects` keeps other pods from the endpoints.
@@ -90,7 +92,14 @@ def destination_rule(args: SecureServiceArgs) -> Manifest | None:
     if not args.listens or args.package:
         return None
     service = ServiceRef(args.namespace, args.name)
-    return identity_rule(args.platform.mesh, service, [service], metadata(args))
+    rule = identity_rule(args.platform.mesh, service, [service], metadata(args))
+    ports = sticky_ports(args)
+    if not ports:
+        return rule
+    # What a port has of its own takes the place of all that the rule says of the others.
+    policy: Manifest = rule["spec"]["trafficPolicy"] if rule else {}
+    settings = {**policy, "portLevelSettings": [{**policy, **each} for each in ports]}
+    return _destination_rule(service, settings, metadata(args))
 
 
 def identity_rule(
@@ -100,7 +109,11 @@ def identity_rule(
     if not (mesh.sidecars and mesh.strict):
         return None
     tls = {"mode": "ISTIO_MUTUAL", "subjectAltNames": [account.identity(mesh.trust_domain) for account in accounts]}
-    spec: Manifest = {"host": service.host, "trafficPolicy": {"tls": tls}}
+    return _destination_rule(service, {"tls": tls}, meta)
+
+
+def _destination_rule(service: ServiceRef, policy: Manifest, meta: Manifest) -> Manifest:
+    spec: Manifest = {"host": service.host, "trafficPolicy": policy}
     return {"apiVersion": NETWORKING_API, "kind": "DestinationRule", "metadata": meta, "spec": spec}
 
 

@@ -125,6 +125,8 @@ REFUSED = [
     ("egress: [{host: x.example.org, port: 443, protocol: https}]", r"egress\[0\]\.protocol: .*'https'"),
     ("egress: [{host: x.example.org, port: 80, protocol: http}]", r"egress\[0\]\.protocol: .*'http'"),
     ("egress: [{host: x.example.org, port: 443, cidrs: [192.0.2.0/28]}]", r"egress\[0\]\.protocol: "),
+    ("sticky: {cookie: seat}", r"a\.yaml:5: sticky: the proxies of the nodes see no request"),
+    ("ports: {admin: {port: 9001, sticky: {header: x}}}", r"ports\.admin\.sticky: the proxies of the nodes"),
     ("metrics: {port: 8080}", r"metrics\.port: .* a port of their own"),
 ]
 TIMED = "reason: an old till, owner: ann, granted: 2026-01-01, expires: 2026-01-09"

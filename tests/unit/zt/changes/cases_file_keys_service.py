@@ -140,6 +140,16 @@ SERVICE = [
     Group(
         _STACK,
         {
+            "sticky": ({"header": "X-Seat"}, NEUTRAL),
+            "sticky.cookie": ("other", NEUTRAL),
+            "ports.*admin.sticky": ({"cookie": "seat"}, NEUTRAL),
+            "ports.*admin.sticky.header": ("X-Other", NEUTRAL),
+        },
+        {"sticky": {"cookie": "seat"}, "ports": {"admin": {"port": 9001, "sticky": {"header": "X-Seat"}}}},
+    ),
+    Group(
+        _STACK,
+        {
             "rateLimit.requests": (1, STRONGER),
             "rateLimit.per": ("hour", STRONGER),
             "maxRequestBytes": (1000, STRONGER),

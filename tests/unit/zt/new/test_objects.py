@@ -15,7 +15,15 @@ from components.service.args.database import DatabaseArgs, GrantArgs
 from components.service.args.exceptions import ExceptionArgs
 from components.service.args.jobs import JobArgs, RunArgs
 from components.service.args.lifecycle import StopArgs
-from components.service.args.network import EgressArgs, JwtArgs, MetricsArgs, Peer, PlaintextPortArgs, PortArgs
+from components.service.args.network import (
+    EgressArgs,
+    JwtArgs,
+    MetricsArgs,
+    Peer,
+    PlaintextPortArgs,
+    PortArgs,
+    StickyArgs,
+)
 from components.service.args.probes import ProbeArgs, ProbesArgs
 from components.service.args.scaling import AutoscalingArgs
 from components.service.args.service import ApiRuleArgs, SecureServiceArgs
@@ -59,6 +67,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "peers": {"peers": [6222], "pod_env": {"POD_NAME": "name"}, "stop": StopArgs(5, 60)},
     "in order": {"peers": [6222], "start_in_order": True, "volumes": [VolumeArgs("data", "/data", "1Gi")]},
     "ports": {"ports": [PortArgs("admin", 9001), PortArgs("sync", 9002, "tcp")]},
+    "sticky": {"sticky": StickyArgs(cookie="seat"), "ports": [PortArgs("admin", 9001, "http", StickyArgs(header="X"))]},
     "worker": {"port": 0, "health": "", "probes": COMMANDS},
     "worker with metrics": {"port": 0, "health": "", "metrics": MetricsArgs(9100, "/metrics")},
     "once": {"port": 0, "health": "", "replicas": 1, "run": RunArgs(timeout=60)},
