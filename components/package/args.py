@@ -30,7 +30,7 @@ from components.service.args.network import (
 )
 from components.service.args.platform import PlatformTerms
 from components.service.args.public import public_limits
-from components.service.args.resolve import calling, secret_args
+from components.service.args.resolve import callee_of, calling, secret_args
 from components.service.args.service import ApiRuleArgs, SecureServiceArgs
 from components.service.file.network import CallSpec
 from components.service.file.service import ServiceSpec, not_a_service_namespace
@@ -148,14 +148,13 @@ def packages_args(
 ) -> list[PackageArgs]:
     """The arguments of every package. A call makes both ends, whichever of the two is a package."""
     callees = _callees(packages)
-    ports = {spec.ref: spec.called_ports for spec in services}
+    files = {spec.ref: spec for spec in services}
     edges = _Edges()
     for package in packages:
         for callee, call in package.spec.called():
             reached = _with_requests(callees.get((callee, call.port or ""), ()), call)
-            if callee in ports:
-                port, _ = ports[callee][call.port]
-                reached = [Peer(callee, port, call.sent_methods, call.sent_paths)]
+            if callee in files:
+                reached = [callee_of(files[callee], call)]
             for workload in package.chosen(call.workloads):
                 edges.call(package, workload, reached)
         for entry in package.spec.between:

@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 
 SHOP = "shop"
 INTRUDER = "intruder"
-PEER_PORT, ADMIN_PORT = 7946, 9001
+API_PORT, PEER_PORT, ADMIN_PORT = 8080, 7946, 9001
 REQUESTS_A_MINUTE = 100
 GATEWAY_NAMESPACE = "istio-ingress"
 _TTL = "20s"
@@ -29,7 +29,8 @@ def mesh_on(plane: Plane, checkout: Path) -> Mesh:
     own = Plane(plane.state, copy_program(checkout))
     configure(own, "posture", {"issuer": {"value": "ca", "reason": "no way to Let's Encrypt"}})
     with (own.checkout / "services" / "api.yaml").open("a") as service:
-        service.write(f"rateLimit: {{requests: {REQUESTS_A_MINUTE}, per: minute}}\npeers: [{PEER_PORT}]\n")
+        service.write(f"rateLimit: {{requests: {REQUESTS_A_MINUTE}, per: minute}}\n")
+        service.write(f"peers: [{PEER_PORT}, {API_PORT}, {ADMIN_PORT}]\n")
         service.write(f"ports: {{admin: {{port: {ADMIN_PORT}, protocol: tcp}}}}\ncallers: ['redis:admin']\n")
     with (own.checkout / "services" / "redis.yaml").open("a") as service:
         service.write("calls: ['api:admin']\n")

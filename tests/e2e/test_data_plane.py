@@ -22,6 +22,7 @@ from tests.e2e.mesh_revisions import Watch, istiods, revision_of, watching
 from tests.e2e.mesh_revisions import pods as pods_of_services
 from tests.e2e.mesh_setup import (
     ADMIN_PORT,
+    API_PORT,
     GATEWAY_NAMESPACE,
     INTRUDER,
     PEER_PORT,
@@ -42,7 +43,6 @@ pytestmark = pytest.mark.e2e
 
 ANSWER = "42"
 POSTGRES_PORT = 5432
-API_PORT = 8080
 REVISION = "1-31-0"
 ISTIODS = {"istiod", f"istiod-{REVISION}"}
 DENIED = r"rbac\.denied$"
@@ -122,6 +122,26 @@ def test_replicas_reach_each_other_and_nobody_else_reaches_them(mesh: Mesh) -> N
         assert listening.counter(JUDGED) == before + 1
         for stranger in (f"{SHOP}.{INTRUDER}", f"{SHOP}.redis", OUTSIDE):
             assert mesh.workload(stranger).hears(address, PEER_PORT) == b"", stranger
+
+
+def test_replicas_send_each_other_requests_at_the_services_own_port(mesh: Mesh) -> None:
+    """By the name of each, as those of MinIO do. The proxy finds it in the headless Service."""
+    (address, _), (_, other), *_ = mesh.replicas("app=api").items()
+    name = "api-0.api-peers.shop.svc.cluster.local"
+    answer = other.ask("GET", address, API_PORT, "/", host=f"{name}:{API_PORT}")
+    assert (answer.status, answer.headers["x-pod"]) == (200, address)
+    assert f"URI=spiffe://cluster.local/ns/{SHOP}/sa/api" in answer.body
+    for stranger in (f"{SHOP}.{INTRUDER}", f"{SHOP}.redis"):
+        refused = mesh.workload(stranger).ask("GET", address, API_PORT, "/", host=f"{name}:{API_PORT}")
+        assert refused.status in (403, 502), stranger
+
+
+def test_who_may_call_a_port_of_the_replicas_chooses_one_of_them(mesh: Mesh) -> None:
+    """As a client of Kafka does, which is told the address of each."""
+    for address, replica in mesh.replicas("app=api").items():
+        with replica.answering(ADMIN_PORT, address.encode()):
+            assert mesh.workload(f"{SHOP}.redis").hears(address, ADMIN_PORT) == address.encode()
+            assert mesh.workload(f"{SHOP}.postgres").hears(address, ADMIN_PORT) == b""
 
 
 def test_a_further_port_is_reached_by_whom_it_agrees_to_and_no_other_port_is(mesh: Mesh) -> None:

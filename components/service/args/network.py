@@ -32,6 +32,8 @@ class Peer:
     package: str = ""
     account: str = ""
     host: str = ""
+    each: bool = False
+    """Whether its pods are reached by their own names too, as those of a cluster whose clients choose one."""
 
     @property
     def identity(self) -> ServiceRef:

@@ -57,6 +57,7 @@ def services_args(
     the number of the port, and the callee's from `callers`, for every request at that port. `elsewhere` are the
     namespaces of other stacks.
     """
+    known = {spec.ref: spec for spec in specs}
     ports = {spec.ref: {name: port for name, (port, _) in spec.called_ports.items()} for spec in specs}
     fields = fields_of(specs)
     callers: dict[ServiceRef, list[Peer]] = {
@@ -72,7 +73,7 @@ def services_args(
             spec,
             platform,
             replicas,
-            [peer for callee, call in spec.called() for peer in _called(callee, call, ports.get(callee), packages)],
+            [peer for callee, call in spec.called() for peer in _called(callee, call, known.get(callee), packages)],
             callers[spec.ref],
             fields,
         )
@@ -87,12 +88,16 @@ def calling(spec: ServiceSpec, callee: ServiceRef, call: CallSpec, port: int) ->
     return [caller, *(replace(caller, service=ServiceRef(spec.namespace, job_name(spec.name, job))) for job in jobs)]
 
 
-def _called(
-    callee: ServiceRef, call: CallSpec, ports: Mapping[str | None, int] | None, packages: Neighbours
-) -> list[Peer]:
+def callee_of(spec: ServiceSpec, call: CallSpec) -> Peer:
+    """The service of a file as the callee of a call."""
+    port, _ = spec.called_ports[call.port]
+    return Peer(spec.ref, port, call.sent_methods, call.sent_paths, each=port in spec.peers)
+
+
+def _called(callee: ServiceRef, call: CallSpec, spec: ServiceSpec | None, packages: Neighbours) -> list[Peer]:
     """What a call leads to: a service, or the workloads behind a port of a package."""
-    if ports is not None:
-        return [Peer(callee, ports[call.port], call.sent_methods, call.sent_paths)]
+    if spec is not None:
+        return [callee_of(spec, call)]
     if call.number:
         return [Peer(callee, call.number, call.sent_methods, call.sent_paths)]
     behind = packages.callees.get((callee, call.port or ""), ())

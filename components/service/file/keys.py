@@ -98,7 +98,8 @@ class ServiceKeys(TypedFile):
     """The services that may call it, by name or `namespace/name`; `name:admin` may call the port `admin`. A call needs
     both ends: `calls` in the caller's file and `callers` here."""
     peers: tuple[AppPort, ...] = ()
-    """Ports at which its replicas reach each other, as `<pod>.<name>-peers.<namespace>.svc`; no other service may."""
+    """Ports at which its replicas reach each other, as `<pod>.<name>-peers.<namespace>.svc`. Whoever may call one of
+    them reaches each replica so too, as clients of Kafka have to; no other service may."""
     start_in_order: StrictBool = False
     """Whether each of its replicas waits until the one before is ready, as those of Cassandra have to. With `peers` and
     volumes of their own they start together by default, since a quorum could form in no other way; without `peers` they

@@ -4,7 +4,7 @@ https://kubernetes.io/docs/concepts/services-networking/service/#multi-port-serv
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, StrictStr, model_validator
@@ -111,9 +111,7 @@ Ports = Annotated[
 ]
 
 
-def check_ports(
-    port: int, protocol: str, ports: Mapping[str, PortSpec], metrics: MetricsSpec | None, peers: Sequence[int]
-) -> None:
+def check_ports(port: int, protocol: str, ports: Mapping[str, PortSpec], metrics: MetricsSpec | None) -> None:
     """Raise `PydanticCustomError`, with the key, for ports that are in each other's way."""
     protocols = {port: protocol}
     for name, spec in ports.items():
@@ -126,12 +124,6 @@ def check_ports(
     if metrics is not None and (spoken := protocols.get(metrics.port, "http")) != "http":
         message = f"metrics are read over http, and this port speaks {spoken}: give them a port of their own"
         raise misplaced(["metrics", "port"], message, metrics.port)
-    spoken = {**protocols, **({metrics.port: "http"} if metrics else {})}
-    for number, peer in enumerate(peers):
-        if spoken.get(peer, "tcp") != "tcp":
-            # Two Services with the port would each tell the proxy another protocol, and one of them counts.
-            message = f"what replicas say to each other is tcp, and this port speaks {spoken[peer]}: give them another"
-            raise misplaced(["peers", number], message, peer)
 
 
 def check_sticky(sticky: StickySpec | None, protocol: str) -> None:

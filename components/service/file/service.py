@@ -137,7 +137,7 @@ class ServiceSpec(ServiceKeys):
                 message = "run says that its program ends: only pods that stay have volumes of their own"
                 raise misplaced(["volumes", own, "accessMode"], message, self.volumes[own].access_mode, [SHARED])
         if self.port is not None:
-            check_ports(self.port, self.protocol, self.ports, self.metrics, self.peers)
+            check_ports(self.port, self.protocol, self.ports, self.metrics)
             return
         if unused := next((key for key in _LISTENS if key in written), ""):
             raise misplaced([to_camel(unused)], "it needs port: without one nobody can call it", UNREPEATED)

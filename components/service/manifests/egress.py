@@ -9,7 +9,7 @@ from components.kube.service_ref import ServiceRef
 from components.service.args.network import EgressArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.metadata import metadata
-from components.service.manifests.peers import peers_ref
+from components.service.manifests.peers import peers_of, peers_ref
 from components.service.manifests.vault_inbound import vault_listeners
 
 _CLUSTER_DNS = ServiceRef("kube-system", "kube-dns")
@@ -75,7 +75,9 @@ def sidecar(args: SecureServiceArgs) -> Manifest | None:
         selected["ingress"] = listeners
     if not platform.closed:
         return _sidecar(args, selected)
-    callees = sorted({peer.reached_at.sidecar_host for peer in args.calls})
+    reached = [peer.reached_at for peer in args.calls]
+    reached += [peers_of(peer.service) for peer in args.calls if peer.each]
+    callees = sorted({each.sidecar_host for each in reached})
     callees += [peers_ref(args).sidecar_host] if args.peers else []
     outside = sorted({f"./{outside.host}" for outside in args.egress})
     spec: Manifest = {

@@ -11,18 +11,18 @@ from components.kube.names import NETWORKING_API
 from components.kube.service_ref import ServiceRef
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import peers_name
-from components.service.manifests.metadata import metadata
+from components.service.manifests.metadata import metadata, service_port
 
 
 def peers_service(args: SecureServiceArgs) -> Manifest | None:
     """Metadata and spec of the headless Service; `None` without peers."""
     if not args.peers:
         return None
-    ports = [
-        # The protocol between replicas is their own: the mesh forwards it as it is, with mutual TLS.
-        {"name": f"tcp-{port}", "port": port, "targetPort": port, "protocol": "TCP", "appProtocol": "tcp"}
-        for port in args.peers
-    ]
+    # Two Services of one port have to agree on its protocol: the pod's proxy heeds one of them. What only replicas say
+    # to each other is their own: the mesh forwards it as it is, with mutual TLS.
+    spoken = {each.port: each.protocol for each in args.served_ports}
+    protocols = {port: spoken.get(port, "tcp") for port in args.peers}
+    ports = [service_port(f"{protocol}-{port}", port, protocol) for port, protocol in protocols.items()]
     spec = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": args.selector, "ports": ports}
     return {"metadata": _metadata(args), "spec": spec}
 
@@ -51,7 +51,12 @@ def peers_destination_rule(args: SecureServiceArgs) -> Manifest | None:
 
 def peers_ref(args: SecureServiceArgs) -> ServiceRef:
     """The headless Service, by namespace and name."""
-    return ServiceRef(args.namespace, peers_name(args.name))
+    return peers_of(ServiceRef(args.namespace, args.name))
+
+
+def peers_of(callee: ServiceRef) -> ServiceRef:
+    """The headless Service of another service, by namespace and name."""
+    return ServiceRef(callee.namespace, peers_name(callee.name))
 
 
 def _metadata(args: SecureServiceArgs) -> Manifest:

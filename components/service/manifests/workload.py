@@ -12,7 +12,7 @@ from components.service.args.service import SecureServiceArgs
 from components.service.file.network import peers_name
 from components.service.manifests import containers
 from components.service.manifests.environment import environment
-from components.service.manifests.metadata import metadata
+from components.service.manifests.metadata import metadata, service_port
 from components.service.manifests.patch import patched
 from components.service.manifests.placement import placement_fields, with_devices
 from components.service.manifests.probes import probe_manifests
@@ -30,8 +30,6 @@ from components.service.manifests.vault import (
 )
 from components.service.manifests.vault_inbound import vault_service_port
 
-# https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
-_APP_PROTOCOLS = {"http2": "kubernetes.io/h2c"}
 _OWNER_AND_GROUP_READ = 0o440
 ALL_READ = 0o644
 """The mode of a token's file that every container of its pod reads, as Kubernetes itself has it."""
@@ -249,16 +247,7 @@ def service_metadata(args: SecureServiceArgs) -> Manifest:
 
 def service_spec(args: SecureServiceArgs) -> Manifest:
     """The spec of a service's Service."""
-    ports = [
-        {
-            "name": each.name,
-            "port": each.port,
-            "targetPort": each.port,
-            "protocol": "TCP",
-            "appProtocol": _APP_PROTOCOLS.get(each.protocol, each.protocol),
-        }
-        for each in args.served_ports
-    ]
+    ports = [service_port(each.name, each.port, each.protocol) for each in args.served_ports]
     ports += vault_service_port(args)
     return {"type": "ClusterIP", "selector": args.selector, "ports": ports}
 

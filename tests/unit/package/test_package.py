@@ -81,6 +81,14 @@ def test_a_package_calls_a_service_as_the_account_of_its_workload(tmp_path: Path
     assert not any(each.calls for each in others)
 
 
+def test_a_package_knows_each_replica_of_a_service_whose_port_is_that_of_its_peers(tmp_path: Path) -> None:
+    """A console for Kafka out of a chart, for one."""
+    made = planned(tmp_path, CALLED, api={**CALLING, "peers": [CALLING["port"]]})
+    web = next(each for each in made.packages[0].workloads if each.name == "web")
+    hosts = (sidecar(web) or {})["spec"]["egress"][0]["hosts"]
+    assert {"shop/api.shop.svc.cluster.local", "shop/api-peers.shop.svc.cluster.local"} <= {*hosts}
+
+
 def test_workloads_of_a_package_call_each_other_only_as_the_file_says(package: PackageArgs) -> None:
     by_name = {each.name: each for each in package.workloads}
     store = by_name["store"]

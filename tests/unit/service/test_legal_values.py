@@ -66,10 +66,6 @@ REFUSED = [
         for path in ("/%41", "/a//b", "/a/../b", "/a%2Fb", "/a%5cb", "/é", "/a|b", "/a%7Eb/*", "/%zz")
     ),
     *((f"host: a.example.org\npaths: ['{path}']", "paths[0]: ") for path in ("/%41", "/a%5Cb", "/%7e")),
-    # The replicas' own protocol, and the port's.
-    ("peers: [8080]", "peers[0]: what replicas say to each other is tcp, and this port speaks http"),
-    ("ports: {grpc: 9000}\npeers: [9000]", "peers[0]: what replicas say to each other is tcp"),
-    ("metrics: {port: 9000}\npeers: [9000]", "peers[0]: what replicas say to each other is tcp"),
     ("probes: {readiness: {port: 15021}}", "probes.readiness.port: ports 15000 to 15099"),
     ("ports: {tcp-vault: 9000}", "ports.tcp-vault: the name of a port that the platform adds"),
     # What is wrong is said once, at the key that the file has.
@@ -194,8 +190,9 @@ def test_a_value_that_would_not_work_is_one_error(tail: str, error: str) -> None
         "health: /a%20b?ready=1",
         "host: a.example.org\npaths: ['/a%20b', /a;b, /.well-known]",
         "calls: [{service: b, paths: ['/a%20b', /.well-known/*, /]}]",
-        "protocol: tcp\npeers: [8080]",
+        "peers: [8080]",
         "ports: {sync: {port: 9000, protocol: tcp}}\npeers: [9000]",
+        "metrics: {port: 9000}\npeers: [9000]",
         "ports: {a: 18200}",
         "resources: {limits: {memory: 1e8}}",
         RULE % (f'"{WHY}\\nfrom the next release on, caf\\u00e9 \\U0001F600"', "team", "'2026-11-01'"),

@@ -18,7 +18,7 @@ from components.service.manifests.authorization import authorization_policy
 from components.service.manifests.egress import sidecar
 from components.service.manifests.network_policy import mesh_objects, network_policy_spec
 from components.service.manifests.peers import peers_service
-from components.service.manifests.workload import workload_spec
+from components.service.manifests.workload import service_spec, workload_spec
 from components.service.secure_service import SecureService
 from tests.support.monitor import record
 from tests.support.stacks import service, settings
@@ -52,6 +52,37 @@ def test_each_has_a_name_of_its_own_before_it_is_ready(tmp_path: Path) -> None:
     assert (made["spec"]["clusterIP"], made["spec"]["publishNotReadyAddresses"]) == ("None", True)
     assert [(port["port"], port["appProtocol"]) for port in made["spec"]["ports"]] == [(9092, "tcp"), (9093, "tcp")]
     assert workload_spec(args)["serviceName"] == "kafka-peers"
+
+
+@pytest.mark.parametrize(
+    ("ports", "spoken"),
+    [
+        ("protocol: tcp\n", {8080: "tcp", 9001: "tcp", 9002: "tcp"}),
+        ("ports: {grpc: 9001}\n", {8080: "http", 9001: "grpc", 9002: "tcp"}),
+        ("protocol: http2\nmetrics: {port: 9001}\n", {8080: "kubernetes.io/h2c", 9001: "http", 9002: "tcp"}),
+    ],
+)
+def test_a_port_speaks_one_protocol_whichever_service_leads_to_it(
+    tmp_path: Path, ports: str, spoken: dict[int, str]
+) -> None:
+    scraped = {"mesh": {"scraper": {"namespace": "monitoring", "serviceAccount": "prometheus"}}}
+    args = kafka(tmp_path, f"{ports}peers: [8080, 9001, 9002]\n", **scraped)
+    made = peers_service(args)
+    assert made
+    assert {port["port"]: port["appProtocol"] for port in made["spec"]["ports"]} == spoken
+    own = {port["port"]: port["appProtocol"] for port in service_spec(args)["ports"]}
+    assert own.items() <= spoken.items()
+
+
+def test_who_calls_a_port_of_the_replicas_knows_each_of_them(tmp_path: Path) -> None:
+    """As clients of Kafka have to, which are told the names of the brokers."""
+    callee = "protocol: tcp\nports: {admin: 9001}\npeers: [8080]\ncallers: [web, 'ops:admin']\n"
+    write(tmp_path, kafka=ALONE + callee, web=f"{ALONE}calls: [kafka]\n", ops=f"{ALONE}calls: ['kafka:admin']\n")
+    services = plan(read_stack(tmp_path, "Pulumi.production.yaml", settings("production"))).services
+    known = {args.name: (sidecar(args) or {})["spec"]["egress"][0]["hosts"] for args in services}
+    headless = "shop/kafka-peers.shop.svc.cluster.local"
+    assert {name for name, hosts in known.items() if headless in hosts} == {"kafka", "web"}
+    assert all("shop/kafka.shop.svc.cluster.local" in known[name] for name in ("web", "ops"))
 
 
 def test_a_service_without_peers_is_as_it_was(tmp_path: Path) -> None:
