@@ -45,11 +45,14 @@ def container_volumes(args: SecureServiceArgs) -> list[Manifest]:
     return [volume for each in args.containers for volume, _ in _own_mounts(args, each)]
 
 
-def scratch_mounts(prefix: str, writable: Sequence[str]) -> Mounts:
-    """An empty directory for /tmp and for each of these."""
+def scratch_mounts(prefix: str, writable: Sequence[str], limit: str) -> Mounts:
+    """An empty directory for /tmp and for each of these; `limit` is that of the container's disk space, if it has one.
+
+    What a directory may hold is part of that, so a smaller limit of its own would end the pod below what its file says.
+    """
     places = enumerate(dict.fromkeys(["/tmp", *writable]))  # noqa: S108 - the pod's own emptyDir
     return [
-        (_empty(f"{prefix}-{number}", _SCRATCH_LIMIT), {"name": f"{prefix}-{number}", "mountPath": path})
+        (_empty(f"{prefix}-{number}", limit or _SCRATCH_LIMIT), {"name": f"{prefix}-{number}", "mountPath": path})
         for number, path in places
     ]
 
@@ -125,7 +128,7 @@ def _container(args: SecureServiceArgs, each: ContainerArgs) -> Manifest:
 def _own_mounts(args: SecureServiceArgs, each: ContainerArgs) -> Mounts:
     name = f"config-{each.name}"
     return [
-        *scratch_mounts(f"own-{each.name}", each.writable),
+        *scratch_mounts(f"own-{each.name}", each.writable, each.disk_limit),
         *config_volume(name, own_config_name(args.name, each.name), each.config),
         *secret_files(args, each),
     ]

@@ -183,7 +183,7 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
 
     A mount is empty if the application does not mount the volume; a volume is empty if a claim template adds it.
     """
-    mounts = [*containers.scratch_mounts("scratch", args.writable), *containers.shared_mounts(args)]
+    mounts = [*containers.scratch_mounts("scratch", args.writable, args.disk_limit), *containers.shared_mounts(args)]
     mounts += [
         *volume_mounts(args.name, args.volumes),
         *config_mounts(args.owner, args.config),

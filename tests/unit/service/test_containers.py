@@ -227,6 +227,13 @@ class TestSharing:
         shared = {mounts_of(each)[SHARED_MEMORY] for each in (*pod["initContainers"], *pod["containers"])}
         assert shared == {"shared-shm"}
 
+    def test_a_directory_may_hold_what_its_container_may(self, tmp_path: Path) -> None:
+        """A limit of the directory below that would end the pod at a large upload that its file allows."""
+        large = "resources: {limits: {ephemeralStorage: 4Gi}}"
+        text = f"writable: [/uploads]\n{large}\nsidecars: {{s: {{port: 9000, {large}}}, t: {{port: 9001}}}}\n"
+        volumes = {each["name"]: each["emptyDir"]["sizeLimit"] for each in pod_of(read(tmp_path, text))["volumes"]}
+        assert volumes == {"scratch-0": "4Gi", "scratch-1": "4Gi", "own-s-0": "4Gi", "own-t-0": "256Mi"}
+
     def test_tmp_is_each_one_s_own(self) -> None:
         args = service(init=[exporter(name="a")], sidecars=[exporter(name="b")])
         pod = pod_of(args)

@@ -11,10 +11,11 @@ from pulumi_kubernetes import Provider
 from pulumi_kubernetes.core.v1 import Namespace
 
 from components.kube.service_ref import ServiceRef
+from components.service.args.containers import ContainerArgs
 from components.service.args.database import DatabaseArgs, GrantArgs
 from components.service.args.exceptions import ExceptionArgs
 from components.service.args.jobs import JobArgs
-from components.service.args.network import EgressArgs, Peer
+from components.service.args.network import EgressArgs, MetricsArgs, Peer, PortArgs
 from components.service.args.probes import ProbeArgs, ProbesArgs, probes_args
 from components.service.args.resolve import services_args
 from components.service.args.scaling import AutoscalingArgs
@@ -32,6 +33,8 @@ from tests.support.stacks import platform, service
 
 pytestmark = pytest.mark.unit
 
+IMAGE = "registry.example.org/shop/web:v1"
+PROBED = ProbesArgs(ProbeArgs(5, 3, port=84))
 OWN = VolumeArgs("data", "/data", "1Gi")
 SHARED = VolumeArgs("media", "/media", "5Gi", "nfs", "ReadWriteMany")
 DATABASE = DatabaseArgs("main", "shop", [GrantArgs("public", ["SELECT"], all_tables=True)], template="u")
@@ -131,6 +134,41 @@ class TestProbes:
 def spec(**keys: Any) -> ServiceSpec:
     small = {"name": "api", "namespace": "shop", "team": "t", "image": "r.example.org/x:v1", "port": 8080}
     return ServiceSpec.model_validate({**small, **keys})
+
+
+class TestLowPorts:
+    """A program that is not root and has no capability may listen below 1024 where its pod says so, and at no other."""
+
+    @pytest.mark.parametrize(
+        ("changes", "lowest"),
+        [
+            ({}, None),
+            ({"port": 80}, "80"),
+            ({"port": 1023}, "1023"),
+            ({"port": 1024}, None),
+            ({"ports": [PortArgs("ssh", 22, "tcp"), PortArgs("admin", 443)]}, "22"),
+            ({"metrics": MetricsArgs(81, "/metrics")}, "81"),
+            ({"peers": [179]}, "179"),
+            ({"probes": ProbesArgs(readiness=ProbeArgs(5, 3, port=82))}, "82"),
+            ({"sidecars": [ContainerArgs("web", IMAGE, 1000, port=83)]}, "83"),
+            (
+                {
+                    "sidecars": [
+                        ContainerArgs("web", IMAGE, 1000, port=9000, probes=ProbesArgs(ProbeArgs(5, 3, port=84)))
+                    ]
+                },
+                "84",
+            ),
+        ],
+    )
+    def test_the_pod_says_the_lowest(self, changes: dict[str, Any], lowest: str | None) -> None:
+        context = workload_spec(service(**changes))["template"]["spec"]["securityContext"]
+        said = [{"name": "net.ipv4.ip_unprivileged_port_start", "value": lowest}] if lowest else None
+        assert context.get("sysctls") == said
+
+    def test_a_job_listens_nowhere(self) -> None:
+        args = service(port=80, jobs=[JobArgs("migrate")])
+        assert "sysctls" not in job_spec(workload_of(args, args.jobs[0]))["template"]["spec"]["securityContext"]
 
 
 class TestVolumes:
