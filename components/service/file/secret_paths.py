@@ -1,0 +1,65 @@
+"""The files of secrets that a service file names in its texts: each is there, for the container that names it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from components.schema.problem import Key
+from components.service.file.checks import Finding
+from components.service.file.containers import SidecarSpec
+from components.service.file.probes import ProbesSpec
+from components.service.file.service import ServiceSpec
+from components.service.file.storage import ConfigSpec
+
+_DIRECTORY = "/vault/secrets"
+# A name with a variable or a wildcard in it is none that a file could be compared with.
+_NAMED = re.compile(rf"(?<![\w.-]){_DIRECTORY}/([A-Za-z0-9_](?:[\w.-]*[\w-])?)(?![\w*?$\[{{-]|\.[\w*?$\[{{-])")
+
+
+def secret_path_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
+    """The paths below `/vault/secrets` at which a container would find nothing, and fail or wait when it starts."""
+    for spec in specs:
+        for key, text, files in _texts(spec):
+            for name in dict.fromkeys(_NAMED.findall(text)):
+                if name not in files:
+                    message = "no secret or database that this container reads is in this file"
+                    legal = tuple(f"{_DIRECTORY}/{file}" for file in files)
+                    yield spec, key, message, repr(f"{_DIRECTORY}/{name}"), legal
+
+
+def _texts(spec: ServiceSpec) -> Iterator[tuple[Key, str, tuple[str, ...]]]:
+    """Each text of a container or a job, with its key and the files that are there."""
+    named = {name: secret.file or name for name, secret in spec.secrets.items()}
+    named |= {name: database.file or name for name, database in spec.all_databases.items()}
+    files = tuple(sorted(named.values()))
+    for key, text in (*_words((), spec.command, spec.args), *_settings((), spec.env, spec.config, spec.probes)):
+        yield key, text, files
+    for above, each in spec.containers:
+        own = tuple(sorted(named[name] for name in each.reads))
+        probes = each.probes if isinstance(each, SidecarSpec) else None
+        for key, text in (*_words(above, each.command, each.args), *_settings(above, each.env, each.config, probes)):
+            yield key, text, own
+    for name, job in spec.jobs.items():
+        own = tuple(sorted(named[each] for each in (*job.secrets, *job.accesses)))
+        # A job has the service's variables and files as they are, and need not heed them.
+        for key, text in _words(("jobs", name), job.command, job.args):
+            yield key, text, own
+
+
+def _words(above: Key, command: Sequence[str], args: Sequence[str]) -> Iterator[tuple[Key, str]]:
+    for key, words in (("command", command), ("args", args)):
+        yield from (((*above, key, number), word) for number, word in enumerate(words))
+
+
+def _settings(
+    above: Key, env: Mapping[str, str], config: ConfigSpec | None, probes: ProbesSpec | None
+) -> Iterator[tuple[Key, str]]:
+    yield from (((*above, "env", name), text) for name, text in env.items())
+    if config:
+        yield from (((*above, "config", "files", name), text) for name, text in config.files.items())
+    if probes:
+        for kind, probe in (
+            ("readiness", probes.readiness),
+            ("liveness", probes.liveness),
+            ("startup", probes.startup),
+        ):
+            yield from _words((*above, "probes", kind), probe.command if probe else (), ())
