@@ -174,7 +174,7 @@ def _parameters(rule: Rule, args: KyvernoPolicySetArgs) -> Mapping[str, object]:
     parameters: dict[str, object] = dict(args.parameters.get(rule.name, {}))
     if rule.name == REGISTRY_RULE:
         # The rule adds the slash itself, so that registry.example.org does not approve registry.example.org.evil.net.
-        parameters.setdefault("registries", [registry.rstrip("/") for registry in args.approved_registries])
+        parameters.setdefault("registries", [*args.approved_registries])
     if args.platform_images:
         for name, images in images_by_parameter(args.platform_images).items():
             if name in rule.parameters:

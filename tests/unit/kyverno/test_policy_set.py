@@ -115,7 +115,7 @@ class TestParameters:
         return {v["name"]: v["expression"] for v in made["spec"]["variables"]}
 
     def test_registries_and_platform_images_reach_their_rule(self) -> None:
-        variables = self.registry_rule(args(approved_registries=("a.example/", "b.example/team")))
+        variables = self.registry_rule(args(approved_registries=("a.example", "b.example/team")))
         assert variables["registries"] == '["a.example", "b.example/team"]'
         assert variables["meshImages"] == f'["docker.io/istio/proxyv2:{ISTIOD.version}"]'
         assert variables["agentImages"] == "[]"
