@@ -22,6 +22,7 @@ from components.schema.fields import (
     Cidr,
     HttpsAddress,
     Label,
+    ObjectName,
     PublicHost,
     Registry,
     Replicas,
@@ -172,7 +173,7 @@ class AcmeServer(TypedFile):
 class CaIssuerSettings(TypedFile):
     """A CA whose key is in the cluster (https://cert-manager.io/docs/configuration/ca/)."""
 
-    key_pair: Label
+    key_pair: ObjectName
     """The Secret in namespace `cert-manager` with `tls.crt` and `tls.key` of the CA."""
 
 
@@ -231,7 +232,7 @@ class IngressSettings(TypedFile):
     """
 
     kind: Literal["gateway-api", "ingress"] = "gateway-api"
-    class_name: Label | None = None
+    class_name: ObjectName | None = None
     domain: PublicHost | None = None
     """The domain that `{domain}` stands for in the hosts of service files, so that each stack has hosts of its own."""
     acme_email: Email | None = None

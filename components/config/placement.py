@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictInt, StrictStr, model_validator
 
-from components.schema.fields import Label
+from components.schema.fields import Label, ObjectName, object_name
 from components.schema.labels import DOMAIN, PART, LabelKey, LabelValue
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -27,20 +27,13 @@ def _resource(value: str) -> str:
     return value
 
 
-def _object_name(value: str) -> str:
-    if not re.fullmatch(DOMAIN, value) or len(value) > 253:
-        raise ValueError("not a name: lower-case letters, digits, hyphens and dots")
-    return value
-
-
 def _priority(value: str) -> str:
     if value.startswith(_SYSTEM):
         raise ValueError("the cluster's own pods have it: choose a class that tenants may have")
-    return _object_name(value)
+    return object_name(value)
 
 
 ExtendedResource = Annotated[StrictStr, AfterValidator(_resource)]
-ObjectName = Annotated[StrictStr, AfterValidator(_object_name)]
 PriorityName = Annotated[StrictStr, AfterValidator(_priority)]
 Spread = Literal["ScheduleAnyway", "DoNotSchedule"]
 

@@ -29,7 +29,7 @@ from components.kube.names import (
     MESH_NAMESPACE,
     LayerNamespaces,
 )
-from components.schema.fields import Cidr, Day, HostName, ImageReference, Label, Port, Registry, Replicas
+from components.schema.fields import Cidr, Day, HostName, ImageReference, Label, ObjectName, Port, Registry, Replicas
 from components.schema.labels import LabelKey, LabelValue
 from components.schema.timed_exception import Owner
 from components.schema.typed_file import TypedFile, misplaced
@@ -146,7 +146,7 @@ class Settings(TypedFile):
     """The classes of nodes that services may choose from, by name."""
     teams: dict[Label, TeamSettings] = Field(default_factory=dict)
     """The teams that deploy from stacks of their own, by name, which is `team` of their service files."""
-    pull_secrets: dict[Registry, Label] = Field(default_factory=dict)
+    pull_secrets: dict[Registry, ObjectName] = Field(default_factory=dict)
     """For a registry, or a path in one, that asks who pulls: the Secret with the credentials. The program does not
     create it: somebody, such as External Secrets, keeps it in each namespace of services. Only pods with an image of
     that registry name it."""

@@ -22,6 +22,7 @@ from components.schema.fields import (
     Image,
     Issuer,
     Label,
+    ObjectName,
     Registry,
     SettingText,
     Size,
@@ -195,7 +196,7 @@ class TransitSeal(TypedFile):
     tls_ca_cert: AbsolutePath | None = None
     """PEM file in the pod, which has each key of the ConfigMap `vault.authorities` as `/vault/authorities/<key>`, and
     each of the Secret `vault.tlsSecret` as `/vault/tls/<key>`."""
-    token_secret: Label
+    token_secret: ObjectName
     """The Secret in namespace `vault` whose key `token` has a token that may only use the transit key."""
 
 
@@ -205,7 +206,7 @@ class StaticSeal(TypedFile):
     current_key_id: Label
     previous_key_id: Label | None = None
     """The previous key, as long as some data are encrypted with it."""
-    key_secret: Label
+    key_secret: ObjectName
     """The Secret in namespace `vault` with each key, 32 bytes, under its id."""
 
 
@@ -242,7 +243,7 @@ class VaultStorage(TypedFile):
 
     data: Size = "10Gi"
     audit: Size = "10Gi"
-    storage_class: Label | None = None
+    storage_class: ObjectName | None = None
 
 
 class VaultSnapshots(TypedFile):
@@ -257,7 +258,7 @@ class VaultSnapshots(TypedFile):
     """How many snapshots to keep; older ones are removed."""
     size: Size = "10Gi"
     """The size of their volume, which needs room for one more than `keep`."""
-    storage_class: Label | None = None
+    storage_class: ObjectName | None = None
     """The StorageClass of their volume, best in another zone than Vault's volumes; by default that of the cluster."""
     image: Image | None = None
     """Vault's image in another registry, with a tag or a digest; by default that of the distribution."""
@@ -355,10 +356,10 @@ class VaultSettings(TypedFile):
     external_secrets: ExternalSecretsSettings = ExternalSecretsSettings()
     injector: StrictBool = True
     """Whether this stack installs the agent injector; false if the cluster has one already."""
-    tls_secret: Label | None = None
+    tls_secret: ObjectName | None = None
     """A Secret of yours in namespace `vault` with `tls.crt`, `tls.key` and `ca.crt` of the servers. By default the
     program has cert-manager make one, by an authority of its own, and renew it. Vault takes up a renewed one."""
-    authorities: Label | None = None
+    authorities: ObjectName | None = None
     """A ConfigMap of yours in namespace `vault` with the certificates of further authorities in PEM: that of the seal's
     Vault, those of PostgreSQL servers. Vault's pods have each key as `/vault/authorities/<key>`."""
     seal: VaultSeal | None = None

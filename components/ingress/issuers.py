@@ -21,7 +21,7 @@ from components.kube.names import (
     VAULT_ISSUER,
 )
 from components.schema.checked import check_fields
-from components.schema.fields import HttpsAddress, Label
+from components.schema.fields import HttpsAddress, Label, ObjectName
 from components.schema.problem import FieldError
 
 
@@ -48,7 +48,7 @@ class AcmeIssuer:
 class CaIssuer:
     """A CA in the cluster: the key pair in a Secret of namespace `cert-manager`, or a new root without `secret`."""
 
-    secret: Label = ""
+    secret: ObjectName = ""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -30,7 +30,7 @@ from components.kube.names import (
 from components.kube.objects import KubernetesObject
 from components.kube.platform_network import network_policies
 from components.schema.checked import check_fields
-from components.schema.fields import Label, PublicHost
+from components.schema.fields import Label, ObjectName, PublicHost
 from components.schema.problem import FieldError
 from components.schema.public import CIPHER_SUITES, CipherSuite
 
@@ -64,7 +64,7 @@ class SecureIngressArgs:
 
     issuer: Issuer | None
     kind: str = "gateway-api"
-    ingress_class: Label | None = None
+    ingress_class: ObjectName | None = None
     gateway_namespace: GatewayNamespace = GATEWAY_NAMESPACE
     cert_manager_namespace: Label = CERT_MANAGER_NAMESPACE
     hosts: Sequence[PublicHost] = ()

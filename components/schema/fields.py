@@ -45,7 +45,18 @@ LONGEST_WORD = 131_071
 
 https://man7.org/linux/man-pages/man2/execve.2.html
 """
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
+_LABELS = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_OBJECT_NAME = rf"{_LABELS}(\.{_LABELS})*"
+_LONGEST_NAME = 253
 METADATA_ADDRESS = ipaddress.ip_address("169.254.169.254")
+
+
+def object_name(value: str) -> str:
+    """A valid name of an object that may have dots. Raises `ValueError`."""
+    if not re.fullmatch(_OBJECT_NAME, value) or len(value) > _LONGEST_NAME:
+        raise ValueError("not a name: lower-case letters, digits, hyphens and dots")
+    return value
 
 
 def _file_name(value: str) -> str:
@@ -231,6 +242,8 @@ IsoDay = Annotated[StrictStr, AfterValidator(_iso_day)]
 LABEL = AfterValidator(_label)
 LABEL_SHAPE = Shape(DNS_LABEL)
 Label = Annotated[StrictStr, LABEL, LABEL_SHAPE]
+ObjectName = Annotated[StrictStr, AfterValidator(object_name), Shape(_OBJECT_NAME, {"maxLength": _LONGEST_NAME})]
+"""The name of an object that may have dots, as those of most kinds: a Secret, a ConfigMap, or a class of storage."""
 FileName = Annotated[StrictStr, AfterValidator(_file_name), Shape(_FILE_NAME)]
 ConfigFile = Annotated[StrictStr, AfterValidator(_config_file), Shape(_CONFIG_FILE)]
 HostName = Annotated[StrictStr, AfterValidator(_host), Shape(DNS_NAME, {"maxLength": 253})]

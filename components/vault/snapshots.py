@@ -19,7 +19,7 @@ from components.kube.manifest import Manifest, of_kind, tcp_rule
 from components.kube.names import TOKEN_AUDIENCE, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE, VAULT_TLS_SECRET
 from components.kube.objects import KubernetesObject
 from components.schema.checked import check_fields
-from components.schema.fields import Image, Label, Size
+from components.schema.fields import Image, ObjectName, Size
 from components.schema.schedule import Schedule
 from components.vault.policy import SNAPSHOT_PATH, hcl
 
@@ -45,8 +45,8 @@ class SnapshotArgs:
     keep: SnapshotCount
     size: Size
     program: Literal["vault", "bao"] = "vault"
-    storage_class: Label = ""
-    tls_secret: Label = VAULT_TLS_SECRET
+    storage_class: ObjectName = ""
+    tls_secret: ObjectName = VAULT_TLS_SECRET
     dns: ClusterDns = field(default_factory=ClusterDns)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ from components.kube.names import (
     VAULT_TLS_SECRET,
 )
 from components.schema.checked import check_fields, check_values
-from components.schema.fields import Image, Label, Replicas, Size
+from components.schema.fields import Image, Label, ObjectName, Replicas, Size
 from components.schema.labels import LabelKey, LabelValue
 from components.schema.problem import FieldError
 
@@ -50,17 +50,17 @@ class ServerArgs:
     """
 
     replicas: Annotated[StrictInt, AfterValidator(_majority)] = 1
-    tls_secret: Label = VAULT_TLS_SECRET
-    authorities: Label = ""
+    tls_secret: ObjectName = VAULT_TLS_SECRET
+    authorities: ObjectName = ""
     """The ConfigMap with the certificates of further authorities; empty: none."""
     image: Image = VAULT_IMAGE
     """The image of the container that has the server read a renewed certificate."""
     seal_type: str = ""
     seal_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
-    seal_secret: Label = ""
+    seal_secret: ObjectName = ""
     data_size: Size = "10Gi"
     audit_size: Size = "10Gi"
-    storage_class: Label | None = None
+    storage_class: ObjectName | None = None
     account_annotations: Mapping[LabelKey, str] = field(default_factory=dict[str, str])
     """Annotations of the pods' service account, by which a cloud gives it an identity."""
     pod_labels: Mapping[PodLabelKey, LabelValue] = field(default_factory=dict[str, str])

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
-from components.schema.fields import LABEL, LABEL_SHAPE, ConfigFile, FileName, Label, Size
+from components.schema.fields import LABEL, LABEL_SHAPE, ConfigFile, FileName, ObjectName, Size
 from components.schema.problem import UNREPEATED, Key
 from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, dotted, misplaced
@@ -79,7 +79,7 @@ class VolumeSpec(TypedFile):
     """The directory at which it is mounted."""
     size: Size
     """Bytes, such as `10Gi`. To grow an existing volume, change its claim too: a StatefulSet only sizes new ones."""
-    storage_class: Label | None = None
+    storage_class: ObjectName | None = None
     """The StorageClass; by default the cluster's default one."""
     access_mode: AccessMode = "ReadWriteOnce"
     """`ReadWriteOncePod` excludes even a second pod on the same node; `ReadWriteMany` needs a class with it."""
@@ -111,7 +111,7 @@ class CaBundleSpec(TypedFile):
     (https://cert-manager.io/docs/trust/trust-manager/). It must include the public authorities if they are trusted too.
     """
 
-    config_map: Label
+    config_map: ObjectName
     """The ConfigMap, in the service's namespace."""
     key: FileName = "ca.crt"
     """The key of the PEM certificates in it."""

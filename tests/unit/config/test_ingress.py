@@ -20,7 +20,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"acmeServer": {"directory": "http://acme.example.org/dir"}}, "TLS only"),
     ({"acmeServer": {"directory": "https://acme.example.org"}}, "directory of an ACME server"),
     ({"acmeServer": {"directory": "https://a.example.org/d", "caBundleFile": "ca.pem"}}, "absolute path"),
-    ({"ca": {"keyPair": "Company CA"}}, "DNS label"),
+    ({"ca": {"keyPair": "Company CA"}}, "keyPair: not a name"),
     ({"vault": {"server": "http://vault:8200"}}, "TLS only"),
     ({"tls": {"minVersion": "1.1"}}, "1.2, 1.3"),
     ({"tls": {"ciphers": ["AES128-SHA"]}}, "ECDHE-ECDSA-AES128-GCM-SHA256"),

@@ -1,5 +1,6 @@
 """Values of the stack file that were taken and then did not work, or let somebody in."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -108,6 +109,33 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (parameters("limit-range", cpuMaximum="100m"), "cpuLimit, which is 500m, is more than cpuMaximum, which is 100m"),
     (parameters("default-resources", cpuLimit="50m"), "cpuRequest, which is 100m, is more than cpuLimit"),
 ]
+
+
+# Names of objects that have dots, or more than 63 characters: every kind but a few takes them.
+PLAIN = {
+    "kind": "ingress",
+    "controller": {"namespace": "nginx", "serviceAccount": "nginx"},
+    **dict.fromkeys(("headers", "rateLimit", "maxRequestBytes"), "none"),
+}
+NAMES = ("db.example.org", "a" * 253)
+OF_OBJECTS: list[Callable[[str], dict[str, Any]]] = [
+    lambda name: {"pullSecrets": {"registry.example.org": name}},
+    lambda name: ingress(**PLAIN, className=name),
+    lambda name: {"placement": {"fast": {"priorityClass": name, "runtimeClass": name}}},
+    lambda name: vault(tlsSecret=name),
+    lambda name: vault(authorities=name),
+    lambda name: vault(storage={"storageClass": name}),
+    lambda name: vault(snapshots={"storageClass": name}),
+]
+
+
+@pytest.mark.parametrize("changes", OF_OBJECTS)
+def test_the_name_of_an_object_may_have_dots(changes: Callable[[str], dict[str, Any]]) -> None:
+    for name in NAMES:
+        assert settings("production", **changes(name))
+    for wrong in ("a" * 254, "A.b", "a..b", ".a", "a.", "a_b", ""):
+        with pytest.raises(ConfigError, match="not a name: lower-case letters, digits, hyphens and dots"):
+            settings("production", **changes(wrong))
 
 
 @pytest.mark.parametrize(("changes", "error"), REFUSED, ids=[ascii(error) for _, error in REFUSED])

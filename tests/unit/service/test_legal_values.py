@@ -187,6 +187,8 @@ def test_a_value_that_would_not_work_is_one_error(tail: str, error: str) -> None
         "writable: [/var/run, /tmp/x, /etc, '/a b', /var/lib/postgresql/data]",
         "config: {path: /etc/app, files: {a: b}}",
         "caBundle: {configMap: ca, path: /etc/pki/ca.crt}",
+        "caBundle: {configMap: ca.example.org}",
+        "volumes: {data: {path: /data, size: 1Gi, storageClass: csi.example.org}}",
         "health: /a%20b?ready=1",
         "host: a.example.org\npaths: ['/a%20b', /a;b, /.well-known]",
         "calls: [{service: b, paths: ['/a%20b', /.well-known/*, /]}]",
