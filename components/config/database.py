@@ -20,7 +20,7 @@ from pydantic.alias_generators import to_camel
 from components.config.engines import ENGINES, Engine, engine_name
 from components.config.proxy_ports import OUTSIDE_THE_PROXY
 from components.kube.service_ref import ServiceRef
-from components.schema.fields import DNS_LABEL, AbsolutePath, Cidr, HostName, Identifier, Label, ObjectName, Port
+from components.schema.fields import DNS_LABEL, AbsolutePath, Cidr, HostName, Identifier, Label, Port
 from components.schema.problem import UNREPEATED
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -85,7 +85,7 @@ class DatabaseSettings(TypedFile):
     admin_password_file: AbsolutePath | None = None
     """File with the administrator's first password. Vault needs it once; then the file and this key may be removed,
     but for Redis, whose administrator keeps it."""
-    admin_secret: ObjectName | None = None
+    admin_secret: Label | None = None
     """The first password as a secret of the Pulumi config: `pulumi config set --secret zero-trust-secrets:<this>`."""
     admin_from: Annotated[StrictStr, AfterValidator(_generated)] | None = None
     """The first password as a field that `service` generates, as `secret/field`: its image makes the administrator with

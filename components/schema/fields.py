@@ -54,7 +54,7 @@ METADATA_ADDRESS = ipaddress.ip_address("169.254.169.254")
 
 def object_name(value: str) -> str:
     """A valid name of an object that may have dots. Raises `ValueError`."""
-    if not re.fullmatch(_OBJECT_NAME, value) or len(value) > _LONGEST_NAME:
+    if len(value) > _LONGEST_NAME or not re.fullmatch(_OBJECT_NAME, value):
         raise ValueError("not a name: lower-case letters, digits, hyphens and dots")
     return value
 

@@ -81,7 +81,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("databases", {"shop": {**SHOP, "adminPassword": "hunter2"}}, "did you mean adminPasswordFile?"),
     ("databases", {"shop": {**SHOP, "adminPasswordFile": "secret"}}, "absolute path"),
     ("databases", {"shop": {**SHOP, "adminPasswordFile": "/x", "adminSecret": "x"}}, "keep one"),
-    ("databases", {"shop": {**SHOP, "adminSecret": "a b"}}, "adminSecret: not a name"),
+    ("databases", {"shop": {**SHOP, "adminSecret": "a b"}}, "DNS label"),
     ("databases", {"shop": {**SHOP, "adminPasswordVersion": 0}}, "less than 1"),
     ("databases", {"shop": {**SHOP, "tls": False}}, "in plaintext"),
     ("databases", {"shop": {**SHOP, "host": "127.0.0.1", "tls": False, "caCertFile": "/x"}}, "needs tls"),
