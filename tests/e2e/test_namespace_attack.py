@@ -175,7 +175,14 @@ WEAKENINGS = (
     # 12: the platform
     off("reads-everywhere", cluster_rights(role="edit", account=MEMBER), "12", "platform-secrets", "secrets-elsewhere"),
     off("no-rule-for-the-proxys-user", without_rule("disallow-proxy-user"), "12", "proxy-user"),
-    off("no-rule-for-images", without_rule(IMAGES), "12", "platform-image", "image-volume"),
+    off("no-rule-for-images", without_rule(IMAGES), "12", "image-volume"),
+    # The names of the mesh's containers are held by another rule than their images.
+    off(
+        "no-rule-for-images-and-the-proxys-user",
+        without_rule(IMAGES, "disallow-proxy-user"),
+        "12",
+        *("image-volume", "platform-image", "proxy-user"),
+    ),
     # 13: pods
     off("no-critical-rule", without_rule(*FAULTS), "13", *(f"rule-{rule}" for rule in FAULTS)),
 )

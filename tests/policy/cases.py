@@ -90,6 +90,9 @@ def pod_spec(case: Mapping[str, Any], kind: str = "Pod") -> Manifest:
     own, beside = BASELINE["container"], list[Manifest]()
     if case.get(_GATEWAY):
         own = BASELINE[_GATEWAY]["pod" if kind == "Pod" else "controller"]
+        mounted = {mount["name"] for mount in own.get("volumeMounts", [])}
+        volumes = [each for each in BASELINE["injected"]["volumes"] if each["name"] in mounted]
+        spec["volumes"] = [*spec.get("volumes", []), *volumes]
     if case.get("injected"):
         injected = deepcopy(BASELINE["injected"])
         own, beside = merge(own, injected["container"]), injected["containers"]

@@ -104,7 +104,7 @@ def test_the_registries_of_a_stack_take_the_place_of_those_in_the_file(
         best_practice=Action.OFF,
         mutate=False,
         generate=False,
-        approved_registries=("images.example.com/",),
+        approved_registries=("images.example.com",),
         platform_images=("mirror.example.com/istio/proxyv2",),
         platform_namespaces=(),
     )
