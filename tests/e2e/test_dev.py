@@ -1,6 +1,8 @@
 """The dev stack enforces only what its posture says, and becomes production in place."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import hvac.exceptions
@@ -16,6 +18,7 @@ from tests.e2e.certificates import GATEWAY
 from tests.e2e.plane import Plane, copy_program
 from tests.support.offline_root import OfflineRoot, request
 from tests.support.waiting import eventually
+from tests.support.watched_processes import Watched, watched
 
 pytestmark = pytest.mark.e2e
 
@@ -29,15 +32,24 @@ GATEWAY_API = "gateway.networking.k8s.io", "v1"
 CERT_MANAGER_API = "cert-manager.io", "v1"
 OUTSIDE = "outside.example.org"
 SIGN = "pki/sign/public-hosts"
+# Of a file with one secret: its most bytes, and the fewest of the secret.
+_ONE_LINE, _SHORTEST = 300, 16
 
 
 @pytest.fixture(scope="module")
-def dev(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
-    """The stack of a checkout of its own, whose stack file later tests edit; its intermediate waits for a root."""
+def first(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plane, Watched]:
+    """The stack of a checkout of its own, and every process of its first update."""
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
     write(own, stack_file(own, STACK))
-    own.run("up", "--stack", STACK, "--acme")
-    return own
+    with watched() as processes:
+        own.run("up", "--stack", STACK, "--acme")
+    return own, processes
+
+
+@pytest.fixture(scope="module")
+def dev(first: tuple[Plane, Watched]) -> Plane:
+    """The stack, whose file later tests edit; its intermediate waits for a root."""
+    return first[0]
 
 
 def stack_file(plane: Plane, stack: str) -> dict[str, Any]:
@@ -59,6 +71,31 @@ def password(plane: Plane) -> str:
     vault = plane.vault_as_service(SHOP, "api", "shop.api")
     answer = vault.secrets.kv.v2.read_secret_version("shop/api/database", raise_on_deleted_version=True)
     return answer["data"]["data"]["password"]
+
+
+def test_no_process_shows_a_secret(first: tuple[Plane, Watched]) -> None:
+    """Neither one of a service, nor one of the control plane: each of those is in a file that only its owner reads."""
+    stack, processes = first
+    resources = stack.checkpoint(STACK, "--show-secrets")["deployment"]["resources"]
+    random = [each for each in resources if each["type"] == "random:index/randomPassword:RandomPassword"]
+    passwords = {json.loads(each["outputs"]["result"]["plaintext"]) for each in random}
+    files = [path for path in stack.state.rglob("*") if path.is_file() and path.stat().st_mode & 0o777 == 0o600]
+    lines = {path.read_bytes().decode(errors="replace").strip() for path in files if path.stat().st_size < _ONE_LINE}
+    kept = {line for line in lines if len(line) >= _SHORTEST and "\n" not in line}
+    assert passwords
+    assert kept
+    assert {"pulumi", "kube-apiserver", "bao"} <= processes.programs
+    assert processes.showing(passwords | kept) == []
+
+
+def test_none_shows_the_password_that_an_operator_rotates(dev: Plane) -> None:
+    before = password(dev)
+    command = [sys.executable, "-m", "zt", "rotate", "shop/api", "password", "--embedded"]
+    with watched() as processes:
+        subprocess.run(command, cwd=dev.checkout, env=dev.environment, check=True, timeout=600)
+    after = password(dev)
+    assert after != before
+    assert processes.showing([before, after]) == []
 
 
 @pytest.mark.parametrize("rule", pods.BAD)
@@ -86,7 +123,7 @@ def test_secrets_come_from_vault_here_too(dev: Plane) -> None:
     assert not [item for item in dev.core.list_namespaced_secret(SHOP).items if item.type == "Opaque"]
 
 
-def test_the_door_has_a_certificate_of_the_clusters_own_ca(dev: Plane) -> None:
+def test_the_gateway_has_a_certificate_of_the_clusters_own_ca(dev: Plane) -> None:
     eventually(lambda: certificates.ready(dev, HOST, "ca"), f"the certificate of {HOST}")
     leaf, *_ = certificates.chain(dev, f"{HOST}-tls")
     [root] = certificates.chain(dev, "root-ca", "cert-manager")
@@ -266,7 +303,7 @@ class TestGateway:
         ("group", "plural", "name"),
         [(ISTIO, "envoyfilters", "public-tls"), (("extensions.istio.io", "v1alpha1"), "wasmplugins", "firewall")],
     )
-    def test_a_wrong_object_of_the_door_is_refused(
+    def test_a_wrong_object_of_the_gateway_is_refused(
         self, hardened: Plane, group: tuple[str, str], plural: str, name: str
     ) -> None:
         made = hardened.objects.get_namespaced_custom_object(*group, GATEWAY, plural, name)

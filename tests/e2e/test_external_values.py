@@ -17,6 +17,7 @@ from components.vault.operator import operator_policy
 from tests.e2e.plane import PROJECT
 from tests.support.vault_server import Bao, running_bao
 from tests.support.waiting import eventually
+from tests.support.watched_processes import watched
 
 pytestmark = pytest.mark.e2e
 
@@ -74,7 +75,9 @@ def test_from_missing_to_there(operator: Operator) -> None:
     assert missing.returncode == 1, missing.stderr
     [found] = json.loads(missing.stdout)["secrets"]
     assert (found["secret"], found["missing"]) == ("stripe", ["api_key", "hook"])
-    first = operator.zt("set", "shop/api", "stripe", "--field", "api_key", given=f"{VALUE}\n")
+    with watched() as processes:
+        first = operator.zt("set", "shop/api", "stripe", "--field", "api_key", given=f"{VALUE}\n")
+    assert processes.showing([VALUE]) == []
     assert first.returncode == 0, first.stderr
     assert operator.kept() == {"api_key": VALUE}
     second = operator.zt("set", "shop/api", "stripe", "--field", "hook", given="two\nlines\n")
