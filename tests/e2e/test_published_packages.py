@@ -133,7 +133,6 @@ class TestIstiosGateway:
         pod = self.application(**{"inject.istio.io/templates": "gateway"})
         answer = admission.dry_run("POST", pod, EDGE)
         assert answer.rules & FINDING, answer.message
-        assert PROXY_CONTAINER in answer.message
         assert not admission.dry_run("POST", self.application(), EDGE).rules
 
     @pytest.mark.parametrize(
@@ -151,7 +150,6 @@ class TestIstiosGateway:
         pod["spec"]["initContainers"] = [{"name": PROXY_CONTAINER, "image": "auto", **container}]
         answer = admission.dry_run("POST", pod, EDGE)
         assert answer.rules & FINDING, answer.message
-        assert PROXY_CONTAINER in answer.message
 
 
 def test_a_second_run_changes_nothing(production: Plane) -> None:
