@@ -92,14 +92,20 @@ class Cluster:
 
     def kinds(self, group_version: str) -> frozenset[str]:
         """The kinds that a group serves in a version, such as `apps/v1`; none if it is not served."""
-        resources = self._listed(f"/apis/{group_version}", JSON, "resources")
+        resources = parts(self._body(f"/apis/{group_version}", JSON) or {}, "resources")
         return frozenset(word(resource, "kind") for resource in resources if "/" not in word(resource, "name"))
 
-    def _listed(self, path: str, accept: str, key: str = "items") -> list[Manifest]:
+    def _listed(self, path: str, accept: str) -> list[Manifest]:
+        body = self._body(path, accept)
+        found = [] if body is None else listed_objects(body)
+        if found is None:
+            shown = path.partition("?")[0]
+            raise UnreadableError(f"the API server answers {shown} with no list of objects: is it an API server?")
+        return found
+
+    def _body(self, path: str, accept: str) -> Mapping[str, Any] | None:
         answer = self._once(path, accept)
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return []
-        return _objects(path, _readable(path, answer).body, key)
+        return None if answer.status == HTTPStatus.NOT_FOUND else _readable(path, answer).body
 
     def _once(self, path: str, accept: str) -> Answer:
         key = f"{accept} {path}"
@@ -110,14 +116,6 @@ class Cluster:
             with self._lock:
                 self._lists[key] = known
         return known
-
-
-def _objects(path: str, body: Mapping[str, Any], key: str) -> list[Manifest]:
-    found = listed_objects(body) if key == "items" else parts(body, key)
-    if found is None:
-        shown = path.partition("?")[0]
-        raise UnreadableError(f"the API server answers {shown} with no list of objects: is it an API server?")
-    return found
 
 
 def listed_objects(body: Mapping[str, Any]) -> list[Manifest] | None:

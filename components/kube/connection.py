@@ -1,9 +1,8 @@
 """A connection to an API server by the official client, for reading. No request is tried twice."""
 
-import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import kubernetes
 import urllib3
@@ -13,6 +12,7 @@ from kubernetes.config import ConfigException
 from yaml import YAMLError
 
 from components.kube.cluster import JSON, Answer, Call, Cluster
+from components.kube.parts import json_object
 
 _SECONDS = (5, 30)
 
@@ -67,14 +67,11 @@ def answer(api: Any, call: Call, impersonation: Mapping[str, str] | None = None,
     except (urllib3.exceptions.HTTPError, ApiException) as error:
         raise UnreachableError(_reason(error)) from error
     headers = {name.lower(): value for name, value in sent.getheaders().items()}
-    read = _read(text)
-    if sent.status < HTTPStatus.BAD_REQUEST and call.accept.startswith(JSON) and not isinstance(read, dict):
+    read, shown = json_object(text), text.decode(errors="replace")
+    if sent.status < HTTPStatus.BAD_REQUEST and call.accept.startswith(JSON) and read is None:
         # Such as the page of a network that asks its users to sign in: read as a list, it would be an empty one.
         raise UnreachableError(f"it answers {call.path.partition('?')[0]} with no object in JSON: is it an API server?")
-    body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-    return Answer(
-        sent.status, body or {"message": text.decode(errors="replace")[:200]}, headers, text.decode(errors="replace")
-    )
+    return Answer(sent.status, read or {"message": shown[:200]}, headers, shown)
 
 
 def _grouped(headers: Mapping[str, str], groups: Sequence[str]) -> Any:
@@ -85,13 +82,6 @@ def _grouped(headers: Mapping[str, str], groups: Sequence[str]) -> Any:
     for group in groups:
         several.add("Impersonate-Group", group)
     return several
-
-
-def _read(text: bytes) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _reason(error: Exception) -> str:

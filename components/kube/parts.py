@@ -1,9 +1,19 @@
 """Reads parts of an object that a server sent. A part that is absent, or of another type, is empty."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 Manifest = dict[str, Any]
+
+
+def json_object(text: str | bytes) -> Manifest | None:
+    """The object in a text of JSON; `None` for any other text, and for one that is nested too deeply."""
+    try:
+        read: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return cast("Manifest", read) if isinstance(read, dict) else None
 
 
 def part(whole: Mapping[str, Any], *keys: str) -> Manifest:

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import requests
 
+from components.kube.parts import json_object
 from components.vault.health import health_of
 from zt.attack.evidence import Evidence, StackError, blocked, not_measured, succeeded
 from zt.cluster.manifest import part, texts, word
@@ -114,11 +115,7 @@ def connect(place: Place) -> Vault:
 
 
 def _answer(answer: requests.Response) -> VaultAnswer:
-    try:
-        read: object = answer.json() if answer.content else {}
-    except (ValueError, RecursionError):
-        read = {}
-    body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+    body = json_object(answer.content) or {}
     errors = ", ".join(" ".join(str(error).split()) for error in texts(body, "errors"))
     # Some endpoints answer without an envelope of `data`.
     return VaultAnswer(answer.status_code, errors, part(body, "data") or body, part(body, "auth"))

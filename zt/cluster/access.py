@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import kubernetes
 import urllib3.exceptions
@@ -13,7 +13,7 @@ from kubernetes.config import ConfigException
 from yaml import YAMLError
 
 from components.kube.cluster import listed_objects
-from components.kube.parts import part, parts, word
+from components.kube.parts import json_object, part, parts, word
 from zt.cluster.compliance import Metadata, Owner
 from zt.project.errors import CommandError
 
@@ -140,13 +140,10 @@ class LiveCluster:
             return None
         if answer.status != 200:
             raise ClusterError(f"{self.where} refused to show {path}: {_refusal(answer.status, body)}")
-        try:
-            read: object = json.loads(body)
-        except (ValueError, RecursionError):
-            read = None
-        if not isinstance(read, dict):
+        read = json_object(body)
+        if read is None:
             raise ClusterError(f"{self.where} answered {path} with no object in JSON: is it an API server?")
-        return cast("dict[str, Any]", read)
+        return read
 
 
 def _controller(metadata: Mapping[str, Any]) -> Owner | None:

@@ -1,13 +1,14 @@
 """Requests to other servers than the API server: Vault, chart repositories, registries, issuers."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import requests
+
+from components.kube.parts import json_object
 
 SECONDS = 5
 _PIECE_BYTES = 1 << 16
@@ -64,11 +65,7 @@ class Reply:
     @property
     def json(self) -> Mapping[str, Any]:
         """The object in the body; empty when there is none."""
-        try:
-            read: object = json.loads(self.text) if self.text else {}
-        except (ValueError, RecursionError):
-            return {}
-        return cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+        return json_object(self.text) or {}
 
 
 Web = Callable[[Request], Reply]
