@@ -6,14 +6,14 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
+from components.config.accounts import checked_account
 from components.config.database import DatabaseSettings
 from components.config.problem_sink import ProblemSink
-from components.kube.names import SHARED_ACCOUNTS
 from components.schema.fields import Cidr, ExactText, HostName, Label, PublicHost
 from components.schema.typed_file import TypedFile
 
 Claim: TypeAlias = tuple[str, str, str]
-"""A key of the stack file, what it claims, and for whom."""
+"""A key of the stack file, what it claims, and the team that does."""
 
 _SYSTEM = "system:"
 _ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9-]+:(?P<name>[a-z0-9.-]+)")
@@ -23,8 +23,8 @@ def _user(value: str) -> str:
     account = _ACCOUNT.fullmatch(value)
     if value.startswith(_SYSTEM) and not account:
         raise ValueError("a user of the cluster's own; a service account is system:serviceaccount:NAMESPACE:NAME")
-    if account and account["name"] in SHARED_ACCOUNTS:
-        raise ValueError("an account that every pod of its namespace may have: give the pipeline one of its own")
+    if account:
+        checked_account(account["name"], "the pipeline")
     return value
 
 

@@ -151,7 +151,8 @@ def read_stack(
     service_files = read_files(root / "services", admission)
     services = specs_of(service_files)
     problems = [
-        *_shared_problems(settings, [*services, *(each.spec for each in files)], source),
+        *_gateway_problems(settings, [*services, *(each.spec for each in files)], source),
+        *_dns_problems(settings, [*services, *(each.spec for each in files)], source),
         *exception_problems(settings, services, as_of, source),
         *database_problems(settings, services, source),
         *team_problems(settings, [*services, *(each.spec for each in files)], source),
@@ -187,21 +188,27 @@ def conditions(settings: Settings, posture: Posture) -> Conditions:
     )
 
 
-def _shared_problems(
+def _gateway_problems(
     settings: Settings, tenants: Sequence[ServiceSpec | PackageSpec], source: StackSource
 ) -> Iterator[Problem]:
-    """A namespace that is a service's, and the gateway's or that of DNS: whoever runs there could be either."""
+    """A namespace that is the gateway's and a service's: whoever runs there could read the keys of every host."""
     own = settings.ingress.gateway_namespace
     if tenant := next((spec for spec in tenants if spec.namespace == own), None):
         message = f"{tenant.ref} runs there, who could read the keys of every public host: give the gateway its own"
         yield source.problem("ingress.gatewayNamespace", message, own)
-    dns = settings.dns
-    tenant = next((spec.ref.namespace for spec in tenants if spec.namespace == dns.namespace), "")
-    if dns.labels and (tenant or dns.namespace in (*elsewhere(settings), DEFAULT_NAMESPACE)):
-        message = "its tenants could give a pod these labels, and hear what every pod asks: name the cluster's own"
-        yield source.problem("dns.namespace", message, dns.namespace)
     if own in elsewhere(settings):
         yield source.problem("ingress.gatewayNamespace", f"it is that of team {elsewhere(settings)[own]}", own)
+
+
+def _dns_problems(
+    settings: Settings, tenants: Sequence[ServiceSpec | PackageSpec], source: StackSource
+) -> Iterator[Problem]:
+    """A namespace in which tenants could stand for the servers of DNS: every pod may ask those with their labels."""
+    dns = settings.dns
+    taken = {*(spec.namespace for spec in tenants), *elsewhere(settings), DEFAULT_NAMESPACE}
+    if dns.labels and dns.namespace in taken:
+        message = "its tenants could give a pod these labels, and hear what every pod asks: name the cluster's own"
+        yield source.problem("dns.namespace", message, dns.namespace)
 
 
 def stack_name(file: str) -> str:
