@@ -8,17 +8,14 @@ The reasons are in docs/adr/0007-vault-bootstrap.md.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import pulumi.dynamic
 
 from components.config.vault import PgpPublicKey, Shares, recovery_problem
 from components.schema.checked import check_fields
 from components.schema.problem import FieldError
-from components.vault.bootstrap_providers import InitialisationProvider, LoginProvider
+from components.vault.bootstrap_providers import InitialisationProvider, LoginProvider, Props
 from components.vault.deployer import DeployerLogin, login_plan
-
-Props = dict[str, Any]
 
 
 @dataclass(frozen=True)
