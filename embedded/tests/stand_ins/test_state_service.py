@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from embedded.paths import State
-from embedded.supervisor.interrupted_update import is_interrupted, is_locked, pending_operations
+from embedded.supervisor.interrupted_update import is_interrupted, is_locked, pending_operations, stop_orphaned_plugins
 from embedded.tests.stand_ins.state_fixtures import PROJECT, SECRET, STACK, Service
 
 STACK_PATH = f"/api/stacks/organization/{PROJECT}/{STACK}"
@@ -28,6 +28,8 @@ def service(tmp_path: Path) -> Iterator[Service]:
         yield running
     finally:
         running.kill()
+        # A killed update's plugins outlive it, until the next command stops them.
+        stop_orphaned_plugins(running.state.pulumi_home)
 
 
 def end(update: subprocess.Popen[str], service: Service) -> str:
