@@ -107,7 +107,7 @@ def test_whoever_deploys_as_a_team_gets_tokens_of_its_account_alone(production: 
         ("groups", "system:serviceaccounts:ci", "a group of the cluster's own"),
     ],
 )
-def test_nobody_deploys_as_a_team_whom_the_cluster_made(kind: str, value: str, error: str) -> None:
+def test_a_user_or_a_group_of_the_clusters_own_is_no_deployer(kind: str, value: str, error: str) -> None:
     with pytest.raises(ConfigError, match=rf"teams\.a\.deployedBy\.{kind}\[0\]: {error}"):
         settings("production", teams={"a": {"namespaces": ["x"], "deployedBy": {kind: [value]}}})
 
