@@ -10,19 +10,23 @@ from typing import Any
 import pulumi
 
 from components.kube.manifest import Manifest
+from components.kube.ownership import applied_by
 
 # Whatever Pulumi's state holds of these is encrypted.
 _OF_SECRET = ("data", "stringData")
 
 
 class KubernetesObject(pulumi.CustomResource):
-    """One object, as its manifest says: with `apiVersion`, `kind` and `metadata`, and values that may be outputs."""
+    """One object, as its manifest says: with `apiVersion`, `kind` and `metadata`, and values that may be outputs.
+
+    What the manifest says of a field wins over whoever else wrote it.
+    """
 
     def __init__(self, name: str, manifest: Manifest, opts: pulumi.ResourceOptions | None = None) -> None:
         api, kind = manifest["apiVersion"], manifest["kind"]
-        options, inputs = _options(opts), manifest
+        options, inputs = _options(opts), _marked(manifest, _marks())
         if kind == "Secret":
-            inputs = {**manifest, **{key: _secret(manifest.get(key)) for key in _OF_SECRET}}
+            inputs |= {key: _secret(manifest.get(key)) for key in _OF_SECRET}
             options.additional_secret_outputs = [*_OF_SECRET]
         super().__init__(f"kubernetes:{api if '/' in api else f'core/{api}'}:{kind}", name, inputs, options)
 
@@ -37,10 +41,29 @@ class Release(pulumi.CustomResource):
 
 
 class ConfigFile(pulumi.ComponentResource):
-    """All the objects of a YAML file, given by its path or address, which the provider reads."""
+    """All the objects of a YAML file, given by its path or address, which the provider reads.
+
+    As with `KubernetesObject`, what the file says of a field wins.
+    """
 
     def __init__(self, name: str, file: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("kubernetes:yaml/v2:ConfigFile", name, {"file": file}, _options(opts), remote=True)
+        marks = _marks()
+
+        def mark(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+            props = dict(args.props)
+            return pulumi.ResourceTransformResult(_marked(props, marks), args.opts) if "metadata" in props else None
+
+        marking = pulumi.ResourceOptions.merge(_options(opts), pulumi.ResourceOptions(transforms=[mark]))
+        super().__init__("kubernetes:yaml/v2:ConfigFile", name, {"file": file}, marking, remote=True)
+
+
+def _marks() -> dict[str, str]:
+    return applied_by(pulumi.get_project(), pulumi.get_stack())
+
+
+def _marked(manifest: Manifest, marks: dict[str, str]) -> Manifest:
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), **marks}}}
 
 
 def _secret(value: Any) -> pulumi.Output[Any] | None:

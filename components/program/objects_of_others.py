@@ -26,7 +26,7 @@ from components.kube.names import (
     MESH_NAMESPACE,
     VAULT_NAMESPACE,
 )
-from components.kube.ownership import by_pulumi
+from components.kube.ownership import by_pulumi, by_stack
 from components.kube.parts import Manifest, part
 from components.kube.resources import path_of
 from components.program.plan import Plan
@@ -37,7 +37,6 @@ _NAMESPACES, _POLICIES = "/api/v1/namespaces", "/apis/networking.k8s.io/v1"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 # Helm itself takes over nothing, and what is in a file shows only to the provider.
 _OF_OTHERS_ALREADY = ("kubernetes:helm.sh/v3:Release", "kubernetes:yaml/v2:ConfigFile")
-_FORCE = {"pulumi.com/patchForce": "true"}
 _LOOKS_AT_ONCE = 8
 
 
@@ -56,22 +55,26 @@ def own_namespaces(stack: Stack, planned: Plan) -> tuple[str, ...]:
 
 
 def namespaces_of_others(stack: Stack, planned: Plan, cluster: Cluster) -> list[str]:
-    """The namespaces that the stack would create, which are there and neither Pulumi's nor imported.
+    """The namespaces that the stack would create, which are there and neither its own nor imported.
 
     Raises `UnreadableError`.
     """
-    due = {*own_namespaces(stack, planned)} - {*stack.settings.imports.namespaces}
+    due, manager = {*own_namespaces(stack, planned)} - {*stack.settings.imports.namespaces}, stack.manager
     return sorted(
         metadata["name"]
         for metadata in cluster.metadata(_NAMESPACES)
-        if metadata["name"] in due and not by_pulumi(metadata) and not _holds_own(cluster, metadata["name"])
+        if metadata["name"] in due and not by_stack(metadata, manager) and not _holds_own(cluster, metadata, manager)
     )
 
 
-def _holds_own(cluster: Cluster, namespace: str) -> bool:
-    """Whether Pulumi applied something in a namespace. One that was applied without a label has no mark itself."""
-    paths = (f"/api/v1/namespaces/{namespace}/serviceaccounts", f"{_POLICIES}/namespaces/{namespace}/networkpolicies")
-    return any(by_pulumi(each) for path in paths for each in cluster.metadata(path))
+def _holds_own(cluster: Cluster, metadata: Manifest, manager: str) -> bool:
+    """Whether the stack applied something in a namespace without a mark: one that was applied with nothing but its
+    name."""
+    if by_pulumi(metadata):
+        return False
+    within = f"namespaces/{metadata['name']}"
+    paths = (f"/api/v1/{within}/serviceaccounts", f"{_POLICIES}/{within}/networkpolicies")
+    return any(by_stack(each, manager) for path in paths for each in cluster.metadata(path))
 
 
 def import_problems(stack: Stack, planned: Plan) -> ConfigError | None:
@@ -135,10 +138,8 @@ class ObjectsOfOthers:
             props = cast("dict[str, Any]", args.props)
             self._refuse_second(args.type_, args.name, props)
             added = pulumi.ResourceOptions(hooks=binding)
-            if self._imported(args.type_, props):
-                props = {**props, "metadata": _forced(props["metadata"])}
-                if args.type_ == _NAMESPACE:
-                    added = pulumi.ResourceOptions(hooks=binding, retain_on_delete=True)
+            if args.type_ == _NAMESPACE and self._is_imported(props):
+                added = pulumi.ResourceOptions(hooks=binding, retain_on_delete=True)
             return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, added))
 
         pulumi.runtime.register_stack_transformation(watched)
@@ -162,12 +163,8 @@ class ObjectsOfOthers:
             message = f"two resources of the stack are the {kind} {where}, {first} and {name}: leave out one of them"
             raise ConfigError([Problem(self.stack.file, "packages", message)])
 
-    def _imported(self, type_: str, props: Mapping[str, Any]) -> bool:
-        metadata: object = props.get("metadata")
-        if not isinstance(metadata, dict):
-            return False
-        key = "name" if type_ == _NAMESPACE else "namespace"
-        return cast("dict[str, object]", metadata).get(key) in self.stack.settings.imports.namespaces
+    def _is_imported(self, namespace: Mapping[str, Any]) -> bool:
+        return part(namespace, "metadata").get("name") in self.stack.settings.imports.namespaces
 
     async def _look(self, args: pulumi.ResourceHookArgs) -> None:
         inputs, context = dict(args.new_inputs or {}), copy_context()
@@ -176,7 +173,7 @@ class ObjectsOfOthers:
         await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(self.refuse, inputs))
 
     def refuse(self, inputs: Mapping[str, Any]) -> None:
-        """Raise `ConfigError` for an object that is there and that neither Pulumi applied nor the stack imports."""
+        """Raise `ConfigError` for an object that is there and that the stack neither applied nor imports."""
         api_version, kind = str(inputs.get("apiVersion", "")), str(inputs.get("kind", ""))
         metadata = part(inputs, "metadata")
         name, namespace = metadata.get("name"), metadata.get("namespace") or ""
@@ -192,7 +189,7 @@ class ObjectsOfOthers:
                 raise
             self._warn_once(f"whether objects of the stack are there already was not checked: {error}")
             return
-        if there is None or by_pulumi(part(there, "metadata")):
+        if there is None or by_stack(part(there, "metadata"), self.stack.manager):
             return
         what = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
         fix = f"rename or delete it, or import its namespace: imports.namespaces: [{namespace}]"
@@ -220,8 +217,3 @@ class ObjectsOfOthers:
         if kind not in self._warned:
             self._warned.add(kind)
             self.warn(f"{text}. `pulumi up` checks it before it changes anything.")
-
-
-def _forced(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of an object in an imported namespace: the stack's fields win over those of whoever made it."""
-    return {**metadata, "annotations": {**(metadata.get("annotations") or {}), **_FORCE}}

@@ -19,7 +19,8 @@ from components.config.stack_source import StackSource, lines_beside
 from components.kube.charts import ChartSources
 from components.kube.manifest import pod_security
 from components.kube.mesh_labels import namespace_label
-from components.kube.names import DEFAULT_NAMESPACE, VAULT_PORT
+from components.kube.names import DEFAULT_NAMESPACE, PROJECT, VAULT_PORT
+from components.kube.ownership import manager_of
 from components.kyverno.library import load_library
 from components.package.args import RenderedPackage
 from components.package.file.directory import read_packages, shared_hosts, shared_namespaces
@@ -57,6 +58,11 @@ class Stack:
     def name(self) -> str:
         """The name that its file has it by."""
         return stack_name(self.file)
+
+    @property
+    def manager(self) -> str:
+        """The field manager of its objects in the cluster."""
+        return manager_of(PROJECT, self.name)
 
     @property
     def charts(self) -> ChartSources:

@@ -49,6 +49,8 @@ class Registered:
     before_create: tuple[str, ...]
     aliases: tuple[str, ...]
     """The URNs of the parents that it had before."""
+    applied_by: Mapping[str, str]
+    """The annotations that say how the provider applies it, which `inputs` are without."""
 
     @property
     def custom(self) -> bool:
@@ -120,7 +122,7 @@ class RecordingMonitor(mocks.MockMonitor):
         answer = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
             raw = MessageToDict(request.object)
-            inputs = _plain(raw)
+            inputs, applied_by = _without_marks(_plain(raw))
             self._recording.resources.append(
                 Registered(
                     type=request.type,
@@ -140,6 +142,7 @@ class RecordingMonitor(mocks.MockMonitor):
                     hooks=tuple(request.hooks.after_create),
                     before_create=tuple(request.hooks.before_create),
                     aliases=tuple(alias.spec.parentUrn for alias in request.aliases if alias.spec.parentUrn),
+                    applied_by=applied_by,
                 )
             )
         return answer
@@ -149,6 +152,19 @@ def _holds_secret(value: Any) -> bool:
     if isinstance(value, dict):
         return value.get(_SIGNATURE) == _SECRET or any(_holds_secret(inner) for inner in value.values())
     return isinstance(value, list) and any(_holds_secret(inner) for inner in value)
+
+
+def _without_marks(inputs: Any) -> tuple[Any, dict[str, str]]:
+    """The inputs without the annotations that are for the provider alone, and those."""
+    metadata = inputs.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    marks = {key: value for key, value in annotations.items() if key.startswith("pulumi.com/patch")}
+    if not marks:
+        return inputs, {}
+    metadata = {**metadata, "annotations": {key: value for key, value in annotations.items() if key not in marks}}
+    if not metadata["annotations"]:
+        del metadata["annotations"]
+    return {**inputs, "metadata": metadata}, marks
 
 
 def _plain(value: Any) -> Any:

@@ -24,13 +24,22 @@ pytestmark = pytest.mark.unit
 NAMESPACES = "/api/v1/namespaces"
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api", "namespace": "shop"}}
 PATH = "/apis/apps/v1/namespaces/shop/deployments/api"
-APPLIED = {"managedFields": [{"manager": "pulumi-kubernetes-1dd8ecac"}]}
-LABELLED = {"labels": {"app.kubernetes.io/managed-by": "pulumi"}}
+APPLIED = {"managedFields": [{"manager": "pulumi-kubernetes/zero-trust/production"}]}
+OWN: list[dict[str, Any]] = [
+    APPLIED,
+    {"labels": {"app.kubernetes.io/managed-by": "pulumi"}},
+    # As the provider calls itself, where the program does not say for which stack.
+    {"managedFields": [{"manager": "pulumi-kubernetes-1dd8ecac"}]},
+]
 BY_OTHERS: list[dict[str, Any]] = [
     {},
     {"managedFields": [{"manager": "kubectl-client-side-apply"}]},
     {"labels": {"app.kubernetes.io/managed-by": "Helm"}},
     {"annotations": {"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "shop"}},
+    {
+        "managedFields": [{"manager": "pulumi-kubernetes/zero-trust/staging"}],
+        "labels": {"app.kubernetes.io/managed-by": "pulumi"},
+    },
 ]
 
 
@@ -64,7 +73,7 @@ def test_a_namespace_of_others_stops_the_run_before_the_first_resource(name: str
     assert not [each for each in recording.resources if each.custom]
 
 
-@pytest.mark.parametrize("marks", [APPLIED, LABELLED])
+@pytest.mark.parametrize("marks", OWN)
 def test_a_namespace_of_an_earlier_run_is_the_stacks(marks: dict[str, Any]) -> None:
     of = of_stack()
     others(of, Living({NAMESPACES: [space("shop", **marks)]})).refuse_namespaces(plan(of))
@@ -74,16 +83,18 @@ def test_an_imported_one_is_taken_and_outlives_the_stack() -> None:
     made = run("production", Living({NAMESPACES: [space("shop")]}), imports={"namespaces": ["shop"]})
     shop = made.one("Namespace", "shop")
     assert shop.retain_on_delete
-    forced = {"pulumi.com/patchForce": "true"}
-    assert shop.inputs["metadata"]["annotations"] == forced
-    api = made.one("Deployment", "shop.api").inputs["metadata"]
-    assert forced.items() <= api["annotations"].items()
-    # Nothing of it is elsewhere.
-    for other in made.resources:
-        metadata = other.inputs.get("metadata") or {}
-        if other.custom and metadata.get("namespace") != "shop" and other.name != "shop":
-            assert not forced.items() & (metadata.get("annotations") or {}).items(), other.name
-            assert not other.type.endswith(":Namespace") or not other.retain_on_delete or other.protect
+    for other in made.of("Namespace"):
+        assert other.name == "shop" or not other.retain_on_delete or other.protect
+
+
+@pytest.mark.parametrize("environment", ["production", "staging", "dev", "local"])
+def test_the_fields_of_each_object_are_the_stacks(environment: str) -> None:
+    made = run(environment, Living())
+    objects = [each for each in made.resources if each.type.startswith("kubernetes:") and each.inputs.get("kind")]
+    marks = {"pulumi.com/patchFieldManager": "pulumi-kubernetes/zero-trust/production", "pulumi.com/patchForce": "true"}
+    marks["pulumi.com/patchFieldManager"] = marks["pulumi.com/patchFieldManager"].replace("production", environment)
+    assert objects
+    assert all(each.applied_by == marks for each in objects)
 
 
 def test_an_import_that_the_stack_does_not_create_is_refused() -> None:
@@ -140,8 +151,7 @@ def test_an_object_without_a_namespace_is_not_imported_by_one() -> None:
     ("living", "imports"),
     [
         (Living(), []),
-        (Living({PATH: {"metadata": APPLIED}}), []),
-        (Living({PATH: {"metadata": LABELLED}}), []),
+        *((Living({PATH: {"metadata": marks}}), []) for marks in OWN),
         (Living({PATH: {"metadata": {}}}), ["shop"]),
     ],
 )

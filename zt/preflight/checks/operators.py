@@ -113,7 +113,7 @@ def _foreign(session: Session, operator: Operator) -> Iterator[tuple[str, Manife
     """The objects of an operator that are not this stack's, each as a text, with its metadata."""
     for metadata in session.cluster.metadata(_DEFINITIONS):
         group = metadata["name"].partition(".")[2]
-        if group in operator.groups and not is_own(metadata, session.created):
+        if group in operator.groups and not is_own(metadata, session.created, session.stack.manager):
             yield f"crd {metadata['name']}", metadata
     for path in _WORKLOADS:
         for metadata in session.cluster.metadata(path):
@@ -130,12 +130,15 @@ def _foreign(session: Session, operator: Operator) -> Iterator[tuple[str, Manife
 def _own_workload(session: Session, metadata: Manifest) -> bool:
     # A service of the stack may have any name.
     services = {(service.namespace, service.name) for service in session.planned.services}
-    return is_own(metadata, session.created) or (metadata["namespace"], metadata["name"]) in services
+    return (
+        is_own(metadata, session.created, session.stack.manager)
+        or (metadata["namespace"], metadata["name"]) in services
+    )
 
 
 def _own_webhook(session: Session, configuration: Manifest) -> bool:
     """Whether a webhook is this stack's. Kyverno makes its own while it runs: they call the release's namespace."""
-    if is_own(configuration["metadata"], session.created):
+    if is_own(configuration["metadata"], session.created, session.stack.manager):
         return True
     if "webhook.kyverno.io/managed-by" not in part(configuration, "metadata", "labels"):
         return False
