@@ -143,6 +143,9 @@ class SecureService(pulumi.ComponentResource):
             return run_resource(self._name, args, annotations, opts)
         metadata = {**workload.metadata(args), **({"annotations": annotations} if annotations else {})}
         kind, spec = workload.workload_kind(args), workload.workload_spec(args)
+        if args.autoscaling.maximum:
+            # Without the number, the API server would take one replica for as long as the autoscaler needs to see it.
+            opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["spec.replicas"]))
         return KubernetesObject(self._name, of_kind(kind, metadata=metadata, spec=spec), opts)
 
     def _identity(self) -> list[pulumi.Resource]:

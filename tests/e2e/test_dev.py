@@ -67,6 +67,10 @@ def uids(plane: Plane) -> dict[str, str]:
     return {name: plane.apps.read_namespaced_deployment(name, SHOP).metadata.uid for name in SERVICES}
 
 
+def replicas(plane: Plane) -> int:
+    return plane.apps.read_namespaced_deployment("api", "shop").spec.replicas
+
+
 def password(plane: Plane) -> str:
     vault = plane.vault_as_service(SHOP, "api", "shop.api")
     answer = vault.secrets.kv.v2.read_secret_version("shop/api/database", raise_on_deleted_version=True)
@@ -234,7 +238,7 @@ class TestInternalHosts:
 
 @pytest.fixture(scope="module")
 def before(dev: Plane) -> dict[str, Any]:
-    return {"uids": uids(dev), "password": password(dev)}
+    return {"uids": uids(dev), "password": password(dev), "replicas": replicas(dev)}
 
 
 @pytest.fixture(scope="module")
@@ -243,12 +247,17 @@ def hardened(dev: Plane, before: dict[str, Any]) -> Plane:
     file = stack_file(dev, "production")
     file["config"]["zero-trust:ingress"]["waf"] = {"image": FIREWALL}
     write(dev, file)
+    service = dev.checkout / "services" / "api.yaml"
+    service.write_text(f"{service.read_text()}autoscaling: {{min: 1, max: 5}}\n")
     dev.run("up", "--stack", STACK)
     return dev
 
 
 class TestBecomesProduction:
-    """The stack file takes the posture of production, on a living stack."""
+    """The stack file takes the posture of production, on a living stack, and a service its first autoscaler."""
+
+    def test_no_replica_goes_before_the_autoscaler_has_looked(self, hardened: Plane, before: dict[str, Any]) -> None:
+        assert replicas(hardened) == before["replicas"] > 1
 
     def test_no_deployment_was_replaced(self, hardened: Plane, before: dict[str, Any]) -> None:
         assert uids(hardened) == before["uids"]

@@ -103,10 +103,8 @@ def unmerged(args: SecureServiceArgs) -> dict[str, str]:
 
 
 def _replicated(args: SecureServiceArgs) -> Manifest:
-    # With an autoscaler only that may write the number of replicas.
-    replicas = {} if args.autoscaling.maximum else {"replicas": args.replicas}
     return {
-        **replicas,
+        "replicas": args.smallest,
         "revisionHistoryLimit": 3,
         "selector": {"matchLabels": args.selector},
         "template": patched({"metadata": pod_metadata(args), "spec": _pod_spec(args)}, args.patch),

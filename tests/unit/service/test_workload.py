@@ -64,10 +64,12 @@ def mounts(args: SecureServiceArgs) -> dict[str, dict[str, Any]]:
 
 
 class TestAutoscaling:
-    def test_the_autoscaler_alone_says_how_many_there_are(self) -> None:
+    def test_it_begins_with_the_least_and_then_the_autoscaler_alone_says_how_many_there_are(self) -> None:
         args = service(autoscaling=AutoscalingArgs(2, 5, 70))
         made = run(args)
-        assert "replicas" not in made.one("Deployment").inputs["spec"]
+        deployment = made.one("Deployment")
+        assert deployment.inputs["spec"]["replicas"] == 2
+        assert deployment.ignore_changes == ("spec.replicas",)
         spec = made.one("HorizontalPodAutoscaler").inputs["spec"]
         assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}
         assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 5)
@@ -78,6 +80,7 @@ class TestAutoscaling:
     def test_without_it_there_is_none(self) -> None:
         made = run(service(replicas=3))
         assert made.one("Deployment").inputs["spec"]["replicas"] == 3
+        assert not made.one("Deployment").ignore_changes
         assert not made.of("HorizontalPodAutoscaler")
 
     @pytest.mark.parametrize(("minimum", "budgets"), [(1, 0), (2, 1)])
@@ -88,7 +91,7 @@ class TestAutoscaling:
     def test_it_scales_a_stateful_set_too(self) -> None:
         made = run(service(autoscaling=AutoscalingArgs(2, 5), volumes=[OWN]))
         assert made.one("HorizontalPodAutoscaler").inputs["spec"]["scaleTargetRef"]["kind"] == "StatefulSet"
-        assert "replicas" not in made.one("StatefulSet").inputs["spec"]
+        assert made.one("StatefulSet").ignore_changes == ("spec.replicas",)
 
 
 class TestProbes:
