@@ -20,18 +20,19 @@ import yaml
 
 from embedded.passing_errors import passing_error
 from embedded.paths import CHECKOUT, State
+from embedded.pending_creations import adopt
 from embedded.polling import until
 from embedded.supervisor.interrupted_update import (
     forget_unfinished_releases,
     is_interrupted,
     is_locked,
     pending_operations,
-    refresh_arguments,
     stop_orphaned_plugins,
 )
 from embedded.supervisor.layout import STATE_SERVICE, api_server_url, state_service_url
 from embedded.supervisor.pki import Pki
 from embedded.supervisor.ports import load_ports
+from embedded.supervisor.private_files import write_private_json
 from embedded.supervisor.process import end_with_parent
 
 _PROVIDERS = CHECKOUT / "embedded" / "providers" / "bin"
@@ -144,7 +145,19 @@ class PulumiStack:
             return
         say(f"{self.name}: an update was interrupted with {len(operations)} operations pending; taking stock first")
         forget_unfinished_releases(api_server_url(load_ports(self.state.ports)), Pki(self.state.pki), operations)
-        self.run(*refresh_arguments(operations), "--stack", self.name)
+        self._adopt_pending_creations()
+        self.run("refresh", "--yes", "--skip-preview", "--non-interactive", "--stack", self.name)
+
+    def _adopt_pending_creations(self) -> None:
+        """Let the state have what was being created, for the refresh to see what is there."""
+        state = json.loads(self.output("stack", "export", "--stack", self.name))
+        adopt(state["deployment"])
+        edited = self.state.run / "adopted.json"
+        try:
+            write_private_json(edited, state)
+            self.run("stack", "import", "--stack", self.name, "--file", str(edited), quiet=True)
+        finally:
+            edited.unlink(missing_ok=True)
 
     def _cancel(self) -> None:
         try:

@@ -3,16 +3,15 @@
 Four things stay behind a killed `pulumi up`. Plugins that go on with what they were told, and would roll a release back
 under the next update. The journal of the update, which keeps others away: when the update is cancelled, the state
 service makes it part of the checkpoint. Helm's record of a release that was being installed, or was installed but not
-recorded: it blocks a new installation. And pending operations in the checkpoint: the resource may or may not exist.
-Those are imported by the name the program gave them, so that the next update adopts what exists and creates what does
-not.
+recorded: it blocks a new installation. And pending operations in the checkpoint: the resource may or may not exist
+(`embedded/pending_creations.py`).
 """
 
 import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from embedded.supervisor.pki import CLUSTER, Pki
 _HELM_RELEASE = "kubernetes:helm.sh/v3:Release"
 _PLUGINS = (b"pulumi-resource-", b"pulumi-language-", b"pulumi.dynamic")
 _UNFINISHED = "pending-install,pending-upgrade,pending-rollback,uninstalling"
-
-Inputs = Mapping[str, Any]
 
 
 def is_locked(journal: Path, pulumi_home: Path) -> bool:
@@ -43,29 +40,6 @@ def pending_operations(checkpoint: Path) -> list[dict[str, Any]]:
         return []
     latest = json.loads(checkpoint.read_text()).get("checkpoint", {}).get("latest") or {}
     return latest.get("pending_operations") or []
-
-
-def refresh_arguments(operations: list[dict[str, Any]]) -> list[str]:
-    """Arguments of `pulumi refresh` that adopt the pending creations known by name, and drop the others."""
-    arguments = ["refresh", "--yes", "--skip-preview", "--non-interactive", "--clear-pending-creates"]
-    for operation in operations:
-        resource = operation["resource"]
-        identifier = identifier_of(resource) if operation["type"] == "creating" else None
-        if identifier:
-            arguments += ["--import-pending-creates", resource["urn"], "--import-pending-creates", identifier]
-    return arguments
-
-
-def identifier_of(resource: Mapping[str, Any]) -> str | None:
-    """The provider's id of a resource that its inputs name; None where only the provider knows it."""
-    kind, inputs = resource["type"], resource.get("inputs") or {}
-    if kind == _HELM_RELEASE:
-        # What Helm half installed is released by `forget_unfinished_releases`, and then installed again.
-        return None
-    if kind.startswith("kubernetes:"):
-        return _kubernetes_identifier(inputs)
-    reader = _VAULT_IDENTIFIERS.get(kind)
-    return reader(inputs) if reader else None
 
 
 def forget_unfinished_releases(api_server: str, pki: Pki, operations: list[dict[str, Any]]) -> int:
@@ -139,32 +113,3 @@ def _ancestors(pid: int) -> Iterator[int]:
 def _parent(pid: int) -> int:
     # The second field is the command's name in parentheses, and may hold spaces.
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def _kubernetes_identifier(inputs: Inputs) -> str | None:
-    metadata = inputs.get("metadata") or {}
-    name, namespace = metadata.get("name"), metadata.get("namespace")
-    return f"{namespace}/{name}" if name and namespace else name
-
-
-def _named(*fields: str, template: str) -> Callable[[Inputs], str | None]:
-    def identifier(inputs: Inputs) -> str | None:
-        values = {field: inputs.get(field) for field in fields}
-        return template.format_map(values) if all(isinstance(value, str) for value in values.values()) else None
-
-    return identifier
-
-
-# The ids of the Vault provider's resources, as its import documentation gives them.
-_VAULT_IDENTIFIERS: dict[str, Callable[[Inputs], str | None]] = {
-    "vault:index/mount:Mount": _named("path", template="{path}"),
-    "vault:index/audit:Audit": lambda inputs: inputs.get("path") or inputs.get("type"),
-    "vault:index/authBackend:AuthBackend": lambda inputs: inputs.get("path") or inputs.get("type"),
-    "vault:index/policy:Policy": _named("name", template="{name}"),
-    "vault:kubernetes/authBackendConfig:AuthBackendConfig": _named("backend", template="auth/{backend}/config"),
-    "vault:kubernetes/authBackendRole:AuthBackendRole": _named(
-        "backend", "roleName", template="auth/{backend}/role/{roleName}"
-    ),
-    "vault:kv/secretV2:SecretV2": _named("mount", "name", template="{mount}/data/{name}"),
-    "vault:kv/secretBackendV2:SecretBackendV2": _named("mount", template="{mount}/config"),
-}

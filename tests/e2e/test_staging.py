@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -29,6 +28,7 @@ pytestmark = pytest.mark.e2e
 STACK = "staging"
 SHOP = "shop"
 NEWCOMER = "newcomer"
+FIRST_AUDIT = b'"path":"audit-1"'
 CRON_JOB_NAME = 52  # characters
 LIBRARY = load_library()
 GENERATED = [cases.read(rule)["generates"][0]["expect"] for rule in LIBRARY.tier("generate")]
@@ -36,18 +36,20 @@ NAMESPACES_OF_A_BARE_CLUSTER = {"default", "kube-system", "kube-public", "kube-n
 
 
 def kill_half_way(plane: Plane) -> None:
-    """Start `pulumi up` and kill the whole process group once the first Helm release is being installed."""
+    """Start `pulumi up` and kill the whole process group while Helm installs, and Vault is told of its first audit
+    device, which it makes once only."""
     started = plane.start("up", "--stack", STACK)
     try:
-        eventually(
-            lambda: [item for item in plane.core.list_namespace().items if item.metadata.name == "kyverno"],
-            "the namespace of the first release",
-        )
-        time.sleep(5)
+        eventually(lambda: FIRST_AUDIT in journal(plane), "the creation of the audit device begins", interval=0.01)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(started.pid, signal.SIGKILL)
         started.wait()
+
+
+def journal(plane: Plane) -> bytes:
+    """What the update under way has done so far."""
+    return b"".join(file.read_bytes() for file in plane.state.rglob(f"{STACK}.journal"))
 
 
 def kill_state_service(plane: Plane) -> None:
@@ -61,7 +63,7 @@ def kill_state_service(plane: Plane) -> None:
 def staging(plane: Plane) -> Plane:
     with plane.first_up():
         kill_half_way(plane)
-        assert list(plane.state.rglob(f"{STACK}.journal"))
+        assert b"helm.sh/v3:Release" in journal(plane)
         kill_state_service(plane)
     plane.run("up", "--stack", STACK)
     return plane
@@ -82,6 +84,90 @@ def failing_rules(plane: Plane, pod: str) -> set[str]:
 def test_the_interrupted_up_was_completed(staging: Plane) -> None:
     preview = staging.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes", "--diff")
     assert "unchanged" in preview.stdout
+
+
+class TestWhatTheStateLost:
+    """An update that is killed while it creates an object may leave one that no state knows."""
+
+    def test_the_next_up_takes_it_and_what_others_changed(self, staging: Plane, tmp_path: Path) -> None:
+        whole = staging.checkpoint(STACK)
+        lost = one_of_each_kind(whole["deployment"]["resources"])
+        assert {"ValidatingAdmissionPolicyBinding", "Service", "HTTPRoute"} <= {*lost}
+        changed = next(each for each in whole["deployment"]["resources"] if closes_both_directions(each))
+        change_as_somebody_else(staging, changed)
+        urns = {resource["urn"] for resource in lost.values()}
+        rest = [each for each in whole["deployment"]["resources"] if each["urn"] not in urns]
+        without = tmp_path / "without.json"
+        without.write_text(json.dumps({**whole, "deployment": {**whole["deployment"], "resources": rest}}))
+        staging.run("pulumi", "stack", "import", "--stack", STACK, "--file", str(without))
+        staging.run("pulumi", "up", "--refresh", "--yes", "--skip-preview", "--stack", STACK)
+        staging.run("pulumi", "preview", "--refresh", "--stack", STACK, "--expect-no-changes")
+        again = {resource["urn"]: resource for resource in staging.checkpoint(STACK)["deployment"]["resources"]}
+        for kind, resource in lost.items():
+            assert stacks_of(again[resource["urn"]]["outputs"]) == {f"pulumi-kubernetes/zero-trust/{STACK}"}, kind
+        metadata = changed["inputs"]["metadata"]
+        kept = staging.networking.read_namespaced_network_policy(metadata["name"], metadata["namespace"])
+        assert kept.spec.policy_types == changed["inputs"]["spec"]["policyTypes"]
+
+    def test_what_vault_makes_once_is_imported(self, staging: Plane) -> None:
+        """As docs/real-cluster.md says, where nobody resumes an update."""
+        resources = staging.checkpoint(STACK)["deployment"]["resources"]
+        audit = next(each for each in resources if each["type"] == "vault:index/audit:Audit")
+        provider, name = audit["provider"].rpartition("::")[0], audit["urn"].rpartition("::")[2]
+        staging.run("pulumi", "state", "delete", audit["urn"], "--yes", "--stack", STACK)
+        refused = staging.run("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, check=False).stdout
+        assert "path already in use" in refused
+        options = ("--yes", "--skip-preview", "--protect=false", "--generate-code=false")
+        names = (f"--parent=vault={audit['parent']}", f"--provider=vault.provider={provider}")
+        staging.run("pulumi", "import", audit["type"], name, audit["id"], "--stack", STACK, *options, *names)
+        staging.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes")
+
+
+def one_of_each_kind(resources: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """An object of each kind, by the kind, that no other resource of the state refers to."""
+    referred = {
+        urn
+        for each in resources
+        for urn in (*each.get("dependencies", ()), each.get("parent", ""), each.get("deletedWith", ""))
+    }
+    return {
+        each["inputs"]["kind"]: each
+        for each in resources
+        if each["type"].startswith("kubernetes:") and each.get("inputs", {}).get("kind") and each["urn"] not in referred
+    }
+
+
+def closes_both_directions(resource: dict[str, Any]) -> bool:
+    """Whether it is a NetworkPolicy in the shop that says how both directions are closed."""
+    inputs = resource.get("inputs", {})
+    said = inputs.get("kind") == "NetworkPolicy" and inputs["metadata"]["namespace"] == SHOP
+    return bool(said and len(inputs["spec"]["policyTypes"]) > 1)
+
+
+def change_as_somebody_else(plane: Plane, resource: dict[str, Any]) -> None:
+    """Let a policy of a network close one direction alone, as another field manager."""
+    metadata, spec = resource["inputs"]["metadata"], resource["inputs"]["spec"]
+    body = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": metadata["name"]},
+        "spec": {"podSelector": spec["podSelector"], "policyTypes": ["Egress"]},
+    }
+    api: Any = plane.api
+    path = f"/apis/networking.k8s.io/v1/namespaces/{metadata['namespace']}/networkpolicies/{metadata['name']}"
+    answer = api.call_api(
+        "PATCH",
+        f"{api.configuration.host}{path}?fieldManager=somebody&force=true",
+        header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
+        body=body,
+    )
+    assert answer.status == HTTPStatus.OK, answer.read()
+
+
+def stacks_of(made: dict[str, Any]) -> set[str]:
+    """The field managers of Pulumi that an object has."""
+    managers = {each["manager"] for each in made["metadata"]["managedFields"]}
+    return {manager for manager in managers if manager.startswith("pulumi")}
 
 
 def test_no_plugin_of_the_killed_up_is_left(staging: Plane) -> None:

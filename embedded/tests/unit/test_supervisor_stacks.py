@@ -15,6 +15,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from embedded import pending_creations
 from embedded.paths import State
 from embedded.pulumi_stack import PulumiStack, StackError, pulumi_environment, write_project
 from embedded.supervisor import interrupted_update
@@ -94,13 +95,8 @@ def test_a_stack_that_stands_is_in_the_way_of_another(
 @pytest.mark.parametrize(
     ("resource", "expected"),
     [
-        (
-            {"type": "kubernetes:core/v1:Service", "inputs": {"metadata": {"name": "api", "namespace": "shop"}}},
-            "shop/api",
-        ),
-        ({"type": "kubernetes:core/v1:Namespace", "inputs": {"metadata": {"name": "shop"}}}, "shop"),
-        ({"type": "kubernetes:helm.sh/v3:Release", "inputs": {"name": "kyverno", "namespace": "kyverno"}}, None),
         ({"type": "vault:index/mount:Mount", "inputs": {"path": "secret"}}, "secret"),
+        ({"type": "vault:index/audit:Audit", "inputs": {"path": "audit-1", "type": "file"}}, "audit-1"),
         (
             {
                 "type": "vault:kubernetes/authBackendRole:AuthBackendRole",
@@ -108,20 +104,28 @@ def test_a_stack_that_stands_is_in_the_way_of_another(
             },
             "auth/kubernetes/role/shop.api",
         ),
-        ({"type": "vault:index/policy:Policy", "inputs": {}}, None),
-        ({"type": "random:index/randomPassword:RandomPassword", "inputs": {"length": 32}}, None),
+        ({"type": "vault:index/policy:Policy", "inputs": {}}, ""),
+        ({"type": "kubernetes:core/v1:Namespace", "inputs": {"metadata": {"name": "shop"}}}, ""),
+        ({"type": "random:index/randomPassword:RandomPassword", "inputs": {"length": 32}}, ""),
     ],
 )
-def test_pending_creations_are_adopted_by_name(resource: dict[str, Any], expected: str | None) -> None:
-    assert interrupted_update.identifier_of(resource) == expected
+def test_what_vault_was_making_is_known_by_its_inputs(resource: dict[str, Any], expected: str) -> None:
+    assert pending_creations.identifier_of(resource) == expected
 
 
-def test_only_creations_are_imported() -> None:
-    resource = {"urn": "urn:x", "type": "kubernetes:core/v1:Namespace", "inputs": {"metadata": {"name": "shop"}}}
-    creating = interrupted_update.refresh_arguments([{"type": "creating", "resource": resource}])
-    assert creating[-4:] == ["--import-pending-creates", "urn:x", "--import-pending-creates", "shop"]
-    updating = interrupted_update.refresh_arguments([{"type": "updating", "resource": resource}])
-    assert "--import-pending-creates" not in updating
+def test_what_was_being_created_is_there_for_the_refresh_or_forgotten() -> None:
+    audit = {"urn": "urn:audit", "type": "vault:index/audit:Audit", "parent": "urn:vault", "inputs": {"path": "a"}}
+    replacing = {**audit, "urn": "urn:mount", "type": "vault:index/mount:Mount"}
+    space = {"urn": "urn:shop", "type": "kubernetes:core/v1:Namespace", "inputs": {"metadata": {"name": "shop"}}}
+    replaced = {"urn": "urn:mount", "id": "b"}
+    updating = {"type": "updating", "resource": replaced}
+    pending = [{"type": "creating", "resource": each} for each in (audit, replacing, space)]
+    deployment = {"resources": [replaced], "pending_operations": [*pending, updating]}
+    pending_creations.adopt(deployment)
+    assert deployment == {
+        "resources": [replaced, {**audit, "id": "a", "outputs": {}}],
+        "pending_operations": [updating],
+    }
 
 
 @pytest.fixture
