@@ -116,7 +116,7 @@ def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
     after_platform = pulumi.ResourceOptions(provider=cluster, depends_on=ready)
     # Deleting a namespace deletes the volumes in it.
     with_volumes = {
-        *(args.namespace for args in planned.services if args.volumes),
+        *(args.namespace for args in planned.services if args.keeps_data),
         *(package.namespace for package in planned.packages if package.keeps_data),
     }
     kept = pulumi.ResourceOptions.merge(after_platform, pulumi.ResourceOptions(protect=True, retain_on_delete=True))

@@ -18,10 +18,11 @@ from components.service.args.document import Platform
 from components.service.args.service import SecureServiceArgs
 from components.service.args.team import team_args
 from components.service.catalogue import vault_provider
+from components.service.claims import claims
 from components.service.copied_secrets import copied_secrets
 from components.service.exception_objects import exception_annotations, exception_objects
 from components.service.file.jobs import job_name
-from components.service.file.storage import claim_name, own_config_name
+from components.service.file.storage import own_config_name
 from components.service.kept_secrets import first_values, kept_secrets
 from components.service.manifests import route, vault, workload
 from components.service.manifests.databases.statements import creation_statements, database_roles, revocation_statements
@@ -31,7 +32,7 @@ from components.service.manifests.external_secrets import copies_exception
 from components.service.manifests.peers import peers_service
 from components.service.manifests.scaling import autoscaler_spec
 from components.service.manifests.secret_env import secret_variables
-from components.service.manifests.storage import claim_spec, config_name
+from components.service.manifests.storage import config_name
 from components.service.network_resources import network_resources
 from components.service.route_resources import route_resources
 from components.service.service_job import ServiceJob, run_resource
@@ -267,19 +268,7 @@ class SecureService(pulumi.ComponentResource):
                     f"{self._name}.{each.name}", of_kind("ConfigMap", metadata=own, data=each.config.files), self._child
                 )
                 resources.append(config_map)
-        # Data outlives the stack. The run does not wait for the volume, which may only be created for the first pod.
-        kept = pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(retain_on_delete=True))
-        for volume in args.volumes:
-            if volume.shared:
-                annotations = {"pulumi.com/skipAwait": "true"}
-                name = claim_name(args.name, volume.name)
-                claim_metadata = {**metadata, "name": name, "annotations": annotations}
-                claim = KubernetesObject(
-                    f"{self._name}.{volume.name}",
-                    of_kind("PersistentVolumeClaim", metadata=claim_metadata, spec=claim_spec(volume)),
-                    kept,
-                )
-                resources.append(claim)
+        resources += claims(self._name, args, self._child)
         return resources
 
     def _jobs(self, opts: pulumi.ResourceOptions | None, controls: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:

@@ -9,6 +9,7 @@ from components.kube.manifest import of_kind
 from components.kube.objects import KubernetesObject
 from components.service.args.jobs import JobArgs
 from components.service.args.service import SecureServiceArgs
+from components.service.claims import claims
 from components.service.copied_secrets import copied_secrets
 from components.service.manifests.job import cron_job_spec, job_spec, workload_of
 from components.service.manifests.metadata import metadata
@@ -37,9 +38,9 @@ def run_resource(
 class ServiceJob(pulumi.ComponentResource):
     """One job of a service.
 
-    Creates a ServiceAccount without a mounted token, a Job, or a CronJob if it has a schedule, and a NetworkPolicy for
-    its calls; for secrets or a database a Vault policy and role for those only. `ready` holds the Job: resources that
-    depend on it wait until it has succeeded, and fail if it has not by its timeout.
+    Creates a ServiceAccount without a mounted token, a Job, or a CronJob if it has a schedule, a NetworkPolicy for its
+    calls, and the claims of its own volumes; for secrets or a database a Vault policy and role for those only. `ready`
+    holds the Job: resources that depend on it wait until it has succeeded, and fail if it has not by its timeout.
     """
 
     ready: list[pulumi.Resource]
@@ -69,7 +70,7 @@ class ServiceJob(pulumi.ComponentResource):
         if args.platform.network_policies:
             spec = network_policy_spec(workload)
             controls.append(KubernetesObject(name, of_kind("NetworkPolicy", metadata=meta, spec=spec), child))
-        controls += mesh_resources(name, workload, child)
+        controls += [*mesh_resources(name, workload, child), *claims(name, workload, child)]
         after = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=controls))
         self.ready = [run_resource(name, workload, {}, after)]
         self.register_outputs({"name": workload.name, "namespace": workload.namespace})

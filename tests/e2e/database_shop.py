@@ -66,6 +66,7 @@ OTHERS = {
     "ledger": {
         "connection": "ledger",
         "grants": [{"schema": "shop_ledger", "privileges": ["SELECT", "INSERT"], "tables": "all"}],
+        "files": {"ledger-user": "{{ .Data.username }}", "ledger-password": "{{ .Data.password }}"},
     },
     "cache": {"connection": "cache", "keys": [{"prefix": "orders:", "privileges": ["READ", "WRITE"]}]},
 }

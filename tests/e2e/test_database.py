@@ -259,8 +259,11 @@ class TestOtherEngines:
     def test_the_agent_writes_what_each_client_needs(self, shop: Shop, tmp_path: Path) -> None:
         with running_agent(shop.plane, "shop", "api", tmp_path) as agent:
             ledger, cache = agent.fields("ledger"), agent.fields("cache")
+            apart = [agent.text(f"ledger-{field}") for field in ("user", "password")]
         assert (ledger["DB_NAME"], ledger["DB_PORT"]) == ("shop_ledger", str(shop.places.mariadb.port))
         assert shop.places.mariadb.sql("SELECT 1", user=ledger["DB_USER"], password=ledger["DB_PASS"]) == "1"
+        # All files of a database are from one lease.
+        assert apart == [ledger["DB_USER"], ledger["DB_PASS"]]
         assert set(cache) == {"DB_HOST", "DB_PORT", "DB_USER", "DB_PASS"}
         assert shop.places.redis.run("ping", user=cache["DB_USER"], password=cache["DB_PASS"]) == "PONG"
 

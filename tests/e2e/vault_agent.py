@@ -46,8 +46,12 @@ class Agent:
 
     def fields(self, name: str) -> dict[str, str]:
         """The lines `KEY=value` of a file, as soon as it is there."""
+        return dict(line.split("=", 1) for line in self.text(name).splitlines())
+
+    def text(self, name: str) -> str:
+        """The text of a file without the end of its last line, as soon as it is there."""
         eventually(lambda: self.file(name).exists(), f"{name} is written")
-        return dict(line.split("=", 1) for line in self.file(name).read_text().splitlines())
+        return self.file(name).read_text().removesuffix("\n")
 
 
 @contextmanager

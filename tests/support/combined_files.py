@@ -63,6 +63,7 @@ WRITABLE = mostly(
         [["/etc/ssl/ä"], ["/etc/ssl/ä/x"], ["/etc/config/x"], ["/scratch/0"], ["/data/0"], ["/etc"]]
     ),
 )
+COPIES = mostly(st.just([]), seldom=st.sampled_from([["/srv/ä"], ["/copy/x", "/srv"], ["/var/cache"]]))
 RESOURCES = st.sampled_from(
     [
         {},
@@ -250,6 +251,7 @@ def pod(draw: st.DrawFn, file: File) -> None:
     file["config"] = draw(CONFIG)
     file["caBundle"] = {"configMap": draw(names(63))[0], "path": "/etc/ssl/ä/ca.crt"}
     file["writable"] = draw(WRITABLE)
+    file["writableCopies"] = draw(COPIES)
     file["resources"] = draw(RESOURCES)
     file["runAsUser"] = draw(st.sampled_from([1, 1000, 65535]))
 
@@ -286,6 +288,7 @@ def beside(draw: st.DrawFn, file: File) -> None:
             "resources": draw(RESOURCES),
             "podEnv": {"LIMIT": "cpuLimit"},
             "writable": draw(WRITABLE),
+            "writableCopies": draw(COPIES),
             **read,
             **shares,
         }
@@ -323,6 +326,12 @@ def working(draw: st.DrawFn, file: File) -> None:
             **({"database": draw(st.sampled_from([True, "owner"]))} if "database" in file else {}),
             **({"databases": dict.fromkeys(file["databases"], True)} if "databases" in file else {}),
             **({"egress": [outside["host"] for outside in file["egress"]]} if "egress" in file else {}),
+            "volumes": {
+                volume: draw(st.sampled_from(["read", "write"]))
+                for volume, spec in file.get("volumes", {}).items()
+                if spec["accessMode"] == "ReadWriteMany"
+            },
+            "ownVolumes": draw(st.sampled_from([{}, {"dump": {"path": "/dump", "size": "1Gi"}}])),
         }
     file["jobs"] = jobs
 

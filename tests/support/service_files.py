@@ -134,7 +134,13 @@ TABLES = st.fixed_dictionaries(
         "connection": mostly(st.sampled_from(["main", "maria"]), seldom=labels()),
         "grants": st.lists(GRANTS, min_size=1, max_size=2),
     },
-    optional={"owns": st.lists(SCHEMAS, max_size=2), "ttl": DURATIONS, "maxTtl": DURATIONS, "file": FILES},
+    optional={
+        "owns": st.lists(SCHEMAS, max_size=2),
+        "ttl": DURATIONS,
+        "maxTtl": DURATIONS,
+        "file": FILES,
+        "files": st.dictionaries(FILES, mostly(st.just("{{ .Data.username }}"), seldom=TEXT), max_size=2),
+    },
 )
 DATABASES = st.one_of(TABLES, CACHES)
 JOBS = st.fixed_dictionaries(
@@ -147,6 +153,8 @@ JOBS = st.fixed_dictionaries(
         "resources": RESOURCES,
         "retries": st.integers(-1, 11),
         "timeout": DURATIONS,
+        "volumes": st.dictionaries(labels(), st.sampled_from(["read", "write", "own"]), max_size=1),
+        "ownVolumes": st.dictionaries(labels(), VOLUMES, max_size=2),
     },
 )
 # What the service has is under these names in many files, and not in others.
@@ -161,6 +169,7 @@ CONTAINER: dict[str, Values] = {
     "resources": RESOURCES,
     "runAsUser": mostly(st.just(1500), seldom=st.sampled_from([0, 1337])),
     "writable": st.lists(PLACES, max_size=2),
+    "writableCopies": st.lists(PLACES, max_size=2),
     "scratch": SHARED_NAMES,
     "volumes": SHARED_NAMES,
 }
@@ -324,6 +333,7 @@ OPTIONAL: dict[str, Values] = {
     "probes": st.fixed_dictionaries({}, optional={"readiness": PROBE, "liveness": PROBE, "startup": PROBE}),
     "runAsUser": mostly(st.integers(1, 65535), seldom=st.sampled_from([0, 1337, 65536, -1])),
     "writable": st.lists(PLACES, max_size=2),
+    "writableCopies": st.lists(PLACES, max_size=2),
     "volumes": st.dictionaries(mostly(st.just("work"), labels(), seldom=st.just("a.b")), VOLUMES, max_size=2),
     "caBundle": st.fixed_dictionaries({"configMap": labels()}, optional={"key": FILES, "path": PLACES}),
     "init": st.dictionaries(CONTAINER_NAMES, INIT, max_size=2),

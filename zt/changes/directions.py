@@ -265,6 +265,12 @@ SERVICE: Mapping[str, Direction] = MappingProxyType(
         "end": Direction(
             "the end of the pods", neutral, "how long a pod is there decides nothing about what it may do", _AT_ONCE
         ),
+        "copies": Direction(
+            "the list of directories that are copied from the image",
+            neutral,
+            "a place that it may write to has a line of its own",
+            "none",
+        ),
         "placement": Direction(
             "the placement", unknown, "which other pods those nodes run is not in a plan", "any node"
         ),

@@ -79,6 +79,17 @@ def hosts_by_namespace(before: str, after: str) -> Class | None:
     return _by_cover(_hosts_within(new, old), _hosts_within(old, new))
 
 
+def _accesses(value: str) -> frozenset[tuple[str, str]]:
+    named = [part.split(": ") for part in value.split("; ")] if value not in (UNSET, NONE) else []
+    return frozenset((volume, may) for volume, access in named for may in {"read", access})
+
+
+def shared_volumes(before: str, after: str) -> Class | None:
+    """Compare what a job may do with volumes of its service: more of them, and to write one, are weaker."""
+    old, new = _accesses(before), _accesses(after)
+    return _by_cover(new <= old, old <= new)
+
+
 def longer_is_weaker(before: str, after: str) -> Class | None:
     """Compare two times such as `5m`: the longer one is weaker."""
     try:
@@ -224,8 +235,8 @@ _SERVICE: Mapping[str, Direction] = MappingProxyType(
         **_set("", scale("true", "false"), _USERS, "jwt.forwardToken", "jwt[].forwardToken"),
         **_set("", unknown, TRUST, "jwt.jwks", "jwt[].jwks"),
         **_set("secrets.*", neutral, _INSIDE, "values", "generate", "external", "template", "file", "replaces"),
-        **_set("database", neutral, _INSIDE, "file", "template"),
-        **_set("databases.*", neutral, _INSIDE, "file", "template"),
+        **_set("database", neutral, _INSIDE, "file", "template", "files"),
+        **_set("databases.*", neutral, _INSIDE, "file", "template", "files"),
         **_set("", neutral, _INSIDE, "secretEnv.shell", "caBundle.path", "sidecars.*.port"),
         **_set("probes", neutral, _TIMES, *_TIMEOUTS),
         **_set("sidecars.*.probes", neutral, _TIMES, *_TIMEOUTS),
@@ -239,6 +250,8 @@ _SERVICE: Mapping[str, Direction] = MappingProxyType(
             *(f"{kind}.{each}" for kind in ("requests", "limits") for each in ("cpu", "memory", "ephemeralStorage")),
         ),
         **_set("volumes.*", neutral, _LINES, "accessMode"),
+        **_set("jobs.*.ownVolumes.*", neutral, _LINES, "accessMode"),
+        **_set("jobs.*", shared_volumes, "its program reads, or changes, what the service keeps there", "volumes"),
         **_set("", neutral, _NAMES, "component", "costCenter"),
         **_set("", neutral, "when a replica starts decides nothing about what it may do", "startInOrder"),
         **_set("scratch.*", neutral, "what it may hold is bounded before and after", "memory"),

@@ -127,7 +127,7 @@ def _models(value: Mapping[str, object]) -> dict[str, BaseModel]:
 
 def _long(pattern: str) -> bool:
     """Whether a value is a text of many lines, or one that no output repeats."""
-    return pattern.rpartition(".")[2] in ("values", "template", "jwks")
+    return pattern.rpartition(".")[2] in ("values", "template", "files", "jwks")
 
 
 def _digest(value: object) -> str:

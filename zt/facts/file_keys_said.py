@@ -28,6 +28,7 @@ def _probes(section: str) -> Iterator[str]:
 def _container(section: str) -> Iterator[str]:
     yield from _under(section, "image", "command", "args", "env", "podEnv", "config.path", "config.files")
     yield from _under(section, "secrets", "database", "databases", "runAsUser", "writable", "scratch", "volumes")
+    yield f"{section}.writableCopies"
     yield from _resources(f"{section}.resources")
 
 
@@ -83,7 +84,8 @@ _SERVICE = (
     *("command", "args", "env", "podEnv", "secretEnv.expires", "secretEnv.variables", "config.path", "config.files"),
     "health",
     *_probes("probes"),
-    *("stop.delay", "stop.within", "runAsUser", "writable", "scratch.*.path", "scratch.*.size"),
+    *("stop.delay", "stop.within", "runAsUser", "writable", "writableCopies"),
+    *_under("scratch.*", "path", "size"),
     *_under("volumes.*", "path", "size", "storageClass"),
     *_under("caBundle", "configMap", "key"),
     *_container("init.*"),
@@ -91,6 +93,7 @@ _SERVICE = (
     "sidecars.*.health",
     *_probes("sidecars.*.probes"),
     *_under("jobs.*", "schedule", "secrets", "database", "databases", "calls", "egress", "placement.class"),
+    *_under("jobs.*.ownVolumes.*", "path", "size", "storageClass"),
     *_under("kubernetesApi[]", "apiGroups", "resources", "verbs", "clusterWide", "expires"),
     "leaderElection",
     *_under("patch", "expires", "annotations", "pod.setHostnameAsFQDN", "pod.dnsConfig.searches"),

@@ -11,7 +11,7 @@ from components.service.args.containers import ContainerArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.vault import uses_vault
 from zt.facts.model import Fact, Kept, ServiceContainer, ServiceSetting, VaultAccess, Writable
-from zt.facts.read_workload import SCOPES, given, hardening, probes, resources
+from zt.facts.read_workload import given, hardening, probes, resources, scope
 
 Manifest = dict[str, Any]
 
@@ -24,8 +24,8 @@ def container_facts(service: str, args: SecureServiceArgs, pod: Manifest) -> Ite
         yield ServiceContainer(service, name, "before it starts" if each in args.init else "beside it")
         yield from _reads(name, args, each)
         shared = [scratch.path for scratch in args.scratch if scratch.name in each.scratch]
-        yield from (Writable(name, path) for path in dict.fromkeys([*each.writable, *shared]))
-        yield from (Kept(name, v.path, SCOPES[v.shared]) for v in args.volumes if v.name in each.volumes)
+        yield from (Writable(name, path) for path in dict.fromkeys([*each.writable, *each.writable_copies, *shared]))
+        yield from (Kept(name, v.path, scope(args, v)) for v in args.volumes if v.name in each.volumes)
         yield from (ServiceSetting(name, key, value) for key, value in _settings(each, manifests[each.name]))
 
 

@@ -39,7 +39,7 @@ from zt.facts.model import (
 )
 from zt.facts.read_containers import container_facts
 from zt.facts.read_network import network_facts, outward_facts, paths_without_token, token_settings
-from zt.facts.read_workload import SCOPES, hardening, workload_settings
+from zt.facts.read_workload import hardening, scope, storage, workload_settings
 
 Manifest = dict[str, Any]
 
@@ -58,8 +58,8 @@ def service_facts(args: SecureServiceArgs, library: Library) -> Iterator[Fact]:
     yield from _databases(name, args)
     yield from _api(name, args, workload)
     shared = [scratch.path for scratch in args.scratch]
-    yield from (Writable(name, path) for path in dict.fromkeys([*args.writable, *shared]))
-    yield from (Kept(name, volume.path, SCOPES[volume.shared]) for volume in args.volumes)
+    yield from (Writable(name, path) for path in dict.fromkeys([*args.writable, *args.writable_copies, *shared]))
+    yield from (Kept(name, volume.path, scope(args, volume)) for volume in args.volumes)
     settings = (*_settings(args, workload), *workload_settings(args, workload))
     yield from (ServiceSetting(name, key, value) for key, value in settings)
     yield from container_facts(name, args, workload["template"]["spec"])
@@ -81,6 +81,9 @@ def _job(service: str, args: SecureServiceArgs, job: JobArgs) -> Iterator[Fact]:
     yield from outward_facts(name, workload)
     yield from vault_facts(name, workload)
     yield from _databases(name, workload)
+    yield from (Kept(name, volume.path, scope(workload, volume)) for volume in workload.claimed_volumes)
+    if workload.claimed_volumes:
+        yield ServiceSetting(name, "storage", storage(workload))
     yield ServiceSetting(name, "placement", placement_text(workload.place))
     pod = job_spec(workload)["template"]["spec"]
     for container in pod["containers"]:

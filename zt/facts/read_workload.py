@@ -5,12 +5,23 @@ from typing import Any, cast
 
 from components.service.args.containers import ContainerArgs
 from components.service.args.service import SecureServiceArgs
+from components.service.args.storage import VolumeArgs
 from components.service.manifests.placement import placement_text
 
 Manifest = dict[str, Any]
 
-SCOPES = ("each of its pods by itself", "all of its pods together")
-"""Which pods share a volume, by whether all of them do."""
+
+def scope(args: SecureServiceArgs, volume: VolumeArgs) -> str:
+    """Which pods have a volume that a service or a job claims."""
+    if volume in args.replica_volumes:
+        return "each of its pods by itself"
+    return "one of its pods after the other" if args.ends else "all of its pods together"
+
+
+def storage(args: SecureServiceArgs) -> str:
+    """How large the volumes are that it claims, and of what class."""
+    claimed = (volume for volume in args.volumes if not volume.claim)
+    return _listed(f"{v.name} {v.size} of class {v.storage_class or 'default'}" for v in claimed)
 
 
 def workload_settings(args: SecureServiceArgs, workload: Manifest) -> Iterator[tuple[str, str]]:
@@ -25,7 +36,7 @@ def workload_settings(args: SecureServiceArgs, workload: Manifest) -> Iterator[t
     yield "resources", resources(container)
     yield "placement", placement_text(args.place)
     yield "pull-secrets", _listed(args.pull_secrets)
-    yield "storage", _listed(f"{v.name} {v.size} of class {v.storage_class or 'default'}" for v in args.volumes)
+    yield "storage", storage(args)
     if args.scratch:
         yield "scratch", _listed(f"{each.path} of {each.size}" for each in args.scratch)
     yield from given(args)
@@ -40,6 +51,7 @@ def given(args: SecureServiceArgs | ContainerArgs) -> Iterator[tuple[str, str]]:
     yield "command", " ".join([*args.command, *args.arguments]) or "the image's own"
     variables = [*args.env.items(), *((name, f"the pod's {field}") for name, field in args.pod_env.items())]
     yield "environment", _listed(f"{name}={value}" for name, value in sorted(variables))
+    yield "copies", _listed(args.writable_copies)
     yield "configuration", f"digest {args.config.digest} at {args.config.path}" if args.config.path else "none"
 
 

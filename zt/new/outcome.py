@@ -166,7 +166,7 @@ def _rights(args: SecureServiceArgs, name: str) -> Iterator[Item]:
 def _pods(args: SecureServiceArgs, name: str) -> Item:
     scaling = args.autoscaling
     count = f"{scaling.minimum} to {scaling.maximum}" if scaling.maximum else str(args.replicas)
-    kept = "; ".join(f"{v.path}: {v.size} that each keeps" for v in args.volumes if not v.shared)
+    kept = "; ".join(f"{v.path}: {v.size} that each keeps" for v in args.replica_volumes)
     return Item(workload_kind(args), name, f"{count} x {args.image}" + (f"; {kept}" if kept else ""))
 
 
@@ -217,19 +217,25 @@ def _storage(args: SecureServiceArgs) -> Iterator[Item]:
                 f"{args.namespace}/{own_config_name(args.name, each.name)}",
                 f"{each.config.path} of {each.name}: {files}",
             )
-    for volume in args.volumes:
-        if volume.shared:
-            claim = f"{args.namespace}/{claim_name(args.name, volume.name)}"
-            yield Item("PersistentVolumeClaim", claim, f"{volume.path}: {volume.size} that all share")
+    yield from _claims(args)
+
+
+def _claims(args: SecureServiceArgs) -> Iterator[Item]:
+    whose = "that each run has" if args.ends else "that all share"
+    for volume in args.claimed_volumes:
+        claim = f"{args.namespace}/{claim_name(args.name, volume.name)}"
+        yield Item("PersistentVolumeClaim", claim, f"{volume.path}: {volume.size} {whose}")
 
 
 def _job(args: SecureServiceArgs, job: JobArgs) -> Iterator[Item]:
     name = f"{args.namespace}/{job_name(args.name, job.name)}"
     yield Item("ServiceAccount", name, "no token mounted")
-    yield from _copies(workload_of(args, job))
+    workload = workload_of(args, job)
+    yield from _copies(workload)
+    yield from _claims(workload)
     if args.platform.network_policies:
         yield Item("NetworkPolicy", name, "everything else is closed")
-    yield from (Item(manifest["kind"], _named(manifest)) for manifest in mesh_objects(workload_of(args, job)))
+    yield from (Item(manifest["kind"], _named(manifest)) for manifest in mesh_objects(workload))
     yield _run(name, job.run)
 
 
@@ -256,4 +262,5 @@ def vault_items(args: SecureServiceArgs) -> Iterator[Item]:
         yield Item("secret", path, f"/vault/secrets/{secret.file} in the pod")
     for database in database_roles(args):
         place = "the pod of its job" if database.as_owner else "the pod"
-        yield Item("database role", args.database_path(database), f"/vault/secrets/{database.file} in {place}")
+        files = " and ".join(f"/vault/secrets/{file}" for file in (database.file, *database.files))
+        yield Item("database role", args.database_path(database), f"{files} in {place}")

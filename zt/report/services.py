@@ -161,4 +161,5 @@ def _files(args: SecureServiceArgs) -> Iterator[tuple[tuple[str, str], str]]:
         path = f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret)}"
         yield (name_of(args), path), f"{SECRETS_DIRECTORY}/{secret.file}"
     for database in args.databases:
-        yield (name_of(args), args.database_path(database)), f"{SECRETS_DIRECTORY}/{database.file}"
+        files = ", ".join(f"{SECRETS_DIRECTORY}/{file}" for file in (database.file, *database.files))
+        yield (name_of(args), args.database_path(database)), files

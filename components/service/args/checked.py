@@ -13,7 +13,7 @@ from components.service.args.containers import ContainerArgs
 from components.service.args.jobs import RunArgs
 from components.service.args.network import EgressArgs, JwtArgs, StickyArgs
 from components.service.args.scaling import ResourceArgs
-from components.service.args.storage import ConfigArgs
+from components.service.args.storage import ConfigArgs, VolumeArgs
 from components.service.file.service import ServiceSpec
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def _values(args: "SecureServiceArgs") -> Values:
         "costCenter": args.cost_center or None,
         "runAsUser": args.run_as_user,
         "writable": tuple(args.writable),
+        "writableCopies": tuple(args.writable_copies),
         "health": args.health or None,
         # A host of a database may be there, too, for each database that it has.
         "egress": tuple({each.host: _outside(each) for each in args.egress}.values()),
@@ -61,7 +62,14 @@ def _values(args: "SecureServiceArgs") -> Values:
         "init": {each.name: _further(each) for each in args.init},
         "sidecars": {each.name: _beside(each) for each in args.sidecars},
         "jobs": {
-            each.name: {**_run(each.run), "command": tuple(each.command), **_resources(each)} for each in args.jobs
+            each.name: {
+                **_run(each.run),
+                "command": tuple(each.command),
+                "volumes": dict.fromkeys(each.reads, "read") | dict.fromkeys(each.writes, "write"),
+                "ownVolumes": {volume.name: _volume(volume) for volume in each.own_volumes},
+                **_resources(each),
+            }
+            for each in args.jobs
         },
     }
     given = {**every, **_kept(args)}
@@ -105,19 +113,20 @@ def _token(jwt: JwtArgs) -> Values:
 def _kept(args: "SecureServiceArgs") -> Values:
     bundle = args.ca_bundle
     return {
-        "volumes": {
-            each.name: {
-                "path": each.path,
-                "size": each.size,
-                "storageClass": each.storage_class or None,
-                "accessMode": each.access_mode,
-            }
-            for each in args.volumes
-        },
+        "volumes": {each.name: _volume(each) for each in args.volumes},
         "scratch": {each.name: {"path": each.path, "size": each.size, "memory": each.memory} for each in args.scratch},
         "caBundle": {"configMap": bundle.config_map, "key": bundle.key, "path": bundle.path}
         if bundle.config_map
         else None,
+    }
+
+
+def _volume(each: VolumeArgs) -> Values:
+    return {
+        "path": each.path,
+        "size": each.size,
+        "storageClass": each.storage_class or None,
+        "accessMode": each.access_mode,
     }
 
 
@@ -159,6 +168,7 @@ def _further(each: ContainerArgs) -> Values:
         "image": each.image,
         "runAsUser": each.run_as_user,
         "writable": tuple(each.writable),
+        "writableCopies": tuple(each.writable_copies),
     }
 
 

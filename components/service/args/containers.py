@@ -39,6 +39,7 @@ class ContainerArgs(ResourceArgs):
     secrets: Sequence[str] = ()
     databases: Sequence[str] = ()
     writable: Sequence[str] = ()
+    writable_copies: Sequence[str] = ()
     scratch: Sequence[str] = ()
     volumes: Sequence[str] = ()
     port: int = 0
@@ -86,6 +87,7 @@ def _container_args(name: str, each: ContainerSpec, spec: ServiceSpec) -> Contai
         disk_request=each.resources.requests.ephemeral_storage or "",
         disk_limit=each.resources.limits.ephemeral_storage or "",
         writable=each.writable,
+        writable_copies=each.writable_copies,
         scratch=each.scratch,
         volumes=each.volumes,
         port=(sidecar.port if sidecar else None) or 0,

@@ -1,8 +1,8 @@
 """The arguments of a service's databases: what its users may do, and the file that shows their credentials."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from components.config.engines import POSTGRESQL
 from components.schema.fields import DAY_SECONDS
@@ -51,6 +51,8 @@ class DatabaseArgs:
     max_ttl: int = DAY_SECONDS
     file: str = SECRET_NAME
     template: str = ""
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further files with the same credentials, each with its template."""
     engine: str = POSTGRESQL
     """One of `components.config.engines`."""
     encrypted: bool = False

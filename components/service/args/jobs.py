@@ -7,6 +7,7 @@ from types import MappingProxyType
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import seconds
 from components.service.args.scaling import ResourceArgs
+from components.service.args.storage import VolumeArgs, volume_args
 from components.service.file.database import OWNER
 from components.service.file.jobs import JobSpec, RunSpec, job_callees
 
@@ -39,6 +40,11 @@ class JobArgs(ResourceArgs):
     owns: Sequence[str] = ()
     calls: Sequence[ServiceRef] = ()
     egress: Sequence[str] = ()
+    reads: Sequence[str] = ()
+    """The volumes of the service that it may read."""
+    writes: Sequence[str] = ()
+    """Those that it may write to."""
+    own_volumes: Sequence[VolumeArgs] = ()
     placement: str = ""
     """The class of nodes, by its name on the platform."""
     retries: int = 6
@@ -76,6 +82,9 @@ def job_args(
             memory_limit=spec.resources.limits.memory,
             disk_request=spec.resources.requests.ephemeral_storage or "",
             disk_limit=spec.resources.limits.ephemeral_storage or "",
+            reads=[volume for volume, access in spec.volumes.items() if access == "read"],
+            writes=[volume for volume, access in spec.volumes.items() if access == "write"],
+            own_volumes=volume_args(spec.own_volumes),
             placement=spec.placement.class_ if spec.placement else "",
             retries=spec.retries,
             timeout=seconds(spec.timeout),

@@ -159,6 +159,7 @@ def _service_args(
         probes=probes_args(spec.probes),
         run_as_user=spec.run_as_user,
         writable=spec.writable,
+        writable_copies=spec.writable_copies,
         command=spec.command,
         arguments=spec.args,
         env=spec.env,
@@ -267,6 +268,7 @@ def _database(service: ServiceSpec, name: str, platform: PlatformTerms) -> Datab
         max_ttl=seconds(spec.max_ttl),
         file=spec.file or name,
         template=spec.template or default_template(server),
+        files=spec.files,
     )
 
 

@@ -129,6 +129,8 @@ class SecureServiceArgs(ResourceArgs):
     probes: ProbesArgs = field(default_factory=ProbesArgs)
     run_as_user: int = 1000
     writable: Sequence[str] = ()
+    writable_copies: Sequence[str] = ()
+    """Directories that it may write to, with what its image has there."""
     command: Sequence[str] = ()
     arguments: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -290,7 +292,22 @@ class SecureServiceArgs(ResourceArgs):
     @property
     def stateful(self) -> bool:
         """Whether each replica has its own volume, which takes a StatefulSet."""
-        return any(not volume.shared for volume in self.volumes)
+        return bool(self.replica_volumes)
+
+    @property
+    def replica_volumes(self) -> list[VolumeArgs]:
+        """The volumes of which each replica has its own."""
+        return [] if self.ends else [volume for volume in self.volumes if not volume.shared]
+
+    @property
+    def claimed_volumes(self) -> list[VolumeArgs]:
+        """The volumes whose claims it owns by their names: those that its pods share, or have one after the other."""
+        return [volume for volume in self.volumes if volume not in self.replica_volumes and not volume.claim]
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether it or one of its jobs has persistent volumes."""
+        return bool(self.volumes or any(job.own_volumes for job in self.jobs))
 
     @property
     def containers(self) -> list[ContainerArgs]:

@@ -9,13 +9,18 @@ from components.service.file.storage import SHARED, CaBundleSpec, ConfigSpec, Vo
 
 @dataclass(frozen=True)
 class VolumeArgs:
-    """A persistent volume. An empty `storage_class` is the cluster's default."""
+    """A persistent volume. An empty `storage_class` is the cluster's default.
+
+    `claim` is that of the service whose job has the volume, and empty for whoever owns it.
+    """
 
     name: str
     path: str
     size: str
     storage_class: str = ""
     access_mode: str = "ReadWriteOnce"
+    claim: str = ""
+    read_only: bool = False
 
     @property
     def shared(self) -> bool:

@@ -77,31 +77,38 @@ def _schemas(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
 
 def _names(spec: ServiceSpec, owners: dict[tuple[str, str, str], str]) -> Iterator[Finding]:
     names = [(("jobs", job), "workload", job_name(spec.name, job)) for job in spec.jobs]
-    names += [(("volumes", name), "claim", claim_of(spec, name)) for name in spec.volumes]
+    names = [*names, *((key, "claim", name) for key, name in _claims(spec))]
     for key, kind, name in names:
-        origin = f"the {key[0].removesuffix('s')} {key[1]} of {spec.name}"
+        origin = f"the {'volume' if kind == 'claim' else 'job'} {'.'.join(key[1::2])} of {spec.name}"
         owner = owners.setdefault((spec.namespace, kind, name), origin)
         if owner != origin:
-            yield spec, key, f"its {kind} is called {name}, as {owner} is in {spec.namespace}", repr(key[1]), ()
+            yield spec, key, f"its {kind} is called {name}, as {owner} is in {spec.namespace}", repr(key[-1]), ()
+
+
+def _claims(spec: ServiceSpec) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The key of each volume of a service and its jobs, with the name of its claim, or how those of replicas begin."""
+    yield from ((("volumes", name), claim_of(spec, name)) for name in spec.volumes)
+    for job, each in spec.jobs.items():
+        full_name = job_name(spec.name, job)
+        yield from ((("jobs", job, "ownVolumes", name), claim_name(full_name, name)) for name in each.own_volumes)
 
 
 def claim_of(spec: ServiceSpec, volume: str) -> str:
     """The name of the claim of a volume, or how those of the replicas begin."""
-    if spec.volumes[volume].access_mode == SHARED:
+    if spec.run is not None or spec.volumes[volume].access_mode == SHARED:
         return claim_name(spec.name, volume)
     return replica_claim(spec.name, volume)
 
 
 def _claims_of_replicas(specs: Sequence[ServiceSpec], owners: Mapping[tuple[str, str, str], str]) -> Iterator[Finding]:
-    """Shared volumes whose claims are called as that of a replica: its data would be there for both."""
+    """Volumes whose claims are called as that of a replica: its data would be there for both."""
     for spec in specs:
-        for volume in spec.volumes:
-            name = claim_of(spec, volume)
+        for key, name in _claims(spec):
             start = name.rstrip(string.digits)
             owner = owners.get((spec.namespace, "claim", start)) if start != name else None
             if owner is not None:
                 message = f"its claim is called {name}, as that of a replica with {owner} is in {spec.namespace}"
-                yield spec, ("volumes", volume), message, repr(volume), ()
+                yield spec, key, message, repr(key[-1]), ()
 
 
 def _rights(spec: ServiceSpec, specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
@@ -145,6 +152,10 @@ _READ_BY_ALL = (
     "where Vault's agent writes them, every init container can read all secrets of its service as soon as one can: "
     "name them all in each, or move the work to a job, which reads its own alone"
 )
+_COPIED_BY_ITS_IMAGE = (
+    "where Vault's agent writes them, every init container can read all secrets of its service as soon as one can, and "
+    "its own image copies this: name them all in it, or none in those under init"
+)
 _LOGS_IN = "no agent runs in the pods of this stack, and a token for Vault would show it all secrets of the service"
 
 
@@ -174,6 +185,10 @@ def delivery_findings(specs: Sequence[ServiceSpec], delivery: Delivery) -> Itera
             for name, each in spec.init.items():
                 if set(every) - set(each.reads):
                     yield spec, ("init", name, "secrets"), _READ_BY_ALL, repr(list(each.reads)), every
+            for key, each in spec.containers:
+                # What copies for a sidecar is an init container of the sidecar's image.
+                if each.writable_copies and key[0] != "init" and set(every) - set(each.reads):
+                    yield spec, (*key, "writableCopies"), _COPIED_BY_ITS_IMAGE, repr(list(each.writable_copies)), ()
 
 
 def placement_findings(specs: Sequence[ServiceSpec], classes: Mapping[str, Sequence[str]]) -> Iterator[Finding]:

@@ -109,7 +109,10 @@ class ContainerSpec(TypedFile):
     run_as_user: UserId | None = None
     """Its user id; by default that of the service, which alone can read secrets."""
     writable: tuple[MountPath, ...] = ()
-    """Directories, besides /tmp, that it alone may write to; they are gone with the pod."""
+    """Directories, besides /tmp, that it alone may write to; they are empty at first and gone with the pod."""
+    writable_copies: tuple[MountPath, ...] = ()
+    """Directories of its image that it alone may write to, each a copy that `cp` of the image makes before; they are
+    gone with the pod."""
     scratch: tuple[VolumeName, ...] = ()
     """The directories under the service's `scratch` that it shares."""
     volumes: tuple[VolumeName, ...] = ()
@@ -166,6 +169,19 @@ def all_containers(
         *((("init", name), spec) for name, spec in init.items()),
         *((("sidecars", name), spec) for name, spec in sidecars.items()),
     ]
+
+
+def copy_name(number: int) -> str:
+    """The name of the container that makes the copy of this number in a pod."""
+    return f"copy-{number}"
+
+
+def check_copy_names(names: Sequence[tuple[Key, str]], copies: int) -> None:
+    """Raise `PydanticCustomError`, with the key, for a container that is called as one that makes a copy."""
+    taken = {copy_name(number) for number in range(copies)}
+    for key, name in names:
+        if name in taken:
+            raise misplaced(key, "a container that copies a directory of writableCopies is called so", name)
 
 
 def _name_problem(service: str, name: str, names: Sequence[str]) -> str:
@@ -227,6 +243,7 @@ def _check_places(
     in_all: Sequence[Place],
 ) -> None:
     places = [Place((*key, "writable", number), path) for number, path in enumerate(spec.writable)]
+    places += [Place((*key, "writableCopies", number), path) for number, path in enumerate(spec.writable_copies)]
     places += [Place((*key, "scratch", number), scratch[name].path) for number, name in enumerate(spec.scratch)]
     places += [Place((*key, "volumes", number), volumes[name].path) for number, name in enumerate(spec.volumes)]
     places += [Place((*key, "config", "path"), spec.config.path, read_only=True)] if spec.config else []

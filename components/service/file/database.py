@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictS
 
 from components.config.engines import Engine
 from components.schema.fields import DAY_SECONDS, Duration, FileName, Label, identifier, seconds
-from components.schema.problem import UNREPEATED
+from components.schema.problem import UNREPEATED, Key
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.template import parse
 
@@ -118,6 +118,9 @@ class DatabaseSpec(TypedFile):
     template: StrictStr | None = None
     """The file's text, with `{{ .Data.username }}` and `{{ .Data.password }}`; by default `DB_HOST`, `DB_PORT`,
     `DB_NAME`, `DB_USER` and `DB_PASS`, a line each; Redis has no `DB_NAME`."""
+    files: dict[FileName, StrictStr] = Field(default_factory=dict)
+    """Further files with the same credentials, by name, each with its text as under `template`: such as one with the
+    user and one with the password."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -131,11 +134,21 @@ class DatabaseSpec(TypedFile):
             raise ValueError(f"two grants for the schema {', '.join(twice)}: keep one")
         if twice := sorted({name for name in self.owns if self.owns.count(name) > 1}):
             raise misplaced(["owns"], "it stands there twice: keep one", ", ".join(twice))
-        try:
-            parse(self.template or "", _CREDENTIALS_DATA, _CREDENTIALS)
-        except ValueError as error:
-            raise misplaced(["template"], str(error), UNREPEATED) from error
+        for key, template in self.templates.items():
+            try:
+                parse(template, _CREDENTIALS_DATA, _CREDENTIALS)
+            except ValueError as error:
+                raise misplaced(key, str(error), UNREPEATED) from error
         return self
+
+    @property
+    def templates(self) -> dict[Key, str]:
+        """The key of each text of a file in this section, with the text."""
+        return {("template",): self.template or "", **{("files", name): text for name, text in self.files.items()}}
+
+    def file_names(self, name: str) -> tuple[str, ...]:
+        """The files with the credentials, of a database of that name."""
+        return (self.file or name, *self.files)
 
     def _one_kind_of_rights(self) -> None:
         if not self.grants and not (self.keys or self.channels):

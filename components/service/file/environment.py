@@ -25,6 +25,8 @@ _SECRET_VALUES = MappingProxyType(
 )
 # Applications of this platform need variables that name the file of a secret.
 _FILE_NAME = re.compile(r"_(FILE|PATH|DIR)$", re.IGNORECASE)
+# As Authentik and others, and Grafana, name the file whose content they take in place of a value.
+_OF_A_FILE = re.compile(r"(file://)?/vault/secrets/[\w.-]+|\$__file\{/vault/secrets/[\w.-]+\}")
 # What a variable says of a secret, with a value that holds none: an address, a number, a time, a switch.
 _ABOUT_SECRETS = re.compile(
     r"_(ENDPOINT|URL|URI|HOST|PORT|ISSUER|AUDIENCE|ALGORITHM|TYPE|SCOPES?|TTL|TIMEOUT|INTERVAL|LIFETIME|EXPIRY"
@@ -53,7 +55,7 @@ def _name(value: str) -> str:
 def _called_like_a_secret(name: str, value: str) -> bool:
     if not SECRET_KEY.search(name.lower()) or (_FILE_NAME.search(name) and value.startswith("/")):
         return False
-    return not (_ABOUT_SECRETS.search(name) and _NO_SECRET.fullmatch(value))
+    return not (_OF_A_FILE.fullmatch(value) or (_ABOUT_SECRETS.search(name) and _NO_SECRET.fullmatch(value)))
 
 
 def _plain(values: dict[str, str]) -> dict[str, str]:

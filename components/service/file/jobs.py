@@ -1,7 +1,7 @@
 """The section `jobs` of a service file: programs of its image that run once per release, or on a schedule."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StrictInt, StrictStr
 
@@ -14,10 +14,13 @@ from components.service.file.database import OWNER, SECRET_NAME, Access, Databas
 from components.service.file.placement import PlacementSpec
 from components.service.file.reserved import reserved_name
 from components.service.file.scaling import ResourcesSpec
+from components.service.file.storage import SHARED, Place, VolumeName, VolumeSpec, clash
 
 # A CronJob's name is the start of its jobs' names (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/),
 # and a StatefulSet's that of its revisions, which are labels of its pods.
 NAME_LIMIT = 52
+VolumeAccess = Literal["read", "write"]
+"""What a job may do with a volume of its service."""
 
 
 class RunSpec(TypedFile):
@@ -38,7 +41,8 @@ class JobSpec(RunSpec):
     """A program that ends, with its own identity: it may do only what is listed here.
 
     Without a schedule it runs once after each change, such as a new image, and the service's new pods wait until it has
-    succeeded. It has the service's environment, configuration and trusted authorities, but not its volumes.
+    succeeded. It has the service's environment, configuration and trusted authorities, and those volumes alone that it
+    names.
     """
 
     command: Words = ()
@@ -57,6 +61,11 @@ class JobSpec(RunSpec):
     """The services among the service's `calls` that it calls; by default none."""
     egress: tuple[HostName, ...] = ()
     """The hosts among the service's `egress` that it reaches; by default none."""
+    volumes: dict[Label, VolumeAccess] = Field(default_factory=dict)
+    """The service's `volumes` that it has at their paths, by name, to `read` or to `write` them. They have to be
+    `ReadWriteMany`: of others each replica has its own."""
+    own_volumes: dict[VolumeName, VolumeSpec] = Field(default_factory=dict)
+    """Persistent volumes of its own, by name, which no other pod has. They stay between its runs."""
     resources: ResourcesSpec = ResourcesSpec()
     """CPU and memory of its pod."""
     placement: PlacementSpec | None = None
@@ -75,8 +84,13 @@ def check_jobs(
     secrets: Sequence[str],
     hosts: Sequence[str],
     databases: Mapping[str, DatabaseSpec],
+    volumes: Mapping[str, VolumeSpec],
+    in_all: Sequence[Place],
 ) -> None:
-    """Raise `PydanticCustomError`, with the key, for a job that uses what its service does not have."""
+    """Raise `PydanticCustomError`, with the key, for a job that uses what its service does not have.
+
+    `in_all` are the directories that the pods of all jobs have.
+    """
     calls = sorted({callee.seen_from(service.namespace) for callee in callees})
     for name, job in jobs.items():
         full_name = job_name(service.name, name)
@@ -86,6 +100,7 @@ def check_jobs(
         if reason := reserved_name(full_name):
             raise misplaced(["jobs", name], f"it is called {full_name}: {reason}, so choose another", name)
         _check_databases(name, job, databases)
+        _check_volumes(name, job, volumes, in_all)
         references = (
             ("secrets", job.secrets, secrets, "no secret"),
             ("egress", job.egress, hosts, "no host under egress"),
@@ -121,6 +136,29 @@ def _check_databases(name: str, job: JobSpec, databases: Mapping[str, DatabaseSp
         if seconds(job.timeout) > DAY_SECONDS:
             message = "longer than 24h, which a user in a database lives at most"
             raise misplaced(["jobs", name, "timeout"], message, job.timeout)
+
+
+def _check_volumes(name: str, job: JobSpec, volumes: Mapping[str, VolumeSpec], in_all: Sequence[Place]) -> None:
+    places: list[Place] = []
+    for volume in job.volumes:
+        key = ("jobs", name, "volumes", volume)
+        if volume not in volumes:
+            raise misplaced(key, "no volume of this service: ownVolumes has those of a job", volume, sorted(volumes))
+        if (mode := volumes[volume].access_mode) != SHARED:
+            message = (
+                f"{volume} is {mode}, so each replica has one of its own, at its node: write accessMode: {SHARED} "
+                f"under volumes.{volume}, or leave this to a container under sidecars, which has that of its replica"
+            )
+            raise misplaced(key, message, volume)
+        places.append(Place(key, volumes[volume].path))
+    for volume, spec in job.own_volumes.items():
+        if volume in job.volumes:
+            message = "volumes has one of that name: rename this one"
+            raise misplaced(["jobs", name, "ownVolumes", volume], message, volume)
+        places.append(Place(("jobs", name, "ownVolumes", volume, "path"), spec.path))
+    if wrong := clash([*in_all, *places]):
+        where, path, message = wrong
+        raise misplaced(where, message, path)
 
 
 def job_callees(namespace: str, calls: Sequence[str]) -> list[ServiceRef]:

@@ -148,7 +148,10 @@ class ServiceKeys(TypedFile):
     run_as_user: UserId = 1000
     """The user id in the container, never root's. Its group has the same id; 2000 is a supplementary group."""
     writable: tuple[MountPath, ...] = ()
-    """Directories, besides /tmp, that it may write to; they are gone with the pod."""
+    """Directories, besides /tmp, that it may write to; they are empty at first and gone with the pod."""
+    writable_copies: tuple[MountPath, ...] = ()
+    """Directories of its image that it may write to, each a copy that `cp` of the image makes before it starts; they
+    are gone with the pod."""
     scratch: dict[VolumeName, ScratchSpec] = Field(default_factory=dict)
     """Directories, by name, that it shares with the containers under `init` and `sidecars` that name them."""
     volumes: dict[VolumeName, VolumeSpec] = Field(default_factory=dict)
@@ -215,7 +218,7 @@ class ServiceKeys(TypedFile):
     @property
     def stateful(self) -> bool:
         """Whether each replica has a volume of its own."""
-        return any(volume.access_mode != SHARED for volume in self.volumes.values())
+        return self.run is None and any(volume.access_mode != SHARED for volume in self.volumes.values())
 
     @property
     def ref(self) -> ServiceRef:

@@ -25,13 +25,17 @@ def check_annotations(keys: ServiceKeys) -> None:
         ("secrets", name, "template"): len((secret.template or "").encode()) for name, secret in keys.secrets.items()
     }
     texts |= {
-        (*keys.database_key(name), "template"): len((database.template or "").encode())
+        (*keys.database_key(name), *key): len(text.encode())
         for name, database in keys.all_databases.items()
+        for key, text in database.templates.items()
     }
     # Each sidecar that reads one has its template once more.
     for _, container in keys.containers:
         for name in container.secrets:
             texts[("secrets", name, "template")] += len((keys.secrets[name].template or "").encode())
+        for name in container.credentials:
+            for key, text in keys.all_databases[name].templates.items():
+                texts[(*keys.database_key(name), *key)] += len(text.encode())
     written = keys.patch.annotations.items() if keys.patch else ()
     patched = {("patch", "annotations", key): len(f"{key}{value}".encode()) for key, value in written}
     known = _PLATFORM + _EACH * len(texts) + sum(texts.values()) + sum(patched.values())

@@ -1,7 +1,7 @@
 """The files of secrets that a service file names in its texts: each is there, for the container that names it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from components.schema.problem import Key
 from components.service.file.checks import Finding
@@ -28,21 +28,25 @@ def secret_path_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
 
 def _texts(spec: ServiceSpec) -> Iterator[tuple[Key, str, tuple[str, ...]]]:
     """Each text of a container or a job, with its key and the files that are there."""
-    named = {name: secret.file or name for name, secret in spec.secrets.items()}
-    named |= {name: database.file or name for name, database in spec.all_databases.items()}
-    files = tuple(sorted(named.values()))
+    named = {name: (secret.file or name,) for name, secret in spec.secrets.items()}
+    named |= {name: database.file_names(name) for name, database in spec.all_databases.items()}
+    files = _sorted(named.values())
     for key, text in (*_words((), spec.command, spec.args), *_settings((), spec.env, spec.config, spec.probes)):
         yield key, text, files
     for above, each in spec.containers:
-        own = tuple(sorted(named[name] for name in each.reads))
+        own = _sorted(named[name] for name in each.reads)
         probes = each.probes if isinstance(each, SidecarSpec) else None
         for key, text in (*_words(above, each.command, each.args), *_settings(above, each.env, each.config, probes)):
             yield key, text, own
     for name, job in spec.jobs.items():
-        own = tuple(sorted(named[each] for each in (*job.secrets, *job.accesses)))
+        own = _sorted(named[each] for each in (*job.secrets, *job.accesses))
         # A job has the service's variables and files as they are, and need not heed them.
         for key, text in _words(("jobs", name), job.command, job.args):
             yield key, text, own
+
+
+def _sorted(files: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(sorted(name for names in files for name in names))
 
 
 def _words(above: Key, command: Sequence[str], args: Sequence[str]) -> Iterator[tuple[Key, str]]:

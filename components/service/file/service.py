@@ -6,11 +6,11 @@ from pydantic import model_validator
 from pydantic.alias_generators import to_camel
 
 from components.kube.names import DEFAULT_NAMESPACE, is_for_services
-from components.schema.problem import UNREPEATED
+from components.schema.problem import UNREPEATED, Key
 from components.schema.typed_file import misplaced
-from components.service.file.containers import check_containers
+from components.service.file.containers import check_containers, check_copy_names
 from components.service.file.database import SECRET_NAME
-from components.service.file.jobs import NAME_LIMIT, check_jobs
+from components.service.file.jobs import NAME_LIMIT, check_jobs, job_name
 from components.service.file.keys import ServiceKeys
 from components.service.file.network import at_port, check_mixed_hosts, check_repeated, check_tokens, peers_name
 from components.service.file.pod_limits import check_annotations, check_full_name, check_words
@@ -56,7 +56,7 @@ class ServiceSpec(ServiceKeys):
         self._consistent_network()
         self._check_public()
         files = [secret.file or name for name, secret in self.secrets.items()]
-        files += [database.file or name for name, database in self.all_databases.items()]
+        files += [file for name, database in self.all_databases.items() for file in database.file_names(name)]
         if self.database is not None and SECRET_NAME in self.databases:
             message = "the name of what stands under database: rename one of the two"
             raise misplaced(["databases", SECRET_NAME], message, SECRET_NAME)
@@ -75,7 +75,7 @@ class ServiceSpec(ServiceKeys):
     @model_validator(mode="after")
     def _named(self) -> Self:
         own = next((name for name, volume in self.volumes.items() if volume.access_mode != SHARED), "")
-        if own and len(self.name) > NAME_LIMIT:
+        if own and self.stateful and len(self.name) > NAME_LIMIT:
             message = (
                 f"longer than {NAME_LIMIT} characters, which a StatefulSet's name may have at most: volumes.{own} is "
                 "one for each replica"
@@ -87,14 +87,19 @@ class ServiceSpec(ServiceKeys):
     def _places(self) -> Self:
         if self.replicas is not None and self.autoscaling is not None:
             raise misplaced(["replicas"], "autoscaling decides how many there are: keep one of the two", self.replicas)
-        places = [Place(("writable", number), path) for number, path in enumerate(self.writable)]
-        places += [Place(("scratch", name, "path"), scratch.path) for name, scratch in self.scratch.items()]
+        places = [Place(("scratch", name, "path"), scratch.path) for name, scratch in self.scratch.items()]
         places += [Place(("volumes", name, "path"), volume.path) for name, volume in self.volumes.items()]
-        places += [Place(("config", "path"), self.config.path, read_only=True)] if self.config else []
-        if wrong := clash([*places, *bundle_places(self.ca_bundle)]):
+        if wrong := clash([*self._of_its_image(), *places]):
             key, path, message = wrong
             raise misplaced(key, message, path)
         return self
+
+    def _of_its_image(self) -> list[Place]:
+        """The directories of the service's own container that its jobs have, too."""
+        places = [Place(("writable", number), path) for number, path in enumerate(self.writable)]
+        places += [Place(("writableCopies", number), path) for number, path in enumerate(self.writable_copies)]
+        places += [Place(("config", "path"), self.config.path, read_only=True)] if self.config else []
+        return [*places, *bundle_places(self.ca_bundle)]
 
     @model_validator(mode="after")
     def _jobs(self) -> Self:
@@ -104,7 +109,10 @@ class ServiceSpec(ServiceKeys):
                 message = "no job owns anything there: write owner under its database, or leave this out"
                 raise misplaced([*self.database_key(name), "owns"], message, ", ".join(database.owns))
         check_secret_env(self)
-        check_jobs(self.jobs, self.ref, self.callees(), tuple(self.secrets), hosts, self.all_databases)
+        check_jobs(
+            *(self.jobs, self.ref, self.callees(), tuple(self.secrets), hosts, self.all_databases),
+            *(self.volumes, self._of_its_image()),
+        )
         return self
 
     @model_validator(mode="after")
@@ -114,6 +122,10 @@ class ServiceSpec(ServiceKeys):
             *(self.containers, self.name, self.run_as_user, secrets, databases, self.scratch, self.volumes),
             bundle_places(self.ca_bundle),
         )
+        copies = len(self.writable_copies) + sum(len(each.writable_copies) for _, each in self.containers)
+        named: list[tuple[Key, str]] = [(("name",), self.name), *((key, key[1]) for key, _ in self.containers)]
+        named += [(("jobs", job), job_name(self.name, job)) for job in self.jobs]
+        check_copy_names(named, copies)
         names = [self.name, *(name for (_, name), _ in self.containers)]
         if unknown := next(
             (name for name in self.patch.containers if name not in names) if self.patch else iter(()), ""
@@ -133,9 +145,6 @@ class ServiceSpec(ServiceKeys):
             if len(self.name) > NAME_LIMIT:
                 message = f"longer than {NAME_LIMIT} characters, which the name of a CronJob may have at most"
                 raise misplaced(["name"], message, self.name)
-            if own := next((name for name, volume in self.volumes.items() if volume.access_mode != SHARED), ""):
-                message = "run says that its program ends: only pods that stay have volumes of their own"
-                raise misplaced(["volumes", own, "accessMode"], message, self.volumes[own].access_mode, [SHARED])
         if self.port is not None:
             check_ports(self.port, self.protocol, self.ports, self.metrics)
             return

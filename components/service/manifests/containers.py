@@ -4,11 +4,13 @@ None of them has a field left to the mutations of admission. One beside the serv
 """
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from components.kube.manifest import Manifest
 from components.service.args.containers import ContainerArgs, ScratchArgs
 from components.service.args.scaling import ResourceArgs
 from components.service.args.service import SecureServiceArgs
+from components.service.file.containers import copy_name
 from components.service.file.storage import own_config_name
 from components.service.manifests.environment import environment
 from components.service.manifests.probes import probe_manifests
@@ -25,6 +27,42 @@ _SCRATCH_LIMIT = "256Mi"
 def init_containers(args: SecureServiceArgs) -> list[Manifest]:
     """The containers that end before the service's own starts, in their order."""
     return [_container(args, each) for each in args.init]
+
+
+def copy_containers(args: SecureServiceArgs) -> list[Manifest]:
+    """The containers that end first of all: each fills one directory with what the image of its container has there.
+
+    They have what that container may use, so that the pod asks for no more than with it.
+    """
+    copying = [(args, own_directories(args)), *((each, _own_directories(each)) for each in args.containers)]
+    copies = [
+        (each, mount) for each, mounts in copying for _, mount in mounts if mount["mountPath"] in each.writable_copies
+    ]
+    return [
+        container(
+            copy_name(number),
+            each.image,
+            each.run_as_user,
+            resources(each),
+            [{**mount, "mountPath": (aside := _aside(mount["mountPath"]))}],
+            command=["cp", "-RP", f"{mount['mountPath']}/.", aside],
+        )
+        for number, (each, mount) in enumerate(copies)
+    ]
+
+
+def _aside(path: str) -> str:
+    """Where an empty directory stands beside the one of the image that is copied into it."""
+    return "/copy" if PurePosixPath(path).parts[1] != "copy" else "/copied"
+
+
+def own_directories(args: SecureServiceArgs) -> Mounts:
+    """The directories that the service's own container alone may write to."""
+    return _directories("scratch", args)
+
+
+def _own_directories(each: ContainerArgs) -> Mounts:
+    return _directories(f"own-{each.name}", each)
 
 
 def sidecar_containers(args: SecureServiceArgs, lasting: Manifest) -> list[Manifest]:
@@ -45,14 +83,16 @@ def container_volumes(args: SecureServiceArgs) -> list[Manifest]:
     return [volume for each in args.containers for volume, _ in _own_mounts(args, each)]
 
 
-def scratch_mounts(prefix: str, writable: Sequence[str], limit: str) -> Mounts:
-    """An empty directory for /tmp and for each of these; `limit` is that of the container's disk space, if it has one.
+def _directories(prefix: str, each: SecureServiceArgs | ContainerArgs) -> Mounts:
+    """An empty directory for /tmp, and for each that it may write to.
 
-    What a directory may hold is part of that, so a smaller limit of its own would end the pod below what its file says.
+    What a directory may hold is part of the disk space that the container may have, so a smaller limit of its own would
+    end the pod below what its file says.
     """
-    places = enumerate(dict.fromkeys(["/tmp", *writable]))  # noqa: S108 - the pod's own emptyDir
+    places = enumerate(dict.fromkeys(["/tmp", *each.writable, *each.writable_copies]))  # noqa: S108 - an emptyDir
+    limit = each.disk_limit or _SCRATCH_LIMIT
     return [
-        (_empty(f"{prefix}-{number}", limit or _SCRATCH_LIMIT), {"name": f"{prefix}-{number}", "mountPath": path})
+        (_empty(f"{prefix}-{number}", limit), {"name": f"{prefix}-{number}", "mountPath": path})
         for number, path in places
     ]
 
@@ -128,7 +168,7 @@ def _container(args: SecureServiceArgs, each: ContainerArgs) -> Manifest:
 def _own_mounts(args: SecureServiceArgs, each: ContainerArgs) -> Mounts:
     name = f"config-{each.name}"
     return [
-        *scratch_mounts(f"own-{each.name}", each.writable, each.disk_limit),
+        *_own_directories(each),
         *config_volume(name, own_config_name(args.name, each.name), each.config),
         *secret_files(args, each),
     ]

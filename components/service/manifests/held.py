@@ -37,11 +37,9 @@ def held_names(services: Sequence[SecureServiceArgs]) -> Mapping[str, Mapping[st
 def _names(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
     # A namespace's policy on hosts does not say which of its services a host is of.
     yield from ((f"hosts/{host}", args.name) for host in args.hosts)
-    for volume in args.volumes:
-        name = (
-            claim_name(args.name, volume.name) if volume.shared else f"{replica_claim(args.name, volume.name)}{ORDINAL}"
-        )
-        yield f"persistentvolumeclaims/{name}", args.name
+    claims = [claim_name(args.name, volume.name) for volume in args.claimed_volumes]
+    claims += [f"{replica_claim(args.name, volume.name)}{ORDINAL}" for volume in args.replica_volumes]
+    yield from ((f"persistentvolumeclaims/{name}", args.name) for name in claims)
     if args.config.path:
         yield f"configmaps/{config_name(args.owner)}", args.owner
     for each in args.containers:

@@ -9,7 +9,9 @@ from components.kube.manifest import Manifest
 from components.service.args.database import DatabaseArgs
 from components.service.args.jobs import JobArgs
 from components.service.args.service import SecureServiceArgs
+from components.service.args.storage import VolumeArgs
 from components.service.file.jobs import job_name
+from components.service.file.storage import claim_name
 from components.service.manifests.patch import patched
 from components.service.manifests.vault import injected
 from components.service.manifests.workload import container, pod, pod_metadata
@@ -44,12 +46,14 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
         placement=job.placement,
         run_as_user=args.run_as_user,
         writable=args.writable,
+        writable_copies=args.writable_copies,
         command=job.command,
         arguments=job.arguments,
         env=args.env,
         pod_env=args.pod_env,
         secret_env=args.secret_env,
         config=args.config,
+        volumes=_volumes(args, job),
         ca_bundle=args.ca_bundle,
         run=job.run,
         job_of=args.name,
@@ -61,6 +65,15 @@ def workload_of(args: SecureServiceArgs, job: JobArgs) -> SecureServiceArgs:
 def workloads_of(args: SecureServiceArgs) -> list[SecureServiceArgs]:
     """The arguments of the service itself, and of each of its jobs."""
     return [args, *(workload_of(args, job) for job in args.jobs)]
+
+
+def _volumes(args: SecureServiceArgs, job: JobArgs) -> list[VolumeArgs]:
+    of_service = [
+        replace(volume, claim=claim_name(args.name, volume.name), read_only=volume.name in job.reads)
+        for volume in args.volumes
+        if volume.name in (*job.reads, *job.writes)
+    ]
+    return [*of_service, *job.own_volumes]
 
 
 def _databases(args: SecureServiceArgs, job: JobArgs) -> list[DatabaseArgs]:

@@ -1,9 +1,9 @@
 """The volumes of a service's pods, with their mounts."""
 
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from components.kube.manifest import Manifest
+from components.service.args.service import SecureServiceArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
 from components.service.file.storage import claim_name, pod_volume
 
@@ -17,13 +17,14 @@ def claim_spec(args: VolumeArgs) -> Manifest:
     return {"accessModes": [args.access_mode], "resources": requests, "volumeMode": "Filesystem", **storage_class}
 
 
-def volume_mounts(service: str, volumes: Sequence[VolumeArgs]) -> list[tuple[Manifest, Manifest]]:
+def volume_mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
     """Each volume with its mount; the volume is empty where a claim template of the StatefulSet adds it to the pod."""
     mounts: list[tuple[Manifest, Manifest]] = []
-    for args in volumes:
-        name = volume_name(args)
-        claim = {"name": name, "persistentVolumeClaim": {"claimName": claim_name(service, args.name)}}
-        mounts.append((claim if args.shared else {}, {"name": name, "mountPath": args.path}))
+    for each in args.volumes:
+        name, read_only = volume_name(each), {"readOnly": True} if each.read_only else {}
+        source = {"claimName": each.claim or claim_name(args.name, each.name), **read_only}
+        volume = {} if each in args.replica_volumes else {"name": name, "persistentVolumeClaim": source}
+        mounts.append((volume, {"name": name, "mountPath": each.path, **read_only}))
     return mounts
 
 

@@ -75,10 +75,9 @@ def injector_annotations(args: SecureServiceArgs, containers: Sequence[str] = ()
         f"{prefix}/agent-limits-cpu": "100m",
         f"{prefix}/agent-limits-mem": "64Mi",
     }
-    files = dict(_files(args))
-    for name, file in files.items():
+    for name, _, file in _files(args):
         annotations |= _injected(name, *file)
-    return {**annotations, **_of_containers(args, files)}
+    return {**annotations, **_of_containers(args)}
 
 
 def sidecar_volume(container: ContainerArgs) -> str:
@@ -86,19 +85,25 @@ def sidecar_volume(container: ContainerArgs) -> str:
     return f"secrets-{container.name}"
 
 
-def _files(args: SecureServiceArgs) -> Iterator[tuple[str, tuple[str, str, str]]]:
-    """The name of each secret, with its path in Vault, its file and its template."""
+def _files(args: SecureServiceArgs) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
+    """What the annotations of each file are called, the secret in it, and its path in Vault, its name and its template.
+
+    All files of a database come from one path, so that the agent has one user for them.
+    """
     paths = {secret.name: f"{args.platform.vault.kv_mount}/data/{args.secret_path(secret)}" for secret in args.secrets}
     for secret in args.secrets:
-        yield secret.name, (paths[secret.name], secret.file, secret.template)
+        yield secret.name, secret.name, (paths[secret.name], secret.file, secret.template)
     for number, variable in enumerate(secret_variables(args)):
         # By numbers, since the name of an annotation is not long enough for that of every variable.
-        yield f"env.{number}", (paths[variable.secret], variable.file, variable.template)
+        yield f"env.{number}", "", (paths[variable.secret], variable.file, variable.template)
     for database in args.databases:
-        yield database.name, (args.database_path(database), database.file, database.template)
+        yield database.name, database.name, (args.database_path(database), database.file, database.template)
+    further = [(each, file) for each in args.databases for file in each.files.items()]
+    for number, (database, (file, template)) in enumerate(further):
+        yield f"file.{number}", database.name, (args.database_path(database), file, template)
 
 
-def _of_containers(args: SecureServiceArgs, files: Mapping[str, tuple[str, str, str]]) -> dict[str, str]:
+def _of_containers(args: SecureServiceArgs) -> dict[str, str]:
     """The annotations by which the agent writes for other containers, too.
 
     The injector has one volume for all of them. So each sidecar that reads secrets has one of its own, which the patch
@@ -112,8 +117,8 @@ def _of_containers(args: SecureServiceArgs, files: Mapping[str, tuple[str, str, 
         mount = {"name": sidecar_volume(sidecar), "mountPath": f"{SECRETS_DIRECTORY}/.{sidecar.name}"}
         mounts.append({"op": "add", "path": "/volumeMounts/-", "value": mount})
         names = [*sidecar.secrets, *sidecar.databases]
-        for number, name in enumerate(names):
-            path, file, template = files[name]
+        files = [each for name in names for _, secret, each in _files(args) if secret == name]
+        for number, (path, file, template) in enumerate(files):
             # By numbers, since the name of an annotation is not long enough for both names.
             annotations |= _injected(f"{place}.{number}", path, f".{sidecar.name}/{file}", template)
     if mounts:

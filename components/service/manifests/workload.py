@@ -58,7 +58,6 @@ def stateful_set_spec(args: SecureServiceArgs) -> Manifest:
 
     https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
     """
-    replica_volumes = [volume for volume in args.volumes if not volume.shared]
     # In order, the first of a cluster would wait for a quorum, and the second for the first.
     together = {"podManagementPolicy": "Parallel"} if args.peers and not args.start_in_order else {}
     return {
@@ -70,7 +69,7 @@ def stateful_set_spec(args: SecureServiceArgs) -> Manifest:
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "volumeClaimTemplates": [
             {"metadata": {"name": volume_name(volume), "labels": args.selector}, "spec": claim_spec(volume)}
-            for volume in replica_volumes
+            for volume in args.replica_volumes
         ],
     }
 
@@ -139,9 +138,9 @@ def _pod_spec(args: SecureServiceArgs) -> Manifest:
 
 def pod(args: SecureServiceArgs) -> Manifest:
     """The spec of a pod with the service's identity, without the containers that follow those of `init`."""
-    init = {"initContainers": containers.init_containers(args)} if args.init else {}
+    init = [*containers.copy_containers(args), *containers.init_containers(args)]
     return {
-        **init,
+        **({"initContainers": init} if init else {}),
         "serviceAccountName": args.name,
         "automountServiceAccountToken": False,
         # Service links would add every Service of the namespace to the environment.
@@ -181,9 +180,9 @@ def _mounts(args: SecureServiceArgs) -> list[tuple[Manifest, Manifest]]:
 
     A mount is empty if the application does not mount the volume; a volume is empty if a claim template adds it.
     """
-    mounts = [*containers.scratch_mounts("scratch", args.writable, args.disk_limit), *containers.shared_mounts(args)]
+    mounts = [*containers.own_directories(args), *containers.shared_mounts(args)]
     mounts += [
-        *volume_mounts(args.name, args.volumes),
+        *volume_mounts(args),
         *config_mounts(args.owner, args.config),
         *ca_bundle_mounts(args.ca_bundle),
     ]

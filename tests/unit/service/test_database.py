@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import seconds
 from components.schema.problem import ConfigError
+from components.service.args.containers import ContainerArgs
 from components.service.args.database import DatabaseArgs, GrantArgs
 from components.service.args.resolve import services_args
 from components.service.file.checks import KnownDatabase
 from components.service.file.database import PRIVILEGES
 from components.service.file.directory import Admission, parse_service, read_services
+from components.service.file.secret_paths import secret_path_findings
 from components.service.file.service import ServiceSpec
 from components.service.manifests.databases.statements import creation_statements, revocation_statements
 from components.service.manifests.network_policy import network_policy_spec
@@ -253,6 +256,51 @@ def test_the_annotations_bring_the_credentials_as_one_more_file() -> None:
     assert notes[f"{prefix}-template-database"] == (
         '{{- with secret "database/creds/shop.api" -}}\nU={{ .Data.username }}\n{{- end }}\n'
     )
+
+
+def test_further_files_have_the_credentials_of_the_same_path() -> None:
+    files = {"db-user": "{{ .Data.username }}", "db-password": "{{ .Data.password }}"}
+    audit = replace(CONNECTED, name="audit", file="audit", files={"audit-user": "{{ .Data.username }}"})
+    reader = ContainerArgs("reader", "registry.example.org/shop/reader:v1", 1000, port=9187, databases=["database"])
+    args = service(secrets=[], databases=[replace(CONNECTED, files=files), audit], sidecars=[reader])
+    notes = injector_annotations(args)
+    prefix = "vault.hashicorp.com/agent-inject"
+    written: dict[str, tuple[str, str]] = {
+        notes[key.replace("-secret-", "-file-")]: (path, notes[key.replace("-secret-", "-template-")])
+        for key, path in notes.items()
+        if key.startswith(f"{prefix}-secret-")
+    }
+    own, other = "database/creds/shop.api", "database/creds/shop.api.audit"
+    assert {file: path for file, (path, _) in written.items()} == {
+        **dict.fromkeys(("database", "db-user", "db-password"), own),
+        **dict.fromkeys(("audit", "audit-user"), other),
+        **dict.fromkeys((".reader/database", ".reader/db-user", ".reader/db-password"), own),
+    }
+    assert written["db-password"][1] == f'{{{{- with secret "{own}" -}}}}\n{{{{ .Data.password }}}}\n{{{{- end }}}}\n'
+    assert all(notes[f"{prefix}-perms-file.{number}"] == "0400" for number in range(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("files: {a: '{{ .Data.secret }}'}", r"database\.files\.a: "),
+        ("files: {a/b: x}", r"database\.files\.a/b: "),
+        ("files: {database: x}", "two of them write the file database"),
+        ("file: a, files: {a: x}", "two of them write the file a"),
+    ],
+)
+def test_further_files_that_could_not_be_are_refused(text: str, message: str) -> None:
+    grants = "grants: [{schema: public, privileges: [SELECT], tables: all}]"
+    with pytest.raises(ConfigError, match=message):
+        parse_service(f"{SMALL}database: {{connection: main, {grants}, {text}}}\n", "x.yaml")
+
+
+def test_a_file_that_a_container_names_may_be_a_further_one(tmp_path: Path) -> None:
+    grants = "grants: [{schema: public, privileges: [SELECT], tables: all}]"
+    database = f"database: {{connection: main, {grants}, files: {{db-user: '{{{{ .Data.username }}}}'}}}}\n"
+    for name, found in (("db-user", True), ("db-name", False)):
+        spec = parse_service(f"{SMALL}{database}env: {{DB_USER_FILE: /vault/secrets/{name}}}\n", "x.yaml").spec
+        assert (not list(secret_path_findings([spec]))) is found
 
 
 def test_a_stack_without_vault_makes_nothing_of_it() -> None:

@@ -76,6 +76,8 @@ WRONG = [
     ("env: {LEVEL: 3}", "5: env.LEVEL: a text is expected: put it in quotes where YAML reads something else, found 3"),
     ("env: {DB_PASSWORD: hunter2}", "5: env.DB_PASSWORD: is called like a secret"),
     ("env: {X_FILE_TOKEN: /vault/x}", "5: env.X_FILE_TOKEN: is called like a secret"),
+    ("env: {DB_PASSWORD: 'file:///vault/secrets/../x'}", "5: env.DB_PASSWORD: is called like a secret"),
+    ("env: {DB_PASSWORD: 'file:///vault/secrets/db hunter2'}", "5: env.DB_PASSWORD: is called like a secret"),
     ("env: {TOKEN_FILE: abc}", "5: env.TOKEN_FILE: is called like a secret"),
     ("env: {URL: 'postgres://api:hunter2@db/x'}", "5: env.URL: looks like a password in an address"),
     ("env: {KEY: AKIA" + "ABCDEFGHIJKLMNOP}", "5: env.KEY: looks like an access key of AWS"),
@@ -130,6 +132,7 @@ def test_what_looks_like_a_secret_is_not_repeated(tail: str) -> None:
     [
         {"LOG_LEVEL": "info"},
         {"DB_PASSWORD_FILE": "/vault/secrets/database"},
+        {"DB_PASSWORD": "file:///vault/secrets/db-password", "GF_SMTP_PASSWORD": "$__file{/vault/secrets/smtp}"},
         {"TOKEN_PATH": "/var/run/secrets/token"},
         {"DATABASE_URL": "postgres://postgres.shop.svc:5432/shop"},
         {"TOKEN_ENDPOINT": "https://login.example.org/oauth/token"},

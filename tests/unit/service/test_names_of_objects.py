@@ -57,7 +57,15 @@ def several(draw: st.DrawFn) -> list[File]:
             "egress": [{"host": "a.example.net", "port": 443}],
             "peers": draw(st.sampled_from([[], [9000]])),
             "jobs": {
-                name: {"command": ["a"], "secrets": [secret], "egress": ["a.example.net"]}
+                name: {
+                    "command": ["a"],
+                    "secrets": [secret],
+                    "egress": ["a.example.net"],
+                    "ownVolumes": {
+                        volume: {"path": f"/{volume}", "size": "1Gi"}
+                        for volume in draw(st.lists(PARTS, max_size=1, unique=True))
+                    },
+                }
                 for name in draw(st.lists(PARTS, max_size=2, unique=True))
             },
             "volumes": {

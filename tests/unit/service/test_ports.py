@@ -216,9 +216,11 @@ class TestProgramsThatEnd:
         (init,) = job_spec(args)["template"]["spec"]["initContainers"]
         assert init["image"] == "registry.example.org/shop/y:v1"
 
-    def test_a_volume_for_each_replica_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match=r"volumes\.a\.accessMode: .*legal: ReadWriteMany"):
-            planned(tmp_path, x="run: {}\nvolumes: {a: {path: /data, size: 1Gi}}")
+    def test_a_volume_is_that_of_one_pod_after_the_other(self, tmp_path: Path) -> None:
+        args = planned(tmp_path, x="run: {}\nvolumes: {a: {path: /data, size: 1Gi}}")["x"]
+        volumes = job_spec(args)["template"]["spec"]["volumes"]
+        assert {"name": "volume-a", "persistentVolumeClaim": {"claimName": "x-a"}} in volumes
+        assert [volume.name for volume in args.claimed_volumes] == ["a"]
 
     def test_a_longer_name_than_a_cron_job_may_have_is_refused(self, tmp_path: Path) -> None:
         planned(tmp_path, **{"x" * 52: "run: {}"})

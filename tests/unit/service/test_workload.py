@@ -389,7 +389,7 @@ class TestJobs:
         made = workload_of(full, JobArgs("bare"))
         assert vault_policy(made) == ""
         kept = (made.host, made.calls, made.called_by, made.volumes, made.kubernetes_api, made.exceptions, made.jobs)
-        assert kept == ("", [], (), (), (), (), ())
+        assert kept == ("", [], (), [], (), (), ())
 
     def test_an_exception_of_the_service_holds_for_its_jobs(self) -> None:
         exception = ExceptionArgs("restrict-image-registries", "published nowhere else", "ann", "2026-02-01")

@@ -175,7 +175,7 @@ def _relabelled_pods(session: Session) -> list[Request]:
 
 def _claims(session: Session, spec: ServiceSpec) -> list[str]:
     declared = [
-        claim_name(spec.name, name) if volume.access_mode == SHARED else f"volume-{name}-{spec.name}-0"
+        claim_name(spec.name, name) if spec.run or volume.access_mode == SHARED else f"volume-{name}-{spec.name}-0"
         for name, volume in spec.volumes.items()
     ]
     collection = path_of("v1", "persistentvolumeclaims", spec.namespace)

@@ -61,6 +61,7 @@ def _container(section: str, **more: Any) -> Group:
             f"{of}.database": (True, WEAKER),
             f"{of}.databases": (["reports"], WEAKER),
             f"{of}.writable": (["/y"], WEAKER),
+            f"{of}.writableCopies": (["/y"], WEAKER),
             f"{of}.scratch": (["s"], WEAKER),
             f"{of}.volumes": (["d"], WEAKER),
             f"{of}.runAsUser": (1600, NEUTRAL),
@@ -106,6 +107,7 @@ SERVICE = [
             "stop.within": ("60s", NEUTRAL),
             "runAsUser": (1500, NEUTRAL),
             "writable": (["/y"], WEAKER),
+            "writableCopies": (["/y"], WEAKER),
             "leaderElection": (True, WEAKER),
             "exceptions": ([{**_DAYS, "rule": "require-read-only-root-filesystem"}], WEAKER),
         },
@@ -274,6 +276,7 @@ SERVICE = [
             "database.ttl": ("2h", WEAKER),
             "database.maxTtl": ("1h", STRONGER),
             "database.file": ("other", NEUTRAL),
+            "database.files": ({"user": "{{ .Data.username }}"}, NEUTRAL),
             "database.owns": (["public", "more"], WEAKER),
         },
         {
@@ -312,6 +315,8 @@ SERVICE = [
             "jobs.*j.egress": (["pay.example.org"], WEAKER),
             "jobs.*j.placement": ({"class": "gpu"}, WEAKER),
             "jobs.*j.resources": ({"limits": {"cpu": "300m"}}, NEUTRAL),
+            "jobs.*j.volumes": ({"shared": "write"}, WEAKER),
+            "jobs.*j.ownVolumes": ({"dump": {"path": "/dump", "size": "1Gi"}}, WEAKER),
         },
         {
             "secrets": _SECRETS,
@@ -319,7 +324,8 @@ SERVICE = [
             "egress": [{"host": "pay.example.org", "port": 443}],
             "database": {"connection": "orders", **_SCHEMA},
             "databases": {"reports": {"connection": "other", **_SCHEMA}},
-            "jobs": {"j": {"command": ["m"]}},
+            "volumes": {"shared": {"path": "/shared", "size": "1Gi", "accessMode": "ReadWriteMany"}},
+            "jobs": {"j": {"command": ["m"], "volumes": {"shared": "read"}}},
         },
     ),
     Group(

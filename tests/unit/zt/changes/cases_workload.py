@@ -74,6 +74,10 @@ def _with_databases(of_job: dict[str, Any], **databases: Any) -> Files:
     return Files({"api": {"database": wanted, "databases": databases, "jobs": jobs}}, {"databases": known})
 
 
+def _with_dump(**own: Any) -> Files:
+    return _service("api", jobs={"m": {"ownVolumes": own}})
+
+
 WORKLOAD_CASES = [
     Case(
         "more pods by their load",
@@ -201,6 +205,22 @@ WORKLOAD_CASES = [
                 "media": {"path": "/media", "size": "2Gi", "storageClass": "nfs", "accessMode": "ReadWriteMany"},
             },
         ),
+    ),
+    Case(
+        "directories of the image that it may write to",
+        [
+            "weaker: web may now write to /etc/nginx",
+            "neutral: the list of directories that are copied from the image of web goes from none to /etc/nginx",
+        ],
+        _service("web", writableCopies=["/etc/nginx"]),
+    ),
+    Case(
+        "a job with a volume of its own",
+        [
+            "weaker: api-m now keeps what is written to /dump, one of its pods after the other",
+        ],
+        _with_dump(dump={"path": "/dump", "size": "1Gi"}),
+        _with_dump(),
     ),
     Case(
         "a volume less",

@@ -71,12 +71,26 @@ SHAPES: dict[str, dict[str, Any]] = {
     "worker": {"port": 0, "health": "", "probes": COMMANDS},
     "worker with metrics": {"port": 0, "health": "", "metrics": MetricsArgs(9100, "/metrics")},
     "once": {"port": 0, "health": "", "replicas": 1, "run": RunArgs(timeout=60)},
-    "night": {"port": 0, "health": "", "replicas": 1, "run": RunArgs("0 3 * * *", 2, 60)},
+    "night": {
+        "port": 0,
+        "health": "",
+        "replicas": 1,
+        "run": RunArgs("0 3 * * *", 2, 60),
+        "volumes": [VolumeArgs("data", "/data", "1Gi")],
+    },
     "stateful": {
         "volumes": [VolumeArgs("data", "/data", "1Gi"), VolumeArgs("media", "/media", "1Gi", "", "ReadWriteMany")],
         "autoscaling": AutoscalingArgs(2, 5),
         "config": ConfigArgs("/etc/api", {"a.yaml": "a"}),
-        "jobs": [JobArgs("migrate"), JobArgs("night", schedule="0 3 * * *", secrets=["database"])],
+        "jobs": [
+            JobArgs("migrate", reads=["media"]),
+            JobArgs(
+                "night",
+                schedule="0 3 * * *",
+                secrets=["database"],
+                own_volumes=[VolumeArgs("dump", "/dump", "1Gi")],
+            ),
+        ],
     },
     "database": {
         "databases": [
