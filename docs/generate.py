@@ -17,6 +17,7 @@ from components.config.settings import Settings
 from components.kube import support
 from components.kyverno.library import TIERS, Library, Rule, load_library
 from components.package.file.keys import PackageSpec
+from components.schema.metadata_services import METADATA_SERVICES
 from components.service.file.service import ServiceSpec
 from zt.cli import app
 from zt.report.model import Report
@@ -53,6 +54,7 @@ def pages() -> dict[str, str]:
         "report.md": _model_page("The report as JSON", "What `zt report --format json` writes.", Report),
         "zt.md": _command_page(),
         "releases.md": _releases_page(),
+        "metadata-services.md": _metadata_page(),
         "service.schema.json": _schema_file("A service of the zero-trust platform", _file_schema(ServiceSpec)),
         "package.schema.json": _schema_file("A package of the zero-trust platform", _file_schema(PackageSpec)),
     }
@@ -116,6 +118,22 @@ def _releases_page() -> str:
         "`python -m components.kube.support` says what is out of support today, and so does the nightly workflow."
     )
     return f"# Release lines and the end of their support\n\n{_GENERATED}\n{text}\n\n{support.table()}"
+
+
+def _metadata_page() -> str:
+    text = (
+        "Where clouds tell nodes and pods who they are and hand out credentials. No network, address or host of a "
+        "stack, service or package file may lie in one of these, no network policy opens one, and `zt attack` tries "
+        "each. `metadataCidrs` of the stack file adds a cluster's own. Of those that answer names, port 53 alone is "
+        "open where `dns.servers` names it."
+    )
+    lines = ["| network | whose | port | answers names | source |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| `{each.network}` | {each.whose} | {each.port if each.address else 'any'} | "
+        f"{'yes' if each.answers_names else 'no'} | <{each.source}> |"
+        for each in METADATA_SERVICES
+    ]
+    return "\n".join(["# Metadata services", "", _GENERATED, text, "", *lines, ""])
 
 
 def _command_page() -> str:

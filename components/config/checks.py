@@ -24,6 +24,8 @@ from components.kube.names import (
     VAULT_NAMESPACE,
 )
 from components.schema.problem import UNSHOWN, Problem
+from components.schema.reached import of_own_metadata, own_metadata_message
+from components.schema.typed_file import dotted
 
 _VAULT_RULE = "disallow-secrets-in-environment"
 
@@ -39,6 +41,7 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
     def problem(key: str, message: str, value: object = UNSHOWN, legal: Iterable[str] = ()) -> None:
         problems.append(source.problem(key, message, value, legal))
 
+    _metadata_problems(settings, problem)
     _vault_problems(settings, posture, problem)
     ingress_problems(settings.ingress, posture, settings.approved_images, settings.layers, problem)
     layer_problems(settings, problem)
@@ -59,6 +62,12 @@ def cross_problems(settings: Settings, source: StackSource) -> list[Problem]:
             message = "no image may come from there: registries does not have it"
             problem(f"pullSecrets.{registry}", message, registry, settings.registries)
     return problems
+
+
+def _metadata_problems(settings: Settings, problem: ProblemSink) -> None:
+    """Report what would be connected to at one of the cluster's own metadata services."""
+    for key, value, network in of_own_metadata(settings, settings.metadata_cidrs):
+        problem(dotted(key), own_metadata_message(network), value)
 
 
 def _engine_problems(settings: Settings, problem: ProblemSink) -> None:

@@ -21,7 +21,9 @@ from components.config.engines import ENGINES, Engine, engine_name
 from components.config.proxy_ports import OUTSIDE_THE_PROXY
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import DNS_LABEL, AbsolutePath, Cidr, HostName, Identifier, Label, Port
+from components.schema.metadata_services import outside_host
 from components.schema.problem import UNREPEATED
+from components.schema.reached import REACHED
 from components.schema.typed_file import TypedFile, misplaced
 
 _SERVICE = re.compile(rf"{DNS_LABEL}/{DNS_LABEL}")
@@ -33,8 +35,9 @@ def _database_host(value: str) -> str:
         address = ipaddress.ip_address("" if "%" in value else value)
     except ValueError:
         return TypeAdapter[str](HostName).validate_python(value)
-    if address.is_link_local or address.is_unspecified or address.is_multicast:
-        raise ValueError("no server has it: link-local addresses are those of nodes and metadata services")
+    if address.is_unspecified or address.is_multicast:
+        raise ValueError("no server has it")
+    outside_host(value)
     return str(address)
 
 
@@ -50,7 +53,7 @@ def _generated(value: str) -> str:
     return value
 
 
-DatabaseHost = Annotated[StrictStr, AfterValidator(_database_host)]
+DatabaseHost = Annotated[StrictStr, AfterValidator(_database_host), REACHED]
 
 
 class DatabaseSettings(TypedFile):

@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
@@ -29,6 +30,7 @@ from components.schema.fields import (
     https_address,
 )
 from components.schema.labels import LabelKey
+from components.schema.metadata_services import outside_host
 from components.schema.public import (
     CIPHER_SUITES,
     CipherSuite,
@@ -38,6 +40,7 @@ from components.schema.public import (
     RateLimitSpec,
     RequestBytes,
 )
+from components.schema.reached import REACHED
 from components.schema.typed_file import IS_VALUE, NONE_OR_VALUE, TypedFile, misplaced
 
 
@@ -58,6 +61,7 @@ def _pinned_module(value: str) -> str:
     host, slash, rest = value.partition("/")
     if not slash or not ("." in host or ":" in host) or not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", rest):
         raise ValueError("not a module by digest such as registry.example.org/waf/coraza@sha256:<64 hex digits>")
+    outside_host(urlsplit(f"//{host}").hostname or "")
     return value
 
 
@@ -75,8 +79,8 @@ def _directive(value: str) -> str:
 
 HostPattern = Annotated[StrictStr, AfterValidator(_host_pattern)]
 Email = Annotated[StrictStr, AfterValidator(_email)]
-AcmeDirectory = Annotated[StrictStr, AfterValidator(_directory)]
-PinnedModule = Annotated[StrictStr, AfterValidator(_pinned_module)]
+AcmeDirectory = Annotated[StrictStr, AfterValidator(_directory), REACHED]
+PinnedModule = Annotated[StrictStr, AfterValidator(_pinned_module), REACHED]
 Directive = Annotated[StrictStr, AfterValidator(_directive)]
 
 

@@ -31,19 +31,41 @@ from components.kube.names import (
 )
 from components.schema.fields import Cidr, Day, HostName, ImageReference, Label, ObjectName, Port, Registry, Replicas
 from components.schema.labels import LabelKey, LabelValue
+from components.schema.metadata_services import ANSWERING_NAMES, METADATA_SERVICES, outside_metadata
+from components.schema.reached import REACHED
 from components.schema.timed_exception import Owner
 from components.schema.typed_file import TypedFile, misplaced
 
+_BROADEST_METADATA = {4: 16, 6: 32}
+
 
 def one_server(value: str) -> str:
-    """The network of one address. Raises `ValueError` for more: port 53 of every pod would lead there."""
+    """The network of one address that may answer names. Raises `ValueError` for any other.
+
+    Port 53 of every pod leads there. Of metadata services it is those at which a cloud answers names as well.
+    """
     try:
         network = ipaddress.ip_network(value)
     except ValueError as error:
         raise ValueError("not the network of an address, such as 169.254.20.10/32") from error
     if network.prefixlen != network.max_prefixlen:
         raise ValueError(f"more than one address: write {network.network_address}/{network.max_prefixlen}")
-    return value
+    services = {each.network for each in METADATA_SERVICES}
+    if str(network) not in ANSWERING_NAMES and (str(network) in services or not network.is_link_local):
+        outside_metadata(network)
+    return str(network)
+
+
+def _own_metadata(value: str) -> str:
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError("not a network such as 10.20.0.7/32") from error
+    if network.prefixlen < _BROADEST_METADATA[network.version]:
+        raise ValueError(f"broader than /{_BROADEST_METADATA[network.version]}: name what hands out identities there")
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
+        raise ValueError("an address of IPv4 in another form: write it as one, such as 10.20.0.7/32")
+    return str(network)
 
 
 class ServiceDefaults(TypedFile):
@@ -59,7 +81,7 @@ class DnsSettings(TypedFile):
     """The namespace of the pods that answer."""
     labels: dict[LabelKey, LabelValue] = Field(default_factory=lambda: dict(cluster_dns.LABELS))
     """The labels of these pods. Empty where no pod answers, as with Cloud DNS on GKE."""
-    servers: tuple[Annotated[StrictStr, AfterValidator(one_server)], ...] = ()
+    servers: tuple[Annotated[StrictStr, AfterValidator(one_server), REACHED], ...] = ()
     """Addresses that answer beside or in place of pods, each as one address: `169.254.20.10/32` of NodeLocal
     DNSCache, `169.254.169.254/32` of Cloud DNS on GKE. Pods reach them at port 53 alone."""
 
@@ -158,6 +180,9 @@ class Settings(TypedFile):
     webhook_cidrs: tuple[Cidr, ...] = ()
     """The networks from which the Kubernetes API calls the platform's webhooks. By default any, because it may call
     from its own address, from a node or through a tunnel."""
+    metadata_cidrs: tuple[Annotated[StrictStr, AfterValidator(_own_metadata)], ...] = ()
+    """Where this cluster's nodes and pods get identities beside the metadata services of clouds, such as an agent of
+    its own. No network, address or host of a file may lie in them, and no network policy opens them."""
     dns: DnsSettings = DnsSettings()
     imports: ImportSettings = ImportSettings()
     as_of: Day | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from components.kube.manifest import Manifest, pods, tcp_rule
 from components.kube.names import CERT_MANAGER_NAMESPACE, GATEWAY
-from components.kube.platform_network import ClusterNetwork, anywhere, default_deny, everybody, opening
+from components.kube.platform_network import ClusterNetwork, default_deny, everybody, opening
 from components.kube.service_ref import ServiceRef
 
 _COMPONENT = "app.kubernetes.io/component"
@@ -42,7 +42,7 @@ def cert_manager_network(
     80, and behind it at the gateway itself, by the rule `front`. `signer` is the rule for a Vault that signs.
     """
     acme = [
-        tcp_rule("to", anywhere(), sorted({acme_port, _HTTP})),
+        tcp_rule("to", cluster.anywhere(), sorted({acme_port, _HTTP})),
         *([front] if front else []),
     ]
     controllers = opening(

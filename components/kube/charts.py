@@ -9,6 +9,7 @@ from pydantic import AfterValidator, StrictStr
 
 from components.schema.checked import check_fields
 from components.schema.fields import HTTPS_ORIGIN, AbsolutePath, https_address
+from components.schema.reached import REACHED
 
 OCI = "oci://"
 OLDEST_KUBERNETES = (1, 30)
@@ -33,8 +34,8 @@ def _digest(value: str) -> str:
     return value
 
 
-Repository = Annotated[StrictStr, AfterValidator(_repository)]
-FileAddress = Annotated[StrictStr, AfterValidator(_file)]
+Repository = Annotated[StrictStr, AfterValidator(_repository), REACHED]
+FileAddress = Annotated[StrictStr, AfterValidator(_file), REACHED]
 Digest = Annotated[StrictStr, AfterValidator(_digest)]
 
 

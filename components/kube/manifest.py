@@ -51,7 +51,10 @@ def ip_blocks(networks: Sequence[str]) -> list[Manifest]:
 
 def blocks_without(networks: Mapping[str, Sequence[str]]) -> list[Manifest]:
     """Networks with their exceptions as peers of a NetworkPolicy's rule."""
-    return [{"ipBlock": {"cidr": network, "except": list(excepted)}} for network, excepted in networks.items()]
+    return [
+        {"ipBlock": {"cidr": network, **({"except": list(excepted)} if excepted else {})}}
+        for network, excepted in networks.items()
+    ]
 
 
 def pods(namespace: str, labels: Mapping[str, str]) -> Manifest:

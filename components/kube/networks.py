@@ -1,22 +1,15 @@
-"""Networks that network policies name: the internet, metadata services, and everything but the latter.
+"""Networks that network policies open: some, the internet or all, without those of metadata services.
 
 This module imports no SDK, since `zt` reads these as well.
 """
 
+import ipaddress
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-# Metadata addresses, which reveal a node's identity, outside of private and link-local ranges.
-METADATA_NETWORKS = ("168.63.129.16/32", "192.0.0.192/32", "100.100.100.200/32")
+from components.schema.metadata_services import lies_in, metadata_within
 
-ANYWHERE: Mapping[str, Sequence[str]] = {
-    # Link-local addresses have most metadata services: a node hands out its identity there.
-    "0.0.0.0/0": ("169.254.0.0/16", *METADATA_NETWORKS),
-    # The metadata services of AWS and of Google Cloud.
-    "::/0": ("fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"),
-}
-"""Every network but those of metadata services, each with its exceptions."""
-
-INTERNET: Mapping[str, Sequence[str]] = {
+_PUBLIC: Mapping[str, Sequence[str]] = {
     "0.0.0.0/0": (
         "0.0.0.0/8",
         "10.0.0.0/8",
@@ -29,8 +22,6 @@ INTERNET: Mapping[str, Sequence[str]] = {
         "198.18.0.0/15",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        # Public addresses of cloud metadata services.
-        *(network for network in METADATA_NETWORKS if network.startswith("168.")),
     ),
     # Private ranges, and those that embed IPv4 addresses. IPv4-mapped addresses (::ffff:0:0/96) are sent as IPv4, and
     # the API server refuses a policy with them.
@@ -44,4 +35,33 @@ INTERNET: Mapping[str, Sequence[str]] = {
         "ff00::/8",
     ),
 }
-"""The networks of the internet, each with its exceptions: private, link-local, shared and metadata addresses."""
+_EVERYTHING = ("0.0.0.0/0", "::/0")
+
+
+@dataclass(frozen=True)
+class OpenNetworks:
+    """The networks that policies open on a cluster: each without the metadata services in it.
+
+    `metadata` are the networks of the cluster's own, beside the table of those of clouds.
+    """
+
+    metadata: Sequence[str] = ()
+
+    def without(self, networks: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Networks, each with what a policy leaves out of it."""
+        return {network: metadata_within(network, self.metadata) for network in networks}
+
+    def anywhere(self) -> Mapping[str, Sequence[str]]:
+        """Every network but those of metadata services, each with its exceptions."""
+        return self.without(_EVERYTHING)
+
+    def internet(self) -> Mapping[str, Sequence[str]]:
+        """The networks of the internet, each with its exceptions: private, link-local, shared, of metadata services."""
+        return {
+            network: [*excepted, *(more for more in self.without([network])[network] if not _inside(more, excepted))]
+            for network, excepted in _PUBLIC.items()
+        }
+
+
+def _inside(network: str, networks: Sequence[str]) -> bool:
+    return bool(lies_in(ipaddress.ip_network(network), [ipaddress.ip_network(each) for each in networks]))

@@ -19,7 +19,7 @@ from components.kube.manifest import (
     tcp_rule,
 )
 from components.kube.names import API_SERVER_PORTS
-from components.kube.networks import ANYWHERE
+from components.kube.networks import OpenNetworks
 from components.kube.objects import KubernetesObject
 
 
@@ -28,7 +28,7 @@ class ClusterNetwork:
     """What the platform's pods have to know of a cluster: the API server, its webhooks' callers, and who reads metrics.
 
     Without `api_server_networks` the API server may be anywhere, and without `webhook_networks` it may call from
-    anywhere. An empty `scraper_namespace`: nobody reads metrics.
+    anywhere. An empty `scraper_namespace`: nobody reads metrics. `networks` opens the others.
     """
 
     api_server_networks: Sequence[str] = ()
@@ -36,10 +36,19 @@ class ClusterNetwork:
     webhook_networks: Sequence[str] = ()
     scraper_namespace: str = ""
     dns: ClusterDns = field(default_factory=ClusterDns)
+    networks: OpenNetworks = field(default_factory=OpenNetworks)
 
     def api_server(self) -> Manifest:
         """The rule for connections to the API server."""
-        return tcp_rule("to", ip_blocks(self.api_server_networks) or anywhere(), self.api_server_ports)
+        return tcp_rule("to", self.blocks(self.api_server_networks) or self.anywhere(), self.api_server_ports)
+
+    def blocks(self, networks: Sequence[str]) -> list[Manifest]:
+        """Networks without the metadata services in them, as peers."""
+        return blocks_without(self.networks.without(networks))
+
+    def anywhere(self) -> list[Manifest]:
+        """Every address but those of metadata services, as peers."""
+        return blocks_without(self.networks.anywhere())
 
     def webhook(self, port: int) -> Manifest:
         """The rule for calls of a webhook; `port` is that of its pods."""
@@ -50,11 +59,6 @@ class ClusterNetwork:
         if not self.scraper_namespace:
             return []
         return [tcp_rule("from", [namespace_selector(self.scraper_namespace)], ports)]
-
-
-def anywhere() -> list[Manifest]:
-    """Every address but those of metadata services, as peers."""
-    return blocks_without(ANYWHERE)
 
 
 def everybody(port: int) -> Manifest:

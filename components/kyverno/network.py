@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from components.kube.manifest import Manifest, tcp_rule
 from components.kube.names import KYVERNO_NAMESPACE
-from components.kube.platform_network import ClusterNetwork, anywhere, default_deny, opening
+from components.kube.platform_network import ClusterNetwork, default_deny, opening
 
 _COMPONENT = "app.kubernetes.io/component"
 # The cleanup controller, where the chart runs it, has a webhook for its own policies.
@@ -19,7 +19,7 @@ def kyverno_network(cluster: ClusterNetwork, registry_ports: Sequence[int] = ())
     `registry_ports` are those of the registries and transparency logs that the check of signatures asks; none without
     that check.
     """
-    registries = [tcp_rule("to", anywhere(), registry_ports)] if registry_ports else []
+    registries = [tcp_rule("to", cluster.anywhere(), registry_ports)] if registry_ports else []
     return (
         default_deny(KYVERNO_NAMESPACE),
         # The jobs of the chart's hooks have labels of their own.

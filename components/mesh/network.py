@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from components.kube.manifest import Manifest, pods, tcp_rule
 from components.kube.names import MESH_NAMESPACE
-from components.kube.platform_network import ClusterNetwork, anywhere, default_deny, opening
+from components.kube.platform_network import ClusterNetwork, default_deny, opening
 
 ISTIOD = {"app": "istiod"}
 ISTIOD_PORT = 15012
@@ -25,7 +25,7 @@ def mesh_network(cluster: ClusterNetwork, key_ports: Sequence[int] = (), ambient
 
     `key_ports` are those of the issuers whose public keys istiod fetches for services with `jwt`.
     """
-    keys = [tcp_rule("to", anywhere(), key_ports)] if key_ports else []
+    keys = [tcp_rule("to", cluster.anywhere(), key_ports)] if key_ports else []
     istiod = opening(
         MESH_NAMESPACE,
         "istiod",

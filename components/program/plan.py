@@ -11,7 +11,7 @@ from components.ingress.secure_ingress import SecureIngressArgs
 from components.kyverno.policy_set import KyvernoPolicySetArgs, rules_on
 from components.mesh.security import MeshSecurityArgs
 from components.package.args import PackageArgs, neighbours, packages_args
-from components.program.plans.addresses import cluster_dns
+from components.program.plans.addresses import cluster_dns, open_networks
 from components.program.plans.ingress import cert_manager_args, hosts_args, ingress_args, ingress_terms
 from components.program.plans.kyverno import identities_args, policy_args, service_objects_args
 from components.program.plans.mesh import mesh_args, mesh_terms
@@ -105,6 +105,7 @@ def platform_terms(stack: Stack, rules: tuple[str, ...]) -> PlatformTerms:
         ingress=ingress_terms(stack),
         network_policies=stack.posture.network_policies,
         dns=cluster_dns(stack),
+        networks=open_networks(stack),
         api_server_networks=stack.settings.api_server_cidrs,
         api_server_ports=stack.settings.api_server_ports,
         placements={name: _placement(name, made) for name, made in stack.settings.placement.items()},

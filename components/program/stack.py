@@ -191,6 +191,7 @@ def conditions(settings: Settings, posture: Posture) -> Conditions:
         placements={name: made.namespaces for name, made in settings.placement.items()},
         elsewhere=elsewhere(settings),
         reserved=(*settings.layers.platform, settings.layers.external_secrets),
+        metadata=settings.metadata_cidrs,
     )
 
 

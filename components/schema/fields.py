@@ -9,7 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr
 
+from components.schema.metadata_services import outside_host, outside_metadata
 from components.schema.quantity import QUANTITY, amount
+from components.schema.reached import REACHED
 from components.schema.shape import Shape
 
 # Less than this and runc cannot start a process (https://github.com/kubernetes/kubernetes/issues/102243).
@@ -49,7 +51,6 @@ https://man7.org/linux/man-pages/man2/execve.2.html
 _LABELS = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _OBJECT_NAME = rf"{_LABELS}(\.{_LABELS})*"
 _LONGEST_NAME = 253
-METADATA_ADDRESS = ipaddress.ip_address("169.254.169.254")
 
 
 def object_name(value: str) -> str:
@@ -102,9 +103,7 @@ def _cidr(value: str) -> str:
         raise ValueError("anywhere is over-broad: name the network that is meant")
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
         raise ValueError("an address of IPv4 in another form: write it as one, such as 10.20.0.0/24")
-    if METADATA_ADDRESS in network:
-        raise ValueError("it holds the metadata address 169.254.169.254, which hands out the node's identity")
-    return str(network)
+    return str(outside_metadata(network))
 
 
 def https_address(value: str, pattern: str, message: str) -> str:
@@ -118,6 +117,7 @@ def https_address(value: str, pattern: str, message: str) -> str:
         raise ValueError(message) from error
     if not port:
         raise ValueError("port 0 is none: 1 to 65535")
+    outside_host(address.hostname or "")
     return value
 
 
@@ -150,10 +150,14 @@ def _quantity(value: str) -> str:
     return value
 
 
-def _is_registry(host: str) -> bool:
-    """Whether this is no organisation of the Docker Hub, which has neither a dot nor a port."""
-    _, colon, port = host.partition(":")
-    return ("." in host or host == "localhost") if not colon else port.isdigit() and 0 < int(port) < 65536
+def is_registry(host: str) -> bool:
+    """Whether this is no organisation of the Docker Hub, which has neither a dot nor a port.
+
+    Raises `ValueError` for an address of a metadata service.
+    """
+    name, colon, port = host.partition(":")
+    found = ("." in host or host == "localhost") if not colon else port.isdigit() and 0 < int(port) < 65536
+    return found and bool(outside_host(name))
 
 
 def _registry(value: str) -> str:
@@ -167,7 +171,7 @@ def _reference(value: str) -> str:
     place = value.rstrip("/")
     match = re.fullmatch(rf"(?P<host>{_REGISTRY})(?:(?:/{_COMPONENT})+(?::{_TAG})?)?", place)
     host = match["host"] if match else ""
-    if not _is_registry(host):
+    if not is_registry(host):
         raise ValueError("not a registry or repository such as registry.example.org/team (a host first, no wildcard)")
     if place.lower() in ("docker.io", "index.docker.io", "registry-1.docker.io"):
         raise ValueError("the public Docker Hub is nobody's approved registry: name an organisation below it")
@@ -180,7 +184,7 @@ def image_reference(value: str) -> str:
     The grammar: https://github.com/distribution/reference/blob/v0.6.0/reference.go
     """
     host, slash, _ = value.partition("/")
-    if not slash or not _is_registry(host):
+    if not slash or not is_registry(host):
         raise ValueError(
             "no registry: an image starts with its registry's host, as registry.example.org/shop/api:v1.2.3"
         )
@@ -247,7 +251,7 @@ ObjectName = Annotated[StrictStr, AfterValidator(object_name), Shape(_OBJECT_NAM
 FileName = Annotated[StrictStr, AfterValidator(_file_name), Shape(_FILE_NAME)]
 ConfigFile = Annotated[StrictStr, AfterValidator(_config_file), Shape(_CONFIG_FILE)]
 HostName = Annotated[StrictStr, AfterValidator(_host), Shape(DNS_NAME, {"maxLength": 253})]
-Cidr = Annotated[StrictStr, AfterValidator(_cidr)]
+Cidr = Annotated[StrictStr, AfterValidator(_cidr), REACHED]
 ExactText = Annotated[StrictStr, AfterValidator(exact_text), Shape(r"[^*]*[^*\s][^*]*")]
 SettingText = Annotated[StrictStr, AfterValidator(_setting)]
 """A word of a configuration file of others, such as the id of a key."""
@@ -256,18 +260,19 @@ PublicHost = Annotated[
     AfterValidator(_public),
     Shape(rf"(?!.*\.(?:svc|cluster\.local)$){DNS_NAME}", {"maxLength": LONGEST_PUBLIC_HOST}),
 ]
-HttpsAddress = Annotated[StrictStr, AfterValidator(_https), Shape(f"{HTTPS_ORIGIN}/?")]
-Issuer = Annotated[StrictStr, AfterValidator(_issuer), Shape(f"{HTTPS_ORIGIN}{URL_PATH}")]
+HttpsAddress = Annotated[StrictStr, AfterValidator(_https), Shape(f"{HTTPS_ORIGIN}/?"), REACHED]
+Issuer = Annotated[StrictStr, AfterValidator(_issuer), Shape(f"{HTTPS_ORIGIN}{URL_PATH}"), REACHED]
 """The issuer of tokens (https://openid.net/specs/openid-connect-core-1_0.html#IDToken); `/` at its end counts."""
 Quantity = Annotated[StrictStr, AfterValidator(_quantity), Shape(QUANTITY)]
-ImageReference = Annotated[StrictStr, AfterValidator(_reference)]
+ImageReference = Annotated[StrictStr, AfterValidator(_reference), REACHED]
 """A registry, a path in one, or an image there with a tag or without."""
-Registry = Annotated[StrictStr, AfterValidator(_registry)]
+Registry = Annotated[StrictStr, AfterValidator(_registry), REACHED]
 """A registry, or a path in one."""
 Image = Annotated[
     StrictStr,
     AfterValidator(image_reference),
     Shape(rf"(?!.*:latest$)(?=.*/.*[:@])(?=localhost[:/]|[^/]*[.:]){_IMAGE}"),
+    REACHED,
 ]
 Cores = Annotated[StrictStr, AfterValidator(_cores), Shape(_CORES)]
 Size = Annotated[StrictStr, AfterValidator(_bytes), Shape(QUANTITY)]

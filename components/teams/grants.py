@@ -17,7 +17,8 @@ from components.config.action import Action
 from components.kube.manifest import Manifest
 from components.kube.mesh_labels import PASSING_BY, STAYING
 from components.kube.names import KYVERNO_NAMESPACE, NAMESPACE_POLICIES, TEAM_GRANTS
-from components.kube.networks import INTERNET
+from components.kube.networks import OpenNetworks
+from components.schema.metadata_services import metadata_networks
 from components.schema.problem import FieldError
 from components.service.native_policy import NativePolicy, create_policy
 
@@ -59,7 +60,8 @@ class TeamGrantsArgs:
 
     `annotations` are those of the mesh that the platform's own services have, beside what every pod may have, each with
     its value; `free` are names of the approvals that admission leaves to the teams. Kyverno's controllers act from
-    `kyverno_namespace`. Raises `FieldError` for `Action.OFF`, and without a namespace.
+    `kyverno_namespace`, and `networks` says what no policy opens. Raises `FieldError` for `Action.OFF`, and without a
+    namespace.
     """
 
     action: Action
@@ -67,6 +69,7 @@ class TeamGrantsArgs:
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
     free: Sequence[str] = ()
     kyverno_namespace: str = KYVERNO_NAMESPACE
+    networks: OpenNetworks = field(default_factory=OpenNetworks)
 
     def __post_init__(self) -> None:
         if self.action is Action.OFF:
@@ -126,6 +129,7 @@ def _variables(args: TeamGrantsArgs) -> dict[str, str]:
         ),
         "hosts": _here(args, "hosts"),
         "networks": _here(args, "networks"),
+        "metadata": _literal([str(each) for each in metadata_networks(args.networks.metadata)]),
         "nodes": _here(args, "nodes"),
         "tolerations": _here(args, "tolerations"),
         "classes": _here(args, "classes"),
@@ -138,16 +142,18 @@ def _validation(approval: str, expression: str, what: str) -> tuple[str, Manifes
     return approval, {"expression": expression, "reason": "Forbidden", "message": message}
 
 
-def _egress() -> list[tuple[str, Manifest]]:
+def _egress(networks: OpenNetworks) -> list[tuple[str, Manifest]]:
     # To a host the policy opens the internet, and the mesh holds the name: so it takes an approved host, and leaves out
     # what the platform's own policies leave out.
     internet = " || ".join(
-        f"(peer.ipBlock.cidr == '{network}' && "
-        f"{_literal(list(excepted))}.all(e, e in peer.ipBlock.?except.orValue([])))"
-        for network, excepted in INTERNET.items()
+        f"(peer.ipBlock.cidr == '{network}' && {_literal(list(excepted))}.all(e, e in peer.ipBlock.?except.orValue([])))"
+        for network, excepted in networks.internet().items()
     )
+    # A wide network is opened without the metadata services in it.
     approved = (
-        "(isCIDR(peer.ipBlock.cidr) && variables.networks.exists(n, cidr(n).containsCIDR(peer.ipBlock.cidr))) || "
+        "(isCIDR(peer.ipBlock.cidr) && variables.networks.exists(n, cidr(n).containsCIDR(peer.ipBlock.cidr)) && "
+        "variables.metadata.all(m, !cidr(m).containsCIDR(peer.ipBlock.cidr) && "
+        "(!cidr(peer.ipBlock.cidr).containsCIDR(m) || m in peer.ipBlock.?except.orValue([])))) || "
         f"(variables.hosts.size() > 0 && ({internet}))"
     )
     return [
@@ -255,7 +261,7 @@ def _always(args: TeamGrantsArgs) -> list[tuple[str, Manifest]]:
 
 def policy_spec(args: TeamGrantsArgs) -> Manifest:
     """The spec of the ValidatingAdmissionPolicy."""
-    checks = [*_always(args), *_egress(), *_placement(), *_patch()]
+    checks = [*_always(args), *_egress(args.networks), *_placement(), *_patch()]
     changes = ("CREATE", "UPDATE")
     controllers = (*_CONTROLLER_GROUPS, f"system:serviceaccounts:{args.kyverno_namespace}")
     return {

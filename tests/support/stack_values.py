@@ -34,6 +34,7 @@ _ALL: Stack = {
     "apiServerCidrs": ["10.0.0.0/24"],
     "apiServerPorts": [443, 6443],
     "webhookCidrs": ["10.1.0.0/16"],
+    "metadataCidrs": ["10.0.0.77/32"],
     "dns": {
         "namespace": "kube-system",
         "labels": {"k8s-app": "dns"},

@@ -118,6 +118,7 @@ def declared(options: Options, file: StackFile) -> Declared:
         frozenset(rule.name for rule in project_library(options.project).tier("important")),
         _packages(options, file),
         layers=file.settings.layers,
+        metadata=file.settings.metadata_cidrs,
     )
 
 

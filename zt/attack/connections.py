@@ -3,21 +3,24 @@
 Its ends are the services of a stack and the workloads that packages bring, as far as a pod of them runs.
 """
 
+import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from components.kube.names import VAULT_INBOUND, WORKLOAD_LABEL
 from components.kube.service_ref import ServiceRef
 from components.package.args import PackageArgs
+from components.schema.metadata_services import METADATA_SERVICES
 from components.service.args.service import SecureServiceArgs
 from components.service.file.service import ServiceSpec
 from zt.attack.network import Address, Pod
 from zt.attack.session import Session
 from zt.cluster.manifest import part
 
-METADATA_SERVICE, INTERNET = Address("169.254.169.254"), Address("203.0.113.10")
-"""The cloud's metadata service, and an address reserved for documentation (RFC 5737) as the internet."""
+INTERNET = Address("203.0.113.10")
+"""An address reserved for documentation (RFC 5737) as the internet."""
 
+_METADATA_PORT = 80
 INTRUDER = "intruder"
 TCP = "tcp"
 
@@ -151,5 +154,12 @@ def outside(session: Session) -> Sequence[tuple[Address, int]]:
     """The places outside the cluster that the compromised service does not declare."""
     # An egress rule for a host name opens the whole internet at that port.
     declared = {(INTERNET, host.port) for host in session.service.egress if not host.cidrs}
-    places = ((METADATA_SERVICE, 80), (INTERNET, 443), (INTERNET, 53))
+    places = (*metadata_services(session), (INTERNET, 443), (INTERNET, 53))
     return [place for place in places if place not in declared]
+
+
+def metadata_services(session: Session) -> Sequence[tuple[Address, int]]:
+    """The address and port of each metadata service, those of the cluster's own by the first address of a network."""
+    of_clouds = [(Address(each.address), each.port) for each in METADATA_SERVICES if each.address]
+    own = [ipaddress.ip_network(network) for network in session.declared.metadata]
+    return [*of_clouds, *((Address(str(network.network_address)), _METADATA_PORT) for network in own)]

@@ -44,6 +44,8 @@ class Declared:
     auth_path: str = AUTH_PATH
     layers: LayerNamespaces = OWN_LAYERS
     database_mount: str = DATABASE_MOUNT
+    metadata: tuple[str, ...] = ()
+    """The networks of the cluster's own metadata services."""
 
     @property
     def others(self) -> tuple[ServiceSpec, ...]:

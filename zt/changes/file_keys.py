@@ -39,6 +39,11 @@ def more_of_them(before: str, after: str) -> Class | None:
     return _by_cover(new <= old, old <= new)
 
 
+def fewer_of_them(before: str, after: str) -> Class | None:
+    """Compare lists of what is closed: less of it is weaker, and another one is unknown."""
+    return more_of_them(after, before)
+
+
 def _networks_within(narrow: frozenset[str], wide: frozenset[str]) -> bool:
     return all(any(network_covers(outer, inner) for outer in wide) for inner in narrow)
 
@@ -221,6 +226,7 @@ _STACK: Mapping[str, Direction] = MappingProxyType(
         **_set("", networks, "the platform's own pods reach all of it", "apiServerCidrs"),
         **_set("", more_of_them, "the platform's own pods reach each of them", "apiServerPorts"),
         **_set("", networks, "whoever may connect can send a webhook what the API server would", "webhookCidrs"),
+        **_set("", fewer_of_them, "no file and no network policy opens what is listed", "metadataCidrs"),
         **_set("dns", more_of_them, "data can leave by the names that are asked for", "allow"),
     }
 )

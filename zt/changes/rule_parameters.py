@@ -45,6 +45,7 @@ PARAMETERS: Mapping[str, Direction] = MappingProxyType(
         "allow-platform.vaultPort": Direction("", unknown, TRUST),
         "allow-platform.dnsNamespace": Direction("", unknown, TRUST),
         "allow-platform.meshNamespace": Direction("", unknown, TRUST),
+        "allow-platform.vaultExceptions": Direction("", unknown, TRUST),
         "allow-platform.dnsLabels": Direction("", unknown, TRUST),
         "allow-platform.podsReachIstiod": Direction(
             "", scale("true", "false"), "a pod without a proxy of its own has no business there"

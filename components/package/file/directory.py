@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from components.package.file.chart import FOLDER
 from components.package.file.keys import PackageSpec
 from components.schema.problem import ConfigError, Problem
+from components.schema.reached import of_own_metadata, own_metadata_message
 from components.schema.typed_file import problems_of
 from components.service.file.directory import Admission
 from components.service.file.exceptions import exceptions_problems
@@ -105,7 +106,10 @@ def shared_namespaces(files: Sequence[PackageFile], services: Iterable[str]) -> 
 
 
 def _not_admitted(file: PackageFile, admission: Admission) -> list[Problem]:
-    problems: list[Problem] = []
+    problems = [
+        file.problem(key, own_metadata_message(network), repr(value))
+        for key, value, network in of_own_metadata(file.spec, admission.metadata)
+    ]
     if file.spec.namespace in admission.reserved:
         problems.append(file.problem("namespace", OF_THE_PLATFORM, repr(file.spec.namespace)))
     if file.spec.kubernetes_api and not admission.api_server_reachable:

@@ -6,6 +6,7 @@ from components.config.database import DatabaseSettings
 from components.config.vault import VaultSettings
 from components.kube.cluster_dns import ClusterDns
 from components.kube.names import VAULT_INBOUND, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
+from components.kube.networks import OpenNetworks
 from components.program.stack import Stack
 
 
@@ -13,6 +14,11 @@ def cluster_dns(stack: Stack) -> ClusterDns:
     """Where the cluster answers names."""
     settings = stack.settings.dns
     return ClusterDns(settings.namespace, settings.labels, settings.servers)
+
+
+def open_networks(stack: Stack) -> OpenNetworks:
+    """What network policies leave out of the networks that they open."""
+    return OpenNetworks(stack.settings.metadata_cidrs)
 
 
 def cluster_address(settings: VaultSettings) -> str:

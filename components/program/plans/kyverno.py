@@ -13,18 +13,17 @@ from components.kyverno.exceptions import AccountExceptionArgs
 from components.kyverno.image_signatures import PUBLIC_REKOR, Attestor, KeyAttestor, KeylessAttestor
 from components.kyverno.policy_set import KyvernoPolicySetArgs
 from components.package.args import PackageArgs, known_accounts
-from components.program.plans.addresses import port
+from components.program.plans.addresses import open_networks, port
 from components.program.plans.network import kyverno_policies
 from components.program.stack import Stack
 from components.program.stack_exceptions import platform_namespaces
 from components.program.stack_keys import stack_keys
+from components.program.stack_parameters import ALLOW_RULE
 from components.program.stack_teams import elsewhere
 from components.schema.problem import keys_of
 from components.service.args.service import SecureServiceArgs
 from components.service.identities import ServiceIdentitiesArgs
 from components.service.objects import ServiceObjectsArgs, objects_args
-
-ALLOW_RULE = "allow-platform"
 
 
 @stack_keys(
@@ -90,7 +89,10 @@ def _parameters(stack: Stack) -> Mapping[str, Mapping[str, object]]:
     vault, parameters = stack.settings.vault, stack.settings.kyverno.parameters
     derived: dict[str, object] = {}
     if vault.mode == "external" and stack.posture.vault:
-        derived = {"vaultPort": port(vault.address), "vaultNetworks": list(vault_networks(vault))}
+        opened = open_networks(stack).without(vault_networks(vault))
+        derived = {"vaultPort": port(vault.address), "vaultNetworks": list(opened)}
+        if wide := {network: list(excepted) for network, excepted in opened.items() if excepted}:
+            derived["vaultExceptions"] = wide
     if stack.ambient:
         # Only the nodes' proxies talk to istiod.
         derived["podsReachIstiod"] = False
@@ -105,7 +107,7 @@ def _parameters(stack: Stack) -> Mapping[str, Mapping[str, object]]:
         derived["dnsNetworks"] = list(settings.servers)
     if not derived:
         return parameters
-    return {**parameters, ALLOW_RULE: {**derived, **parameters.get(ALLOW_RULE, {})}}
+    return {**parameters, ALLOW_RULE: derived}
 
 
 def _attestor(number: int, signer: ImageAttestor) -> Attestor:

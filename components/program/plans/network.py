@@ -17,13 +17,12 @@ from components.ingress.network import (
 from components.kube.manifest import Manifest, blocks_without, ip_blocks, namespace_selector, pods, tcp_rule
 from components.kube.mesh_labels import HBONE_PORT
 from components.kube.names import ACME_SERVERS, VAULT_ISSUER, VAULT_NAMESPACE, VAULT_PORT
-from components.kube.networks import INTERNET
-from components.kube.platform_network import ClusterNetwork, anywhere
+from components.kube.platform_network import ClusterNetwork
 from components.kube.service_ref import ServiceRef
 from components.kyverno.image_signatures import PUBLIC_REKOR
 from components.kyverno.network import kyverno_network
 from components.mesh.network import istiod_rule, mesh_network
-from components.program.plans.addresses import cluster_address, cluster_dns, port, port_for_vault
+from components.program.plans.addresses import cluster_address, cluster_dns, open_networks, port, port_for_vault
 from components.program.stack import Stack
 from components.program.stack_teams import team_hosts
 from components.service.args.service import SecureServiceArgs
@@ -50,6 +49,7 @@ def cluster_network(stack: Stack) -> ClusterNetwork:
         webhook_networks=settings.webhook_cidrs,
         scraper_namespace=scraper.namespace if scraper else "",
         dns=cluster_dns(stack),
+        networks=open_networks(stack),
     )
 
 
@@ -114,16 +114,17 @@ def vault_policies(stack: Stack) -> tuple[Manifest, ...]:
     settings = stack.settings.vault
     databases = stack.settings.databases.values()
     outside = [_database(stack, database) for database in databases]
-    outside += _seal(settings.seal) if settings.seal else []
+    cluster = cluster_network(stack)
+    outside += _seal(cluster, settings.seal) if settings.seal else []
     tokens = settings.bootstrap.login.jwt if settings.bootstrap else None
     if tokens:
-        outside.append(_address(tokens.issuer))
+        outside.append(_address(cluster, tokens.issuer))
     elif settings.login.method == "jwt":
-        outside.append(tcp_rule("to", anywhere(), [_HTTPS]))
+        outside.append(tcp_rule("to", cluster.anywhere(), [_HTTPS]))
     if ServiceRef.of_host(urlsplit(settings.kubernetes_host).hostname or "") != _API_SERVER:
-        outside.append(_address(settings.kubernetes_host))
+        outside.append(_address(cluster, settings.kubernetes_host))
     servers = settings.mode == "helm"
-    return vault_network(cluster_network(stack), servers, settings.client_cidrs, outside)
+    return vault_network(cluster, servers, settings.client_cidrs, outside)
 
 
 def external_secrets_policies(stack: Stack) -> tuple[Manifest, ...]:
@@ -136,25 +137,25 @@ def external_secrets_policies(stack: Stack) -> tuple[Manifest, ...]:
 def _vault(stack: Stack) -> Manifest:
     settings = stack.settings.vault
     if settings.mode == "external":
-        return tcp_rule("to", ip_blocks(vault_networks(settings)), [port(settings.address)])
+        return tcp_rule("to", cluster_network(stack).blocks(vault_networks(settings)), [port(settings.address)])
     return tcp_rule("to", [pods(VAULT_NAMESPACE, SERVERS)], [VAULT_PORT])
 
 
 def _signer(stack: Stack) -> Manifest:
     elsewhere = stack.settings.ingress.vault
     if elsewhere and elsewhere.server and elsewhere.server != cluster_address(stack.settings.vault):
-        return _address(elsewhere.server)
+        return _address(cluster_network(stack), elsewhere.server)
     return _vault(stack)
 
 
-def _seal(seal: VaultSeal) -> list[Manifest]:
+def _seal(cluster: ClusterNetwork, seal: VaultSeal) -> list[Manifest]:
     if seal.static:
         return []
     if seal.transit:
-        return [_address(seal.transit.address)]
+        return [_address(cluster, seal.transit.address)]
     endpoint = (seal.awskms and seal.awskms.endpoint) or ""
     # The key service, and the service that gives the pods their identity for it.
-    rules = [tcp_rule("to", anywhere(), sorted({_HTTPS, port(endpoint)}))]
+    rules = [tcp_rule("to", cluster.anywhere(), sorted({_HTTPS, port(endpoint)}))]
     servers = _IDENTITY_SERVERS.get(seal.type, ())
     return [*rules, *(tcp_rule("to", ip_blocks([network]), [number]) for network, number in servers)]
 
@@ -168,32 +169,34 @@ def _module_registry(stack: Stack) -> list[Manifest]:
     waf = stack.settings.ingress.waf
     if waf is None or stack.posture.authorization == "off":
         return []
-    return [tcp_rule("to", ip_blocks(waf.cidrs) or blocks_without(INTERNET), [_registry_port(waf.image)])]
+    networks = open_networks(stack)
+    places = blocks_without(networks.without(waf.cidrs) or networks.internet())
+    return [tcp_rule("to", places, [_registry_port(waf.image)])]
 
 
 def _registry_port(image: str) -> int:
     return urlsplit(f"https://{image}").port or _HTTPS
 
 
-def _address(url: str) -> Manifest:
-    return _place(urlsplit(url).hostname or "", port(url))
+def _address(cluster: ClusterNetwork, url: str) -> Manifest:
+    return _place(cluster, urlsplit(url).hostname or "", port(url))
 
 
 def _database(stack: Stack, database: DatabaseSettings) -> Manifest:
     if not database.server:
-        return _place(database.address, database.own_port, database.networks)
+        return _place(cluster_network(stack), database.address, database.own_port, database.networks)
     where = pods(database.server.namespace, {"app": database.server.name})
     return tcp_rule("to", [where], [port_for_vault(stack, database)])
 
 
-def _place(host: str, number: int, networks: Sequence[str] = ()) -> Manifest:
+def _place(cluster: ClusterNetwork, host: str, number: int, networks: Sequence[str] = ()) -> Manifest:
     """The rule for a host and port: its networks, its namespace if it is a Service, or else any network."""
     if networks:
-        return tcp_rule("to", ip_blocks(networks), [number])
+        return tcp_rule("to", cluster.blocks(networks), [number])
     if reference := ServiceRef.of_host(host):
         return tcp_rule("to", [namespace_selector(reference.namespace)], [number])
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return tcp_rule("to", anywhere(), [number])
+        return tcp_rule("to", cluster.anywhere(), [number])
     return tcp_rule("to", ip_blocks([f"{address}/{address.max_prefixlen}"]), [number])

@@ -58,6 +58,7 @@ def team_grants_args(stack: Stack, terms: PlatformTerms) -> TeamGrantsArgs | Non
         _of_mesh(terms),
         decided_by(stack.settings.environment, Approver.TEAM),
         stack.settings.layers.kyverno,
+        terms.networks,
     )
 
 

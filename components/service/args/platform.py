@@ -7,6 +7,7 @@ from components.config.posture import is_closed
 from components.ingress.terms import IngressTerms
 from components.kube.cluster_dns import ClusterDns
 from components.kube.names import API_SERVER_PORTS, LayerNamespaces
+from components.kube.networks import OpenNetworks
 from components.mesh.terms import MeshTerms
 from components.service.args.placement import PlacementArgs
 from components.vault.terms import VaultTerms
@@ -21,6 +22,8 @@ class PlatformTerms:
     ingress: IngressTerms = field(default_factory=IngressTerms)
     network_policies: bool = False
     dns: ClusterDns = field(default_factory=ClusterDns)
+    networks: OpenNetworks = field(default_factory=OpenNetworks)
+    """What network policies leave out of the networks that they open."""
     api_server_networks: Sequence[str] = ()
     api_server_ports: Sequence[int] = API_SERVER_PORTS
     placements: Mapping[str, PlacementArgs] = field(default_factory=dict[str, PlacementArgs])

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from components.config.engines import ENGINES, POSTGRESQL
 from components.kube.service_ref import ServiceRef
 from components.schema.problem import Key
+from components.schema.reached import of_own_metadata, own_metadata_message
 from components.service.file.jobs import job_callees, job_name
 from components.service.file.kubernetes_api import ApiRule
 from components.service.file.network import peers_name
@@ -189,6 +190,13 @@ def delivery_findings(specs: Sequence[ServiceSpec], delivery: Delivery) -> Itera
                 # What copies for a sidecar is an init container of the sidecar's image.
                 if each.writable_copies and key[0] != "init" and set(every) - set(each.reads):
                     yield spec, (*key, "writableCopies"), _COPIED_BY_ITS_IMAGE, repr(list(each.writable_copies)), ()
+
+
+def metadata_findings(specs: Sequence[ServiceSpec], own: Sequence[str]) -> Iterator[Finding]:
+    """What services would reach at one of the cluster's own metadata services."""
+    for spec in specs:
+        for key, value, network in of_own_metadata(spec, own):
+            yield spec, key, own_metadata_message(network), repr(value), ()
 
 
 def placement_findings(specs: Sequence[ServiceSpec], classes: Mapping[str, Sequence[str]]) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ class Conditions:
     is what `{domain}` stands for (empty: there is none). `delivery` is how the secrets come to the pods. `placements`
     are the classes of nodes, each with the namespaces that may choose it (empty: all). `elsewhere` are the namespaces
     of services that other stacks deploy, each with its team (`None`: not checked). `reserved` are the platform's
-    namespaces, which no service has.
+    namespaces, which no service has. `metadata` are the networks of the cluster's own metadata services.
     """
 
     registries: Sequence[str]
@@ -41,6 +41,7 @@ class Conditions:
     placements: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     elsewhere: Mapping[str, str] | None = field(default_factory=dict[str, str])
     reserved: Sequence[str] = ()
+    metadata: Sequence[str] = ()
 
     def is_elsewhere(self, namespace: str) -> bool:
         """Whether other stacks may deploy the services of a namespace."""

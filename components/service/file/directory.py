@@ -20,6 +20,7 @@ from components.service.file.checks import (
     engine_findings,
     findings,
     job_calls,
+    metadata_findings,
     placement_findings,
 )
 from components.service.file.conditions import Conditions
@@ -128,6 +129,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *problems_at(files, secret_path_findings([file.spec for file in files])),
         *problems_at(files, limit_findings([file.spec for file in files], admission.limits)),
         *(problems_at(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
+        *problems_at(files, metadata_findings([file.spec for file in files], admission.metadata)),
         *problems_at(files, placement_findings([file.spec for file in files], admission.placements)),
         *(problem for file in files for problem in _not_admitted(file, admission)),
         *(problem for file in files for problem in _not_signed(file, admission.pki_domains)),

@@ -9,7 +9,6 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr, model_validator
 
 from components.kube.names import MESH_PORTS
-from components.kube.networks import METADATA_NETWORKS
 from components.schema.fields import (
     DNS_LABEL,
     HTTPS_ORIGIN,
@@ -24,6 +23,7 @@ from components.schema.fields import (
     normal_path,
 )
 from components.schema.problem import UNREPEATED
+from components.schema.reached import REACHED
 from components.schema.shape import Shape
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import IS_ONE, IS_SEVERAL, ONE_OR_SEVERAL, TypedFile, misplaced
@@ -31,10 +31,7 @@ from components.schema.typed_file import IS_ONE, IS_SEVERAL, ONE_OR_SEVERAL, Typ
 _PORTS = 65536
 _LONGEST_HOST = 189
 _BROADEST = {4: 8, 6: 32}
-_NEVER = tuple(
-    ipaddress.ip_network(network)
-    for network in ("169.254.0.0/16", "127.0.0.0/8", "fe80::/10", "::1/128", "fd00:ec2::254/128", *METADATA_NETWORKS)
-)
+_LOOPBACK = tuple(ipaddress.ip_network(network) for network in ("127.0.0.0/8", "::1/128"))
 _NOT_OUTSIDE = (".svc", ".cluster.local", "metadata.google.internal")
 # Names that no public DNS has: .internal by ICANN's resolution of 29 July 2024, .local by RFC 6762, the others by its
 # appendix G, .home.arpa by RFC 8375.
@@ -169,8 +166,8 @@ def _narrow(value: str) -> str:
     network = ipaddress.ip_network(value)
     if network.prefixlen < _BROADEST[network.version]:
         raise ValueError(f"broader than /{_BROADEST[network.version]}: name the networks that are meant")
-    if any(network.version == never.version and network.overlaps(never) for never in _NEVER):  # pyright: ignore[reportArgumentType] - the same version
-        raise ValueError("it holds loopback, link-local or metadata addresses, which no service may reach")
+    if any(network.version == each.version and network.overlaps(each) for each in _LOOPBACK):  # pyright: ignore[reportArgumentType] - the same version
+        raise ValueError("it holds loopback addresses, which are the pod's own")
     return value
 
 
@@ -314,7 +311,7 @@ class JwtSpec(TypedFile):
 
     issuer: Issuer
     """The issuer: exactly the `iss` of the token."""
-    jwks_uri: Annotated[StrictStr, AfterValidator(_jwks_uri), Shape(_JWKS_URI)] | None = None
+    jwks_uri: Annotated[StrictStr, AfterValidator(_jwks_uri), Shape(_JWKS_URI), REACHED] | None = None
     """The address of the issuer's public keys. istiod fetches them, so `istio-system` must be able to reach it."""
     jwks: Annotated[dict[StrictStr, object], AfterValidator(_public_keys)] | None = None
     """The public keys as a mapping, for when istiod cannot fetch them."""

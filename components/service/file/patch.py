@@ -15,6 +15,8 @@ from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validat
 
 from components.kube.mesh_labels import MESH_DOMAIN
 from components.schema.fields import AbsolutePath, Day, HostName, Label, Words
+from components.schema.metadata_services import outside_host
+from components.schema.reached import REACHED
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import TypedFile, misplaced
 
@@ -56,15 +58,16 @@ def annotation_key(value: str) -> str:
 def _address(value: str) -> str:
     try:
         # A zone is a node's, and Kubernetes takes none.
-        return str(ipaddress.ip_address("" if "%" in value else value))
+        address = str(ipaddress.ip_address("" if "%" in value else value))
     except ValueError as error:
         raise ValueError("not an address such as 10.20.0.7") from error
+    return outside_host(address)
 
 
 class HostAlias(TypedFile):
     """Names that the pods' own hosts file knows."""
 
-    ip: Annotated[StrictStr, AfterValidator(_address)]
+    ip: Annotated[StrictStr, AfterValidator(_address), REACHED]
     """The address."""
     hostnames: tuple[Label | HostName, ...] = Field(min_length=1)
     """The names of it."""

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from components.kube.manifest import Manifest, blocks_without, ip_blocks, tcp_rule
+from components.kube.manifest import Manifest, blocks_without, tcp_rule
 from components.kube.names import NETWORKING_API
-from components.kube.networks import INTERNET
 from components.kube.service_ref import ServiceRef
 from components.service.args.network import EgressArgs
 from components.service.args.service import SecureServiceArgs
@@ -19,13 +18,11 @@ _ENTRY_PROTOCOLS = {"tls": "TLS", "https": "HTTPS", "http": "HTTP", "tcp": "TCP"
 
 def egress_rules(args: SecureServiceArgs) -> list[Manifest]:
     """The NetworkPolicy's rules for hosts outside the cluster: the networks of each, at its port."""
-    return [tcp_rule("to", _networks(outside), [outside.port]) for outside in args.egress]
-
-
-def _networks(outside: EgressArgs) -> list[Manifest]:
-    if outside.networks:
-        return ip_blocks(outside.networks)
-    return blocks_without(INTERNET)
+    networks = args.platform.networks
+    return [
+        tcp_rule("to", blocks_without(networks.without(outside.networks) or networks.internet()), [outside.port])
+        for outside in args.egress
+    ]
 
 
 def service_entries(args: SecureServiceArgs) -> list[Manifest]:

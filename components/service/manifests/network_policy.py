@@ -1,6 +1,6 @@
 """The NetworkPolicy of a service, derived from its calls, its callers and its egress."""
 
-from components.kube.manifest import Manifest, ip_blocks, namespace_selector, pods, tcp_rule
+from components.kube.manifest import Manifest, blocks_without, ip_blocks, namespace_selector, pods, tcp_rule
 from components.kube.mesh_labels import HBONE_PORT, KUBELET_PROBES
 from components.kube.names import ACME_SERVERS
 from components.service.args.service import SecureServiceArgs
@@ -87,9 +87,11 @@ def _platform_egress(args: SecureServiceArgs) -> list[Manifest]:
         rules.append(tcp_rule("to", [collector], [platform.mesh.collector_port]))
     if reaches_vault(args):
         vault_pods = [pods("vault", {"app.kubernetes.io/name": "vault", "component": "server"})]
-        rules.append(tcp_rule("to", ip_blocks(platform.vault.networks) or vault_pods, [platform.vault.port]))
+        vault = blocks_without(platform.networks.without(platform.vault.networks))
+        rules.append(tcp_rule("to", vault or vault_pods, [platform.vault.port]))
     if args.kubernetes_api:
-        rules.append(tcp_rule("to", ip_blocks(platform.api_server_networks), platform.api_server_ports))
+        api_server = blocks_without(platform.networks.without(platform.api_server_networks))
+        rules.append(tcp_rule("to", api_server, platform.api_server_ports))
     return rules
 
 

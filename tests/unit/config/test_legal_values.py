@@ -88,7 +88,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"teams": {"x": {"namespaces": ["n"], "hosts": {"n": ["vault.vault.svc"]}}}}, "a name of the cluster's own"),
     ({"apiServerCidrs": ["::ffff:10.0.0.0/104"]}, "apiServerCidrs[0]: an address of IPv4 in another form"),
-    ({"databases": {"m": {"host": "169.254.169.254", "database": "x", "adminUser": "a"}}}, "no server has it"),
+    ({"databases": {"m": {"host": "169.254.169.254", "database": "x", "adminUser": "a"}}}, "metadata services"),
     ({"databases": {"m": {"host": "10.0.0.9", "port": 15001, "database": "x", "adminUser": "a"}}}, "the mesh proxy's"),
     ({"placement": {"gpu": {"resources": {"nvidia.com/gpu": 10**20}}}}, "more than 1000000"),
     *(

@@ -43,7 +43,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("vault", {"login": {"method": "cert", "certFile": "relative.pem"}}, "absolute path"),
     ("vault", {"auditPaths": ["audit.log"]}, "absolute path"),
     ("vault", {"cidrs": ["0.0.0.0/0"]}, "over-broad"),
-    ("vault", {"cidrs": ["169.254.0.0/16"]}, "metadata address"),
+    ("vault", {"cidrs": ["169.254.0.0/16"]}, "metadata services"),
     ("vault", {"cidrs": ["10.0.0.1/8"]}, "not a network"),
     ("vault", {"seal": {"type": "shamir"}}, "awskms"),
     ("vault", {"seal": {}}, "write one of awskms, gcpckms, azurekeyvault, transit, static"),

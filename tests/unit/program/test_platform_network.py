@@ -12,6 +12,7 @@ import pytest
 from components.kube.cluster_dns import ClusterDns
 from components.kube.manifest import Manifest
 from components.program.plans import network
+from components.schema.metadata_services import METADATA_SERVICES
 from components.service.manifests.metadata import metadata
 from components.service.manifests.network_policy import network_policy_spec as service_policy_spec
 from components.vault.snapshots import network_policy_spec
@@ -81,7 +82,7 @@ STRANGER = pod("team", {"app": "any"})
 API_SERVER = Address("10.9.0.4")
 INTERNET = Address("203.0.113.10")
 METADATA = Address("169.254.169.254")
-MORE_METADATA = ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254")
+MORE_METADATA = tuple(each.address for each in METADATA_SERVICES if each.address)
 
 
 def is_open(policies: Sequence[Manifest], source: End, target: End, port: int, protocol: str = "TCP") -> bool:

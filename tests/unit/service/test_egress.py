@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from components.kube.networks import INTERNET
+from components.kube.networks import OpenNetworks
 from components.kube.service_ref import ServiceRef
 from components.program.plan import plan
 from components.program.stack import Stack
@@ -82,7 +82,7 @@ class TestTheNetwork:
                 assert not reached(str(address), service(egress=[PAYMENTS]))
 
     def test_each_exception_is_inside_its_block(self) -> None:
-        for network, excepted in INTERNET.items():
+        for network, excepted in OpenNetworks().internet().items():
             for inner in excepted:
                 assert ipaddress.ip_network(inner).subnet_of(ipaddress.ip_network(network))  # pyright: ignore[reportArgumentType]
 

@@ -1,5 +1,6 @@
 """Lists the packets that are sent: the connections that the live rules are asked about, by each way to the target."""
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -105,7 +106,11 @@ def _sender(session: Session, source: Pod) -> Sender:
 
 def _places(session: Session) -> Iterator[tuple[Address, int, str, int, Way]]:
     """Target and port as the rules see them, host and port to connect to, and by what that names the target."""
+    families = _families(compromised(session))
     for place, port in outside(session):
+        # A pod without an address of version 6 has no way there.
+        if ipaddress.ip_address(place.ip).version not in families:
+            continue
         # Nobody has the address that stands for the internet, unless somebody names one that answers.
         if place != INTERNET or session.internet:
             address = session.internet if place == INTERNET else place.ip
@@ -118,6 +123,11 @@ def _places(session: Session) -> Iterator[tuple[Address, int, str, int, Way]]:
     for addresses in nodes[:_NODES]:
         for address in addresses:
             yield from ((Address(address), port, address, port, Way.ADDRESS) for port in (_KUBELET, _SSH))
+
+
+def _families(pod: Pod) -> set[int]:
+    """The versions of the internet protocol that a pod's network has."""
+    return {ipaddress.ip_address(each).version for each in (pod.ip, *pod.node_ips) if each}
 
 
 def _internal(node: Manifest) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from components.kube.parts import part, parts, texts
 from components.program.plans.addresses import cluster_dns
+from components.schema.metadata_services import ANSWERING_NAMES, METADATA_SERVICES
 from zt.preflight.line import Check, Line, Theme, fails, ok, warns
 from zt.preflight.session import Session
 
@@ -76,12 +77,15 @@ def _is_address(word: str) -> bool:
 
 def _metadata(session: Session) -> Iterable[Line]:
     """A server of names at a metadata address: only port 53 of it is open, and that has to be said."""
-    servers = [each for each in cluster_dns(session.stack).networks if each.startswith("169.254.169.254")]
+    servers = [each for each in cluster_dns(session.stack).networks if each in ANSWERING_NAMES]
     if servers:
-        fix = "leave it out where pods answer names: only Cloud DNS on GKE answers there"
-        yield warns("metadata service", f"{servers[0]} is open at port 53, and closed at every other", fix)
+        fix = f"dns.servers without it in {session.file}, where pods answer names: Cloud DNS on GKE answers there"
+        yield warns("metadata service", f"{', '.join(servers)} is open at port 53, and closed at every other", fix)
     else:
-        yield ok("metadata service", "closed to every pod of the stack, but for Vault's seal")
+        own = session.stack.settings.metadata_cidrs
+        closed = [each.network for each in METADATA_SERVICES if each.address]
+        found = f"{len(closed)} of clouds, {len(own)} of this cluster's own, and all link-local addresses"
+        yield ok("metadata service", f"closed to every pod of the stack, but for Vault's seal: {found}", *closed, *own)
 
 
 THEME = Theme(

@@ -116,6 +116,7 @@ STACK = [
             "apiServerCidrs": (["10.0.0.1/32"], STRONGER),
             "apiServerPorts": ([443], STRONGER),
             "webhookCidrs": (["10.0.0.0/8"], STRONGER),
+            "metadataCidrs": (["10.0.0.7/32"], STRONGER),
             "dns.namespace": ("dns", WEAKER),
             "dns.labels": ({"app": "dns"}, WEAKER),
             "dns.servers": (["169.254.20.10/32"], WEAKER),
