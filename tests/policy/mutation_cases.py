@@ -56,6 +56,12 @@ def template(manifest: Manifest) -> Manifest:
             return manifest["spec"]["template"]
 
 
+def asks_for_root(pod: Manifest, container: Manifest) -> bool:
+    """Whether a container asks to run as root, by what it says and else by what its pod says."""
+    context = {**(pod.get("securityContext") or {}), **(container.get("securityContext") or {})}
+    return context.get("runAsUser", 1) == 0 or ("runAsUser" not in context and context.get("runAsNonRoot") is False)
+
+
 def lost(before: Any, after: Any, path: str = "") -> Iterator[str]:
     """Where a field or a list of the first is missing from, or other in, the second."""
     if isinstance(before, dict) and isinstance(after, dict):

@@ -15,7 +15,7 @@ from components.ingress.cert_manager import cert_manager_values
 from components.kube.charts import PUBLISHED
 from components.kube.images import IMAGES, INJECTOR, PROXY, from_hub
 from components.kyverno.policy_set import kyverno_values
-from components.mesh.security import MeshSecurityArgs, cni_values, istiod_values, ztunnel_values
+from components.mesh.security import MeshSecurityArgs, base_values, cni_values, istiod_values, ztunnel_values
 from components.vault.values import InjectorArgs, chart_values
 from embedded.toolchain import ensure
 from embedded.toolchain.charts import stage_charts
@@ -37,6 +37,7 @@ def values(chart: str, hub: str | None, replicas: int = 3) -> dict[str, Any]:
     mesh = MeshSecurityArgs(PUBLISHED, "STRICT", "enforce", hub=hub, ambient=True)
     made = {
         "kyverno": lambda: kyverno_values(replicas, ["kube-system"], hub),
+        "base": base_values,
         "istiod": lambda: istiod_values(mesh),
         "cni": lambda: cni_values(mesh),
         "ztunnel": lambda: ztunnel_values(mesh),
@@ -50,15 +51,19 @@ def values(chart: str, hub: str | None, replicas: int = 3) -> dict[str, Any]:
 
 
 def rendered(folder: Path, chart: str, hub: str | None, replicas: int = 3) -> list[dict[str, Any]]:
-    """The objects of the chart, but for the pods of `helm test`, which nobody runs."""
+    """The objects of the chart without definitions, but for the pods of `helm test`, which nobody runs."""
+    return [made for made in documents(upgraded(folder, chart, hub, replicas)) if "test" not in hooks(made)]
+
+
+def upgraded(folder: Path, chart: str, hub: str | None = None, replicas: int = 3) -> str:
+    """What Helm makes of the chart for an upgrade."""
     file = folder / "values.yaml"
     file.write_text(yaml.safe_dump(values(chart, hub, replicas)))
     place = VAULT if chart == "vault" else stage_charts() / chart
     # What the chart makes of an upgrade has hooks of its own.
     command = [str(ensure(["helm"]) / "helm"), "template", "x", str(place), "--is-upgrade", "--values", str(file)]
     options = ["--namespace", "x", "--kube-version", KUBERNETES_VERSION]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=600)
-    return [made for made in documents(done.stdout) if "test" not in hooks(made)]
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=600).stdout
 
 
 def hooks(made: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from components.service.manifests.workload import deployment_spec
 from tests.policy import cases, mutation_cases
 from tests.policy.kyverno_cli import mutated as after_mutation
 from tests.policy.kyverno_cli import verdicts
-from tests.policy.mutation_cases import MutationCase, lost, template
+from tests.policy.mutation_cases import MutationCase, asks_for_root, lost, template
 from tests.support.stacks import platform
 
 pytestmark = pytest.mark.policy
@@ -211,16 +211,17 @@ def test_pods_that_are_filled_in_by_chance_lose_nothing_and_settle(tmp_path_fact
     # Kyverno runs the rules in an order of its own.
     assert mutated(tmp_path_factory.mktemp("reversed"), reversed(RULES), before.values()) == after
     pairs = [
-        (old, new)
+        (template(pod)["spec"], old, new)
         for name, pod in before.items()
         for group in CONTAINER_LISTS
         for old, new in zip(
             template(pod)["spec"].get(group, []), template(after[name])["spec"].get(group, []), strict=True
         )
     ]
-    for old, new in pairs:
+    for pod, old, new in pairs:
         context, given = new.get("securityContext", {}), old.get("securityContext", {})
-        if context.get("privileged") or "CAP_SYS_ADMIN" in context.get("capabilities", {}).get("add", []):
+        powerful = context.get("privileged") or "CAP_SYS_ADMIN" in context.get("capabilities", {}).get("add", [])
+        if powerful or asks_for_root(pod, old):
             assert context == given
         else:
             assert context["allowPrivilegeEscalation"] is given.get("allowPrivilegeEscalation", False)
