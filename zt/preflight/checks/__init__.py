@@ -1,6 +1,7 @@
 """The checks of `zt preflight`, one module for each theme."""
 
 from zt.preflight.checks import (
+    agents,
     api_server,
     charts,
     dns,
@@ -27,6 +28,7 @@ THEMES = (
     storage.THEME,
     namespaces.THEME,
     operators.THEME,
+    agents.THEME,
     existing.THEME,
     vault.THEME,
     vault_servers.THEME,

@@ -1,4 +1,4 @@
-"""The images of services and mirrored layers: whether a registry has them, as far as that shows without credentials.
+"""The images of services, mirrored layers and stack file: whether a registry has them, as far as that shows to nobody.
 
 The nodes pull them, not this machine, so that nothing here fails a stack.
 """
@@ -40,6 +40,14 @@ def _mirrored(session: Session) -> set[str]:
     }
 
 
+def _further(session: Session) -> set[str]:
+    """The images that a key of the stack file names: that of the snapshots, and the firewall's module."""
+    settings = session.stack.settings
+    waf = settings.ingress.waf if session.stack.posture.authorization != "off" else None
+    snapshots = settings.vault.snapshots.image if session.in_cluster_vault else None
+    return {name for name in (snapshots, waf and waf.image) if name}
+
+
 def _lines(session: Session, names: set[str]) -> Iterable[Line]:
     def line(name: str) -> Line:
         return _line(session, name)
@@ -71,6 +79,12 @@ THEME = Theme(
             "images of the platform in its mirrors",
             lambda session: _lines(session, _mirrored(session)),
             lambda session: bool(_mirrored(session)),
+        ),
+        Check(
+            "named-images",
+            "images that the stack file names",
+            lambda session: _lines(session, _further(session)),
+            lambda session: bool(_further(session)),
         ),
     ),
 )

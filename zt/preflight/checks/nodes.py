@@ -9,6 +9,8 @@ from zt.preflight.session import Session
 _ARCHITECTURES = ("amd64", "arm64")
 _ZONE = "topology.kubernetes.io/zone"
 _NODES = "/api/v1/nodes"
+# How Autopilot names its nodes.
+_AUTOPILOT = "gk3-"
 _CLOSED = ("NoSchedule", "NoExecute")
 
 
@@ -47,6 +49,45 @@ def _vault_apart(session: Session) -> Iterable[Line]:
         yield ok(about, f"{len(nodes)} take pods, in {len(zones)} zone{'' if len(zones) == 1 else 's'}")
 
 
+def _agents(session: Session) -> Iterable[Line]:
+    """Nodes of a provider that refuse the mesh's node agent, which redirects the traffic of each pod there."""
+    about = "nodes that take the mesh's agent"
+    nodes = session.cluster.objects(_NODES)
+    refusing = {node["metadata"]["name"]: why for node in nodes if (why := _refuses_agents(node))}
+    if not refusing:
+        yield ok(about, "all")
+        return
+    details = [f"{name}: {why}" for name, why in sorted(refusing.items())]
+    if len(refusing) == len(nodes):
+        fix = (
+            "make nodes that you manage: eksctl create nodegroup --cluster NAME, or on GKE a Standard cluster: "
+            "gcloud container clusters create NAME --enable-dataplane-v2"
+        )
+        yield fails(about, "none: no pod of a service gets its traffic redirected", fix, *details)
+    else:
+        fix = (
+            "keep the stack's pods from them: kubectl taint node NAME agents=none:NoSchedule, or without a profile for "
+            "its namespaces: aws eks delete-fargate-profile --cluster-name NAME --fargate-profile-name NAME"
+        )
+        yield warns(about, f"{len(refusing)} of {len(nodes)} refuse it", fix, *details)
+
+
+def _refuses_agents(node: Manifest) -> str:
+    """Why no privileged agent runs on a node; empty when one does.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/fargate.html and
+    https://cloud.google.com/kubernetes-engine/docs/concepts/autopilot-security
+    """
+    if _labelled(node, "eks.amazonaws.com/compute-type") == "fargate":
+        return "EKS Fargate runs no DaemonSet"
+    if _labelled(node, "type") == "virtual-kubelet":
+        return "a virtual node runs no DaemonSet"
+    on_google = str(part(node, "spec").get("providerID", "")).startswith("gce://")
+    if on_google and node["metadata"]["name"].startswith(_AUTOPILOT):
+        return "GKE Autopilot refuses agents of others"
+    return ""
+
+
 def _runs_images(node: Manifest) -> bool:
     return _labelled(node, "kubernetes.io/os") == "linux" and _labelled(node, "kubernetes.io/arch") in _ARCHITECTURES
 
@@ -64,6 +105,12 @@ THEME = Theme(
     "nodes",
     (
         Check("nodes", "nodes", _platform),
+        Check(
+            "agent-nodes",
+            "nodes that take the mesh's agent",
+            _agents,
+            lambda session: bool(session.created.chart("cni")),
+        ),
         Check("vault-nodes", "nodes for Vault", _vault_apart, lambda session: session.in_cluster_vault),
     ),
 )

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 from components.ingress.issuers import AcmeIssuer
 from components.kube.names import ACME_SERVERS
-from zt.cluster.manifest import part
+from zt.cluster.manifest import Manifest, part, parts
 from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
 from zt.preflight.session import Session
 from zt.preflight.web import Request, UnreachedError, UntrustedError
 
 _AUTOSCALER = "HorizontalPodAutoscaler"
+_SERVICES = "/api/v1/services"
 _METRICS = "metrics.k8s.io/v1beta1"
 # Domains that stand for others in documents, and that no issuer takes an address of.
 _PLACEHOLDERS = ("example.com", "example.net", "example.org")
@@ -66,13 +67,26 @@ def _hosts(session: Session) -> Iterable[Line]:
 
 
 def _load_balancer(session: Session) -> Iterable[Line]:
+    """Whether the gateway's Service, or any other of that type, got an address."""
     namespace = session.planned.ingress.gateway_namespace
-    why = "only a Service shows whether it gets an address"
-    yield not_checked(
-        "an address for the gateway's Service of type LoadBalancer",
-        why,
-        f"after `pulumi up`: kubectl get service --namespace {namespace}; docs/how-to/clusters.md says what kind needs",
-    )
+    about = "an address for the gateway's Service of type LoadBalancer"
+    services = [each for each in session.cluster.objects(_SERVICES) if part(each, "spec").get("type") == "LoadBalancer"]
+    own = [each for each in services if each["metadata"]["namespace"] == namespace]
+    waiting = [_place(each) for each in own or services if not parts(each, "status", "loadBalancer", "ingress")]
+    given = [_place(each) for each in own or services if parts(each, "status", "loadBalancer", "ingress")]
+    if given:
+        yield ok(about, f"{', '.join(given)} {'has' if own else 'got'} one")
+    elif waiting:
+        space, _, name = waiting[0].partition("/")
+        fix = f"see why: kubectl describe service {name} --namespace {space}; kind needs cloud-provider-kind"
+        yield (fails if own else warns)(about, f"{', '.join(waiting)} waits for one", fix)
+    else:
+        fix = f"after `pulumi up`: kubectl get service --namespace {namespace}; kind needs cloud-provider-kind"
+        yield not_checked(about, "only a Service shows whether it gets an address, and there is none", fix)
+
+
+def _place(service: Manifest) -> str:
+    return f"{service['metadata']['namespace']}/{service['metadata']['name']}"
 
 
 def _metrics(session: Session) -> Iterable[Line]:

@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
+from components.config.vault import JwtLogin
 from components.kube.names import AUTHORITIES_DIRECTORY, VAULT_NAMESPACE
 from components.vault.server_certificate import server_names
 from components.vault.values import ServerArgs
@@ -12,14 +13,16 @@ from zt.cluster.manifest import part, word
 from zt.preflight.line import Check, Line, Theme, fails, not_checked, ok, warns
 from zt.preflight.server_certificate import end_of, faults
 from zt.preflight.session import Session
+from zt.preflight.web import Request, UnreachedError
 
 _KEYS = ("tls.crt", "tls.key", "ca.crt")
 _STATIC_BYTES = 32
+_CLIENT, _USE = "azure.workload.identity/client-id", "azure.workload.identity/use"
 # By which annotation of the service account a cloud gives the pods the seal's key.
 _IDENTITY = {
     "awskms": "eks.amazonaws.com/role-arn (IRSA), unless a Pod Identity association is made",
     "gcpckms": "iam.gke.io/gcp-service-account, unless the key is granted to the principal of the account",
-    "azurekeyvault": "azure.workload.identity/client-id",
+    "azurekeyvault": _CLIENT,
 }
 
 
@@ -101,11 +104,19 @@ def _seal(session: Session) -> Iterable[Line]:
         yield warns(about, "none: whoever restarts a pod of Vault unseals it by hand", f"vault.seal in {session.file}")
     elif server.seal_secret:
         yield _seal_secret(session, server, f"Secret {VAULT_NAMESPACE}/{server.seal_secret} with the key of the seal")
+    elif server.seal_type == "azurekeyvault" and _CLIENT in server.account_annotations and not _asks_for_token(server):
+        found = f"the service account has {_CLIENT}, and the pods do not ask for its token: the seal stays closed"
+        yield fails(about, found, f'vault.podLabels: {{{_USE}: "true"}} in {session.file}')
     else:
         due = _IDENTITY[server.seal_type]
         known = ", ".join(f"{key}: {value}" for key, value in server.account_annotations.items())
         why = f"{server.seal_type}: only a pod can use the key; its service account has {known or 'no annotation'}"
         yield not_checked(about, why, "" if known else f"vault.serviceAccountAnnotations in {session.file}: {due}")
+
+
+def _asks_for_token(server: ServerArgs) -> bool:
+    """https://azure.github.io/azure-workload-identity/docs/topics/service-account-labels-and-annotations.html#pod"""
+    return server.pod_labels.get(_USE) == "true"
 
 
 def _seal_secret(session: Session, server: ServerArgs, about: str) -> Line:
@@ -126,6 +137,49 @@ def _seal_secret(session: Session, server: ServerArgs, about: str) -> Line:
             about, f"{', '.join(wrong)}: not {_STATIC_BYTES} bytes", "openssl rand -out ID 32, and make it again"
         )
     return ok(about, f"it has {', '.join(keys)}")
+
+
+def _deployer(session: Session) -> Iterable[Line]:
+    """Who logs in after the root token is revoked: an issuer of tokens that answers, or a service account."""
+    bootstrap = session.stack.settings.vault.bootstrap
+    if bootstrap and bootstrap.login.jwt:
+        yield _issuer(session, bootstrap.login.jwt)
+    if bootstrap and (login := bootstrap.login).kubernetes:
+        namespace, name = login.kubernetes.namespace, login.kubernetes.service_account
+        about = f"service account {namespace}/{name} of the deployer"
+        if session.cluster.found(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}") is None:
+            create = f"kubectl create serviceaccount {name} --namespace {namespace}"
+            yield fails(about, "there is none: the first `pulumi up` cannot log in with it", create)
+        else:
+            yield ok(about, "it is there")
+
+
+def _issuer(session: Session, login: JwtLogin) -> Line:
+    """https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig"""
+    about, key = "issuer of the deployer's tokens", "vault.bootstrap.login.jwt.issuer"
+    url = f"{login.issuer.rstrip('/')}/.well-known/openid-configuration"
+    try:
+        reply = session.outside.web(Request(url, authority=login.issuer_ca_cert_file or ""))
+    except UnreachedError as error:
+        return warns(
+            about,
+            f"{url} does not answer here: {error}",
+            f"see that Vault's pods reach it, or correct {key} in {session.file}",
+        )
+    said = str(reply.json.get("issuer", ""))
+    if said != login.issuer:
+        found = (
+            f"{url} is of {said}, and Vault compares it to the letter"
+            if said
+            else f"{url}: {reply.status}, and no issuer"
+        )
+        return fails(about, found, f"{key}: {said or 'the iss of a token'} in {session.file}")
+    return ok(about, f"{login.issuer} answers here; Vault asks it from the cluster")
+
+
+def _logs_in(session: Session) -> bool:
+    bootstrap = session.stack.settings.vault.bootstrap
+    return session.planned.vault is not None and bool(bootstrap and (bootstrap.login.jwt or bootstrap.login.kubernetes))
 
 
 def _has_authorities(session: Session) -> bool:
@@ -158,6 +212,7 @@ THEME = Theme(
     (
         Check("vault-certificate", "certificate of Vault", _certificate, lambda session: session.in_cluster_vault),
         Check("vault-seal", "seal of Vault", _seal, lambda session: session.in_cluster_vault),
+        Check("vault-deployer", "login of Vault's deployer", _deployer, _logs_in),
         Check("vault-authorities", "further authorities of Vault", _authorities, _has_authorities),
     ),
 )
