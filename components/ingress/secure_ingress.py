@@ -35,7 +35,7 @@ from components.schema.problem import FieldError
 from components.schema.public import CIPHER_SUITES, CipherSuite
 
 # https://gateway-api.sigs.k8s.io/reference/spec/#gatewayspec: 64 listeners, and one of them redirects.
-_MOST_HOSTS = 63
+MOST_HOSTS = 63
 _NAMESPACE = "kubernetes.io/metadata.name"
 
 
@@ -98,8 +98,8 @@ class SecureIngressArgs:
         twice = sorted({host for host in self.hosts if self.hosts.count(host) > 1})
         if twice:
             raise FieldError("hosts", "it stands there twice", twice[0])
-        if len(self.hosts) > _MOST_HOSTS and self.kind == "gateway-api":
-            message = f"a Gateway has {_MOST_HOSTS + 1} listeners, one of them for HTTP"
+        if len(self.hosts) > MOST_HOSTS and self.kind == "gateway-api":
+            message = f"a Gateway has {MOST_HOSTS + 1} listeners, one of them for HTTP"
             raise FieldError("hosts", message, f"{len(self.hosts)} hosts")
         ownerless = [host for host in self.hosts if host not in self.owners]
         if self.kind == "gateway-api" and ownerless:

@@ -27,6 +27,7 @@ from components.package.file.directory import read_packages, shared_hosts, share
 from components.package.file.keys import PackageSpec
 from components.program.stack_databases import database_problems, databases_of
 from components.program.stack_exceptions import exception_problems
+from components.program.stack_limits import limit_problems
 from components.program.stack_packages import render_packages
 from components.program.stack_parameters import parameter_problems
 from components.program.stack_teams import elsewhere, team_problems
@@ -155,13 +156,14 @@ def read_stack(
     files = read_packages(root, alone)
     admission = replace(alone, packages=files)
     service_files = read_files(root / "services", admission)
-    services = specs_of(service_files)
+    services, packaged = specs_of(service_files), [each.spec for each in files]
     problems = [
-        *_gateway_problems(settings, [*services, *(each.spec for each in files)], source),
-        *_dns_problems(settings, [*services, *(each.spec for each in files)], source),
+        *_gateway_problems(settings, [*services, *packaged], source),
+        *_dns_problems(settings, [*services, *packaged], source),
+        *limit_problems(settings, posture, sum(len(each.hosts) for each in (*services, *packaged)), source),
         *exception_problems(settings, services, as_of, source),
         *database_problems(settings, services, source),
-        *team_problems(settings, [*services, *(each.spec for each in files)], source),
+        *team_problems(settings, [*services, *packaged], source),
         *shared_hosts(files, services),
         *shared_namespaces(files, (spec.namespace for spec in services)),
     ]

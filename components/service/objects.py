@@ -8,7 +8,6 @@ of the namespace.
 https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,7 +20,14 @@ from components.kube.names import OBJECTS, OWN_LAYERS, USE, LayerNamespaces
 from components.schema.problem import FieldError
 from components.service.args.service import SecureServiceArgs
 from components.service.manifests.held import ORDINAL, accounts, held_names
-from components.service.native_policy import MAY_USE, NativePolicy, cel_list, create_policy
+from components.service.native_policy import (
+    MAY_USE,
+    NativePolicy,
+    cel_list,
+    check_size,
+    create_policy,
+    of_namespace,
+)
 
 # What these and the operators write follows from objects that were judged themselves, or holds for every namespace.
 _CLUSTER_USERS = ("system:kube-controller-manager", "system:kube-scheduler")
@@ -97,6 +103,7 @@ class ServiceObjectsArgs:
             raise FieldError("action", "off creates nothing: leave the component out")
         if not (self.accounts or self.whole):
             raise FieldError("namespaces", "none is named, so there is no service to keep")
+        check_size(policy_spec(self), "services")
 
 
 _NO_PACKAGES: Mapping[str, Sequence[str]] = MappingProxyType({})
@@ -145,11 +152,6 @@ def _words(lists: str) -> str:
     return f"{lists}.map(names, names.join(' ')).join(' ').split(' ')"
 
 
-def _literal(value: object) -> str:
-    """A value as CEL, which writes maps, lists and strings as JSON does."""
-    return json.dumps(value, sort_keys=True)
-
-
 def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
     # A map, since a list of hundreds of names would be searched again and again.
     names = {namespace: dict.fromkeys(own, True) for namespace, own in args.accounts.items()}
@@ -160,8 +162,8 @@ def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
     pod = "variables.pod"
     spec = "variables.request"
     return {
-        "names": f"{_literal(names)}[?request.namespace].orValue({{}})",
-        "held": f"{_literal(held)}[?request.namespace].orValue({{}})",
+        **of_namespace("names", names, "{}", lambda _: "services"),
+        **of_namespace("held", held, "{}", lambda _: "services"),
         "kind": "request.resource.group + '/' + request.resource.resource",
         "both": "(object == null ? [] : [dyn(object)]) + (oldObject == null ? [] : [dyn(oldObject)])",
         "request": "object == null || request.?subResource.orValue('') == 'scale' ? dyn({}) : dyn(object)",

@@ -7,7 +7,6 @@ the policy is not held by it. The API server evaluates it, so it holds while Kyv
 https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +19,7 @@ from components.kube.names import KYVERNO_NAMESPACE, NAMESPACE_POLICIES, TEAM_GR
 from components.kube.networks import OpenNetworks
 from components.schema.metadata_services import metadata_networks
 from components.schema.problem import FieldError
-from components.service.native_policy import NativePolicy, create_policy
+from components.service.native_policy import NativePolicy, check_size, create_policy, literal, of_namespace
 
 _WORKLOADS: Mapping[str, Sequence[str]] = {
     "": ("pods", "replicationcontrollers"),
@@ -76,6 +75,7 @@ class TeamGrantsArgs:
             raise FieldError("action", "off creates nothing: leave the component out")
         if not self.granted:
             raise FieldError("granted", "no namespace is a team's, so there is nothing to hold")
+        check_size(policy_spec(self), "teams")
 
 
 def _rules(kinds: Mapping[str, Sequence[str]], operations: Sequence[str]) -> list[Manifest]:
@@ -85,15 +85,10 @@ def _rules(kinds: Mapping[str, Sequence[str]], operations: Sequence[str]) -> lis
     ]
 
 
-def _literal(value: object) -> str:
-    """A value as CEL, which writes maps, lists and strings as JSON does."""
-    return json.dumps(value, sort_keys=True)
-
-
-def _here(args: TeamGrantsArgs, name: str) -> str:
-    """One list of what the namespace of the request was granted."""
+def _here(args: TeamGrantsArgs, name: str) -> dict[str, str]:
+    """The variables with one list of what the namespace of the request was granted."""
     lists = {namespace: list(getattr(granted, name)) for namespace, granted in args.granted.items()}
-    return f"{_literal(lists)}[?request.namespace].orValue([])"
+    return of_namespace(name, lists, "[]", lambda namespace: f"teams.{args.granted[namespace].team}.approved")
 
 
 _MAY_CHANGE = (
@@ -115,7 +110,7 @@ def _variables(args: TeamGrantsArgs) -> dict[str, str]:
     workloads = [name for names in _WORKLOADS.values() for name in names]
     return {
         "kind": "request.resource.resource",
-        "workload": f"variables.kind in {_literal(workloads)}",
+        "workload": f"variables.kind in {literal(workloads)}",
         "pod": f"variables.workload && request.operation != 'DELETE' ? dyn({_POD}) : dyn({{}})",
         "meta": f"variables.workload && request.operation != 'DELETE' ? dyn({_META}) : dyn({{}})",
         "containers": (
@@ -127,13 +122,13 @@ def _variables(args: TeamGrantsArgs) -> dict[str, str]:
             "variables.kind == 'networkpolicies' && request.operation != 'DELETE' "
             "? object.?spec.?egress.orValue([]) : []"
         ),
-        "hosts": _here(args, "hosts"),
-        "networks": _here(args, "networks"),
-        "metadata": _literal([str(each) for each in metadata_networks(args.networks.metadata)]),
-        "nodes": _here(args, "nodes"),
-        "tolerations": _here(args, "tolerations"),
-        "classes": _here(args, "classes"),
-        "patched": _here(args, "patched"),
+        **_here(args, "hosts"),
+        **_here(args, "networks"),
+        "metadata": literal([str(each) for each in metadata_networks(args.networks.metadata)]),
+        **_here(args, "nodes"),
+        **_here(args, "tolerations"),
+        **_here(args, "classes"),
+        **_here(args, "patched"),
     }
 
 
@@ -146,7 +141,7 @@ def _egress(networks: OpenNetworks) -> list[tuple[str, Manifest]]:
     # To a host the policy opens the internet, and the mesh holds the name: so it takes an approved host, and leaves out
     # what the platform's own policies leave out.
     internet = " || ".join(
-        f"(peer.ipBlock.cidr == '{network}' && {_literal(list(excepted))}.all(e, e in peer.ipBlock.?except.orValue([])))"
+        f"(peer.ipBlock.cidr == '{network}' && {literal(list(excepted))}.all(e, e in peer.ipBlock.?except.orValue([])))"
         for network, excepted in networks.internet().items()
     )
     # A wide network is opened without the metadata services in it.
@@ -222,11 +217,11 @@ def _patch() -> list[tuple[str, Manifest]]:
 def _always(args: TeamGrantsArgs) -> list[tuple[str, Manifest]]:
     """What no team decides in any environment."""
     own = "'.' + request.namespace + '.svc.cluster.local'"
-    free = _literal([key for key, value in STAYING.items() if not value])
-    allowed = _literal({**{key: value for key, value in STAYING.items() if value}, **args.annotations})
+    free = literal([key for key, value in STAYING.items() if not value])
+    allowed = literal({**{key: value for key, value in STAYING.items() if value}, **args.annotations})
     meta = "variables.meta.?{0}.orValue({{}})"
     held = " && ".join(
-        f"{meta.format(name)}.all(key, !{_literal(list(PASSING_BY))}.exists(p, key.contains(p)) || key in {free} || "
+        f"{meta.format(name)}.all(key, !{literal(list(PASSING_BY))}.exists(p, key.contains(p)) || key in {free} || "
         f"{allowed}[?key].orValue('') == {meta.format(name)}[key])"
         for name in ("labels", "annotations")
     )
@@ -234,7 +229,7 @@ def _always(args: TeamGrantsArgs) -> list[tuple[str, Manifest]]:
         _validation("", held, "a label or an annotation by which a pod leaves the mesh"),
         _validation(
             "",
-            f"variables.kind != 'networkpolicies' || !(request.name in {_literal(NAMESPACE_POLICIES)})",
+            f"variables.kind != 'networkpolicies' || !(request.name in {literal(NAMESPACE_POLICIES)})",
             "a network policy that the platform makes in every namespace",
         ),
         _validation(
@@ -277,9 +272,9 @@ def policy_spec(args: TeamGrantsArgs) -> Manifest:
             {
                 "name": "not-the-cluster",
                 "expression": (
-                    f"!(request.userInfo.username in {_literal(_CONTROLLERS)}) && "
+                    f"!(request.userInfo.username in {literal(_CONTROLLERS)}) && "
                     "!request.userInfo.?groups.orValue([])"
-                    f".exists(group, group in {_literal(controllers)})"
+                    f".exists(group, group in {literal(controllers)})"
                 ),
             },
             {"name": "not-the-platform", "expression": f"!({_MAY_CHANGE})"},
