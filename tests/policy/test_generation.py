@@ -93,6 +93,18 @@ def test_an_external_vault_is_reached_at_its_networks(tmp_path: Path) -> None:
     assert made["NetworkPolicy/allow-platform"]["spec"]["egress"] == expected["egress"]
 
 
+def test_a_wide_network_of_vault_is_opened_without_metadata_services(tmp_path: Path) -> None:
+    networks = ["192.0.2.0/28", "100.64.0.0/10"]
+    exceptions = {"100.64.0.0/10": ["100.100.100.200/32"]}
+    parameters = {"vaultPort": 8443, "vaultNetworks": networks, "vaultExceptions": exceptions}
+    made = made_by(tmp_path, allow_platform=parameters)
+    expected = network_policy_spec(service(vault_port=8443, vault_networks=networks))
+    assert made["NetworkPolicy/allow-platform"]["spec"]["egress"] == expected["egress"]
+    assert exceptions["100.64.0.0/10"] in [
+        peer["ipBlock"].get("except") for rule in expected["egress"] for peer in rule["to"] if "ipBlock" in peer
+    ]
+
+
 def test_where_the_nodes_carry_the_mesh_no_pod_reaches_istiod(tmp_path: Path) -> None:
     made = made_by(tmp_path, allow_platform={"podsReachIstiod": False})
     assert (
