@@ -86,7 +86,7 @@ def mesh_use(stack: Stack) -> MeshUse:
 
 def route_fields(services: Sequence[SecureServiceArgs]) -> tuple[tuple[str, ...], ...]:
     """The fields of routes that services use and older definitions lack: the kind, then the path in a rule."""
-    routes = [route for args in services if args.public for route in args.public_routes]
+    routes = [route for args in services for public in args.public_ports for route in public.routes]
     used = {
         ("HTTPRoute", "name"): any(not route.plain for route in routes),
         ("HTTPRoute", "timeouts"): any(route.timeout for route in routes),

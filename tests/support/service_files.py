@@ -242,7 +242,12 @@ FURTHER_PORTS = st.dictionaries(
         PORTS,
         st.fixed_dictionaries(
             {"port": PORTS},
-            optional={"protocol": st.sampled_from(["http", "http2", "grpc", "tcp", "udp"]), "sticky": STICKY},
+            optional={
+                "protocol": st.sampled_from(["http", "http2", "grpc", "tcp", "udp"]),
+                "sticky": STICKY,
+                "host": HOSTS,
+                "paths": st.lists(PATHS, max_size=2),
+            },
         ),
     ),
     max_size=3,

@@ -97,6 +97,8 @@ def _asks_platform(values: Mapping[str, object], environments: set[str], library
 def _rows(values: Mapping[str, object], library: Library) -> Iterator[str]:
     """The rows of the table that a file falls under, by its keys: an empty one counts too, as it may hide another."""
     yield from (row for key, row in _ROWS.items() if key in values)
+    if any("host" in port for port in _mappings(values.get("ports"))):
+        yield PUBLIC_HOSTS
     for job in _mappings(values.get("jobs")):
         if "placement" in job:
             yield PLACEMENT

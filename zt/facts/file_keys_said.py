@@ -71,7 +71,7 @@ _SERVICE = (
     *_under("paths[]", "path", "rewrite", "timeout", "retries.attempts", "retries.codes", "retries.each"),
     *_under("paths[]", "cors.origins", "cors.credentials", "token"),
     *_under("calls[]", "service", "port", "methods", "paths", "rpc"),
-    *("callers", "peers", "metrics.port", "metrics.path"),
+    *("callers", "peers", "metrics.port", "metrics.path", "ports.*.host", "ports.*.paths"),
     *_under("egress[]", "host", "port", "protocol", "cidrs"),
     *_under("jwt", "issuer", "jwksUri", "audiences", "requiredClaims"),
     *_under("jwt[]", "issuer", "jwksUri", "audiences", "requiredClaims"),

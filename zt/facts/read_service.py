@@ -100,7 +100,11 @@ def public_facts(name: str, args: SecureServiceArgs) -> Iterator[Public | CrossO
             for path in rule["http"]["paths"]:
                 yield Public(name, path["backend"]["service"]["port"]["number"], rule["host"], path["path"])
         return
-    route = route_spec(args)
+    for route in (route_spec(args, public) for public in args.public_ports):
+        yield from _routed(name, route)
+
+
+def _routed(name: str, route: Manifest) -> Iterator[Public | CrossOrigin]:
     for rule in route["rules"]:
         paths = [_matched_path(match) for match in rule.get("matches", [])] or ["/"]
         ports = [backend["port"] for backend in rule["backendRefs"]]

@@ -23,7 +23,7 @@ from components.service.manifests.external_secrets import copies_exception
 from components.service.manifests.job import workload_of, workloads_of
 from components.service.manifests.network_policy import challenge_policy, mesh_objects
 from components.service.manifests.peers import peers_service
-from components.service.manifests.route import route_kind
+from components.service.manifests.route import route_kind, route_name
 from components.service.manifests.storage import config_name
 from components.service.manifests.vault import copied, uses_vault
 from components.service.manifests.workload import role_rules, service_spec, workload_kind
@@ -150,8 +150,10 @@ def objects(args: SecureServiceArgs, new_namespace: bool) -> Iterator[Item]:
         yield Item("PodDisruptionBudget", name)
     if scaling.maximum:
         yield Item("HorizontalPodAutoscaler", name, f"at {scaling.aim}")
-    if args.public:
-        yield Item("Ingress" if platform.ingress.route == "ingress" else route_kind(args), name, args.host)
+    if args.public and platform.ingress.route == "ingress":
+        yield Item("Ingress", name, ", ".join(args.hosts))
+    for public in args.public_ports if platform.ingress.route == "gateway-api" else ():
+        yield Item(route_kind(public), f"{args.namespace}/{route_name(args, public)}", public.hosts[0])
 
 
 def _rights(args: SecureServiceArgs, name: str) -> Iterator[Item]:

@@ -115,8 +115,10 @@ def _where(cluster: Snapshot | None) -> Measurement:
 
 
 def _public_hosts(planned: Plan) -> list[PublicHost]:
-    public_services = [(args, args.platform.ingress.issuer) for args in planned.public]
-    return [PublicHost(args.host, name_of(args), issuer) for args, issuer in public_services if issuer]
+    public = [(port.hosts[0], args) for args in planned.public for port in args.public_ports]
+    return [
+        PublicHost(host, name_of(args), issuer) for host, args in public if (issuer := args.platform.ingress.issuer)
+    ]
 
 
 def _layers(stack: Stack, library: Library, rules: Sequence[Rule]) -> Iterator[Layer]:

@@ -94,11 +94,14 @@ def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureI
 
 def _limits(services: Sequence[SecureServiceArgs]) -> Iterator[HostLimits]:
     """The limits of each host; for one that is shared those of each of its services."""
-    public = sorted(((host, args) for args in services for host in args.hosts), key=lambda one: (one[0], one[1].key))
-    times = Counter(host for host, _ in public)
-    for host, args in public:
+    public = sorted(
+        ((host, args, port) for args in services for port in args.public_ports for host in port.hosts),
+        key=lambda one: (one[0], one[1].key),
+    )
+    times = Counter(host for host, *_ in public)
+    for host, args, port in public:
         limits = HostLimits(host, args.limits.requests, args.limits.seconds, args.limits.max_request_bytes)
-        yield replace(limits, service=args.key, routes=route_names(args)) if times[host] > 1 else limits
+        yield replace(limits, service=args.key, routes=route_names(args, port)) if times[host] > 1 else limits
 
 
 def _team_limits(stack: Stack) -> Iterator[HostLimits]:

@@ -95,9 +95,9 @@ def ingress_policies(stack: Stack, services: Sequence[SecureServiceArgs]) -> tup
     if not stack.posture.network_policies or issuer == "none" or settings.kind != "gateway-api":
         return ()
     backends = [
-        PublicBackend(ServiceRef(args.namespace, args.name), HBONE_PORT if stack.ambient else args.port, *args.selector)
+        PublicBackend(ServiceRef(args.namespace, args.name), HBONE_PORT if stack.ambient else port, *args.selector)
         for args in services
-        if args.public
+        for port in sorted({public.port for public in args.public_ports})
     ]
     # Which of a team's pods is public, and at which port, is in that team's stack: its own policy decides.
     teams = [{"to": [namespace_selector(namespace)]} for namespace in sorted(team_hosts(stack.settings))]

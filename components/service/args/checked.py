@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from components.schema import checked
 from components.service.args.containers import ContainerArgs
 from components.service.args.jobs import RunArgs
-from components.service.args.network import EgressArgs, JwtArgs, StickyArgs
+from components.service.args.network import EgressArgs, JwtArgs, PortArgs, StickyArgs
 from components.service.args.scaling import ResourceArgs
 from components.service.args.storage import ConfigArgs, VolumeArgs
 from components.service.file.service import ServiceSpec
@@ -40,7 +40,8 @@ def _values(args: "SecureServiceArgs") -> Values:
         **_pods(args),
         **_container(args, args.command, args.arguments, args.env, args.pod_env, args.config),
         "ports": {
-            each.name: {"port": each.port, "protocol": each.protocol, **_sticky(each.sticky)} for each in args.ports
+            each.name: {"port": each.port, "protocol": each.protocol, **_sticky(each.sticky), **_public_port(each)}
+            for each in args.ports
         },
         **_sticky(args.sticky),
         "peers": tuple(args.peers),
@@ -88,6 +89,10 @@ def _pods(args: "SecureServiceArgs") -> Values:
 
 def _outside(each: EgressArgs) -> Values:
     return {"host": each.host, "port": each.port, "protocol": each.protocol, "cidrs": tuple(each.networks)}
+
+
+def _public_port(each: PortArgs) -> Values:
+    return {"host": each.host, "paths": tuple(each.paths)} if each.host else {}
 
 
 def _sticky(sticky: StickyArgs) -> Values:

@@ -86,6 +86,10 @@ class PortArgs:
     port: int
     protocol: str = "http"
     sticky: StickyArgs = field(default_factory=StickyArgs)
+    host: str = ""
+    """A public host of its own; empty: it has none."""
+    paths: Sequence[str] = ("/",)
+    """The path prefixes that are public there."""
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,10 @@ def _service_args(
         port=spec.port or 0,
         platform=platform,
         protocol=spec.protocol,
-        ports=[PortArgs(name, port.port, port.protocol, sticky_args(port.sticky)) for name, port in spec.ports.items()],
+        ports=[
+            PortArgs(name, port.port, port.protocol, sticky_args(port.sticky), port.host or "", port.paths)
+            for name, port in spec.ports.items()
+        ],
         sticky=sticky_args(spec.sticky),
         host=spec.host or "",
         aliases=spec.aliases,

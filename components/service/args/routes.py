@@ -54,6 +54,17 @@ class RouteArgs:
         return not (self.rewrite or self.timeout or self.retries.attempts or self.cors.origins)
 
 
+@dataclass(frozen=True)
+class PublicPort:
+    """A port that is public, with its hosts, and what holds for each path; `name` is empty for the service's `port`."""
+
+    name: str
+    port: int
+    protocol: str
+    hosts: Sequence[str]
+    routes: Sequence[RouteArgs]
+
+
 def route_args(spec: PathSpec) -> RouteArgs:
     """The arguments of a public path in a service file."""
     return RouteArgs(

@@ -15,6 +15,7 @@ from components.service.args.containers import ContainerArgs, ScratchArgs
 from components.service.args.database import DatabaseArgs
 from components.service.args.exceptions import ExceptionArgs
 from components.service.args.jobs import JobArgs, RunArgs
+from components.service.args.labels import labels_of
 from components.service.args.lifecycle import StopArgs
 from components.service.args.network import (
     EgressArgs,
@@ -32,7 +33,7 @@ from components.service.args.placement import PlacementArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
 from components.service.args.public import check_headers
-from components.service.args.routes import RouteArgs
+from components.service.args.routes import PublicPort, RouteArgs
 from components.service.args.scaling import AutoscalingArgs, ResourceArgs
 from components.service.args.secret_env import SecretEnvArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
@@ -43,7 +44,6 @@ from components.service.file.ports import METRICS_PORT, PROTOCOLS, port_name
 from components.service.file.reserved import not_a_service, reserved_name
 from components.service.file.service import not_a_service_namespace
 
-_LABEL_LENGTH = 63
 _Value = TypeVar("_Value", str, int)
 
 
@@ -187,7 +187,7 @@ class SecureServiceArgs(ResourceArgs):
         features = beyond_ambient(self.open_ports, peers, self.egress, self.jwt, self.metrics)
         if self.platform.mesh.ambient and features:
             raise FieldError(self.key, f"ambient cannot hold {', '.join(features)}")
-        object.__setattr__(self, "labels", _labels(self))
+        object.__setattr__(self, "labels", labels_of(self))
 
     def _as_a_file_is_checked(self) -> None:
         """Refuse what no service file may say, for a service that is built in code."""
@@ -346,7 +346,18 @@ class SecureServiceArgs(ResourceArgs):
     @property
     def public(self) -> bool:
         """Whether it is reachable from outside the cluster on this stack."""
-        return bool(self.host and self.platform.ingress.route)
+        return bool(self.public_ports)
+
+    @property
+    def public_ports(self) -> list[PublicPort]:
+        """The ports that are reachable from outside the cluster on this stack."""
+        main = PublicPort("", self.port, self.protocol, (self.host, *self.aliases), self.public_routes)
+        further = [
+            PublicPort(each.name, each.port, each.protocol, (each.host,), [RouteArgs(path) for path in each.paths])
+            for each in self.ports
+            if each.host
+        ]
+        return [*([main] if self.host else []), *further] if self.platform.ingress.route else []
 
     @property
     def tokens(self) -> tuple[JwtArgs, ...]:
@@ -355,14 +366,14 @@ class SecureServiceArgs(ResourceArgs):
 
     @property
     def public_routes(self) -> tuple[RouteArgs, ...]:
-        """Every public path, with what holds for it."""
+        """Every path of `port` that is public, with what holds for it."""
         known = {route.path: route for route in self.routes}
         return tuple(known.get(path, RouteArgs(path)) for path in self.paths)
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """Its public host names."""
-        return (self.host, *self.aliases) if self.host else ()
+        return (*((self.host, *self.aliases) if self.host else ()), *(each.host for each in self.ports if each.host))
 
 
 def _checked(name: str, check: Callable[[_Value], _Value], value: _Value) -> None:
@@ -370,25 +381,3 @@ def _checked(name: str, check: Callable[[_Value], _Value], value: _Value) -> Non
         check(value)
     except ValueError as error:
         raise FieldError(name, str(error), value) from error
-
-
-def _version(image: str) -> str:
-    """The image's tag as the value of a label, which is shorter than a tag may be and ends with a letter or digit."""
-    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
-    return tag[:_LABEL_LENGTH].strip("-_.") or "digest"
-
-
-def _labels(args: SecureServiceArgs) -> dict[str, str]:
-    version = _version(args.image)
-    labels = {
-        "app": args.name,
-        "app.kubernetes.io/name": args.name,
-        "app.kubernetes.io/version": version,
-        "app.kubernetes.io/component": args.component,
-        "app.kubernetes.io/part-of": args.namespace,
-        "app.kubernetes.io/managed-by": "pulumi",
-        "component": args.component,
-        "team": args.team,
-        "version": version,
-    }
-    return {**labels, "cost-center": args.cost_center} if args.cost_center else labels

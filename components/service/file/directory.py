@@ -228,13 +228,17 @@ def _not_admitted(file: ServiceFile, admission: Admission) -> list[Problem]:
 def _beyond_an_ingress(file: ServiceFile) -> list[Problem]:
     """What a Gateway does, and an Ingress cannot say."""
     spec, problems = file.spec, list[Problem]()
-    if spec.host and spec.protocol in ("http2", "grpc"):
-        message = "an Ingress speaks HTTP/1.1 to its services: ingress.kind gateway-api of the stack file speaks HTTP/2"
-        problems.append(file.problem("protocol", message, repr(spec.protocol), ("http",)))
+    spoken: list[tuple[Key, str]] = [(("protocol",), spec.protocol)] if spec.host else []
+    spoken += [(("ports", name, "protocol"), spec.ports[name].protocol) for name in spec.port_hosts]
+    message = "an Ingress speaks HTTP/1.1 to its services: ingress.kind gateway-api of the stack file speaks HTTP/2"
+    problems += [
+        file.problem(key, message, repr(protocol), ("http",)) for key, protocol in spoken if protocol != "http"
+    ]
     keys: list[Key] = [
         ("paths", number, public.settings[0]) for number, public in enumerate(spec.paths) if public.settings
     ]
     keys += [("sticky",)] if spec.host and spec.sticky else []
+    keys += [("ports", name, "sticky") for name in spec.port_hosts if spec.ports[name].sticky]
     message = "an Ingress has no words for it: leave it out, or set the stack's ingress.kind to gateway-api"
     problems += [file.problem(key, message) for key in keys]
     if spec.host_owner:
@@ -248,7 +252,7 @@ def _not_signed(file: ServiceFile, domains: Sequence[str] | None) -> list[Proble
         return []
     message = "the stack's vault.pki.domains do not name it, so Vault would sign no certificate for it"
     return [
-        file.problem("host" if host == file.spec.host else "aliases", message, repr(host), domains)
+        file.problem(file.spec.key_of_host(host), message, repr(host), domains)
         for host in file.spec.hosts
         if not signed_for(host, domains)
     ]

@@ -43,14 +43,14 @@ from components.service.file.patch import PatchSpec
 from components.service.file.placement import PlacementSpec
 from components.service.file.ports import Ports, Protocol, StickySpec
 from components.service.file.probes import ProbesSpec
-from components.service.file.routes import LentPaths, PathSpec, PublicPathSpec
+from components.service.file.routes import MOST_PATHS, LentPaths, PathSpec, PublicPathSpec
 from components.service.file.scaling import AutoscalingSpec, Pods, ResourcesSpec
 from components.service.file.secret_env import SecretEnvSpec
 from components.service.file.secrets import SecretName, SecretSpec
 from components.service.file.storage import SHARED, CaBundleSpec, ConfigSpec, MountPath, VolumeName, VolumeSpec
 
 # What one HTTPRoute can hold: https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
-_ROUTE_HOSTS, _ROUTE_PATHS = 16, 64
+_ROUTE_HOSTS = 16
 
 
 class ServiceKeys(TypedFile):
@@ -74,10 +74,11 @@ class ServiceKeys(TypedFile):
     sticky: StickySpec | None = None
     """What sends the requests of one client to one pod, where the pods keep sessions; by default any pod gets them."""
     host: PublicHost | None = None
-    """The public host name; without it the service is not reachable from outside the cluster."""
+    """The public host name, which leads to `port`; without it that is not reachable from outside the cluster. One of
+    `ports` may have a host of its own."""
     aliases: tuple[PublicHost, ...] = Field(default=(), max_length=_ROUTE_HOSTS - 1)
     """Further public host names, each with its own certificate."""
-    paths: tuple[PublicPathSpec, ...] = Field(default=(PathSpec(path="/"),), min_length=1, max_length=_ROUTE_PATHS)
+    paths: tuple[PublicPathSpec, ...] = Field(default=(PathSpec(path="/"),), min_length=1, max_length=MOST_PATHS)
     """The path prefixes that are public at `host` and `aliases`, each by its text or with what holds there."""
     host_owner: ServiceName | None = None
     """The service of another namespace whose host `host` is, as `namespace/name`; its `hostUsers` name this one."""
@@ -107,8 +108,8 @@ class ServiceKeys(TypedFile):
     egress: tuple[EgressSpec, ...] = ()
     """The hosts outside the cluster that it connects to; it can reach no others."""
     jwt: Tokens | None = None
-    """The end user's token that every request to `host` must have. A list has several issuers, each of whose tokens
-    will do."""
+    """The end user's token that every request to a public host must have. A list has several issuers, each of whose
+    tokens will do."""
     plaintext_ports: tuple[PlaintextPortSpec, ...] = ()
     """Ports that accept connections without a certificate, each with a reason and a last day."""
     metrics: MetricsSpec | None = None
@@ -200,9 +201,26 @@ class ServiceKeys(TypedFile):
         return {ServiceRef.parse(name, self.namespace): paths for name, paths in self.host_users.items()}
 
     @property
+    def main_hosts(self) -> tuple[str, ...]:
+        """The public host names that lead to `port`."""
+        return (self.host, *self.aliases) if self.host else ()
+
+    @property
+    def port_hosts(self) -> dict[str, str]:
+        """The public host names of further ports, by the name of the port."""
+        return {name: port.host for name, port in self.ports.items() if port.host}
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """All public host names."""
-        return (self.host, *self.aliases) if self.host else ()
+        return (*self.main_hosts, *self.port_hosts.values())
+
+    def key_of_host(self, host: str) -> Key:
+        """The key with one of its public host names."""
+        name = next((name for name, own in self.port_hosts.items() if own == host), "")
+        if host not in self.main_hosts:
+            return ("ports", name, "host")
+        return ("host",) if host == self.host else ("aliases",)
 
     @property
     def containers(self) -> list[tuple[tuple[str, str], ContainerSpec]]:

@@ -114,12 +114,22 @@ def merged(own: Values, over: Values) -> dict[str, object]:
 
 def with_domain(values: Values, domain: str) -> dict[str, object]:
     """The values with the stack's domain in its hosts."""
-    return {key: _placed(value, domain) if key in _HOSTS else value for key, value in values.items()}
+    placed = {key: _placed(value, domain) if key in _HOSTS else value for key, value in values.items()}
+    ports = values.get("ports")
+    if isinstance(ports, Mapping):
+        named = cast("Mapping[str, object]", ports).items()
+        placed["ports"] = {name: _of_port(port, domain) for name, port in named}
+    return placed
 
 
 def uses_domain(values: Values) -> str:
     """The first key with a host that needs the stack's domain; empty if none does."""
-    return next((key for key in _HOSTS if values.get(key) != _placed(values.get(key), "")), "")
+    without = with_domain(values, "")
+    return next((key for key in (*_HOSTS, "ports") if values.get(key) != without.get(key)), "")
+
+
+def _of_port(port: object, domain: str) -> object:
+    return with_domain(cast("Values", port), domain) if isinstance(port, Mapping) else port
 
 
 def _placed(value: object, domain: str) -> object:

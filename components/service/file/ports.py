@@ -7,14 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, cast, get_args
 
-from pydantic import AfterValidator, BeforeValidator, StrictStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, model_validator
 
+from components.schema.fields import PublicHost, PublicPath
 from components.schema.problem import UNREPEATED
 from components.schema.public import HeaderName
 from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.network import AppPort, MetricsSpec
 from components.service.file.probes import ProbesSpec, unasked
+from components.service.file.routes import MOST_PATHS, check_prefixes
 
 Protocol = Literal["http", "http2", "grpc", "tcp"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
@@ -86,10 +88,21 @@ class PortSpec(TypedFile):
     """The protocol, without TLS of its own; by default the one that is the name of the port, else `http`."""
     sticky: StickySpec | None = None
     """What sends the requests of one client to one pod; by default any pod gets them."""
+    host: PublicHost | None = None
+    """A public host name of its own, which leads to this port; without it the port is not reachable from outside the
+    cluster. Headers, limits and `jwt` of the service hold there, too."""
+    paths: tuple[PublicPath, ...] = Field(default=("/",), min_length=1, max_length=MOST_PATHS)
+    """The path prefixes that are public at that host."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         check_sticky(self.sticky, self.protocol)
+        if self.host is None and "paths" in self.model_fields_set:
+            raise misplaced(["paths"], "it needs host: nothing else is public", UNREPEATED)
+        if self.host is not None and self.protocol == "tcp":
+            legal = [protocol for protocol in PROTOCOLS if protocol != "tcp"]
+            raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)
+        check_prefixes(self.paths, grpc=self.protocol == "grpc")
         return self
 
 

@@ -24,9 +24,9 @@ class Claim:
     spec: ServiceSpec
     file: str
 
-    def key_of(self, host: str) -> str:
+    def key_of(self, host: str) -> Key:
         """The key with the host in its file."""
-        return "host" if host == self.spec.host else "aliases"
+        return self.spec.key_of_host(host)
 
 
 def host_findings(claims: Sequence[Claim]) -> Iterator[Finding]:
@@ -36,16 +36,28 @@ def host_findings(claims: Sequence[Claim]) -> Iterator[Finding]:
     # Two files of one service are another problem.
     claims = [claim for claim in claims if by_ref[claim.spec.ref] is claim]
     for claim in claims:
-        for host in claim.spec.hosts:
+        for host in claim.spec.main_hosts:
             by_host.setdefault(host, []).append(claim)
     for host, sharing in by_host.items():
         own = [claim for claim in sharing if claim.spec.owner_of_host is None]
         foreign = [claim for claim in own if claim.spec.namespace != own[0].spec.namespace]
         yield from _of_namespaces(host, own, foreign)
         yield from _beside_each_other(host, [claim for claim in sharing if claim not in foreign])
+    yield from _of_ports(claims, {host: sharing[0] for host, sharing in by_host.items()})
     for claim in claims:
         yield from _borrowed(claim, by_ref)
         yield from _lent(claim.spec, by_ref)
+
+
+def _of_ports(claims: Sequence[Claim], owners: Mapping[str, Claim]) -> Iterator[Finding]:
+    """Hosts of further ports that somebody has already: nobody shares one."""
+    known = dict(owners)
+    for claim in claims:
+        for name, host in claim.spec.port_hosts.items():
+            owner = known.setdefault(host, claim)
+            if owner is not claim:
+                message = f"{owner.file} already claims this host, and the host of a further port is that port's alone"
+                yield claim.spec, ("ports", name, "host"), message, repr(host), ()
 
 
 def _of_namespaces(host: str, own: Sequence[Claim], foreign: Sequence[Claim]) -> Iterator[Finding]:
@@ -55,7 +67,7 @@ def _of_namespaces(host: str, own: Sequence[Claim], foreign: Sequence[Claim]) ->
             f"{first.file} already claims this host, for namespace {first.spec.namespace}: write hostOwner: "
             f"{first.spec.ref} if its owners share it"
         )
-        yield claim.spec, (claim.key_of(host),), message, repr(host), ()
+        yield claim.spec, claim.key_of(host), message, repr(host), ()
 
 
 def _beside_each_other(host: str, claims: Sequence[Claim]) -> Iterator[Finding]:
@@ -83,7 +95,7 @@ def _same_paths(host: str, claims: Sequence[Claim]) -> Iterator[Finding]:
             owner = first.setdefault(path.rstrip("/"), claim)
             if owner is not claim:
                 written = "paths" in spec.model_fields_set
-                key: Key = ("paths", number) if written else (claim.key_of(host),)
+                key: Key = ("paths", number) if written else claim.key_of(host)
                 message = f"{owner.file} already claims {path} of the host {host}: write other paths"
                 yield spec, key, message, repr(path if written else host), ()
 
@@ -103,9 +115,9 @@ def _borrowed(claim: Claim, by_ref: Mapping[ServiceRef, Claim]) -> Iterator[Find
     if ref.namespace == spec.namespace:
         yield spec, key, _ONE_NAMESPACE, written, ()
         return
-    for host in spec.hosts:
-        if host not in owner.spec.hosts:
-            yield spec, (claim.key_of(host),), f"{owner.file} has no such host", repr(host), owner.spec.hosts
+    for host in spec.main_hosts:
+        if host not in owner.spec.main_hosts:
+            yield spec, claim.key_of(host), f"{owner.file} has no such host", repr(host), owner.spec.main_hosts
     yield from _without_consent(claim, owner)
 
 
@@ -145,7 +157,7 @@ def tls_name(service: str) -> str:
 
 def key_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
     """Services whose Secret would be that with the key of another one's host, on a stack that keeps both in Secrets."""
-    keys = {(spec.namespace, tls_name(spec.name)): spec for spec in specs if spec.host}
+    keys = {(spec.namespace, tls_name(spec.name)): spec for spec in specs if spec.hosts}
     for spec in specs:
         if spec.secrets and (owner := keys.get((spec.namespace, spec.name))):
             message = f"the Secret of its secrets is called so, as that with the key of {owner.name}'s host is"
@@ -163,7 +175,7 @@ def lent_hosts(specs: Sequence[ServiceSpec]) -> Mapping[str, Mapping[str, Sequen
     lent: dict[str, dict[str, list[str]]] = {}
     for spec in specs:
         owner = by_ref.get(spec.owner_of_host) if spec.owner_of_host else None
-        for host in spec.hosts if owner else ():
+        for host in spec.main_hosts if owner else ():
             paths = owner.lent_paths().get(spec.ref, ()) if owner else ()
             lent.setdefault(spec.namespace, {}).setdefault(host, []).extend(paths)
     return lent

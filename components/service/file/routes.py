@@ -4,6 +4,7 @@ https://gateway-api.sigs.k8s.io/reference/spec/#httprouterule
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
@@ -28,8 +29,8 @@ from components.service.file.network import GRPC_PATH
 ANY_ORIGIN = "*"
 # The most of each in a CORS filter.
 _MOST_ORIGINS, _MOST_HEADERS, _LONGEST_ORIGIN = 64, 64, 253
-# The most of one HTTPRoute.
-_MOST_RULES = 16
+# The most of one HTTPRoute: https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
+_MOST_RULES, MOST_PATHS = 16, 64
 _ORIGIN = re.compile(rf"(https://({DNS_LABEL}\.)+{DNS_LABEL}|https?://localhost)(:[0-9]{{1,5}})?")
 # What a duration of the Gateway API holds: https://gateway-api.sigs.k8s.io/geps/gep-2257/
 _LONGEST_SECONDS = 3600
@@ -182,19 +183,25 @@ LentPaths = Annotated[tuple[PublicPath, ...], Field(min_length=1)]
 PublicPathSpec = Annotated[PathSpec, BeforeValidator(_path, json_schema_input_type=PublicPath | PathSpec)]
 
 
+def check_prefixes(paths: Sequence[str], *, grpc: bool) -> None:
+    """Raise `PydanticCustomError` for public paths of one port that no route takes beside each other."""
+    first: dict[str, int] = {}
+    for number, path in enumerate(paths):
+        if grpc and path != "/" and not GRPC_PATH.fullmatch(path):
+            message = "no service of gRPC such as /shop.Cart, nor one of its methods such as /shop.Cart/AddItem"
+            raise misplaced(["paths", number], message, path)
+        if first.setdefault(path.rstrip("/"), number) != number:
+            raise misplaced(["paths", number], "it stands there twice: keep one", path)
+
+
 def check_paths(paths: tuple[PathSpec, ...], *, grpc: bool, jwt: bool) -> None:
     """Raise `PydanticCustomError` for paths of a service that are no good beside each other."""
-    first: dict[str, int] = {}
+    check_prefixes([public.path for public in paths], grpc=grpc)
     own = [public for public in paths if public.settings]
     if len(own) + (len(own) < len(paths)) > _MOST_RULES:
         message = f"{len(own)} of them have settings of their own, and a route has {_MOST_RULES} rules"
         raise misplaced(["paths"], message, UNREPEATED)
     for number, public in enumerate(paths):
-        if grpc and public.path != "/" and not GRPC_PATH.fullmatch(public.path):
-            message = "no service of gRPC such as /shop.Cart, nor one of its methods such as /shop.Cart/AddItem"
-            raise misplaced(["paths", number], message, public.path)
-        if first.setdefault(public.path.rstrip("/"), number) != number:
-            raise misplaced(["paths", number], "it stands there twice: keep one", public.path)
         if grpc and public.settings:
             message = "a route of gRPC has none: leave it out, or write protocol: http2"
             raise misplaced(["paths", number, public.settings[0]], message, UNREPEATED)

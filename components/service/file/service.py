@@ -155,12 +155,19 @@ class ServiceSpec(ServiceKeys):
 
     def _check_public(self) -> None:
         if self.host is None:
-            public = ("aliases", "host_owner", "host_users", "security_headers", "rate_limit", "max_request_bytes")
+            public = ["aliases", "host_owner", "host_users"]
+            public += [] if self.hosts else ["security_headers", "rate_limit", "max_request_bytes"]
             if unused := next((name for name in public if getattr(self, name)), ""):
                 raise misplaced([to_camel(unused)], "it needs host: nothing else is public", UNREPEATED)
         if twice := sorted({host for host in self.hosts if self.hosts.count(host) > 1}):
-            message = "under host and aliases it stands twice: keep one"
-            raise misplaced(["aliases"], message, ", ".join(twice))
+            if twice[0] not in self.port_hosts.values():
+                raise misplaced(["aliases"], "under host and aliases it stands twice: keep one", ", ".join(twice))
+            name = next(name for name, host in self.port_hosts.items() if host == twice[0])
+            raise misplaced(["ports", name, "host"], "it leads to another port already: write another", twice[0])
+        if self.host_owner and self.port_hosts:
+            message = f"{self.host_owner} has the host of this service: a port with one of its own is another service's"
+            name, host = next(iter(self.port_hosts.items()))
+            raise misplaced(["ports", name, "host"], message, host)
 
     def _consistent_network(self) -> None:
         if self.host is not None and self.protocol == "tcp":
@@ -170,7 +177,7 @@ class ServiceSpec(ServiceKeys):
             self._consistent_grpc()
         check_sticky(self.sticky, self.protocol)
         check_paths(self.paths, grpc=self.protocol == "grpc", jwt=self.jwt is not None)
-        if self.jwt is not None and self.host is None:
+        if self.jwt is not None and not self.hosts:
             raise misplaced(["jwt"], "it needs host: it holds for the requests that come from there", UNREPEATED)
         check_tokens(self.tokens)
         repeated = (

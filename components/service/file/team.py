@@ -73,9 +73,8 @@ def _public(spec: ServiceSpec, team: TeamApprovals, gateway_api: bool) -> Iterat
     hosts = team.hosts.get(spec.namespace, ())
     for host in spec.hosts:
         if host not in hosts:
-            key = "host" if host == spec.host else "aliases"
             message = f"no host of {spec.namespace}: " + _ASK + f"teams.{team.name}.hosts.{spec.namespace}"
-            yield spec, (key,), message, repr(host), tuple(hosts)
+            yield spec, spec.key_of_host(host), message, repr(host), tuple(hosts)
     shared = "a host that two namespaces share needs both files in one stack: give each a host of its own"
     for key, value in (("hostOwner", spec.host_owner), ("hostUsers", spec.host_users)):
         if value:

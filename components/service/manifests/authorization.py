@@ -11,6 +11,7 @@ from components.kube.names import NETWORKING_API, SECURITY_API
 from components.kube.service_ref import ServiceRef
 from components.mesh.terms import MeshTerms
 from components.service.args.network import JwtArgs
+from components.service.args.routes import PublicPort
 from components.service.args.service import SecureServiceArgs
 from components.service.file.public_hosts import below
 from components.service.manifests.metadata import metadata
@@ -142,25 +143,25 @@ def _edge(args: SecureServiceArgs, caller: ServiceRef, operation: Manifest) -> M
 
 
 def _gateway(args: SecureServiceArgs) -> list[Manifest]:
-    """The rules for the gateway: the public paths as the service sees them, and the end user's token with `jwt`.
+    """The rules for the gateway at each public port: its paths as the service sees them, and the token with `jwt`.
 
     A token of any of the issuers will do. What needs none is open without one, but for what lies below and needs one.
     """
-    if not args.public:
-        return []
-    prefixes = [route.arrives_at for route in args.public_routes]
-    # In the ambient mode the proxy sees no path; only the route restricts paths there.
-    all_paths = "/" in prefixes or args.platform.mesh.ambient
-    rule = _from_gateway(args, [] if all_paths else prefixes)
-    if not uses_jwt(args):
-        return [rule]
-    return [*(_with_token(rule, token) for token in args.tokens), *_without_token(args)]
+    rules: list[Manifest] = []
+    for public in args.public_ports:
+        prefixes = [route.arrives_at for route in public.routes]
+        # In the ambient mode the proxy sees no path; only the route restricts paths there.
+        all_paths = "/" in prefixes or args.platform.mesh.ambient
+        rule = _from_gateway(args, public, [] if all_paths else prefixes)
+        needed = [_with_token(rule, token) for token in args.tokens] if uses_jwt(args) else [rule]
+        rules += [*needed, *(_without_token(args, public) if uses_jwt(args) else [])]
+    return rules
 
 
-def _from_gateway(args: SecureServiceArgs, prefixes: Sequence[str]) -> Manifest:
+def _from_gateway(args: SecureServiceArgs, public: PublicPort, prefixes: Sequence[str]) -> Manifest:
     paths = [pattern for prefix in prefixes for pattern in _patterns(prefix)]
     ingress = args.platform.ingress
-    return _edge(args, ServiceRef(ingress.gateway.namespace, ingress.account), _requests(args.port, (), paths))
+    return _edge(args, ServiceRef(ingress.gateway.namespace, ingress.account), _requests(public.port, (), paths))
 
 
 def _with_token(rule: Manifest, token: JwtArgs) -> Manifest:
@@ -171,11 +172,11 @@ def _with_token(rule: Manifest, token: JwtArgs) -> Manifest:
     return {**made, "when": when} if when else made
 
 
-def _without_token(args: SecureServiceArgs) -> list[Manifest]:
-    with_token = [route.arrives_at for route in args.public_routes if not route.without_token]
+def _without_token(args: SecureServiceArgs, public: PublicPort) -> list[Manifest]:
+    with_token = [route.arrives_at for route in public.routes if not route.without_token]
     rules: list[Manifest] = []
-    for prefix in (route.arrives_at for route in args.public_routes if route.without_token):
-        rule = _from_gateway(args, [prefix])
+    for prefix in (route.arrives_at for route in public.routes if route.without_token):
+        rule = _from_gateway(args, public, [prefix])
         if prefix == "/":
             del rule["to"][0]["operation"]["paths"]
         if inner := [pattern for other in with_token if below(other, prefix) for pattern in _patterns(other)]:

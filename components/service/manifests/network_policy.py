@@ -27,8 +27,8 @@ def network_policy_spec(args: SecureServiceArgs) -> Manifest:
     who may connect, and the mesh to which port.
     """
     ingress = [tcp_rule("from", [peer.pods], [_arrival(args, peer.port)]) for peer in args.called_by]
-    if args.public:
-        ingress.append(tcp_rule("from", [_gateway_pods(args)], [_arrival(args, args.port)]))
+    if public := sorted({_arrival(args, each.port) for each in args.public_ports}):
+        ingress.append(tcp_rule("from", [_gateway_pods(args)], public))
     if args.metrics.port and args.platform.mesh.scraper:
         # A network policy knows no service accounts: the mesh decides which pod of that namespace may scrape.
         metrics_ports = [_arrival(args, args.metrics.port)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from components.ingress.terms import PublicLimits
 from components.kube.manifest import Manifest
-from components.service.args.routes import CorsArgs, RouteArgs
+from components.service.args.routes import CorsArgs, PublicPort, RouteArgs
 from components.service.args.service import SecureServiceArgs
 from components.service.file.network import GRPC_PATH
 from components.service.file.public_hosts import tls_name
@@ -15,15 +15,20 @@ from components.service.manifests.metadata import metadata
 _ALWAYS_ALLOWED = ("GET", "HEAD", "POST")
 
 
-def route_kind(args: SecureServiceArgs) -> str:
-    """The kind of the Gateway API's route to the service."""
-    return "GRPCRoute" if args.protocol == "grpc" else "HTTPRoute"
+def route_kind(public: PublicPort) -> str:
+    """The kind of the Gateway API's route to a port."""
+    return "GRPCRoute" if public.protocol == "grpc" else "HTTPRoute"
 
 
-def route_names(args: SecureServiceArgs) -> list[str]:
-    """The names in Envoy of the rules of the route: their own, or the one that istiod gives them by their number."""
-    rules = enumerate(route_spec(args)["rules"])
-    return [rule.get("name", f"{args.namespace}.{args.name}.{number}") for number, rule in rules]
+def route_name(args: SecureServiceArgs, public: PublicPort) -> str:
+    """The name of the route to a port; neither part can contain a dot, so no two services have the same."""
+    return f"{args.name}.{public.name}" if public.name else args.name
+
+
+def route_names(args: SecureServiceArgs, public: PublicPort) -> list[str]:
+    """The names in Envoy of the rules of a route: their own, or the one that istiod gives them by their number."""
+    rules = enumerate(route_spec(args, public)["rules"])
+    return [rule.get("name", f"{args.namespace}.{route_name(args, public)}.{number}") for number, rule in rules]
 
 
 def rule_name(args: SecureServiceArgs, route: RouteArgs) -> str:
@@ -31,24 +36,24 @@ def rule_name(args: SecureServiceArgs, route: RouteArgs) -> str:
     return f"{args.namespace}.{args.name}.{hashlib.sha256(route.path.encode()).hexdigest()[:8]}"
 
 
-def route_spec(args: SecureServiceArgs) -> Manifest:
-    """The spec of the route from the public hosts to the service: a rule for all plain paths, and one for each other.
+def route_spec(args: SecureServiceArgs, public: PublicPort) -> Manifest:
+    """The spec of the route from the hosts of a port to it: a rule for all plain paths, and one for each other.
 
     https://gateway-api.sigs.k8s.io/api-types/httproute/ and https://gateway-api.sigs.k8s.io/api-types/grpcroute/
     """
-    plain = [route.path for route in args.public_routes if route.plain]
-    matches = _grpc_matches(plain) if args.protocol == "grpc" else [_prefix(path) for path in plain]
-    rules = [{**({"matches": matches} if matches else {}), **_answered(args, [])}] if plain else []
+    plain = [route.path for route in public.routes if route.plain]
+    matches = _grpc_matches(plain) if public.protocol == "grpc" else [_prefix(path) for path in plain]
+    rules = [{**({"matches": matches} if matches else {}), **_answered(args, public, [])}] if plain else []
     return {
         "parentRefs": [
             {"name": args.platform.ingress.gateway.name, "namespace": args.platform.ingress.gateway.namespace}
         ],
-        "hostnames": list(args.hosts),
-        "rules": [*rules, *(_rule(args, route) for route in args.public_routes if not route.plain)],
+        "hostnames": list(public.hosts),
+        "rules": [*rules, *(_rule(args, public, route) for route in public.routes if not route.plain)],
     }
 
 
-def _rule(args: SecureServiceArgs, route: RouteArgs) -> Manifest:
+def _rule(args: SecureServiceArgs, public: PublicPort, route: RouteArgs) -> Manifest:
     """The rule for a path with settings. How often a request is sent again is in an EnvoyFilter of the gateway."""
     filters: list[Manifest] = []
     if route.rewrite:
@@ -59,7 +64,7 @@ def _rule(args: SecureServiceArgs, route: RouteArgs) -> Manifest:
     return {
         "name": rule_name(args, route),
         "matches": [_prefix(route.path)],
-        **_answered(args, filters),
+        **_answered(args, public, filters),
         **({"timeouts": {"request": f"{route.timeout}s"}} if route.timeout else {}),
     }
 
@@ -68,13 +73,13 @@ def _prefix(path: str) -> Manifest:
     return {"path": {"type": "PathPrefix", "value": path}}
 
 
-def _answered(args: SecureServiceArgs, filters: list[Manifest]) -> Manifest:
+def _answered(args: SecureServiceArgs, public: PublicPort, filters: list[Manifest]) -> Manifest:
     made = [*([_headers(args.limits)] if args.limits.headers else []), *filters]
-    return {**({"filters": made} if made else {}), "backendRefs": [_backend(args)]}
+    return {**({"filters": made} if made else {}), "backendRefs": [_backend(args, public)]}
 
 
-def _backend(args: SecureServiceArgs) -> Manifest:
-    return {"name": args.backend or args.name, "port": args.backend_port or args.port}
+def _backend(args: SecureServiceArgs, public: PublicPort) -> Manifest:
+    return {"name": args.backend or args.name, "port": args.backend_port or public.port}
 
 
 def _cors(cors: CorsArgs) -> Manifest:
@@ -107,12 +112,13 @@ def _headers(limits: PublicLimits) -> Manifest:
 
 def ingress_manifest(args: SecureServiceArgs) -> Manifest:
     """Metadata and spec of the Ingress from the public hosts to the service, with TLS if the stack has an issuer."""
-    service = _backend(args)
-    backend = {"service": {"name": service["name"], "port": {"number": service["port"]}}}
-    paths = [{"path": path, "pathType": "Prefix", "backend": backend} for path in args.paths]
     spec: Manifest = {
         "ingressClassName": args.platform.ingress.class_name,
-        "rules": [{"host": host, "http": {"paths": paths}} for host in args.hosts],
+        "rules": [
+            {"host": host, "http": {"paths": [_ingress_path(args, public, route.path) for route in public.routes]}}
+            for public in args.public_ports
+            for host in public.hosts
+        ],
     }
     annotations = dict(args.limits.annotations)
     if args.platform.ingress.issuer:
@@ -121,8 +127,14 @@ def ingress_manifest(args: SecureServiceArgs) -> Manifest:
     return {"metadata": {**metadata(args), **({"annotations": annotations} if annotations else {})}, "spec": spec}
 
 
+def _ingress_path(args: SecureServiceArgs, public: PublicPort, path: str) -> Manifest:
+    service = _backend(args, public)
+    backend = {"service": {"name": service["name"], "port": {"number": service["port"]}}}
+    return {"path": path, "pathType": "Prefix", "backend": backend}
+
+
 def public_url(args: SecureServiceArgs) -> str:
     """The URL of a public service; empty for any other."""
     if not args.public:
         return ""
-    return f"{'https' if args.platform.ingress.issuer else 'http'}://{args.host}"
+    return f"{'https' if args.platform.ingress.issuer else 'http'}://{args.hosts[0]}"

@@ -109,10 +109,10 @@ def test_what_grpc_has_not_is_refused(tmp_path: Path, tail: str, error: str) -> 
 
 def test_its_public_route_is_one_of_grpc(tmp_path: Path) -> None:
     everything = cart(tmp_path, "host: cart.example.org")
-    assert route_kind(everything) == "GRPCRoute"
-    assert not any("matches" in rule for rule in route_spec(everything)["rules"])
+    assert route_kind(everything.public_ports[0]) == "GRPCRoute"
+    assert not any("matches" in rule for rule in route_spec(everything, everything.public_ports[0])["rules"])
     some = cart(tmp_path, "host: cart.example.org\npaths: [/shop.Cart, /shop.Stock/Get]")
-    [rule] = route_spec(some)["rules"]
+    [rule] = route_spec(some, some.public_ports[0])["rules"]
     assert rule["matches"] == [
         {"method": {"type": "Exact", "service": "shop.Cart"}},
         {"method": {"type": "Exact", "service": "shop.Stock", "method": "Get"}},

@@ -41,7 +41,7 @@ def service(environment: str = "production", stack: dict[str, Any] | None = None
 
 
 def headers(args: SecureServiceArgs) -> dict[str, str]:
-    [rule] = route_spec(args)["rules"]
+    [rule] = route_spec(args, args.public_ports[0])["rules"]
     written = [made for found in rule.get("filters", []) for made in found["responseHeaderModifier"]["set"]]
     return {made["name"]: made["value"] for made in written}
 
@@ -96,7 +96,10 @@ class TestOfAService:
         made = planned(aliases=["example.org"])
         assert made.ingress.hosts == ("example.org", "www.example.org")
         assert [limit.host for limit in made.ingress.limits] == ["example.org", "www.example.org"]
-        assert route_spec(made.services[0])["hostnames"] == ["www.example.org", "example.org"]
+        assert route_spec(made.services[0], made.services[0].public_ports[0])["hostnames"] == [
+            "www.example.org",
+            "example.org",
+        ]
 
     @pytest.mark.parametrize(
         ("web", "message"),

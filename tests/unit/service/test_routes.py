@@ -105,7 +105,11 @@ class TestFile:
     def test_sixteen_rules_are_a_route(self) -> None:
         paths = [{"path": f"/{number}", "timeout": "1s"} for number in range(16)]
         [made] = planned(HOST + yaml.safe_dump({"paths": paths})).services
-        assert len(route_spec(made)["rules"]) == len(set(route_names(made))) == 16
+        assert (
+            len(route_spec(made, made.public_ports[0])["rules"])
+            == len(set(route_names(made, made.public_ports[0])))
+            == 16
+        )
 
     @pytest.mark.parametrize("setting", ["rewrite: /b", "timeout: 5s", "retries: {attempts: 1}", PAGES])
     def test_an_ingress_has_no_words_for_it(self, tmp_path: Path, setting: str) -> None:
@@ -123,7 +127,7 @@ class TestRoute:
     def test_a_path_with_settings_has_a_rule_and_the_others_share_one(self) -> None:
         text = f"paths: [/v1, {{path: /v2, rewrite: /, timeout: 5s, {PAGES}}}, /v3]"
         [made] = planned(HOST + text).services
-        plain, own = route_spec(made)["rules"]
+        plain, own = route_spec(made, made.public_ports[0])["rules"]
         assert [match["path"]["value"] for match in plain["matches"]] == ["/v1", "/v3"]
         assert "name" not in plain
         assert own["matches"] == [{"path": {"type": "PathPrefix", "value": "/v2"}}]
@@ -133,18 +137,18 @@ class TestRoute:
         assert cors["cors"] == {"allowOrigins": ["https://shop.example.org"], "maxAge": 600}
         assert own["timeouts"] == {"request": "5s"}
         assert own["backendRefs"] == plain["backendRefs"]
-        assert route_names(made) == ["shop.x.0", own["name"]]
+        assert route_names(made, made.public_ports[0]) == ["shop.x.0", own["name"]]
 
     def test_a_rule_keeps_its_name_when_others_come(self) -> None:
         [before], [after] = (
             planned(HOST + f"paths: [{more}{{path: /a, timeout: 1s}}]").services for more in ("", "/x, ")
         )
-        assert route_names(before) == route_names(after)[1:]
+        assert route_names(before, before.public_ports[0]) == route_names(after, after.public_ports[0])[1:]
 
     def test_pages_have_what_was_named(self) -> None:
         cors = "origins: [https://s.example.org], methods: [PUT], headers: [Authorization], exposeHeaders: [ETag]"
         [made] = planned(HOST + f"paths: [{{path: /, cors: {{{cors}, credentials: true, maxAge: 1h}}}}]").services
-        [rule] = route_spec(made)["rules"]
+        [rule] = route_spec(made, made.public_ports[0])["rules"]
         assert rule["filters"][-1]["cors"] == {
             "allowOrigins": ["https://s.example.org"],
             "allowMethods": ["GET", "HEAD", "POST", "PUT"],
@@ -156,7 +160,7 @@ class TestRoute:
 
     def test_retries_are_the_gateways(self) -> None:
         made = planned(HOST + "paths: [{path: /, retries: {attempts: 3, codes: [503], each: 2s, backoff: 1s}}]")
-        [name] = route_names(made.services[0])
+        [name] = route_names(made.services[0], made.services[0].public_ports[0])
         assert made.ingress.retries == (RouteRetries(name, 3, (503,), 2, 1),)
         found = retries_filter(("public", "istio-ingress"), made.ingress.retries)
         assert found

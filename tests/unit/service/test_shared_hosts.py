@@ -157,7 +157,7 @@ def test_the_policy_on_hosts_knows_what_was_lent(planned: Plan) -> None:
 
 def test_each_has_a_route_and_a_policy_of_its_own(planned: Plan) -> None:
     ledger = next(args for args in planned.services if args.name == "ledger")
-    spec = route_spec(ledger)
+    spec = route_spec(ledger, ledger.public_ports[0])
     assert spec["hostnames"] == [HOST]
     assert spec["rules"][0]["matches"] == [{"path": {"type": "PathPrefix", "value": "/accounts"}}]
     policy = authorization_policy(ledger)
@@ -189,7 +189,11 @@ def test_each_route_says_whose_it_is_and_how_large_a_request_may_be(planned: Pla
 
 
 def test_the_routes_have_the_names_that_istiod_gives_them(planned: Plan) -> None:
-    assert [route_names(args) for args in planned.services] == [["bank.ledger.0"], ["shop.api.0"], ["shop.web.0"]]
+    assert [route_names(args, args.public_ports[0]) for args in planned.services] == [
+        ["bank.ledger.0"],
+        ["shop.api.0"],
+        ["shop.web.0"],
+    ]
 
 
 def patches(planned: Plan) -> dict[tuple[str, str, str], dict[str, Any]]:

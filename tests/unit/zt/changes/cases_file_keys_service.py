@@ -108,6 +108,7 @@ SERVICE = [
             "runAsUser": (1500, NEUTRAL),
             "writable": (["/y"], WEAKER),
             "writableCopies": (["/y"], WEAKER),
+            "ports": ({"admin": {"port": 9001, "host": "admin.example.org"}}, WEAKER),
             "leaderElection": (True, WEAKER),
             "exceptions": ([{**_DAYS, "rule": "require-read-only-root-filesystem"}], WEAKER),
         },
