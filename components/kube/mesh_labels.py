@@ -36,6 +36,10 @@ STAYING: Mapping[str, str] = MappingProxyType(
 With any other it leaves the mesh in part, or takes another proxy, another control plane or no TLS
 (https://istio.io/latest/docs/reference/config/annotations/).
 """
+REVISION = "istio.io/rev"
+"""The label that names a control plane."""
+DEFAULT_REVISION = "default"
+"""The name of the control plane that has none of its own."""
 # The dry-run annotation of https://istio.io/latest/docs/tasks/security/authorization/authz-dry-run/
 DRY_RUN = "istio.io/dry-run"
 
@@ -47,7 +51,15 @@ def leaves_mesh(key: str, value: str) -> bool:
 
 def revision_label(revision: str) -> dict[str, str]:
     """The label that names the control plane; no label without a revision."""
-    return {"istio.io/rev": revision} if revision else {}
+    return {REVISION: revision} if revision else {}
+
+
+def own_revision(revision: str, ambient: bool) -> dict[str, str]:
+    """The label by which a pod names the control plane that it has anyway.
+
+    None in the ambient mode, in which the label makes the webhook of the control plane inject a sidecar.
+    """
+    return {} if ambient else {REVISION: revision or DEFAULT_REVISION}
 
 
 def namespace_label(revision: str, ambient: bool) -> dict[str, str]:

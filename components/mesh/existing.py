@@ -5,10 +5,8 @@ The settings are read where istiod reads them: its ConfigMaps, its variables and
 https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
@@ -22,18 +20,11 @@ from components.kube.installed import (
     version_of,
 )
 from components.kube.manifest import Manifest
+from components.kube.mesh_labels import DEFAULT_REVISION, REVISION
 from components.kube.names import MESH_NAMESPACE
 from components.kube.parts import part, parts, word
-from components.mesh.revisions import (
-    DEFAULT,
-    REVISION,
-    TAG,
-    config_map,
-    config_name,
-    injectors,
-    revision_of,
-    settings_in,
-)
+from components.mesh.existing_proxy import INSTALL, MeshUse, injection
+from components.mesh.revisions import TAG, config_name, injectors, revision_of, settings_in
 from components.mesh.root_namespace import others_in_the_mesh, root_objects
 from components.mesh.security import TRACING, MeshSecurityArgs
 
@@ -42,26 +33,15 @@ OLDEST = "1.29"
 
 # From this line on istiod injects native sidecars unless it is told not to.
 _NATIVE_BY_DEFAULT = (1, 27)
-_DAEMON_SETS = "/apis/apps/v1/daemonsets"
 _HOOKS = "/apis/admissionregistration.k8s.io/v1"
-_INSTALL = "install it in {0}, or name its mesh.namespace and mesh.revision, or mesh.mode: helm"
 _SECURITY = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication")
 _OF_STACK = {"trustDomain": "trustDomain", "rootNamespace": "mesh.rootNamespace"}
+# https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshConfig-default_service_export_to
+_SEEN = {
+    "defaultServiceExportTo": "a caller of another namespace does not know the service",
+    "defaultDestinationRuleExportTo": "a caller of another namespace takes any identity for the service's",
+}
 _NETWORKING = ("DestinationRule", "ServiceEntry", "Sidecar")
-
-
-@dataclass(frozen=True)
-class MeshUse:
-    """What a stack takes of a mesh beside the mesh-wide rules.
-
-    `proxy_images` are those that the rules know as the mesh's, `namespaces` those of the stack, `others` the namespaces
-    of others that have agreed to the mesh-wide rules. With `gateway` istiod makes the pods of the stack's Gateway.
-    """
-
-    proxy_images: Sequence[str] = ()
-    namespaces: Sequence[str] = ()
-    others: Sequence[str] = ()
-    gateway: bool = True
 
 
 def existing_mesh(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Iterator[Line]:
@@ -69,20 +49,21 @@ def existing_mesh(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse) -> Ite
     upgrade = f"upgrade Istio to {OLDEST} or newer, with its CRDs"
     yield served_line(cluster, "kinds of Istio's security", "security.istio.io/v1", _SECURITY, upgrade)
     yield served_line(cluster, "kinds of Istio's networking", "networking.istio.io/v1", _NETWORKING, upgrade)
-    name = args.revision or DEFAULT
+    name = args.revision or DEFAULT_REVISION
     every = list(injectors(cluster, args.namespace))
     revision = revision_of(every, name, args.namespace)
     about = f"istiod of revision {revision}" if revision == name else f"istiod of revision {revision}, tag {name}"
     labels = {"app": "istiod", REVISION: revision}
-    istiod, line = controller(cluster, about, args.namespace, labels, _INSTALL.format(args.namespace))
+    istiod, line = controller(cluster, about, args.namespace, labels, INSTALL.format(args.namespace))
     yield line
     if istiod is None:
         return
     version, given = version_of(istiod, "discovery"), variables(container_of(istiod, "discovery"))
     yield version_line("version of Istio", "istio", version, OLDEST)
     yield from _features(args, use, version, given)
-    yield from _mesh_config(cluster, args, given, revision)
-    yield from _injection(cluster, args, use, config_name("istio-sidecar-injector", revision))
+    config = _settings(cluster, args.namespace, given, config_name("istio", revision))
+    yield from _mesh_config(config, args, config_name("istio", revision))
+    yield from injection(cluster, args, use, config, revision)
     yield from _webhooks(cluster, args.namespace, name, revision)
     if args.root != args.namespace and cluster.found(f"/api/v1/namespaces/{args.root}") is None:
         yield fails(
@@ -115,15 +96,19 @@ def _variable(about: str, name: str, given: Mapping[str, str], why: str, default
     return fails(about, f"{name} is {value or 'absent'}: {why}", f'set pilot.env.{name}: "true" of istiod')
 
 
-def _mesh_config(cluster: Cluster, args: MeshSecurityArgs, given: Mapping[str, str], revision: str) -> Iterator[Line]:
-    name = config_name("istio", revision)
-    config: Manifest = {}
-    # istiod lets its own settings win over the shared ones.
-    for shared in (given.get("SHARED_MESH_CONFIG", ""), name):
-        config |= settings_in(cluster, args.namespace, shared) if shared else {}
+def _settings(cluster: Cluster, namespace: str, given: Mapping[str, str], name: str) -> Manifest:
+    """The settings of the mesh; empty without any. istiod lets its own ones win over the shared ones."""
+    places = [place for place in (given.get("SHARED_MESH_CONFIG", ""), name) if place]
+    written = [settings_in(cluster, namespace, place) for place in places]
+    config = {key: value for each in written for key, value in each.items()}
+    proxies = {key: value for each in written for key, value in part(each, "defaultConfig").items()}
+    return {**config, "defaultConfig": proxies} if config else {}
+
+
+def _mesh_config(config: Mapping[str, Any], args: MeshSecurityArgs, name: str) -> Iterator[Line]:
     if not config:
         found = f"there is no ConfigMap {args.namespace}/{name} with mesh in it"
-        yield fails("settings of the mesh", found, _INSTALL.format(args.namespace))
+        yield fails("settings of the mesh", found, INSTALL.format(args.namespace))
         return
     for key, default, wanted, why in (
         ("trustDomain", "cluster.local", args.trust_domain, "identities in policies would be nobody's"),
@@ -148,6 +133,13 @@ def _mesh_config(cluster: Cluster, args: MeshSecurityArgs, given: Mapping[str, s
 
 
 def _other_settings(config: Mapping[str, Any], args: MeshSecurityArgs) -> Iterator[Line]:
+    for key, why in _SEEN.items():
+        if "*" not in config.get(key, ["*"]):
+            about = f"meshConfig.{key}"
+            yield fails(about, f"{', '.join(config[key])}: {why}", f"leave {about} out, or write '*' there")
+    if aliases := config.get("trustDomainAliases"):
+        found = f"identities of {', '.join(aliases)} count as those of {args.trust_domain}"
+        yield warns("meshConfig.trustDomainAliases", found, "leave out those whose certificates have ended")
     if config.get("discoverySelectors"):
         fix = "leave meshConfig.discoverySelectors out"
         yield fails("meshConfig.discoverySelectors", "istiod knows only the namespaces with those labels", fix)
@@ -167,85 +159,6 @@ def _other_settings(config: Mapping[str, Any], args: MeshSecurityArgs) -> Iterat
             address = f"{args.tracing.service}.{args.tracing.namespace}.svc.cluster.local:{args.tracing.port}"
             fix = f"add {TRACING} to meshConfig.extensionProviders, opentelemetry at {address}"
             yield fails(about, f"extensionProviders has no {TRACING}: no span is sent", fix)
-
-
-def _injection(cluster: Cluster, args: MeshSecurityArgs, use: MeshUse, name: str) -> Iterator[Line]:
-    text = word(cluster.found(config_map(args.namespace, name)) or {}, "data", "values")
-    try:
-        read = cast("object", json.loads(text or "{}"))
-    except ValueError:
-        read = None
-    values = cast("Manifest", read) if isinstance(read, dict) else {}
-    if not values:
-        found = f"there is no ConfigMap {args.namespace}/{name} with values"
-        yield fails("values of the injector", found, _INSTALL.format(args.namespace))
-        return
-    yield _cni(cluster, args, values)
-    yield _proxy_image(values, use.proxy_images)
-    if use.gateway:
-        about, profile = "seccomp profile of gateways", word(values, "gateways", "seccompProfile", "type")
-        fix = "set gateways.seccompProfile.type: RuntimeDefault of istiod"
-        why = "absent: the namespace of the Gateway admits restricted pods alone"
-        yield ok(about, profile) if profile == "RuntimeDefault" else fails(about, why, fix)
-    if not args.ambient:
-        yield from _proxy(values)
-
-
-def _cni(cluster: Cluster, args: MeshSecurityArgs, values: Mapping[str, Any]) -> Line:
-    about = "CNI plugin of the mesh"
-    on = part(values, "pilot", "cni").get("enabled") or part(values, "istio_cni").get("enabled")
-    agents = {
-        str(part(each, "spec", "template", "metadata", "labels").get("k8s-app") or each["metadata"]["name"])
-        for each in cluster.objects(_DAEMON_SETS)
-    }
-    if args.ambient and "ztunnel" not in {*agents, *(each["name"] for each in cluster.metadata(_DAEMON_SETS))}:
-        return fails("proxies of the nodes", "there is no DaemonSet ztunnel", "install Istio's chart ztunnel")
-    if on and "istio-cni-node" in agents:
-        return ok(about, "the injector uses it, and a node agent brings it")
-    found = "no node agent istio-cni-node" if on else "the injector gives each pod an init container with NET_ADMIN"
-    fix = "install Istio's chart cni, and set pilot.cni.enabled: true of istiod"
-    return fails(about, f"{found}: the rules refuse such pods, and pods without it are not in the mesh", fix)
-
-
-def _proxy_image(values: Mapping[str, Any], known: Sequence[str]) -> Line:
-    about = "image of the proxy"
-    image, hub, tag = (word(values, "global", *keys) for keys in (("proxy", "image"), ("hub",), ("tag",)))
-    image = image or "proxyv2"
-    variant = word(values, "global", "variant")
-    reference = image if "/" in image else f"{hub}/{image}:{tag}{f'-{variant}' if variant else ''}"
-    if reference in known:
-        return ok(about, reference)
-    fix = f"add {reference} to platformImages: the rules admit what the injector adds by image and version"
-    return fails(about, f"{reference} is not among {', '.join(known) or 'none'}", fix)
-
-
-def _proxy(values: Mapping[str, Any]) -> Iterator[Line]:
-    """The lines about what the injector gives a proxy: traffic past it, and rights that the rules refuse."""
-    proxy = part(values, "global", "proxy")
-    past = [
-        f"{key}: {proxy[key]}"
-        for key in ("excludeIPRanges", "excludeInboundPorts", "excludeOutboundPorts")
-        if proxy.get(key)
-    ]
-    past += [f"includeIPRanges: {proxy['includeIPRanges']}"] if proxy.get("includeIPRanges", "*") != "*" else []
-    about = "traffic past the proxies"
-    if past:
-        yield fails(about, "no rule of the mesh holds for it", "leave these out of global.proxy of istiod", *past)
-    else:
-        yield ok(about, "none by default")
-    rights = [key for key in ("privileged", "enableCoreDump") if proxy.get(key)]
-    about = "rights of the proxies"
-    if rights:
-        yield fails(about, "the rules refuse such pods", "leave these out of global.proxy of istiod", *rights)
-    else:
-        yield ok(about, "none beyond a pod's")
-    webhook = part(values, "sidecarInjectorWebhook")
-    about = "probes of the kubelet"
-    if webhook.get("rewriteAppHTTPProbe", True):
-        yield ok(about, "the proxy passes them on")
-    else:
-        why = "not rewritten: with mutual TLS no pod with an HTTP probe becomes ready"
-        yield fails(about, why, "set sidecarInjectorWebhook.rewriteAppHTTPProbe: true of istiod")
 
 
 def _webhooks(cluster: Cluster, namespace: str, name: str, revision: str) -> Iterator[Line]:
@@ -277,7 +190,7 @@ def _webhooks(cluster: Cluster, namespace: str, name: str, revision: str) -> Ite
         hooks = [(each["metadata"]["name"], hook) for each in own for hook in parts(each, "webhooks")]
         open_hooks = sorted({name for name, hook in hooks if hook.get("failurePolicy") == "Ignore"})
         if not hooks:
-            yield fails(about, f"no {resource} has the label {label}={value}", _INSTALL.format(namespace))
+            yield fails(about, f"no {resource} has the label {label}={value}", INSTALL.format(namespace))
         elif open_hooks:
             fix = "set base.validationFailurePolicy: Fail, and failurePolicy: Fail of the injector"
             yield fails(about, f"{', '.join(open_hooks)} fails open: while istiod is away {why}", fix)

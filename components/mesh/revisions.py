@@ -14,12 +14,12 @@ import yaml
 
 from components.kube.cluster import Cluster
 from components.kube.manifest import Manifest
+from components.kube.mesh_labels import DEFAULT_REVISION, REVISION
 from components.kube.names import MESH_NAMESPACE
 from components.kube.parts import part, parts, word
 from components.schema.yaml_text import YAML_LOADER
 
-REVISION, TAG = "istio.io/rev", "istio.io/tag"
-DEFAULT = "default"
+TAG = "istio.io/tag"
 INJECTORS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
@@ -61,7 +61,7 @@ def root_of(settings: Manifest) -> str:
 
 def config_name(name: str, revision: str) -> str:
     """The name of a ConfigMap of a revision: that of the default one has none in it."""
-    return name if revision == DEFAULT else f"{name}-{revision}"
+    return name if revision == DEFAULT_REVISION else f"{name}-{revision}"
 
 
 def settings_of(cluster: Cluster, namespace: str, revision: str) -> Manifest:

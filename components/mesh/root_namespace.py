@@ -9,9 +9,10 @@ from typing import Any
 
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok, warns
+from components.kube.mesh_labels import DEFAULT_REVISION, REVISION
 from components.kube.ownership import by_pulumi
 from components.kube.parts import part
-from components.mesh.revisions import DEFAULT, REVISION, Injector, names_in_mesh
+from components.mesh.revisions import Injector, names_in_mesh
 from components.mesh.security import MeshSecurityArgs
 
 _NAMESPACES = "/api/v1/namespaces"
@@ -26,12 +27,12 @@ def root_objects(cluster: Cluster, root: str) -> Iterator[Line]:
         ("telemetry.istio.io/v1", "telemetries", "of several mesh-wide ones the oldest counts"),
         ("networking.istio.io/v1", "sidecars", "it tells every proxy whom it knows"),
     ):
-        names = [_name(each) for each in _mesh_wide(cluster, root, group, resource)]
+        names = [name_of(each) for each in mesh_wide(cluster, root, group, resource)]
         about = f"mesh-wide {resource} of others"
         yield fails(about, f"{', '.join(names)}: {why}", move) if names else ok(about, "none")
     allowing = [
-        _name(each)
-        for each in _mesh_wide(cluster, root, "security.istio.io/v1", "authorizationpolicies")
+        name_of(each)
+        for each in mesh_wide(cluster, root, "security.istio.io/v1", "authorizationpolicies")
         if part(each, "spec").get("action", "ALLOW") == "ALLOW"
     ]
     about = "mesh-wide allows of others"
@@ -40,7 +41,7 @@ def root_objects(cluster: Cluster, root: str) -> Iterator[Line]:
         yield fails(about, found, f"{move}, or write action: DENY")
     else:
         yield ok(about, "none")
-    filters = [_name(each) for each in _mesh_wide(cluster, root, "networking.istio.io/v1alpha3", "envoyfilters")]
+    filters = [name_of(each) for each in mesh_wide(cluster, root, "networking.istio.io/v1alpha3", "envoyfilters")]
     about = "mesh-wide EnvoyFilters of others"
     if filters:
         yield warns(about, f"{', '.join(filters)}: it may change what any proxy enforces", f"read it; {move}")
@@ -48,7 +49,8 @@ def root_objects(cluster: Cluster, root: str) -> Iterator[Line]:
         yield ok(about, "none")
 
 
-def _mesh_wide(cluster: Cluster, root: str, group: str, resource: str) -> list[Mapping[str, Any]]:
+def mesh_wide(cluster: Cluster, root: str, group: str, resource: str) -> list[Mapping[str, Any]]:
+    """The objects of others in the root namespace that hold for every workload. Raises `UnreadableError`."""
     spec = ("selector", "targetRef", "targetRefs", "workloadSelector")
     return [
         each
@@ -57,7 +59,8 @@ def _mesh_wide(cluster: Cluster, root: str, group: str, resource: str) -> list[M
     ]
 
 
-def _name(each: Mapping[str, Any]) -> str:
+def name_of(each: Mapping[str, Any]) -> str:
+    """The namespace and the name of an object."""
     return f"{each['metadata']['namespace']}/{each['metadata']['name']}"
 
 
@@ -70,7 +73,7 @@ def others_in_the_mesh(
 ) -> Line:
     """The line about namespaces whose pods are in this mesh, and which are neither the stack's nor have agreed."""
     about = "namespaces of others in this mesh"
-    names = names_in_mesh(cluster, every, args.root) | {args.revision or DEFAULT}
+    names = names_in_mesh(cluster, every, args.root) | {args.revision or DEFAULT_REVISION}
     own = (*namespaces, *others, args.namespace, args.root)
     foreign = sorted(
         metadata["name"]
@@ -94,4 +97,4 @@ def others_in_the_mesh(
 def _joins(labels: Mapping[str, Any], names: Set[str]) -> bool:
     if labels.get("istio.io/dataplane-mode") == "ambient":
         return True
-    return labels.get(REVISION) in names or (labels.get("istio-injection") == "enabled" and DEFAULT in names)
+    return labels.get(REVISION) in names or (labels.get("istio-injection") == "enabled" and DEFAULT_REVISION in names)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from components.kube.charts import PUBLISHED
 from components.mesh.existing import MeshUse, existing_mesh
@@ -26,6 +27,13 @@ ARGS = MeshSecurityArgs(PUBLISHED, mtls="STRICT", authorization="enforce", exist
 USE = MeshUse(("docker.io/istio/proxyv2:1.31.0",), ("shop", "istio-ingress"))
 ROOT = "namespaces/istio-system"
 INJECTORS = f"{HOOKS}/mutatingwebhookconfigurations"
+UNKNOWN = "what proxies have that the rules do not know"
+ALL = {"cpu": "100m", "memory": "64Mi"}
+
+
+def proxies(**settings: Any) -> dict[str, Any]:
+    """A change of the mesh's settings by which every proxy is configured."""
+    return {"defaultConfig": settings}
 
 
 def said(living: Living, result: str = "fails", args: MeshSecurityArgs = ARGS, use: MeshUse = USE) -> dict[str, str]:
@@ -109,10 +117,74 @@ def test_the_version(tag: str, result: str, word: str) -> None:
         ({"pathNormalization__normalization": "NONE"}, "meshConfig.pathNormalization.normalization", "NONE"),
         ({"discoverySelectors": [{"matchLabels": {"mesh": "on"}}]}, "meshConfig.discoverySelectors", "leave"),
         ({"enableAutoMtls": False}, "meshConfig.enableAutoMtls", "plaintext"),
+        ({"defaultServiceExportTo": ["."]}, "meshConfig.defaultServiceExportTo", "another namespace"),
+        ({"defaultDestinationRuleExportTo": ["."]}, "meshConfig.defaultDestinationRuleExportTo", "any identity"),
+        ({"inboundTrafficPolicy": {"mode": "LOCALHOST"}}, UNKNOWN, "mode: LOCALHOST gives a proxy a variable"),
+        (proxies(proxyMetadata={"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"}), UNKNOWN, "EXIT_ON_ZERO_ACTIVE_CONN"),
+        (proxies(proxy_metadata={"IPTABLES_TRACE_LOGGING": "true"}), UNKNOWN, "IPTABLES_TRACE_LOGGING"),
+        (proxies(interceptionMode="TPROXY"), UNKNOWN, "meshConfig.defaultConfig: interceptionMode is TPROXY"),
+        (proxies(binaryPath="/own"), UNKNOWN, "binaryPath gives its pods another program"),
+        (proxies(customConfigFile="/own"), UNKNOWN, "customConfigFile gives its pods another program"),
+        (proxies(caCertificatesPem=["-----BEGIN\nA"]), UNKNOWN, "caCertificatesPem has a text with a sign"),
+        (proxies(extraStatTags=["a", 'b"c']), UNKNOWN, "extraStatTags has a text with a sign"),
+        (proxies(interceptionMode="NONE"), "traffic past the proxies", "meshConfig.defaultConfig.interceptionMode"),
+        (proxies(image={"imageType": "distroless"}), "image of the proxy", "proxyv2:1.31.0-distroless"),
+        (proxies(discoveryAddress="istiod.mesh.svc:15012"), "istiod of the proxies", "istiod.mesh.svc:15012"),
+        (proxies(controlPlaneAuthPolicy="NONE"), "istiod of the proxies", "controlPlaneAuthPolicy: NONE"),
     ],
 )
 def test_a_setting_of_the_mesh(change: dict[str, Any], about: str, word: str) -> None:
     assert word in only(changed(istio(), MESH_CONFIG, "mesh", **change), about)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inboundTrafficPolicy": {"mode": "PASSTHROUGH"}},
+        {"defaultDestinationRuleExportTo": ["*"]},
+        proxies(holdApplicationUntilProxyStarts=True, concurrency=2, drainDuration="45s"),
+        proxies(proxyMetadata={"ISTIO_META_DNS_CAPTURE": "true", "SECRET_TTL": "12h"}),
+        proxies(interceptionMode="REDIRECT", image={"imageType": "default"}),
+        proxies(configPath="/etc/istio/proxy", binaryPath="/usr/local/bin/envoy"),
+        proxies(discoveryAddress="istiod.istio-system.svc:15012", controlPlaneAuthPolicy="MUTUAL_TLS"),
+        proxies(discoveryAddress="istiod-1-31.istio-system.svc.cluster.local:15012"),
+        proxies(tracing={"zipkin": {"address": "zipkin.istio-system:9411"}}, statNameLength=200),
+    ],
+)
+def test_a_setting_of_the_proxies_that_changes_nothing_for_the_rules(change: dict[str, Any]) -> None:
+    assert not said(changed(istio(), MESH_CONFIG, "mesh", **change))
+
+
+def test_identities_of_other_trust_domains_are_remarked_on() -> None:
+    living = changed(istio(), MESH_CONFIG, "mesh", trustDomainAliases=["old.example"])
+    assert not said(living)
+    assert "old.example count as those of cluster.local" in said(living, "warns")["meshConfig.trustDomainAliases"]
+
+
+def test_settings_of_the_proxies_are_merged_from_both() -> None:
+    living = changed(istio(), MESH_CONFIG, "mesh", **proxies(concurrency=2))
+    given = [
+        {"name": "SHARED_MESH_CONFIG", "value": "istio-shared"},
+        {"name": "ENABLE_NATIVE_SIDECARS", "value": "true"},
+    ]
+    living.deployment("istiod")["spec"]["template"]["spec"]["containers"][0]["env"] = given
+    shared = "/api/v1/namespaces/istio-system/configmaps/istio-shared"
+    living.at[shared] = {"data": {"mesh": "defaultConfig: {binaryPath: /own}\n"}}
+    assert "binaryPath" in only(living, UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("spec", "about"),
+    [
+        ({"environmentVariables": {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"}}, UNKNOWN),
+        ({"image": {"imageType": "debug"}}, "image of the proxy"),
+    ],
+)
+def test_an_object_for_the_proxies_of_the_whole_mesh(spec: dict[str, Any], about: str) -> None:
+    path = f"/apis/networking.istio.io/v1beta1/{ROOT}/proxyconfigs"
+    assert only(istio().with_(path, [root("all", **spec)]), about)
+    assert not said(istio().with_(path, [root("all", **spec, **SELECTED)]))
+    assert not said(istio().with_(path, [root("all", concurrency=1)]))
 
 
 def test_settings_left_out_have_istios_defaults() -> None:
@@ -164,11 +236,57 @@ def test_a_tracer_needs_its_provider() -> None:
         ({"global__proxy__includeIPRanges": "10.0.0.0/8"}, "traffic past the proxies", "includeIPRanges"),
         ({"global__proxy__privileged": True}, "rights of the proxies", "privileged"),
         ({"global__proxy__enableCoreDump": True}, "rights of the proxies", "enableCoreDump"),
+        ({"global__proxy__capNetBindService": "true"}, "rights of the proxies", "capNetBindService"),
+        ({"global__proxy__includeInboundPorts": "8080"}, "traffic past the proxies", "includeInboundPorts: 8080"),
+        ({"global__proxy_init": {"image": "mirror.example.org/i:1"}}, "image of the proxy", "mirror.example.org/i:1"),
+        ({"global__mountMtlsCerts": True}, UNKNOWN, "mountMtlsCerts"),
+        ({"global__proxy__tracer": "lightstep"}, UNKNOWN, "lightstep"),
+        ({"global__proxy__lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}}}, UNKNOWN, "lifecycle"),
+        ({"global__proxy__seccompProfile": {"type": "Unconfined"}}, UNKNOWN, "Unconfined is no profile"),
+        ({"global__proxy__resources": {}}, UNKNOWN, "has no requests.cpu, requests.memory, limits.cpu, limits.mem"),
+        ({"global__proxy__resources": {"requests": ALL, "limits": {"memory": "1Gi"}}}, UNKNOWN, "has no limits.cpu"),
+        ({"global__proxy__resources": {"requests": ALL, "limits": {**ALL, "cpu": "no"}}}, UNKNOWN, "no limits.cpu"),
+        ({"global__caAddress": "ca.example.org:443"}, "istiod of the proxies", "ca.example.org:443"),
+        ({"global__proxy__clusterDomain": "corp.local"}, "domain of the cluster", "corp.local, not cluster.local"),
+        ({"gateways__securityContext": {"runAsUser": 5}}, "seccomp profile of gateways", "gateways.securityContext."),
         ({"sidecarInjectorWebhook__rewriteAppHTTPProbe": False}, "probes of the kubelet", "becomes ready"),
     ],
 )
 def test_a_value_of_the_injector(change: dict[str, Any], about: str, word: str) -> None:
     assert word in only(changed(istio(), INJECTOR_CONFIG, "values", **change), about)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"global__proxy__lifecycle": {"postStart": {"exec": {"command": ["pilot-agent", "wait"]}}}},
+        {"global__proxy__lifecycle": {"preStop": {"sleep": {"seconds": 5}}}},
+        {"global__proxy__resources": {"requests": ALL, "limits": {**ALL, "cpu": 2}}},
+        {"global__proxy__seccompProfile": {"type": "RuntimeDefault"}},
+        {"global__proxy_init": {"image": "proxyv2"}},
+        {"gateways__securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}},
+    ],
+)
+def test_a_value_that_changes_nothing_for_the_rules(change: dict[str, Any]) -> None:
+    assert not said(changed(istio(), INJECTOR_CONFIG, "values", **change))
+
+
+@pytest.mark.parametrize(
+    ("config", "word"),
+    [
+        ({"neverInjectSelector": [{"matchLabels": {"mesh": "off"}}]}, "takes it out of the mesh"),
+        ({"policy": "disabled"}, "policy: disabled"),
+        ({"defaultTemplates": ["sidecar", "own"]}, "defaultTemplates: sidecar, own"),
+        ({"defaultTemplates": ["sidecar"], "policy": "enabled", "neverInjectSelector": []}, ""),
+    ],
+)
+def test_a_choice_of_the_injector(config: dict[str, Any], word: str) -> None:
+    living = istio()
+    living.at[INJECTOR_CONFIG]["data"]["config"] = yaml.safe_dump(config)
+    if not word:
+        assert not said(living)
+    else:
+        assert word in only(living, "pods that the injector leaves alone")
 
 
 def test_a_plugin_without_its_agent_leaves_pods_out() -> None:
