@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, StrictInt, model_validator
 
 from components.config.existing import refuse_beside_existing, refuse_elsewhere
 from components.config.proxy_ports import OUTSIDE_THE_PROXY
+from components.kube.mesh_labels import own_revision
 from components.kube.names import MESH_NAMESPACE
 from components.schema.fields import Label, Port, Registry, Replicas
 from components.schema.typed_file import TypedFile, misplaced
@@ -86,6 +87,11 @@ class MeshSettings(TypedFile):
     TLS and the default deny."""
     scraper: MeshScraper | None = None
     tracing: MeshTracing | None = None
+
+    @property
+    def own_labels(self) -> dict[str, str]:
+        """The labels by which a pod names this control plane."""
+        return own_revision(self.revision or "", self.data_plane == "ambient")
 
     @model_validator(mode="after")
     def _fixed_or_autoscaled(self) -> Self:

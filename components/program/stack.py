@@ -169,7 +169,8 @@ def read_stack(
     ]
     if problems:
         raise ConfigError(problems)
-    packages = render_packages(root, settings.charts.sources, files, load_library().rules.values() if files else ())
+    rules = load_library().rules.values() if files else ()
+    packages = render_packages(root, settings.charts.sources, files, rules, settings.mesh.own_labels)
     return Stack(file, settings, posture, services, line_of, packages, (*service_files, *files))
 
 

@@ -1,7 +1,8 @@
 """The packages of a stack: their files, and what their charts render, checked against each other."""
 
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from components.kube.charts import ChartSources
 from components.kyverno.library import GROUP, Rule
@@ -14,11 +15,16 @@ from components.schema.problem import ConfigError, Problem
 
 
 def render_packages(
-    root: Path, charts: ChartSources, files: Sequence[PackageFile], rules: Iterable[Rule] = ()
+    root: Path,
+    charts: ChartSources,
+    files: Sequence[PackageFile],
+    rules: Iterable[Rule] = (),
+    own: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[RenderedPackage, ...]:
     """The packages with what their charts render. Raises `ConfigError` for what is not as their files say.
 
-    `rules` are the platform's own: no package brings an object that is one of them.
+    `rules` are the platform's own: no package brings an object that is one of them. `own` are the labels of pods that
+    name the stack's control plane of the mesh.
     """
     problems: list[Problem] = []
     owners = objects_of_rules(rules)
@@ -29,7 +35,7 @@ def render_packages(
         except RenderError as error:
             problems.append(file.problem(error.key, error.message, error.value))
         else:
-            problems += (file.problem(*found) for found in findings(file.spec, made))
+            problems += (file.problem(*found) for found in findings(file.spec, made, own))
             problems += _shared(file, left_out(file.spec, made), owners)
             packages.append(RenderedPackage(file.spec, Rendered(left_out(file.spec, made))))
     if problems:

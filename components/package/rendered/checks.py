@@ -3,13 +3,15 @@
 What the file names must be there, and what the chart brings must be the package's own, granted or left out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from components.kube.names import SHARED_ACCOUNTS
 from components.package.file.keys import PackageSpec
 from components.package.rendered.api_calls import Finding, api_call_findings
 from components.package.rendered.injection import is_gateway
+from components.package.rendered.listeners import listener_findings
 from components.package.rendered.objects import TLS, Rendered, RenderedObject, Service, Workload
 from components.package.rendered.reach import reach, refused
 from components.schema.problem import Key
@@ -25,16 +27,22 @@ def left_out(spec: PackageSpec, objects: Sequence[RenderedObject]) -> tuple[Rend
     return tuple(each for each in objects if (each.kind, each.name) not in out)
 
 
-def findings(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[Finding]:
-    """Every problem of a file with the objects that its chart renders."""
+def findings(
+    spec: PackageSpec, objects: Sequence[RenderedObject], own: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Finding]:
+    """Every problem of a file with the objects that its chart renders.
+
+    `own` are the labels of pods that name the stack's own control plane of the mesh.
+    """
     rendered = Rendered(left_out(spec, objects))
     yield from _without(spec, objects)
     yield from _unique(rendered.objects)
-    yield from _granted(spec, rendered.objects)
+    yield from _granted(spec, rendered.objects, own)
     yield from _identities(spec, rendered)
     yield from _named(spec, rendered)
     yield from _services(spec, rendered)
     yield from api_call_findings(spec, rendered)
+    yield from listener_findings(spec, rendered)
 
 
 def _without(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[Finding]:
@@ -71,7 +79,9 @@ class Beyond:
         return self.object.kind, self.elsewhere, self.object.name
 
 
-def beyond_the_package(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[Beyond]:
+def beyond_the_package(
+    spec: PackageSpec, objects: Sequence[RenderedObject], own: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Beyond]:
     """The objects that the file has to leave out, to change by values, and to grant or leave out."""
     for each in objects:
         elsewhere = each.namespace if each.namespace != spec.namespace else ""
@@ -83,18 +93,18 @@ def beyond_the_package(spec: PackageSpec, objects: Sequence[RenderedObject]) -> 
             yield Beyond("without", each, elsewhere, why)
         elif why := refused(each):
             yield Beyond("values", each, elsewhere, why)
-        elif why := reach(each, spec.namespace):
+        elif why := reach(each, spec.namespace, own):
             yield Beyond("grants", each, elsewhere, why)
 
 
-def _granted(spec: PackageSpec, objects: Sequence[RenderedObject]) -> Iterator[Finding]:
+def _granted(spec: PackageSpec, objects: Sequence[RenderedObject], own: Mapping[str, str]) -> Iterator[Finding]:
     granted = {
         (grant.kind, grant.namespace or "", name): ("grants", number, "names", place)
         for number, grant in enumerate(spec.grants)
         for place, name in enumerate(grant.names)
     }
     used: set[tuple[str, str, str]] = set()
-    for beyond in beyond_the_package(spec, objects):
+    for beyond in beyond_the_package(spec, objects, own):
         each, where = beyond.object, f" in {beyond.elsewhere}" if beyond.elsewhere else ""
         if beyond.section == "without":
             yield ("without",), f"it brings {beyond.why}: leave it out here", f"{each.kind} {each.name}", ()

@@ -14,6 +14,7 @@ from components.kube.manifest import Manifest
 from components.kube.mesh_labels import DATA_PLANE, leaves_mesh
 from components.kube.names import PLATFORM_CONTAINERS, PROXY_CONTAINER
 from components.kube.written import below, items
+from components.mesh.proxy_config import image_type, refused_settings
 from components.package.rendered.objects import RenderedObject, labels_of
 from components.schema.quantity import amount
 
@@ -31,8 +32,6 @@ _OTHER_PROXY = (
     "sidecar.istio.io/userVolumeMount",
 )
 _AMOUNTS = tuple(f"sidecar.istio.io/proxy{name}" for name in ("CPU", "CPULimit", "Memory", "MemoryLimit"))
-_PROGRAMS = ("binarypath", "configpath", "customconfigfile", "proxybootstraptemplatepath")
-_METADATA = re.compile(r"SECRET_TTL|ISTIO_META_[A-Z0-9_]+")
 _SIGN = re.compile(r"[^a-zA-Z0-9_]")
 _AGENT = "vault.hashicorp.com/"
 # The program writes them over what a chart has.
@@ -61,14 +60,17 @@ def refused_when_injected(each: RenderedObject) -> str:
     return "" if template is None else next(_refused(template), "")
 
 
-def past_the_mesh(each: RenderedObject) -> str:
-    """How the pods of an object leave the mesh, or what the platform makes of it; empty if they do not."""
+def past_the_mesh(each: RenderedObject, own: Mapping[str, str]) -> str:
+    """How the pods of an object leave the mesh, or what the platform makes of it; empty if they do not.
+
+    `own` are the labels that name the stack's own control plane.
+    """
     template = each.template
     if template is None:
         return ""
     known = (*_AMOUNTS, *_OVERWRITTEN, _TEMPLATES)
-    marks = _marks(template)
-    found = next((f"{key}: {value}" for key, value in marks if key not in known and leaves_mesh(key, value)), "")
+    marks = [(key, value) for key, value in _marks(template) if key not in known and own.get(key) != value]
+    found = next((f"{key}: {value}" for key, value in marks if leaves_mesh(key, value)), "")
     return f"its pods leave the mesh, or what the platform makes of it, by {found}" if found else ""
 
 
@@ -126,10 +128,7 @@ def _configured(marks: Mapping[str, str]) -> Iterator[str]:
     if not isinstance(read, dict):
         yield f"{_CONFIG} is no mapping, so that no pod is injected"
         return
-    # The injector takes binaryPath as well as binary_path.
-    config = {str(key).replace("_", "").lower(): (str(key), value) for key, value in cast("Manifest", read).items()}
-    if program := next((config[key][0] for key in _PROGRAMS if key in config), ""):
-        yield f"{program} of {_CONFIG} gives its pods another program as proxy"
-    metadata = below({"metadata": config.get("proxymetadata", ("", None))[1]}, "metadata")
-    if variable := next((key for key in metadata if not _METADATA.fullmatch(str(key))), ""):
-        yield f"{variable} of {_CONFIG} is a variable that the platform's proxy does not have"
+    config = cast("Manifest", read)
+    yield from (f"{key} of {_CONFIG} {why}" for key, why in refused_settings(config))
+    if kind := image_type(config):
+        yield f"image of {_CONFIG} gives its pods another image as proxy, {kind}"

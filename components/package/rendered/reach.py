@@ -8,6 +8,7 @@ from components.kube.kinds import KUBERNETES_GROUPS
 from components.kube.manifest import Manifest
 from components.kube.written import below, items
 from components.package.rendered.injection import past_the_mesh, refused_when_injected
+from components.package.rendered.listeners import made_by_istiod
 from components.package.rendered.objects import RenderedObject
 from components.service.file.kubernetes_api import leading_on, right_text
 
@@ -66,13 +67,19 @@ def refused(each: RenderedObject) -> str:
         return "exceptions stand in the package's file, with their days: leave it out by without"
     if each.kind == "Service" and not each.group and (why := _service(each.manifest)):
         return f"{why}: change that in values, or leave it out by without"
+    if made_by_istiod(each):
+        why = "istiod would make its pods, to which no policy of the package is open"
+        return f"{why}: give it the Service of a gateway of the chart as an address of type Hostname"
     if why := refused_when_injected(each):
         return f"{why}: no rule admits its pods, so change that in values"
     return ""
 
 
-def reach(each: RenderedObject, namespace: str) -> str:
-    """Why a package in a namespace may not bring an object by itself; empty if it may."""
+def reach(each: RenderedObject, namespace: str, own: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Why a package in a namespace may not bring an object by itself; empty if it may.
+
+    `own` are the labels of pods that name the stack's own control plane of the mesh.
+    """
     if each.kind in _OF_THE_FILE:
         return _OF_THE_FILE[each.kind]
     for group, why in _PLATFORM_GROUPS.items():
@@ -84,7 +91,7 @@ def reach(each: RenderedObject, namespace: str) -> str:
         return f"it is in the namespace {each.namespace}"
     if (each.group, each.kind) not in _OWN:
         return "a kind that no package brings by itself"
-    return _own(each, namespace) or past_the_mesh(each)
+    return _own(each, namespace) or past_the_mesh(each, own)
 
 
 def _own(each: RenderedObject, namespace: str) -> str:

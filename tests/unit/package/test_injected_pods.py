@@ -1,11 +1,13 @@
 """A package is refused by what injection would make of its pods: no rule admits them, or they leave the mesh."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from components.kube.mesh_labels import STAYING
+from components.kube.mesh_labels import REVISION, STAYING
 from components.package.manifests import applied
 from components.program.plan import plan
 from components.schema.problem import ConfigError
@@ -51,9 +53,11 @@ def named(name: str, kind: str = "containers") -> list[Manifest]:
     return made
 
 
-def problems(root: Path, made: list[Manifest], **changes: Any) -> list[str]:
+def problems(
+    root: Path, made: list[Manifest], mesh: Mapping[str, Any] = MappingProxyType({}), **changes: Any
+) -> list[str]:
     try:
-        stack_of(write(root, made, {**FILE, **changes}))
+        stack_of(write(root, made, {**FILE, **changes}), mesh=dict(mesh))
     except ConfigError as error:
         return [str(problem) for problem in error.problems]
     return []
@@ -141,6 +145,29 @@ def test_a_pod_that_leaves_the_mesh_has_a_grant(tmp_path: Path, made: list[Manif
     assert "grants: the chart brings Deployment web, and its pods leave the mesh" in line
     assert by in line
     assert problems(tmp_path, made, grants=[GRANT]) == []
+
+
+@pytest.mark.parametrize(
+    ("mesh", "own", "others"),
+    [
+        ({}, "default", "1-31-0"),
+        ({"revision": "1-31-0"}, "1-31-0", "default"),
+        ({"mode": "existing", "revision": "stable"}, "stable", "1-31-0"),
+    ],
+)
+def test_the_stacks_own_control_plane_needs_no_grant(tmp_path: Path, mesh: Manifest, own: str, others: str) -> None:
+    for place in (lambda value: marked({}, **{REVISION: value}), lambda value: marked({REVISION: value})):
+        assert problems(tmp_path, place(own), mesh) == []
+        [line] = problems(tmp_path, place(others), mesh)
+        assert f"by {REVISION}: {others}" in line
+        assert problems(tmp_path, place(others), mesh, grants=[GRANT]) == []
+
+
+def test_with_it_a_pod_of_the_ambient_mode_gets_a_sidecar(tmp_path: Path) -> None:
+    ambient = {"dataPlane": "ambient"}
+    for value in ("default", "other"):
+        lines = problems(tmp_path, marked({}, **{REVISION: value}), ambient)
+        assert any(f"by {REVISION}: {value}" in line for line in lines)
 
 
 def test_a_grant_that_no_pod_needs_is_refused(tmp_path: Path) -> None:
