@@ -5,6 +5,7 @@ What the rules say of a package's objects is asked of the real Kyverno CLI.
 
 import os
 import shutil
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 from components.kube.charts import ChartSources
 from components.kyverno.library import load_library
 from components.package.args import PackageArgs
+from components.package.file.chart import ChartSpec
 from components.package.file.directory import parse_package
 from components.package.manifests import applied, exceptions
 from components.package.rendered.helm import Renderer, defaults
@@ -32,6 +34,7 @@ from zt.check.kyverno import judge
 from zt.package.command import InitOptions, draft
 from zt.package.command import problems as init_problems
 from zt.package.file_text import Draft, file_text
+from zt.package.lean_chart import lean
 from zt.package.search import search
 from zt.package.trial import Trials, unsettled
 
@@ -199,7 +202,8 @@ def test_the_first_file_has_the_values_that_mend_it_and_is_accepted(tmp_path: Pa
     renderer = Renderer(project, ChartSources())
     rules = [rule.document for rule in RULES if rule.name in SOUGHT]
     cli = ensure(["kubectl-kyverno"], progress=False) / "kubectl-kyverno"
-    outcome = search(Trials(spec, renderer, rules, lambda plan: judge(cli, plan, ())), *defaults(renderer, spec))
+    trials = Trials(spec, renderer, rules, lambda plan, asked: judge(cli, plan, (), asked=asked))
+    outcome = search(trials, *defaults(renderer, spec))
     assert outcome.last.problems == frozenset()
     assert {rule for mend in outcome.mends for rule in (one.rule for one in mend.mends)} == {*SOUGHT, "service account"}
     left = unsettled(spec.model_copy(update={"values": dict(outcome.last.values)}), outcome.last.objects)
@@ -208,6 +212,35 @@ def test_the_first_file_has_the_values_that_mend_it_and_is_accepted(tmp_path: Pa
     assert "# networkPolicy.enabled mends: NetworkPolicy guestbook, which the platform has" in text
     [made] = plan(stack_of(project, apiServerCidrs=["10.0.0.1/32"])).packages
     assert len(made.workloads) == 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_lean_copy_of_a_chart_has_all_but_definitions(tmp_path: Path, packed: bool) -> None:
+    """Whose files are left out only if nothing else comes from them."""
+    for name, folder in (("external-secrets", stage_charts() / "external-secrets"), ("guestbook", CHART)):
+        place = tmp_path / "packages" / name
+        shutil.copytree(folder, place)
+        head = {**{key: FILE[key] for key in ("namespace", "team")}, "chart": {"folder": f"packages/{name}"}}
+        spec = parse_package(Layers("packages/guestbook.yaml", yaml.safe_dump(head))).spec
+        renderer = Renderer(tmp_path, ChartSources())
+        whole = renderer.manifests(spec)
+        if packed:
+            shutil.make_archive(str(place), "gztar", tmp_path / "packages", name)
+            renderer = _Packed(tmp_path, ChartSources(), Path(f"{place}.tar.gz"))
+        with lean(renderer, spec) as (quick, of_copy):
+            made = quick.manifests(of_copy, steady=False)
+            assert quick is not renderer
+        of_definitions = "CustomResourceDefinition" if name == "external-secrets" else ""
+        assert made == [each for each in whole if each["kind"] != of_definitions]
+        assert len(made) < len(whole) or name == "guestbook"
+
+
+@dataclass(frozen=True)
+class _Packed(Renderer):
+    archive: Path
+
+    def chart(self, chart: ChartSpec, into: Path) -> Path:  # noqa: ARG002 - as the renderer calls it
+        return self.archive
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from zt.check.kyverno_context import definitions, looked_up
 from zt.check.kyverno_jobs import Job, jobs
 from zt.check.kyverno_memory import Verdicts
 from zt.check.kyverno_result import Identity, Result
-from zt.check.plan import Manifest, Plan, PlannedException, namespaces, text
+from zt.check.plan import Manifest, Plan, PlannedException, PlannedObject, namespaces, text
 from zt.check.remembered import Remembered
 from zt.project.errors import ToolError
 from zt.project.pool import Pool
@@ -82,14 +82,15 @@ def judge(
     exceptions: Sequence[PlannedException],
     on_progress: Callable[[int, int], None] = lambda _done, _all: None,
     kept: Remembered | None = None,
+    asked: Callable[[Manifest, PlannedObject], bool] = lambda _policy, _object: True,
 ) -> list[Result]:
     """The results of the plan's policies for its objects, after mutations and with these exceptions.
 
-    An object that `kept` has the results of is not evaluated again. Raises `ToolError` when the CLI fails or leaves a
-    policy out.
+    Of the policies that match an object, those are applied that are `asked`. An object that `kept` has the results of
+    is not evaluated again. Raises `ToolError` when the CLI fails or leaves a policy out.
     """
     labels = namespaces(plan.objects)
-    work = jobs(plan.policies, plan.objects, labels)
+    work = jobs(plan.policies, plan.objects, labels, asked)
     if not work:
         return []
     with TemporaryDirectory(prefix="zt-check-") as name, Pool(_PARALLEL) as pool:

@@ -4,7 +4,7 @@ The CLI compiles every rule again for each object. Only `matchConstraints` are e
 objects and exceptions are left to the engine.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -37,11 +37,14 @@ def jobs(
     policies: Sequence[Manifest],
     objects: Iterable[PlannedObject],
     namespaces: Mapping[str, Mapping[str, str]],
+    asked: Callable[[Manifest, PlannedObject], bool] = lambda _policy, _object: True,
 ) -> list[Job]:
-    """The jobs that evaluate, on every object, each policy that may apply to it. None of them is too long."""
+    """The jobs that evaluate, on every object, each policy that may apply to it and is `asked`. None is too long."""
     groups: dict[tuple[int, ...], list[PlannedObject]] = {}
     for planned in objects:
-        met = tuple(i for i, policy in enumerate(policies) if meets(policy, planned, namespaces))
+        met = tuple(
+            i for i, policy in enumerate(policies) if asked(policy, planned) and meets(policy, planned, namespaces)
+        )
         # An object that only mutations apply to cannot be refused.
         if any(text(policies[i], "kind") != "MutatingPolicy" for i in met):
             groups.setdefault(met, []).append(planned)

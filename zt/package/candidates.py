@@ -8,6 +8,7 @@ own, and the type of a Service that is open to the outside becomes `ClusterIP`.
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from components.kube.manifest import Manifest
@@ -37,17 +38,22 @@ _REGISTRY = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?")
 _IMAGE = re.compile(rf"(?:{_REGISTRY.pattern}/)?([a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w.-]+)?)")
 
 
-def candidates(values: Mapping[str, object], version: str, registry: str = "") -> Iterator[Manifest]:
-    """Each change as the values that it writes, and nothing else.
+@dataclass(frozen=True)
+class Change:
+    """The values that a change writes and nothing else, and what it writes, wherever it stands."""
 
-    `version` is the application's, `registry` one whose images may run.
-    """
-    yield NO_TOKEN
+    what: str
+    values: Manifest
+
+
+def candidates(values: Mapping[str, object], version: str, registry: str = "") -> Iterator[Change]:
+    """Each change. `version` is the application's, `registry` one whose images may run."""
+    yield Change("token", NO_TOKEN)
     for path, value in _walk(values):
-        for changed in _changes(value, version):
-            yield nested(path, changed)
+        for what, changed in _changes(value, version):
+            yield Change(what, nested(path, changed))
         if registry and isinstance(value, str) and (moved := _moved(value, registry)):
-            yield nested(path, moved)
+            yield Change("image", nested(path, moved))
 
 
 def nested(path: Path, value: object) -> Manifest:
@@ -77,15 +83,15 @@ def _walk(values: Mapping[str, object], above: Path = ()) -> Iterator[tuple[Path
             yield from _walk(cast("Mapping[str, object]", value), inner)
 
 
-def _changes(value: object, version: str) -> Iterator[object]:
+def _changes(value: object, version: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, bool):
-        yield not value
+        yield ("off" if value else "on"), not value
     elif value is None or isinstance(value, dict):
-        yield from (CONTAINER, POD, AMOUNTS, NO_TOKEN)
+        yield from (("container", CONTAINER), ("pod", POD), ("amounts", AMOUNTS), ("token", NO_TOKEN))
     elif value in _TAGS and version:
-        yield version
+        yield "tag", version
     elif value in _OPEN:
-        yield "ClusterIP"
+        yield "service", "ClusterIP"
 
 
 def _moved(value: str, registry: str) -> str:

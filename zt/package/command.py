@@ -1,7 +1,8 @@
 """`zt package init`: renders a chart, tries its values, writes the first file, and returns the exit code."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from components.kyverno.library import load_library
 from components.kyverno.policy_set import policies
 from components.package.file.chart import FOLDER
 from components.package.file.directory import parse_package
+from components.package.file.keys import PackageSpec
 from components.package.rendered.helm import Renderer, RenderError, defaults, pinned
 from components.package.rendered.objects import Identity
 from components.program.plans.kyverno import policy_args
@@ -21,12 +23,14 @@ from components.schema.fields import DNS_LABEL
 from components.schema.problem import ConfigError, Problem
 from components.service.file.layers import Layers
 from zt.check.kyverno import judge
-from zt.check.plan import Manifest, text
+from zt.check.kyverno_result import Result
+from zt.check.plan import Manifest, Plan, text
 from zt.check.remembered import Remembered
 from zt.facts.read import stack_of
 from zt.package.file_text import Draft, file_text
-from zt.package.search import search
-from zt.package.trial import Trials, unsettled
+from zt.package.lean_chart import lean
+from zt.package.search import Outcome, is_no_worse, search
+from zt.package.trial import Asked, Trials, unsettled
 from zt.project.console import plain_console
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.progress import Say, progress
@@ -112,18 +116,31 @@ def draft(options: InitOptions, say: Say) -> tuple[str, int]:
     head: Manifest = {"namespace": options.namespace, "team": options.team, "chart": _chart(options, renderer)}
     spec = parse_package(Layers(f"{FOLDER}/{options.name}.yaml", yaml.safe_dump(head))).spec
     try:
-        values, version = defaults(renderer, spec)
-        trials = Trials(
-            spec, renderer, held, lambda plan: judge(pinned_tool("kubectl-kyverno"), plan, (), kept=_kept())
-        )
-        outcome = search(trials, values, version, say, stack.settings.registries[0])
+        outcome = _outcome(renderer, spec, held, stack.settings.registries[0], say)
     except RenderError as error:
         raise ConfigError([Problem("zt package init", "CHART", error.message, error.value)]) from error
     settled = spec.model_copy(update={"values": dict(outcome.last.values)})
-    left = unsettled(settled, outcome.last.objects, _taken(stack, options.name))
+    left = unsettled(settled, outcome.last.objects, _taken(stack, options.name), stack.settings.mesh.own_labels)
     networks = stack.settings.webhook_cidrs or stack.settings.api_server_cidrs
     made = Draft(head, outcome, left, options.team, options.today, networks, stack.settings.registries[0])
     return file_text(made), made.open_ends
+
+
+def _outcome(renderer: Renderer, spec: PackageSpec, rules: Sequence[Manifest], registry: str, say: Say) -> Outcome:
+    """The values that mend what the rules say of a chart, and the chart with them. Raises `RenderError`."""
+    values, version = defaults(renderer, spec)
+
+    def judged(plan: Plan, asked: Asked) -> list[Result]:
+        return judge(pinned_tool("kubectl-kyverno"), plan, (), kept=_kept(), asked=asked)
+
+    whole = Trials(spec, renderer, rules, judged, say)
+    with lean(renderer, spec) as (quick, of_copy):
+        found = search(replace(whole, spec=of_copy, renderer=quick), values, version, registry)
+    last = whole.first(found.last.values)
+    if is_no_worse(whole.first({}), last):
+        return replace(found, last=last)
+    # A value that mends something takes away a definition, too.
+    return search(whole, values, version, registry)
 
 
 def _taken(stack: Stack, name: str) -> dict[Identity, str]:

@@ -1,11 +1,12 @@
 """Searches a chart's values for those that mend what the rules and the platform say of it, by trying them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from components.kube.manifest import Manifest
 from zt.package.candidates import candidates, merged
-from zt.package.trial import Trial, Trials, Violation
+from zt.package.trial import Trial, Trials, Violation, all_of
 
 # Values that mend something only when another one is set, such as the token of an account that is not made yet.
 _ROUNDS = 3
@@ -32,13 +33,7 @@ class Outcome:
     tried: int
 
 
-def search(
-    trials: Trials,
-    values: Mapping[str, object],
-    version: str,
-    say: Callable[[str], None] = lambda _line: None,
-    registry: str = "",
-) -> Outcome:
+def search(trials: Trials, values: Mapping[str, object], version: str, registry: str = "") -> Outcome:
     """The fewest changes that mend the most. Raises `RenderError` for a chart that does not render by itself.
 
     `registry` is one whose images may run.
@@ -46,16 +41,15 @@ def search(
     last, chosen, tried = trials.first({}), list[Mend](), 0
     for _ in range(_ROUNDS):
         changes = list(candidates(merged(values, last.values), version, registry))
-        say(f"trying {len(changes)} values of the chart")
-        made = trials.of([merged(last.values, change) for change in changes])
         tried += len(changes)
-        options = [_mend(last, change, trial) for change, trial in zip(changes, made, strict=True) if trial]
+        made = trials.changed(last, changes, partial(_is_worth, last))
+        options = [_mend(change.values, last, trial) for change, trial in made]
         new = _fewest([option for option in options if option])
-        together = trials.first(_all(last.values, new)) if new else last
+        together = trials.first(_with(last.values, new)) if new else last
         # Two changes may be in each other's way: then one after the other.
-        while new and not _is_better(last, together):
+        while new and not is_no_worse(last, together):
             new = new[:-1]
-            together = trials.first(_all(last.values, new)) if new else last
+            together = trials.first(_with(last.values, new)) if new else last
         if not new:
             break
         chosen += new
@@ -63,14 +57,23 @@ def search(
     return Outcome(tuple(chosen), last, tried)
 
 
-def _mend(before: Trial, change: Manifest, after: Trial) -> Mend | None:
+def is_no_worse(before: Trial, after: Trial) -> bool:
+    """Whether other values make nothing worse, and take nothing away that the chart needs."""
+    gone = {kind for kind, _ in before.identities - after.identities}
+    return not after.problems - before.problems and gone <= _REPLACED
+
+
+def _is_worth(before: Trial, after: Trial) -> bool:
+    return _mend({}, before, after) is not None
+
+
+def _mend(change: Manifest, before: Trial, after: Trial) -> Mend | None:
     """What a change mends; nothing if it makes anything worse, or takes away what the chart needs."""
     gone = before.identities - after.identities
     gained = before.problems - after.problems
-    removed = tuple(f"{kind} {name}" for kind, name in sorted(gone))
-    if after.problems - before.problems or any(kind not in _REPLACED for kind, _ in gone):
+    if not is_no_worse(before, after) or not (gained or gone):
         return None
-    return Mend(change, tuple(sorted(gained)), removed) if gained or gone else None
+    return Mend(change, tuple(sorted(gained)), tuple(f"{kind} {name}" for kind, name in sorted(gone)))
 
 
 def _fewest(options: Sequence[Mend]) -> list[Mend]:
@@ -93,13 +96,5 @@ def _size(values: object) -> int:
     return 1
 
 
-def _all(values: Mapping[str, object], mends: Sequence[Mend]) -> Manifest:
-    result = dict(values)
-    for mend in mends:
-        result = merged(result, mend.values)
-    return result
-
-
-def _is_better(before: Trial, after: Trial) -> bool:
-    gone = {kind for kind, _ in before.identities - after.identities}
-    return not after.problems - before.problems and gone <= _REPLACED
+def _with(values: Mapping[str, object], mends: Sequence[Mend]) -> Manifest:
+    return all_of(values, [mend.values for mend in mends])

@@ -69,6 +69,14 @@ class Renderer:
                     known.touch()
         return made
 
+    def text(self, spec: PackageSpec) -> str:
+        """What Helm renders of a chart, each object with the file that it comes from. Raises `RenderError`."""
+        chart = cast("ChartSpec", spec.chart)
+        with TemporaryDirectory(prefix="zero-trust-chart-") as name:
+            values = Path(name) / "values.json"
+            values.write_text(json.dumps(spec.values, default=str), encoding="utf-8")
+            return self._template(spec, chart, self.chart(chart, Path(name)), values)
+
     def _folder(self, folder: str) -> Iterator[Manifest]:
         place = self.root / folder
         files = sorted(path for path in place.rglob("*") if path.suffix in (".yaml", ".yml")) if place.is_dir() else []

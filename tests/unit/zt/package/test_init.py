@@ -18,12 +18,12 @@ from components.service.file.layers import Layers
 from tests.support.packages import FILE, FOLDER, account, labels, objects, role, service, workload, write
 from tests.support.stacks import ROOT as PROJECT
 from zt.check.kyverno_result import Result
-from zt.check.plan import Plan
+from zt.check.plan import Plan, text
 from zt.package.candidates import NO_TOKEN, POD, candidates, merged
 from zt.package.command import InitOptions, problems
 from zt.package.file_text import Draft, file_text
 from zt.package.search import Outcome, search
-from zt.package.trial import Trial, Trials, Violation, unsettled
+from zt.package.trial import Asked, Trial, Trials, Violation, unsettled
 
 pytestmark = pytest.mark.unit
 
@@ -69,10 +69,25 @@ def chart(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 ASKED: list[int] = []
+"""How many rules were asked about an object, each time."""
+RENDERED: list[object] = []
 
 
-def judge(plan: Plan) -> list[Result]:
-    ASKED.append(len(plan.objects))
+def rule(name: str, reads: str, kind: str = "ValidatingPolicy") -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": name}, "spec": {"variables": [{"expression": reads}]}}
+
+
+POLICIES = [
+    rule(ROOT, "object.spec.template.spec.containers.all(c, c.securityContext.runAsNonRoot)"),
+    rule(LATEST, "object.spec.template.spec.containers.all(c, c.image)"),
+    rule(FOREIGN, "object.spec.template.spec.containers.all(c, c.image)"),
+    rule(TOKEN, "object.spec.template.spec.automountServiceAccountToken"),
+    rule(WRITES, "object.spec.template.spec.containers.all(c, has(c.livenessProbe))"),
+    rule("fills-in", "object.spec.template.spec.containers.map(c, c.resources)", "MutatingPolicy"),
+]
+
+
+def judge(plan: Plan, asked: Asked) -> list[Result]:
     results: list[Result] = []
     for planned in plan.objects:
         pod = cast("Any", planned.manifest)["spec"]["template"]["spec"]
@@ -85,7 +100,11 @@ def judge(plan: Plan) -> list[Result]:
             # No value mends it.
             WRITES: True,
         }
-        results += [Result(rule, planned.identity, "fail" if bad else "pass", "", ()) for rule, bad in broken.items()]
+        chosen = [policy for policy in plan.policies if asked(policy, planned)]
+        assert [each for each in chosen if each["kind"] == "MutatingPolicy"]
+        rules = [text(policy, "metadata", "name") for policy in chosen if policy["kind"] != "MutatingPolicy"]
+        ASKED.append(len(rules))
+        results += [Result(rule, planned.identity, "fail" if broken[rule] else "pass", "", ()) for rule in rules]
     return results
 
 
@@ -97,8 +116,14 @@ def spec() -> PackageSpec:
 def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
     """Renders that chart, without helm."""
     ASKED.clear()
-    monkeypatch.setattr(Renderer, "manifests", lambda _, spec, **_options: chart(spec.values))
-    return Trials(spec(), Renderer(Path(), ChartSources()), (), judge)
+
+    def manifests(_: Renderer, package: PackageSpec, **_options: bool) -> list[dict[str, Any]]:
+        RENDERED.append(package.values)
+        return chart(package.values)
+
+    RENDERED.clear()
+    monkeypatch.setattr(Renderer, "manifests", manifests)
+    return Trials(spec(), Renderer(Path(), ChartSources()), POLICIES, judge)
 
 
 @pytest.fixture
@@ -138,8 +163,32 @@ def test_an_object_is_asked_about_once(trials: Trials) -> None:
     assert sum(ASKED) == before
 
 
+def test_a_rule_is_asked_about_what_it_reads(trials: Trials) -> None:
+    """Of a chart with many values that do nothing, each is rendered by itself once, and no rule hears of it."""
+    values = {**DEFAULTS, "unused": {f"key{number}": {} for number in range(64)}}
+    search(trials, values, "2.0.0")
+    rendered, asked = len(RENDERED), sum(ASKED)
+    assert rendered < 1.5 * 65 * 4
+    search(trials, values, "2.0.0")
+    assert len(RENDERED) - rendered < 65 * 4 / 2
+    assert sum(ASKED) == asked
+
+
+def test_what_others_fill_in_is_judged_by_every_rule(trials: Trials) -> None:
+    last = trials.first({})
+    changed = trials._reading(frozenset({"resources"}))
+    assert changed == {each["metadata"]["name"] for each in POLICIES}
+    assert trials._reading(frozenset({"image"})) == {LATEST, FOREIGN}
+    assert trials._reading(frozenset({"nodeSelector"})) == frozenset()
+    assert {violation.rule for violation in last.violations} == {ROOT, LATEST, FOREIGN, TOKEN, WRITES}
+
+
+def tried_of(values: Mapping[str, Any], version: str, registry: str = "") -> list[dict[str, Any]]:
+    return [change.values for change in candidates(values, version, registry)]
+
+
 def test_every_value_is_tried_by_what_it_is() -> None:
-    tried = list(candidates({"a": {"b": True, "c": None, "d": "latest", "e": "text", "f": 1}}, "1.2.3"))
+    tried = tried_of({"a": {"b": True, "c": None, "d": "latest", "e": "text", "f": 1}}, "1.2.3")
     assert {"a": {"b": False}} in tried
     assert {"a": {"c": POD}} in tried
     assert {"a": {"d": "1.2.3"}} in tried
@@ -149,7 +198,7 @@ def test_every_value_is_tried_by_what_it_is() -> None:
 
 
 def test_what_a_chart_keeps_for_itself_is_written_where_its_users_write_it() -> None:
-    tried = list(candidates({"_internal": {"service": {"type": "NodePort"}, "on": True}}, ""))
+    tried = tried_of({"_internal": {"service": {"type": "NodePort"}, "on": True}}, "")
     assert {"service": {"type": "ClusterIP"}} in tried
     assert {"on": False} in tried
     assert not any("_internal" in each for each in tried)
@@ -171,9 +220,9 @@ def test_what_a_chart_keeps_for_itself_is_written_where_its_users_write_it() -> 
     ],
 )
 def test_an_image_is_tried_from_the_stacks_own_registry(value: str, moved: str | None) -> None:
-    tried = [each["a"] for each in candidates({"a": value}, "", REGISTRY) if "a" in each]
+    tried = [each["a"] for each in tried_of({"a": value}, "", REGISTRY) if "a" in each]
     assert tried == ([moved] if moved else [])
-    assert not [each for each in candidates({"a": value}, "") if "a" in each]
+    assert not [each for each in tried_of({"a": value}, "") if "a" in each]
 
 
 def test_the_file_is_one_that_the_program_takes(outcome: Outcome) -> None:
