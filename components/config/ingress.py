@@ -41,6 +41,7 @@ from components.schema.public import (
     RequestBytes,
 )
 from components.schema.reached import REACHED
+from components.schema.repeats import IN_ORDER
 from components.schema.typed_file import IS_VALUE, NONE_OR_VALUE, TypedFile, misplaced
 
 
@@ -138,7 +139,7 @@ class WafSettings(TypedFile):
     cidrs: tuple[Cidr, ...] = ()
     """The networks of that registry, which the gateway's network policy opens. By default the internet, without
     private addresses."""
-    directives: tuple[Directive, ...] = Field(
+    directives: Annotated[tuple[Directive, ...], IN_ORDER] = Field(
         default=("Include @recommended-conf", "Include @crs-setup-conf", "Include @owasp_crs/*.conf"), min_length=1
     )
     """Coraza's rules without `SecRuleEngine`, which the program adds by the posture."""

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictSt
 from components.schema.metadata_services import outside_host, outside_metadata
 from components.schema.quantity import QUANTITY, amount
 from components.schema.reached import REACHED
+from components.schema.repeats import IN_ORDER
 from components.schema.shape import Shape
 
 # Less than this and runc cannot start a process (https://github.com/kubernetes/kubernetes/issues/102243).
@@ -390,4 +391,4 @@ def _word(value: str) -> str:
 
 
 Word = Annotated[StrictStr, Field(min_length=1), AfterValidator(_word)]
-Words = tuple[Word, ...]
+Words = Annotated[tuple[Word, ...], IN_ORDER]

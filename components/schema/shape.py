@@ -28,7 +28,14 @@ class Shape:
 
 
 class FileSchema(GenerateJsonSchema):
-    """The JSON Schema of a file, in which a mapping has no key beside those that its pattern allows."""
+    """The JSON Schema of a file, in which a mapping has no key beside those that its pattern allows.
+
+    A list has each entry once, as `components/schema/repeats.py` says.
+    """
+
+    def tuple_schema(self, schema: core_schema.TupleSchema) -> JsonSchemaValue:
+        """The schema of a list."""
+        return {**super().tuple_schema(schema), "uniqueItems": True}
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         """The schema of a mapping. pydantic would let any key be there that the pattern does not match."""

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from components.schema.descriptions import describe
 from components.schema.fields import A_DAY
 from components.schema.problem import UNKNOWN_KEY, UNREPEATED, LineOf, PlaceOf, Problem, no_line, shown_value
+from components.schema.repeats import repeated
 from components.schema.shape import FileSchema
 
 _NOTHING, _SOMETHING = "~none", "~given"
@@ -70,7 +71,10 @@ def misplaced(key: Sequence[int | str], message: str, value: object, legal: Sequ
 
 
 class TypedFile(BaseModel):
-    """Base of every model read from YAML: frozen, camelCase keys, no key that the model does not name."""
+    """Base of every model read from YAML: frozen, camelCase keys, no key that the model does not name.
+
+    A list whose order means nothing has each entry once.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
     _undescribed: ClassVar[list[type[BaseModel]]] = []
@@ -97,6 +101,14 @@ class TypedFile(BaseModel):
 
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """The old name of a key and its new one. `components/schema/renamed.py` reads both."""
+
+    @model_validator(mode="after")
+    def _each_entry_once(self) -> Self:
+        if found := repeated(self):
+            key, entry = found
+            shown = UNREPEATED if isinstance(entry, BaseModel) else entry
+            raise misplaced(key, "it stands there twice: keep one", shown)
+        return self
 
 
 def problems_of(

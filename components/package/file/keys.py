@@ -239,7 +239,6 @@ class PackageSpec(TypedFile):
             ("calls", [at_port(str(ref), call.port) for ref, call in self.called()]),
             ("callers", [at_port(str(ref), port) for ref, port in self.allowed_callers()]),
             ("egress", [f"{outside.host}:{outside.port}" for outside in self.egress]),
-            ("kubernetesApi", list(self.kubernetes_api)),
             ("plaintextPorts", [f"{plaintext.workload}:{plaintext.port}" for plaintext in self.plaintext_ports]),
             ("metrics", [metrics.workload for metrics in self.metrics]),
             ("exceptions", [f"{exception.rule} of {exception.workload}" for exception in self.exceptions]),

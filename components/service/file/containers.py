@@ -122,10 +122,6 @@ class ContainerSpec(TypedFile):
     def _once(self) -> Self:
         if twice := sorted(self.env.keys() & self.pod_env.keys()):
             raise misplaced(["podEnv", twice[0]], "env has a variable of that name: keep one", twice[0])
-        lists = {"secrets": self.secrets, "databases": self.databases, "scratch": self.scratch, "volumes": self.volumes}
-        for key, names in lists.items():
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise misplaced([key], "it stands there twice: keep one", twice[0])
         return self
 
     @property

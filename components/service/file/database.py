@@ -71,8 +71,6 @@ class GrantSpec(TypedFile):
     def _consistent(self) -> Self:
         if not self.tables:
             raise ValueError("tables is empty: write all, or the names of tables")
-        if len(set(self.privileges)) < len(self.privileges):
-            raise ValueError("a privilege stands there twice")
         return self
 
 
@@ -84,12 +82,6 @@ class KeyGrantSpec(TypedFile):
     privileges: tuple[KeyPrivilege, ...] = Field(min_length=1)
     """What the users may do with them. No command without a key is among it, such as those that list or remove the keys
     of everybody."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(set(self.privileges)) < len(self.privileges):
-            raise ValueError("a privilege stands there twice")
-        return self
 
 
 class DatabaseSpec(TypedFile):
@@ -132,8 +124,6 @@ class DatabaseSpec(TypedFile):
         schemas = [grant.schema_ for grant in self.grants]
         if twice := sorted({name for name in schemas if schemas.count(name) > 1}):
             raise ValueError(f"two grants for the schema {', '.join(twice)}: keep one")
-        if twice := sorted({name for name in self.owns if self.owns.count(name) > 1}):
-            raise misplaced(["owns"], "it stands there twice: keep one", ", ".join(twice))
         for key, template in self.templates.items():
             try:
                 parse(template, _CREDENTIALS_DATA, _CREDENTIALS)

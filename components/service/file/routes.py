@@ -88,8 +88,6 @@ class CorsSpec(TypedFile):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for key, values in (
-            ("origins", self.origins),
-            ("methods", self.methods),
             ("headers", [name.lower() for name in self.headers]),
             ("exposeHeaders", [name.lower() for name in self.expose_headers]),
         ):
@@ -122,12 +120,6 @@ class RetriesSpec(TypedFile):
     """How long each of them may take."""
     backoff: Duration | None = None
     """How long to wait before the second time; longer before each further one."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if twice := sorted({code for code in self.codes if self.codes.count(code) > 1}):
-            raise misplaced(["codes"], "it stands there twice: keep one", twice[0])
-        return self
 
 
 class PathSpec(TypedFile):

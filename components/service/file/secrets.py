@@ -107,8 +107,6 @@ class SecretSpec(TypedFile):
         if self.external:
             # The program writes none of it, so that it never has a version of what it does not know.
             self._refuse(("values", "generate", "replaces"), _FROM_OUTSIDE)
-            if twice := sorted({key for key in self.external if self.external.count(key) > 1}):
-                raise misplaced(["external"], "it stands there twice: keep one", twice[0])
         self._check_values()
         if problem := self.template_problem(self.fields):
             raise misplaced(["template"], problem, UNREPEATED)

@@ -183,7 +183,6 @@ class ServiceSpec(ServiceKeys):
         repeated = (
             ("calls", [at_port(str(ref), call.port) for ref, call in self.called()]),
             ("callers", [at_port(str(ref), port) for ref, port in self.allowed_callers()]),
-            ("peers", [str(port) for port in self.peers]),
             ("egress", [f"{outside.host}:{outside.port}" for outside in self.egress]),
             ("plaintextPorts", [str(plaintext.port) for plaintext in self.plaintext_ports]),
         )

@@ -61,7 +61,7 @@ def test_a_package_is_read_with_its_objects(tmp_path: Path) -> None:
         ({"values": {"a": 1}}, "values: only a chart has values"),
         ({"unknown": 1}, "unknown: unknown key"),
         ({"calls": ["shop/*"]}, "wildcards are over-broad"),
-        ({"expose": [{"service": "web", "port": 80}] * 2}, "expose: it stands there twice"),
+        ({"expose": [{"service": "web", "port": 80}] * 2}, "expose[1]: it stands there twice"),
         ({"expose": [{"service": "web", "port": 80, "host": "*.x.org"}]}, "expose[0].host: a wildcard host"),
         (
             {"expose": [{"service": "web", "port": 80, "host": "a.x.org", "protocol": "tcp"}]},

@@ -86,7 +86,10 @@ def excepted(**changes: Any) -> dict[str, Any]:
         (excepted(expires="2026-07-01"), "exceptions[0].expires: 122 days for a critical rule, 90 at most"),
         (excepted(expires="2026-03-15"), "exceptions[0].expires: expired as of 2026-03-15: remove it"),
         (excepted(granted="2026-03-16"), "exceptions[0].granted: 2026-03-16 is in the future"),
-        ({"exceptions": [AGENT, AGENT]}, "exceptions[1].rule: two exceptions of one workload from one rule: keep one"),
+        (
+            {"exceptions": [AGENT, {**AGENT, "owner": "somebody else"}]},
+            "exceptions[1].rule: two exceptions of one workload from one rule: keep one",
+        ),
         (
             {**excluded("monitoring"), **excepted()},
             "exceptions[0].namespace: excludedNamespaces has it, so no rule looks at it: leave one of the two out",

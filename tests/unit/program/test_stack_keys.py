@@ -54,7 +54,13 @@ def vault(**changes: object) -> dict[str, Any]:
             "kyverno.imageSignatures[0].subject",
         ),
         (
-            {"kyverno": {"imageSignatures": 2 * [{"name": "a", "issuer": "https://i.example.org", "subject": "x"}]}},
+            {
+                "kyverno": {
+                    "imageSignatures": [
+                        {"name": "a", "issuer": "https://i.example.org", "subject": subject} for subject in "xy"
+                    ]
+                }
+            },
             "kyverno.imageSignatures",
         ),
         (vault(caCertFile="/none.pem", tlsSecret="own"), "vault.caCertFile"),

@@ -37,7 +37,7 @@ def production() -> Recording:
             {"a": {"namespaces": ["x"]}, "b": {"namespaces": ["x"]}},
             r"b\.namespaces\[0\]: .*that of team a already",
         ),
-        ({"a": {"namespaces": ["x", "x"]}}, r"teams\.a\.namespaces\[1\]: it is that of team a already"),
+        ({"a": {"namespaces": ["x", "x"]}}, r"teams\.a\.namespaces\[1\]: it stands there twice"),
         ({"a": {"namespaces": []}}, r"teams\.a\.namespaces: fewer than 1"),
         ({"a": {"namespaces": ["shop"]}}, r"teams\.a\.namespaces\[0\]: the service shop/api of this stack runs there"),
         ({"a": {"namespaces": ["kyverno"]}}, r"teams\.a\.namespaces\[0\]: it is the platform's"),

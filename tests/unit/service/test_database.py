@@ -58,7 +58,7 @@ WRONG = [
     (grant(privileges=[]), r"privileges: .*fewer than 1"),
     (grant(privileges=["ALL"]), r"privileges\[0\]: not a legal value, found 'ALL'; legal: SELECT, INSERT"),
     (grant(privileges=["TRUNCATE"]), "legal: SELECT, INSERT, UPDATE, DELETE"),
-    (grant(privileges=["SELECT", "SELECT"]), "a privilege stands there twice"),
+    (grant(privileges=["SELECT", "SELECT"]), r"privileges\[1\]: it stands there twice"),
     (grant(tables="orders"), "write all, or a list of names"),
     (grant(tables=[]), "tables is empty"),
     (grant(tables=["a.b"]), r"tables: not a name of a database"),
@@ -73,7 +73,11 @@ WRONG = [
     (f"database: {{connection: shop, file: ../x, {GRANT}}}", "not a file name"),
     (f"database: {{connection: shop, template: '{{{{ .Data.data.password }}}}', {GRANT}}}", "the template has"),
     (f"database: {{connection: shop, template: '{{{{ secret \"x\" }}}}', {GRANT}}}", r"legal: \{\{ \.Data\.username"),
-    (grant(times=2), "two grants for the schema orders"),
+    (grant(times=2), r"database\.grants\[1\]: it stands there twice"),
+    (
+        f"database: {{connection: shop, {GRANT[:-1]}, {{schema: orders, privileges: [INSERT], tables: all}}]}}",
+        "two grants for the schema orders",
+    ),
     (f"secrets: {{database: {{generate: [x]}}}}\ndatabase: {{connection: shop, {GRANT}}}", "rename the secret"),
     (
         f"secrets: {{a: {{generate: [x], file: database}}}}\ndatabase: {{connection: shop, {GRANT}}}",
@@ -98,7 +102,7 @@ WRONG += [
         r"6: jobs\.m\.database: which schemas it owns is not said.*legal: stock, orders",
     ),
     (f"database: {{connection: shop, owns: [orders], {GRANT}}}", r"database\.owns: no job owns anything there"),
-    (f"database: {{connection: shop, owns: [a, a], {GRANT}}}", r"database\.owns: it stands there twice"),
+    (f"database: {{connection: shop, owns: [a, a], {GRANT}}}", r"database\.owns\[1\]: it stands there twice"),
     (f"database: {{connection: shop, owns: [pg_temp], {GRANT}}}", "a schema of the server itself"),
     (f"databases: {{Audit: {{connection: shop, {GRANT}}}}}", "not a DNS label"),
     (

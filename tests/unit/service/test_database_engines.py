@@ -52,7 +52,7 @@ def with_job(text: str, job: str = "{database: owner}") -> str:
         ("keys: [{prefix: '', privileges: [READ]}]", "not the beginning of a name"),
         ("keys: [{prefix: 'a b', privileges: [READ]}]", "not the beginning of a name"),
         ("keys: [{prefix: a, privileges: [SELECT]}]", "legal: READ, WRITE"),
-        ("keys: [{prefix: a, privileges: [READ, READ]}]", "a privilege stands there twice"),
+        ("keys: [{prefix: a, privileges: [READ, READ]}]", r"privileges\[1\]: it stands there twice"),
         ("keys: [{prefix: a, privileges: [READ]}, {prefix: a, privileges: [WRITE]}]", "two of them for one prefix"),
         ("channels: ['*']", r"channels\[0\]: not the beginning of a name"),
     ],

@@ -31,8 +31,8 @@ VARIABLES = ", ".join(f"A{number}: {'x' * 100_000}" for number in range(11))
 CONFIG, BUNDLE = "config: {path: /etc/app, files: {a: b}}", "caBundle: {configMap: ca}"
 
 
-def _alias(address: str) -> str:
-    return f"{{ip: '{address}', hostnames: [a]}}"
+def _alias(address: str, name: str) -> str:
+    return f"{{ip: '{address}', hostnames: [{name}]}}"
 
 
 REFUSED = [
@@ -160,7 +160,7 @@ REFUSED = [
     # Server-side apply knows the entries of this list by their address, whatever its form.
     *(
         (
-            f"patch: {{{WRITTEN}, pod: {{hostAliases: [{_alias(one)}, {_alias(other)}]}}}}",
+            f"patch: {{{WRITTEN}, pod: {{hostAliases: [{_alias(one, 'a')}, {_alias(other, 'b')}]}}}}",
             "hostAliases: an address stands",
         )
         for one, other in (("10.0.0.1", "10.0.0.1"), ("2001:db8::1", "2001:0db8:0::1"))
@@ -208,7 +208,7 @@ def test_a_value_that_would_not_work_is_one_error(tail: str, error: str) -> None
         "writable: [/etc/app]\nvolumes: {a: {path: /etc/app/a, size: 1Gi}}\nconfig: {path: /etc/app/b, files: {a: b}}",
         f"{CONFIG}\nwritable: [/etc/application]",
         f"{CONFIG}\nsidecars: {{a: {{port: 1, writable: [/etc/app/a]}}}}",
-        f"patch: {{{WRITTEN}, pod: {{hostAliases: [{_alias('10.0.0.1')}, {_alias('10.0.0.2')}]}}}}",
+        f"patch: {{{WRITTEN}, pod: {{hostAliases: [{_alias('10.0.0.1', 'a')}, {_alias('10.0.0.2', 'a')}]}}}}",
         "scratch: {shm: {path: /dev/shm, memory: true, size: 1Gi}, fast: {path: /fast, memory: true}, a: {path: /a}}",
         *(f"jobs: {{a: {{schedule: '{word}'}}}}" for word in ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")),
         "volumes: {data: {path: /data, size: '1'}, more: {path: /more, size: '9223372036854775807'}}",

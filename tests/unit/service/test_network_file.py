@@ -60,7 +60,7 @@ WRONG = [
     ("egress: [{host: a.example.org, port: 443, cidrs: [10.0.0.1/24]}]", "not a network"),
     ("egress: [{host: a.example.org, port: 5432, protocol: tcp}]", r"egress\[0\]: tcp names no host"),
     (
-        "egress: [{host: a.example.org, port: 1}, {host: a.example.org, port: 1}]",
+        "egress: [{host: a.example.org, port: 1}, {host: a.example.org, port: 1, protocol: https}]",
         r"egress: it stands there twice: keep one, found 'a\.example\.org:1'",
     ),
     (

@@ -177,7 +177,7 @@ def test_a_job_of_theirs_is_no_peer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "error"),
     [
-        ({"a": SMALL + "peers: [9092, 9092]"}, r"a\.yaml:5: peers: it stands there twice"),
+        ({"a": SMALL + "peers: [9092, 9092]"}, r"a\.yaml:5: peers\[1\]: it stands there twice"),
         ({"a": SMALL + "peers: [15001]"}, r"peers\[0\]: ports 15000 to 15099 are the mesh proxy's"),
         ({"a": SMALL + "peers: [0]"}, r"peers\[0\]"),
         ({"a": SMALL + f"peers: [1]\nname: {'x' * 58}"}, r"name: longer than 57 characters"),

@@ -95,7 +95,8 @@ class TestFurtherPorts:
             ),
             ("", "calls: ['minio:']", r"ops\.yaml:5: calls\[0\]: not a port's name behind the colon"),
             ("", "calls: [{service: 'minio:admin'}]", r"calls\[0\]\.service: not a service"),
-            ("", "calls: ['minio:admin', 'minio:admin']", r"calls: it stands there twice.*found 'shop/minio:admin'"),
+            ("", "calls: ['minio:admin', 'minio:admin']", r"calls\[1\]: it stands there twice"),
+            ("", "calls: ['minio:admin', 'shop/minio:admin']", r"calls: it.*twice.*found 'shop/minio:admin'"),
             ("", "calls: [{service: minio, port: sync, paths: [/a]}]", r"calls\[0\]\.paths: minio:sync speaks tcp"),
         ],
     )

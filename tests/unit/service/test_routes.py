@@ -25,6 +25,7 @@ pytestmark = pytest.mark.unit
 
 HOST = "host: x.example.org\n"
 JWT = "jwt: {issuer: https://l.example.org, jwksUri: https://l.example.org/k, audiences: [a]}\n"
+_ONE = JWT.removeprefix("jwt: ").strip()
 PAGES = "cors: {origins: [https://shop.example.org]}"
 LOGIN = JwtArgs("https://l.example.org", "https://l.example.org/k", "", ["a"], {"role": ["buyer"]})
 PARTNER = JwtArgs("https://p.example.org", "https://p.example.org/k", "", ["b"])
@@ -88,7 +89,7 @@ class TestFile:
                 r"x\.yaml:6: jwt\[0\]\.issuer: not an https address",
             ),
             (
-                "jwt: [{i}, {i}]".replace("{i}", JWT.removeprefix("jwt: ").strip()),
+                f"jwt: [{_ONE}, {_ONE.replace('[a]', '[b]')}]",
                 "jwt: two are of one issuer: keep one, with all its audiences",
             ),
             (

@@ -192,7 +192,7 @@ class TestList:
         ("{external: [a], generate: [b]}", r"secrets\.s\.generate: its other fields come from outside"),
         ("{external: [a], values: {b: c}}", r"secrets\.s\.values: its other fields come from outside"),
         ("{external: [a], replaces: 1}", r"secrets\.s\.replaces: its other fields come from outside"),
-        ("{external: [a, a]}", r"secrets\.s\.external: it stands there twice"),
+        ("{external: [a, a]}", r"secrets\.s\.external\[1\]: it stands there twice"),
         ("{external: [A-b]}", r"secrets\.s\.external\[0\]: not a field name"),
         ("{external: [a], template: '{{ .Data.data.b }}'}", r"secrets\.s\.template: .*legal: .*\.a }}"),
     ],
