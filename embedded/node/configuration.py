@@ -138,12 +138,8 @@ def write_proxy(path: Path, host: Host, kubeconfig: Path) -> None:
 
 
 def write_kubeconfig(path: Path, authority: Path, pair: KeyPair) -> None:
-    """Client configuration of a program on the node: the API server has no name there that its certificate knows."""
-    cluster = {
-        "server": f"https://{WORLD_ADDRESS}:{API_PORT}",
-        "tls-server-name": "kubernetes",
-        "certificate-authority": str(authority),
-    }
+    """Client configuration of a program on the node."""
+    cluster = {"server": f"https://{WORLD_ADDRESS}:{API_PORT}", "certificate-authority": str(authority)}
     content = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -37,6 +37,9 @@ BALANCED_NETWORK = "203.0.113.128/25"
 METADATA_ADDRESS = "169.254.169.254"
 
 DNS_ADDRESS = "10.96.0.10"
+# The Service of the metrics server, which the API server asks.
+METRICS_ADDRESS = "10.96.0.11"
+METRICS_SERVICE = "metrics-server"
 CLUSTER_DOMAIN = "cluster.local"
 
 API_PORT = 6443
@@ -44,6 +47,7 @@ KUBELET_PORT = 10250
 KUBELET_HEALTH_PORT = 10248
 PROXY_HEALTH_PORT = 10256
 POLICY_HEALTH_PORT = 20244
+METRICS_PORT = 4443
 
 # Where the node has the directories of volumes.
 VOLUMES = "/var/lib/volumes"

@@ -75,7 +75,7 @@ def ensure_objects(api: KubernetesApi) -> None:
     for policy, binding in placement():
         api.apply(f"{_ADMISSION}/mutatingadmissionpolicies", policy)
         api.apply(f"{_ADMISSION}/mutatingadmissionpolicybindings", binding)
-    api.apply("/api/v1/namespaces/kube-system/serviceaccounts", _named("v1", "ServiceAccount", "coredns"))
+    api.apply("/api/v1/namespaces/kube-system/serviceaccounts", named("v1", "ServiceAccount", "coredns"))
     api.apply("/api/v1/namespaces/kube-system/configmaps", _dns_configuration())
     api.apply("/api/v1/namespaces/kube-system/services", _dns_service())
     api.apply("/apis/apps/v1/namespaces/kube-system/deployments", _dns_deployment())
@@ -112,7 +112,7 @@ def _added(field: str, empty: str, key: str, value: str) -> str:
 
 def _mutation(name: str, expression: str, namespaces: list[Manifest], condition: str) -> tuple[Manifest, Manifest]:
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    policy = _named("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", name) | {
+    policy = named("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", name) | {
         "spec": {
             "failurePolicy": "Fail",
             "reinvocationPolicy": "Never",
@@ -124,15 +124,15 @@ def _mutation(name: str, expression: str, namespaces: list[Manifest], condition:
             "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
         }
     }
-    binding = _named("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding", name)
+    binding = named("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding", name)
     return policy, binding | {"spec": {"policyName": name}}
 
 
-_READ = ["get", "list", "watch"]
+READ = ["get", "list", "watch"]
 _POLICY_RULES: list[Manifest] = [
-    {"apiGroups": [""], "resources": ["namespaces", "pods", "services", "nodes", "endpoints"], "verbs": _READ},
-    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _READ},
-    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": _READ},
+    {"apiGroups": [""], "resources": ["namespaces", "pods", "services", "nodes", "endpoints"], "verbs": READ},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": READ},
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
 ]
 _DNS_RULES: list[Manifest] = [
     {"apiGroups": [""], "resources": ["namespaces", "pods", "services"], "verbs": ["list", "watch"]},
@@ -140,12 +140,13 @@ _DNS_RULES: list[Manifest] = [
 ]
 
 
-def _named(version: str, kind: str, name: str, **more: Any) -> Manifest:
+def named(version: str, kind: str, name: str, **more: Any) -> Manifest:
+    """The beginning of an object; ``more`` is further metadata."""
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **more}}
 
 
 def _role(name: str, rules: list[Manifest]) -> Manifest:
-    return _named(f"{_RBAC}/v1", "ClusterRole", name) | {"rules": rules}
+    return named(f"{_RBAC}/v1", "ClusterRole", name) | {"rules": rules}
 
 
 def _user(name: str) -> Manifest:
@@ -153,14 +154,14 @@ def _user(name: str) -> Manifest:
 
 
 def _binding(role: str, subject: Manifest) -> Manifest:
-    made = _named(f"{_RBAC}/v1", "ClusterRoleBinding", f"embedded:{role.removeprefix('embedded:')}")
+    made = named(f"{_RBAC}/v1", "ClusterRoleBinding", f"embedded:{role.removeprefix('embedded:')}")
     return made | {"roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role}, "subjects": [subject]}
 
 
 def _api_server() -> Manifest:
     """Where the Service ``kubernetes`` leads: the API server itself publishes no address of loopback."""
     labels = {"kubernetes.io/service-name": "kubernetes"}
-    return _named("discovery.k8s.io/v1", "EndpointSlice", "kubernetes", labels=labels) | {
+    return named("discovery.k8s.io/v1", "EndpointSlice", "kubernetes", labels=labels) | {
         "addressType": "IPv4",
         "endpoints": [{"addresses": [WORLD_ADDRESS], "conditions": {"ready": True}}],
         "ports": [{"name": "https", "port": API_PORT, "protocol": "TCP"}],
@@ -171,7 +172,7 @@ _DNS_LABELS = {"k8s-app": "kube-dns"}
 
 
 def _dns_configuration() -> Manifest:
-    return _named("v1", "ConfigMap", "coredns") | {"data": {"Corefile": _COREFILE}}
+    return named("v1", "ConfigMap", "coredns") | {"data": {"Corefile": _COREFILE}}
 
 
 def _dns_service() -> Manifest:
@@ -180,7 +181,7 @@ def _dns_service() -> Manifest:
         {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
     ]
     spec = {"clusterIP": DNS_ADDRESS, "selector": _DNS_LABELS, "ports": ports}
-    return _named("v1", "Service", "kube-dns", labels=_DNS_LABELS) | {"spec": spec}
+    return named("v1", "Service", "kube-dns", labels=_DNS_LABELS) | {"spec": spec}
 
 
 def _dns_deployment() -> Manifest:
@@ -214,4 +215,4 @@ def _dns_deployment() -> Manifest:
         "selector": {"matchLabels": _DNS_LABELS},
         "template": {"metadata": {"labels": _DNS_LABELS}, "spec": pod},
     }
-    return _named("apps/v1", "Deployment", "coredns", labels=_DNS_LABELS) | {"spec": spec}
+    return named("apps/v1", "Deployment", "coredns", labels=_DNS_LABELS) | {"spec": spec}

@@ -17,6 +17,8 @@ from embedded.node.cgroups import hierarchies
 from embedded.node.inside import READY
 from embedded.node.names import (
     KUBELET_HEALTH_PORT,
+    METRICS_PORT,
+    METRICS_SERVICE,
     POLICY_HEALTH_PORT,
     PROXY_HEALTH_PORT,
     REAL,
@@ -182,6 +184,35 @@ def kube_router(node: Node) -> Program:
         "--run-service-proxy=false",
     )
     return node.program("kube-router", arguments, lambda: _answers(POLICY_HEALTH_PORT, "/healthz"))
+
+
+def metrics_server(node: Node) -> Program:
+    """What the autoscaler asks: the processor and memory of the pods, as the kubelets measure them."""
+    pair, kubeconfig = node.layout.pki.pair(METRICS_SERVICE), node.kubeconfig(METRICS_SERVICE)
+    arguments = (
+        f"--bind-address={node.host.address}",
+        f"--secure-port={METRICS_PORT}",
+        f"--tls-cert-file={pair.certificate}",
+        f"--tls-private-key-file={pair.key}",
+        f"--kubeconfig={kubeconfig}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        f"--kubelet-certificate-authority={node.layout.pki.ca(CLUSTER)}",
+        "--kubelet-preferred-address-types=InternalIP",
+        # Nobody measures the pods of the simulated nodes.
+        f"--node-selector={REAL}=true",
+        "--metric-resolution=10s",
+        "--kubelet-request-timeout=5s",
+    )
+    return node.program(METRICS_SERVICE, arguments, lambda: _listens(node.host.address, METRICS_PORT))
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=_PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _accepts(node: Node, path: str) -> bool:

@@ -8,7 +8,8 @@ from embedded.node import volumes
 from embedded.node.images.store import let_go
 from embedded.node.injector import Injector
 from embedded.node.load_balancer import give_addresses
-from embedded.node.names import HOSTS, NODE
+from embedded.node.metrics_api import ensure_metrics_api
+from embedded.node.names import HOSTS, METRICS_ADDRESS, METRICS_PORT, NODE, NODE_ADDRESS
 from embedded.node.objects import ensure_objects
 from embedded.node.running_host import RunningHost
 from embedded.node.world import Place, World
@@ -16,7 +17,7 @@ from embedded.supervisor.controllers import CONTROLLERS
 from embedded.supervisor.https_api import ApiError
 from embedded.supervisor.kubernetes_api import KubernetesApi, Manifest
 from embedded.supervisor.layout import Layout
-from embedded.supervisor.pki import INJECTOR
+from embedded.supervisor.pki import CLUSTER, INJECTOR
 from embedded.supervisor.ports import LOOPBACK, load_ports
 from embedded.supervisor.process import Process
 
@@ -56,8 +57,9 @@ class RealNode:
         return {"name": NODE, "pods": self._pods, "missing_images": sorted(missing), "outside": outside}
 
     def reaches(self, host: str, port: int) -> bool:
-        """Whether the API server reaches an address here: a kubelet's, and that of the injector."""
-        return self._world is not None and (host in _ADDRESSES or self._injector.is_at(host, port))
+        """Whether the API server reaches an address here: a kubelet's, that of the metrics server, the injector's."""
+        known = host in _ADDRESSES or host == METRICS_ADDRESS
+        return self._world is not None and (known or self._injector.is_at(host, port))
 
     async def connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to an address of the nodes' network. Raises ``OSError``."""
@@ -65,6 +67,8 @@ class RealNode:
             return await asyncio.open_connection(LOOPBACK, self._layout.ports[INJECTOR])
         if self._world is None:
             raise ConnectionRefusedError(f"{host}:{port}: the node does not run")
+        if host == METRICS_ADDRESS:
+            host, port = NODE_ADDRESS, METRICS_PORT
         return await asyncio.open_connection(sock=await asyncio.to_thread(self._world.connect, host, port))
 
     async def run(self) -> None:
@@ -73,6 +77,7 @@ class RealNode:
         Raises ``NodeError``, ``ApiError``, ``TimeoutError``.
         """
         await asyncio.to_thread(ensure_objects, self._api)
+        await asyncio.to_thread(ensure_metrics_api, self._api, self._layout.pki.ca(CLUSTER))
         await asyncio.to_thread(volumes.ensure_class, self._api)
         await self._injector.start()
         while True:

@@ -8,7 +8,7 @@ from pathlib import Path
 from embedded.node import cgroups, programs
 from embedded.node.configuration import SANDBOX_IMAGE
 from embedded.node.images.store import ImageStore
-from embedded.node.names import Host
+from embedded.node.names import HOSTS, Host
 from embedded.node.objects import DNS_IMAGE
 from embedded.node.programs import Node
 from embedded.node.world import World
@@ -66,6 +66,8 @@ class RunningHost:
         await asyncio.gather(
             *(self._launch(program(node)) for program in (programs.kubelet, programs.kube_proxy, programs.kube_router))
         )
+        if self.host is HOSTS[0]:
+            await self._launch(programs.metrics_server(node))
 
     async def end(self) -> None:
         """End everything of it at once, and wait until its control groups are gone."""

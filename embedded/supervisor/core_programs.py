@@ -4,7 +4,7 @@ from embedded.node.names import REAL
 from embedded.supervisor import probes
 from embedded.supervisor.https_api import HttpsApi
 from embedded.supervisor.layout import Layout
-from embedded.supervisor.pki import CLUSTER, ETCD, KUBELET_CLIENT, SERVICE_RANGE
+from embedded.supervisor.pki import CLUSTER, ETCD, FRONT_PROXY, KUBELET_CLIENT, SERVICE_RANGE
 from embedded.supervisor.ports import LOOPBACK, address
 from embedded.supervisor.process import Program
 
@@ -47,7 +47,7 @@ def etcd(layout: Layout) -> Program:
 def api_server(layout: Layout, api: HttpsApi) -> Program:
     """The API server: no anonymous requests, RBAC, Secrets encrypted at rest, webhooks dialled through the proxy."""
     pair, etcd_client = layout.pki.pair("kube-apiserver"), layout.pki.pair("etcd-client")
-    kubelet_client = layout.pki.pair(KUBELET_CLIENT)
+    kubelet_client, front_proxy = layout.pki.pair(KUBELET_CLIENT), layout.pki.pair(FRONT_PROXY)
     arguments = (
         layout.tool("kube-apiserver"),
         f"--etcd-servers=https://{address(layout.ports, 'etcd')}",
@@ -75,6 +75,14 @@ def api_server(layout: Layout, api: HttpsApi) -> Program:
         f"--kubelet-client-key={kubelet_client.key}",
         f"--kubelet-certificate-authority={layout.pki.ca(CLUSTER)}",
         "--kubelet-preferred-address-types=InternalIP",
+        # For whom it asks an API of others, such as the metrics of pods on a real node.
+        f"--proxy-client-cert-file={front_proxy.certificate}",
+        f"--proxy-client-key-file={front_proxy.key}",
+        f"--requestheader-client-ca-file={layout.pki.ca(FRONT_PROXY)}",
+        f"--requestheader-allowed-names={FRONT_PROXY}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
         "--allow-privileged=true",
         "--profiling=false",
     )

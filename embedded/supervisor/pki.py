@@ -1,8 +1,9 @@
-"""Certificates of one checkout: four authorities that do not trust each other, and what each of them signs.
+"""Certificates of one checkout: five authorities that do not trust each other, and what each of them signs.
 
 The cluster's authority signs the API server and its clients (Kubernetes: "PKI certificates and requirements"), etcd's
-authority etcd and its one client, Vault's authority the Vault server and the deployer that logs in with a certificate,
-the ACME server's authority that server. It has no part in the certificates that it issues.
+authority etcd and its one client, the front proxy's authority the API server where it asks an API of others. Vault's
+authority signs the Vault server and the deployer that logs in with a certificate, the ACME server's authority that
+server. It has no part in the certificates that it issues.
 """
 
 import ipaddress
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from embedded.node.names import HOSTS, INJECTOR_SERVICE, VAULT_ADDRESS
+from embedded.node.names import HOSTS, INJECTOR_SERVICE, METRICS_SERVICE, VAULT_ADDRESS, WORLD_ADDRESS
 from embedded.supervisor.private_files import write_private
 
 _LIFETIME = timedelta(days=365)
@@ -26,6 +27,7 @@ _CLOCK_SKEW = timedelta(minutes=5)
 
 KUBELET, KUBELET_CLIENT, KUBE_PROXY, KUBE_ROUTER = "kubelet", "kubelet-client", "kube-proxy", "kube-router"
 INJECTOR = "vault-agent-injector"
+FRONT_PROXY = "front-proxy"
 CLUSTER, ETCD, VAULT, ACME = "cluster", "etcd", "vault", "acme"
 DEPLOYER = "platform-deployer"
 
@@ -60,6 +62,8 @@ _API_SERVER_NAMES = (
     "kubernetes.default",
     "kubernetes.default.svc",
     "kubernetes.default.svc.cluster.local",
+    # Where the programs of a real node reach it.
+    WORLD_ADDRESS,
 )
 
 LEAVES: tuple[Leaf, ...] = (
@@ -80,6 +84,8 @@ LEAVES: tuple[Leaf, ...] = (
     Leaf(KUBELET_CLIENT, CLUSTER, "system:kubelet-client"),
     Leaf(KUBE_PROXY, CLUSTER, "system:kube-proxy"),
     Leaf(KUBE_ROUTER, CLUSTER, "system:kube-router"),
+    Leaf(METRICS_SERVICE, CLUSTER, "system:metrics-server", server_names=(f"{METRICS_SERVICE}.kube-system.svc",)),
+    Leaf(FRONT_PROXY, FRONT_PROXY, FRONT_PROXY),
     Leaf(INJECTOR, CLUSTER, INJECTOR, server_names=("localhost", "127.0.0.1", INJECTOR_SERVICE), client=False),
     Leaf("etcd", ETCD, "etcd", server_names=("localhost", "127.0.0.1")),
     Leaf("etcd-client", ETCD, "kube-apiserver"),
@@ -113,8 +119,8 @@ class Pki:
         return self._directory / "service-account.key"
 
     def ensure(self) -> None:
-        """Create the authorities, leaves and the service account key that are absent or expire within 30 days."""
-        for authority in (CLUSTER, ETCD, VAULT, ACME):
+        """Create what is absent, expires within 30 days or has other names than it is to have."""
+        for authority in (CLUSTER, ETCD, VAULT, ACME, FRONT_PROXY):
             self._ensure_authority(authority)
         for leaf in LEAVES:
             self._ensure_leaf(leaf)
@@ -143,7 +149,7 @@ class Pki:
 
     def _ensure_leaf(self, leaf: Leaf) -> None:
         pair = self.pair(leaf.name)
-        if _is_current(pair.certificate) and pair.key.exists():
+        if pair.key.exists() and _is_current(pair.certificate) and _names_of(pair.certificate) == {*leaf.server_names}:
             return
         key = ec.generate_private_key(ec.SECP256R1())
         write_private(pair.key, _pem(key))
@@ -223,6 +229,15 @@ def _pem(
     key: ec.EllipticCurvePrivateKey, structure: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8
 ) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, structure, serialization.NoEncryption())
+
+
+def _names_of(certificate: Path) -> set[str]:
+    extensions = x509.load_pem_x509_certificate(certificate.read_bytes()).extensions
+    try:
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return set()
+    return {str(name.value) for name in names}
 
 
 def _is_current(certificate: Path) -> bool:

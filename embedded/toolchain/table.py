@@ -137,6 +137,7 @@ CONTAINERS = Module("containers", flags=("-tags=seccomp",), libraries=("libsecco
 COREDNS = Module("coredns")
 IMAGES = Module("images")
 KUBE_ROUTER = Module("kube-router")
+METRICS_SERVER = Module("metrics-server")
 ACTIONLINT = Module("actionlint")
 PEBBLE = Module("pebble")
 EXTERNAL_SECRETS = Module(
@@ -204,6 +205,7 @@ TOOLS: tuple[Tool, ...] = (
         for name in ("api", "pause")
     ),
     Tool("kube-router", KUBE_ROUTER, "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", NODE_GROUP),
+    Tool("metrics-server", METRICS_SERVER, "sigs.k8s.io/metrics-server/cmd/metrics-server", NODE_GROUP),
     Tool("pulumi", PULUMI, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "pulumi"),
     Tool(
         "pulumi-resource-kubernetes",

@@ -101,6 +101,10 @@ class Cluster:
         found = self.plane.core.list_namespaced_pod(namespace, field_selector=f"metadata.name={name}").items
         return found[0] if found else None
 
+    def replicas(self, deployment: str, namespace: str = "team") -> int:
+        """How many replicas a Deployment is to have."""
+        return self.plane.apps.read_namespaced_deployment(deployment, namespace).spec.replicas
+
     def address(self, name: str, namespace: str = "team") -> str:
         return self.plane.core.read_namespaced_pod(name, namespace).status.pod_ip
 
@@ -124,6 +128,25 @@ def server(name: str, image: str = "registry.example.org/team/api:v1") -> dict[s
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "team", "labels": {"app": name}},
         "spec": spec,
+    }
+
+
+def busy(name: str) -> dict[str, Any]:
+    """A Deployment of such a pod that computes all that its limit lets it, twice what it requests."""
+    pod = server(name)
+    [container] = pod["spec"]["containers"]
+    del container["readinessProbe"]
+    container["command"] = ["/bin/sh", "-c", "while :; do :; done"]
+    container["resources"] = {"requests": {"cpu": "50m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "team"},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pod["spec"]},
+        },
     }
 
 

@@ -14,9 +14,11 @@ import psutil
 import pytest
 from kubernetes import client
 
+from components.service.args.scaling import AutoscalingArgs
+from components.service.manifests.scaling import autoscaler_spec
 from embedded.node.names import METADATA_ADDRESS, NODE, OUTSIDE_ADDRESS
 from tests.e2e.plane import Plane
-from tests.node.cluster import Cluster, default_deny, edge, server, stateful
+from tests.node.cluster import Cluster, busy, default_deny, edge, server, stateful
 from tests.node.machine import Machine, processes_of
 from tests.support.waiting import eventually
 
@@ -143,6 +145,22 @@ class TestJobs:
         eventually(lambda: batch.read_namespaced_job("once", "team").status.succeeded, "it ends")
         [pod] = cluster.plane.core.list_namespaced_pod("team", label_selector="job-name=once").items
         assert cluster.kubectl("logs", "--namespace=team", pod.metadata.name).stdout == "ok\n"
+
+
+class TestScaling:
+    def test_load_brings_the_replica_that_the_spec_of_a_service_asks_for(self, cluster: Cluster):
+        spec = autoscaler_spec("Deployment", "busy", AutoscalingArgs(minimum=1, maximum=2, cpu=50))
+        scaler = {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "busy", "namespace": "team"},
+            "spec": spec,
+        }
+        cluster.apply(busy("busy"), scaler)
+        eventually(lambda: cluster.replicas("busy") == 2, "the autoscaler asks for a second replica")
+        shown = cluster.kubectl("top", "pods", "--namespace=team", "--no-headers").stdout
+        assert any(line.startswith("busy-") for line in shown.splitlines()), shown
+        cluster.kubectl("delete", "deployment,horizontalpodautoscaler", "--namespace=team", "busy")
 
 
 class TestNetwork:

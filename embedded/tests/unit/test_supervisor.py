@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from embedded.supervisor.controllers import CONTROLLERS, Controller
 from embedded.supervisor.egress import EgressProxy, parse_connect
 from embedded.supervisor.hook_jobs import HOOK_JOBS
 from embedded.supervisor.overlay import write_overlay
-from embedded.supervisor.pki import ACME, CLUSTER, ETCD, LEAVES, VAULT, Pki
+from embedded.supervisor.pki import ACME, CLUSTER, ETCD, FRONT_PROXY, LEAVES, VAULT, Pki
 from embedded.supervisor.ports import add_ports, choose_ports, is_free, load_ports
 from embedded.supervisor.service_routes import ServiceRoutes
 
@@ -110,7 +111,7 @@ def test_every_key_is_readable_by_its_owner_only(pki: Pki) -> None:
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.name)
 def test_each_leaf_is_signed_by_its_own_authority_only(pki: Pki, leaf: Any) -> None:
     certificate = x509.load_pem_x509_certificate(pki.pair(leaf.name).certificate.read_bytes())
-    for authority in (CLUSTER, ETCD, VAULT, ACME):
+    for authority in (CLUSTER, ETCD, VAULT, ACME, FRONT_PROXY):
         issuer = x509.load_pem_x509_certificate(pki.ca(authority).read_bytes())
         if authority == leaf.authority:
             certificate.verify_directly_issued_by(issuer)
@@ -130,6 +131,20 @@ def test_a_second_start_keeps_every_certificate(pki: Pki) -> None:
     before = {leaf.name: pki.pair(leaf.name).certificate.read_bytes() for leaf in LEAVES}
     pki.ensure()
     assert {leaf.name: pki.pair(leaf.name).certificate.read_bytes() for leaf in LEAVES} == before
+
+
+def test_a_certificate_with_other_names_than_it_is_to_have_is_signed_again(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state of a checkout outlives the names that an older version of it knew."""
+    renamed = [replace(leaf, server_names=("localhost",)) if leaf.name == "etcd" else leaf for leaf in LEAVES]
+    before = {leaf.name: pki.pair(leaf.name).certificate.read_bytes() for leaf in LEAVES}
+    with monkeypatch.context() as patched:
+        patched.setattr("embedded.supervisor.pki.LEAVES", renamed)
+        pki.ensure()
+    after = {leaf.name: pki.pair(leaf.name).certificate.read_bytes() for leaf in LEAVES}
+    assert [name for name in after if after[name] != before[name]] == ["etcd"]
+    pki.ensure()
 
 
 def test_the_service_account_key_has_the_format_kubernetes_derives_a_public_key_from(pki: Pki) -> None:
