@@ -212,7 +212,9 @@ JWT = st.fixed_dictionaries(
         "issuer": st.sampled_from(
             ["https://login.example.org", "https://id.example.org", "https://login.example.org/a b"]
         ),
-        "audiences": st.lists(mostly(st.just("shop"), seldom=TEXT), min_size=1, max_size=2),
+        "audiences": mostly(
+            st.sampled_from([["shop"], ["shop", "app"]]), seldom=st.lists(TEXT, min_size=1, max_size=2)
+        ),
         "jwksUri": st.sampled_from(["https://login.example.org/keys", "https://login.example.org:8443/keys"]),
     },
     optional={
