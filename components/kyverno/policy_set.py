@@ -44,6 +44,14 @@ FIRST_PHASE = Action.AUDIT
 _STRENGTH = tuple(Action)
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
+IN_FORCE = {"pulumi.com/waitFor": "jsonpath={[?@.generated == true || @.conditionStatus.ready == true]}"}
+"""The annotation that makes Pulumi wait until a rule is in force: any part of the object, its status, that says so.
+
+One that denies is in force once its native policy is generated, of which Kyverno writes nothing if somebody else writes
+the status in the same moment. It takes the rule into its webhook then, as one that does not deny, and says ready.
+https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/#pulumi-kubernetes-annotations
+"""
+
 
 def _reports(action: Action) -> Action:
     if action not in (Action.OFF, Action.AUDIT):
@@ -180,18 +188,6 @@ def _parameters(rule: Rule, args: KyvernoPolicySetArgs) -> Mapping[str, object]:
             if name in rule.parameters:
                 parameters.setdefault(name, list(images))
     return parameters
-
-
-def wait_for(policy: Manifest) -> dict[str, str]:
-    """The annotation that makes Pulumi wait until the rule is in force.
-
-    A rule that denies is in force once its native policy is generated. Kyverno then has no webhook for it, so it never
-    reports the policy as ready.
-    https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/#pulumi-kubernetes-annotations
-    """
-    native = policy["spec"].get("autogen", {}).get("validatingAdmissionPolicy", {}).get("enabled", False)
-    field_path = ".status.generated" if native else ".status.conditionStatus.ready"
-    return {"pulumi.com/waitFor": f"jsonpath={{{field_path}}}=true"}
 
 
 def kyverno_values(replicas: int, unjudged_namespaces: Sequence[str], hub: str | None = None) -> dict[str, Any]:
@@ -340,7 +336,7 @@ class KyvernoPolicySet(pulumi.ComponentResource):
 
     def _policy(self, name: str, policy: Manifest, after: pulumi.ResourceOptions) -> KubernetesObject:
         metadata = policy["metadata"]
-        annotations = {**metadata["annotations"], **wait_for(policy)}
+        annotations = {**metadata["annotations"], **IN_FORCE}
         waited_for = {**policy, "metadata": {**metadata, "annotations": annotations}}
         if policy["kind"] == "GeneratingPolicy":
             # What it leaves out from now on, it has to leave out before the next namespace is there.

@@ -99,6 +99,18 @@ class Plane:
         )
         return json.loads(exported.stdout)
 
+    def forget(self, stack: str, urns: set[str]) -> None:
+        """Take resources out of the stack's state alone."""
+        whole = self.checkpoint(stack)
+        rest = [each for each in whole["deployment"]["resources"] if each["urn"] not in urns]
+        for each in rest:
+            each["dependencies"] = [urn for urn in each.get("dependencies", ()) if urn not in urns]
+            named = each.get("propertyDependencies") or {}
+            each["propertyDependencies"] = {key: [urn for urn in of if urn not in urns] for key, of in named.items()}
+        file = self.state / "without.json"
+        file.write_text(json.dumps({**whole, "deployment": {**whole["deployment"], "resources": rest}}))
+        self.run("pulumi", "stack", "import", "--stack", stack, "--file", str(file))
+
     @cached_property
     def api(self) -> client.ApiClient:
         """A client with the administrator's certificate."""

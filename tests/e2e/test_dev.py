@@ -265,6 +265,24 @@ class TestBecomesProduction:
     def test_no_secret_was_lost(self, hardened: Plane, before: dict[str, Any]) -> None:
         assert password(hardened) == before["password"]
 
+    def test_a_rule_is_in_force_whose_generation_kyverno_did_not_write_down(self, hardened: Plane) -> None:
+        """Its controllers write one status; what comes second is lost, and nobody writes it again."""
+        resources = hardened.checkpoint(STACK)["deployment"]["resources"]
+        [urn] = [each["urn"] for each in resources if each["urn"].endswith("::policies-disallow-external-ips")]
+        hardened.objects.patch_cluster_custom_object_status(
+            "policies.kyverno.io",
+            "v1",
+            "validatingpolicies",
+            "disallow-external-ips",
+            {"status": {"generated": False, "conditionStatus": {"ready": True}}},
+        )
+        hardened.forget(STACK, {urn})
+        hardened.run("up", "--stack", STACK)
+        found = hardened.objects.get_cluster_custom_object(
+            "policies.kyverno.io", "v1", "validatingpolicies", "disallow-external-ips"
+        )
+        assert found["status"]["generated"] is False
+
     @pytest.mark.parametrize("rule", pods.BAD)
     def test_bad_pods_are_refused_now(self, hardened: Plane, rule: str) -> None:
         def refusal() -> str:

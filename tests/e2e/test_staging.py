@@ -89,13 +89,13 @@ def test_the_interrupted_up_was_completed(staging: Plane) -> None:
 class TestWhatTheStateLost:
     """An update that is killed while it creates an object may leave one that no state knows."""
 
-    def test_the_next_up_takes_it_and_what_others_changed(self, staging: Plane, tmp_path: Path) -> None:
+    def test_the_next_up_takes_it_and_what_others_changed(self, staging: Plane) -> None:
         whole = staging.checkpoint(STACK)
         lost = one_of_each_kind(whole["deployment"]["resources"])
         assert {"ValidatingAdmissionPolicyBinding", "Service", "HTTPRoute"} <= {*lost}
         changed = next(each for each in whole["deployment"]["resources"] if closes_both_directions(each))
         change_as_somebody_else(staging, changed)
-        forget(staging, {resource["urn"] for resource in lost.values()}, tmp_path)
+        staging.forget(STACK, {resource["urn"] for resource in lost.values()})
         staging.run("pulumi", "up", "--refresh", "--yes", "--skip-preview", "--stack", STACK)
         staging.run("pulumi", "preview", "--refresh", "--stack", STACK, "--expect-no-changes")
         again = {resource["urn"]: resource for resource in staging.checkpoint(STACK)["deployment"]["resources"]}
@@ -105,31 +105,18 @@ class TestWhatTheStateLost:
         kept = staging.networking.read_namespaced_network_policy(metadata["name"], metadata["namespace"])
         assert kept.spec.policy_types == changed["inputs"]["spec"]["policyTypes"]
 
-    def test_what_vault_makes_once_is_imported(self, staging: Plane, tmp_path: Path) -> None:
+    def test_what_vault_makes_once_is_imported(self, staging: Plane) -> None:
         """As docs/real-cluster.md says, where nobody resumes an update."""
         resources = staging.checkpoint(STACK)["deployment"]["resources"]
         audit = next(each for each in resources if each["type"] == "vault:index/audit:Audit")
         provider, name = audit["provider"].rpartition("::")[0], audit["urn"].rpartition("::")[2]
-        forget(staging, {audit["urn"]}, tmp_path)
+        staging.forget(STACK, {audit["urn"]})
         refused = staging.run("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, check=False).stdout
         assert "path already in use" in refused
         options = ("--yes", "--skip-preview", "--protect=false", "--generate-code=false")
         names = (f"--parent=vault={audit['parent']}", f"--provider=vault.provider={provider}")
         staging.run("pulumi", "import", audit["type"], name, audit["id"], "--stack", STACK, *options, *names)
         staging.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes")
-
-
-def forget(plane: Plane, urns: set[str], directory: Path) -> None:
-    """Take resources out of the state alone."""
-    whole = plane.checkpoint(STACK)
-    rest = [each for each in whole["deployment"]["resources"] if each["urn"] not in urns]
-    for each in rest:
-        each["dependencies"] = [urn for urn in each.get("dependencies", ()) if urn not in urns]
-        named = each.get("propertyDependencies") or {}
-        each["propertyDependencies"] = {key: [urn for urn in of if urn not in urns] for key, of in named.items()}
-    file = directory / "without.json"
-    file.write_text(json.dumps({**whole, "deployment": {**whole["deployment"], "resources": rest}}))
-    plane.run("pulumi", "stack", "import", "--stack", STACK, "--file", str(file))
 
 
 def one_of_each_kind(resources: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -19,7 +19,6 @@ from components.kyverno.policy_set import (
     action_of,
     kyverno_values,
     policies,
-    wait_for,
 )
 from components.schema.problem import FieldError
 from tests.support.monitor import record
@@ -151,7 +150,6 @@ class TestImages:
         assert made["spec"]["validationActions"] == ["Deny"]
         assert made["spec"]["failurePolicy"] == "Fail"
         assert made["spec"]["matchImageReferences"] == [{"glob": "registry.example.org/*"}]
-        assert wait_for(made) == {"pulumi.com/waitFor": "jsonpath={.status.conditionStatus.ready}=true"}
         audited = replace(signed, critical=Action.AUDIT)
         assert action_of(LIBRARY.rule("verify-image-signatures"), audited) is Action.AUDIT
 
@@ -216,14 +214,6 @@ class TestRelease:
 
 
 class TestWaiting:
-    @pytest.mark.parametrize("action", [Action.AUDIT, Action.WARN, Action.DENY])
-    def test_a_denying_rule_is_awaited_in_the_api_server_and_any_other_in_kyverno(self, action: Action) -> None:
-        for policy in policies(args(critical=action)):
-            spec: Any = policy["spec"]
-            native = spec.get("autogen", {}).get("validatingAdmissionPolicy") == {"enabled": True}
-            field = ".status.generated" if native else ".status.conditionStatus.ready"
-            assert wait_for(policy) == {"pulumi.com/waitFor": f"jsonpath={{{field}}}=true"}
-
     def test_the_annotations_of_the_file_are_kept(self) -> None:
         recording = record(lambda: KyvernoPolicySet("policies", args()))
         made = next(r for r in recording.resources if r.name == "policies-disallow-privileged")
