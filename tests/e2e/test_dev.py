@@ -26,6 +26,8 @@ STACK = "dev"
 SHOP = "shop"
 SERVICES = ("api", "postgres", "redis")
 HOST = "api.example.org"
+API_FILE = "services/api.yaml"
+FIRST_REPLICAS = "replicas: 3\n"
 FIREWALL = f"registry.example.org/platform/waf@sha256:{'a' * 64}"
 ISTIO = "networking.istio.io", "v1alpha3"
 GATEWAY_API = "gateway.networking.k8s.io", "v1"
@@ -41,6 +43,8 @@ def first(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plane
     """The stack of a checkout of its own, and every process of its first update."""
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
     write(own, stack_file(own, STACK))
+    service = own.checkout / API_FILE
+    service.write_text(f"{service.read_text()}{FIRST_REPLICAS}")
     with watched() as processes:
         own.run("up", "--stack", STACK, "--acme")
     return own, processes
@@ -247,8 +251,8 @@ def hardened(dev: Plane, before: dict[str, Any]) -> Plane:
     file = stack_file(dev, "production")
     file["config"]["zero-trust:ingress"]["waf"] = {"image": FIREWALL}
     write(dev, file)
-    service = dev.checkout / "services" / "api.yaml"
-    service.write_text(f"{service.read_text()}autoscaling: {{min: 1, max: 5}}\n")
+    service = dev.checkout / API_FILE
+    service.write_text(service.read_text().replace(FIRST_REPLICAS, "autoscaling: {min: 1, max: 5}\n"))
     dev.run("up", "--stack", STACK)
     return dev
 
@@ -257,7 +261,7 @@ class TestBecomesProduction:
     """The stack file takes the posture of production, on a living stack, and a service its first autoscaler."""
 
     def test_no_replica_goes_before_the_autoscaler_has_looked(self, hardened: Plane, before: dict[str, Any]) -> None:
-        assert replicas(hardened) == before["replicas"] > 1
+        assert replicas(hardened) == before["replicas"] == 3
 
     def test_no_deployment_was_replaced(self, hardened: Plane, before: dict[str, Any]) -> None:
         assert uids(hardened) == before["uids"]
