@@ -7,54 +7,42 @@ import base64
 from pathlib import Path
 
 from embedded.node.names import METRICS_ADDRESS, METRICS_PORT, METRICS_SERVICE, NODE_ADDRESS
-from embedded.node.objects import READ, Manifest, named
+from embedded.node.objects import READ, Manifest, binding, endpoint, named, role, user
 from embedded.supervisor.kubernetes_api import KubernetesApi
 
 _NAMESPACE = "kube-system"
-_RBAC = "rbac.authorization.k8s.io"
-_USER = {"apiGroup": _RBAC, "kind": "User", "name": "system:metrics-server"}
-
-
-def ensure_metrics_api(api: KubernetesApi, authority: Path) -> None:
-    """Register it with the authority of the server's certificate. Raises ``ApiError``."""
-    rights = f"/apis/{_RBAC}/v1"
-    role = named(f"{_RBAC}/v1", "ClusterRole", f"embedded:{METRICS_SERVICE}") | {"rules": _RULES}
-    api.apply(f"{rights}/clusterroles", role)
-    # The second lets it ask who a request is of, and whether that may read metrics.
-    for name in (f"embedded:{METRICS_SERVICE}", "system:auth-delegator"):
-        binding = _binding("ClusterRoleBinding", "ClusterRole", name)
-        api.apply(f"{rights}/clusterrolebindings", binding)
-    reader = _binding("RoleBinding", "Role", "extension-apiserver-authentication-reader", namespace=_NAMESPACE)
-    api.apply(f"{rights}/namespaces/{_NAMESPACE}/rolebindings", reader)
-    api.apply(f"/api/v1/namespaces/{_NAMESPACE}/services", _service())
-    api.apply(f"/apis/discovery.k8s.io/v1/namespaces/{_NAMESPACE}/endpointslices", _endpoints())
-    api.apply("/apis/apiregistration.k8s.io/v1/apiservices", _registration(authority))
-
-
+_ROLE, _DELEGATOR = f"embedded:{METRICS_SERVICE}", "system:auth-delegator"
+_USER = user("system:metrics-server")
 _RULES: list[Manifest] = [
     {"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["pods", "nodes"], "verbs": READ},
 ]
 
 
-def _binding(kind: str, role_kind: str, role: str, **where: str) -> Manifest:
-    name = f"{METRICS_SERVICE}:{role.rpartition(':')[2]}"
-    made = named(f"{_RBAC}/v1", kind, name, **where)
-    return made | {"roleRef": {"apiGroup": _RBAC, "kind": role_kind, "name": role}, "subjects": [_USER]}
+def ensure_metrics_api(api: KubernetesApi, authority: Path) -> None:
+    """Register it with the authority of the server's certificate. Raises ``ApiError``."""
+    rights = "/apis/rbac.authorization.k8s.io/v1"
+    api.apply(f"{rights}/clusterroles", role(_ROLE, _RULES))
+    # The second lets it ask who a request is of, and whether that may read metrics.
+    for name in (_ROLE, _DELEGATOR):
+        api.apply(f"{rights}/clusterrolebindings", binding(name, _USER))
+    api.apply(f"{rights}/namespaces/{_NAMESPACE}/rolebindings", _reader())
+    api.apply(f"/api/v1/namespaces/{_NAMESPACE}/services", _service())
+    slices = f"/apis/discovery.k8s.io/v1/namespaces/{_NAMESPACE}/endpointslices"
+    api.apply(slices, endpoint(METRICS_SERVICE, NODE_ADDRESS, METRICS_PORT))
+    api.apply("/apis/apiregistration.k8s.io/v1/apiservices", _registration(authority))
+
+
+def _reader() -> Manifest:
+    """The right to read by which authority the API server asks for others."""
+    name = "extension-apiserver-authentication-reader"
+    role_ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
+    return binding(name, _USER) | {"kind": "RoleBinding", "roleRef": role_ref}
 
 
 def _service() -> Manifest:
     ports = [{"name": "https", "port": 443, "targetPort": METRICS_PORT, "protocol": "TCP"}]
     return named("v1", "Service", METRICS_SERVICE) | {"spec": {"clusterIP": METRICS_ADDRESS, "ports": ports}}
-
-
-def _endpoints() -> Manifest:
-    labels = {"kubernetes.io/service-name": METRICS_SERVICE}
-    return named("discovery.k8s.io/v1", "EndpointSlice", METRICS_SERVICE, labels=labels) | {
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [NODE_ADDRESS], "conditions": {"ready": True}}],
-        "ports": [{"name": "https", "port": METRICS_PORT, "protocol": "TCP"}],
-    }
 
 
 def _registration(authority: Path) -> Manifest:

@@ -62,19 +62,21 @@ Manifest = dict[str, Any]
 
 def ensure_objects(api: KubernetesApi) -> None:
     """Make them what they should be. Raises ``ApiError``."""
-    for role, rules in (("embedded:kube-router", _POLICY_RULES), ("embedded:coredns", _DNS_RULES)):
-        api.apply(f"/apis/{_RBAC}/v1/clusterroles", _role(role, rules))
+    for name, rules in (("embedded:kube-router", _POLICY_RULES), ("embedded:coredns", _DNS_RULES)):
+        api.apply(f"/apis/{_RBAC}/v1/clusterroles", role(name, rules))
     dns = {"kind": "ServiceAccount", "name": "coredns", "namespace": "kube-system"}
-    for role, subject in (
-        ("embedded:kube-router", _user("system:kube-router")),
-        ("system:kubelet-api-admin", _user("system:kubelet-client")),
+    for name, subject in (
+        ("embedded:kube-router", user("system:kube-router")),
+        ("system:kubelet-api-admin", user("system:kubelet-client")),
         ("embedded:coredns", dns),
     ):
-        api.apply(f"/apis/{_RBAC}/v1/clusterrolebindings", _binding(role, subject))
-    api.apply("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", _api_server())
-    for policy, binding in placement():
+        api.apply(f"/apis/{_RBAC}/v1/clusterrolebindings", binding(name, subject))
+    # Where the Service ``kubernetes`` leads: the API server itself publishes no address of loopback.
+    slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+    api.apply(slices, endpoint("kubernetes", WORLD_ADDRESS, API_PORT))
+    for policy, bound in placement():
         api.apply(f"{_ADMISSION}/mutatingadmissionpolicies", policy)
-        api.apply(f"{_ADMISSION}/mutatingadmissionpolicybindings", binding)
+        api.apply(f"{_ADMISSION}/mutatingadmissionpolicybindings", bound)
     api.apply("/api/v1/namespaces/kube-system/serviceaccounts", named("v1", "ServiceAccount", "coredns"))
     api.apply("/api/v1/namespaces/kube-system/configmaps", _dns_configuration())
     api.apply("/api/v1/namespaces/kube-system/services", _dns_service())
@@ -124,8 +126,8 @@ def _mutation(name: str, expression: str, namespaces: list[Manifest], condition:
             "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
         }
     }
-    binding = named("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding", name)
-    return policy, binding | {"spec": {"policyName": name}}
+    bound = named("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding", name)
+    return policy, bound | {"spec": {"policyName": name}}
 
 
 READ = ["get", "list", "watch"]
@@ -145,26 +147,29 @@ def named(version: str, kind: str, name: str, **more: Any) -> Manifest:
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **more}}
 
 
-def _role(name: str, rules: list[Manifest]) -> Manifest:
+def role(name: str, rules: list[Manifest]) -> Manifest:
+    """A ClusterRole with these rules."""
     return named(f"{_RBAC}/v1", "ClusterRole", name) | {"rules": rules}
 
 
-def _user(name: str) -> Manifest:
+def user(name: str) -> Manifest:
+    """A user, by the name in its certificate, as the subject of a binding."""
     return {"apiGroup": _RBAC, "kind": "User", "name": name}
 
 
-def _binding(role: str, subject: Manifest) -> Manifest:
+def binding(role: str, subject: Manifest) -> Manifest:
+    """The binding of a subject to a ClusterRole."""
     made = named(f"{_RBAC}/v1", "ClusterRoleBinding", f"embedded:{role.removeprefix('embedded:')}")
     return made | {"roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role}, "subjects": [subject]}
 
 
-def _api_server() -> Manifest:
-    """Where the Service ``kubernetes`` leads: the API server itself publishes no address of loopback."""
-    labels = {"kubernetes.io/service-name": "kubernetes"}
-    return named("discovery.k8s.io/v1", "EndpointSlice", "kubernetes", labels=labels) | {
+def endpoint(service: str, address: str, port: int) -> Manifest:
+    """The one endpoint of a Service, at its port ``https``."""
+    labels = {"kubernetes.io/service-name": service}
+    return named("discovery.k8s.io/v1", "EndpointSlice", service, labels=labels) | {
         "addressType": "IPv4",
-        "endpoints": [{"addresses": [WORLD_ADDRESS], "conditions": {"ready": True}}],
-        "ports": [{"name": "https", "port": API_PORT, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
     }
 
 

@@ -25,6 +25,7 @@ from embedded.node.names import (
     Host,
 )
 from embedded.paths import CHECKOUT
+from embedded.supervisor import probes
 from embedded.supervisor.layout import Layout
 from embedded.supervisor.pki import CLUSTER, KUBE_PROXY, KUBE_ROUTER, KUBELET, SERVICE_RANGE
 from embedded.supervisor.ports import LOOPBACK
@@ -204,15 +205,8 @@ def metrics_server(node: Node) -> Program:
         "--metric-resolution=10s",
         "--kubelet-request-timeout=5s",
     )
-    return node.program(METRICS_SERVICE, arguments, lambda: _listens(node.host.address, METRICS_PORT))
-
-
-def _listens(address: str, port: int) -> bool:
-    try:
-        socket.create_connection((address, port), timeout=_PROBE_SECONDS).close()
-    except OSError:
-        return False
-    return True
+    ready = probes.listens(METRICS_PORT, node.host.address)
+    return node.program(METRICS_SERVICE, arguments, lambda: ready(0.0))
 
 
 def _accepts(node: Node, path: str) -> bool:

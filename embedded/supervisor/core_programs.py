@@ -75,7 +75,7 @@ def api_server(layout: Layout, api: HttpsApi) -> Program:
         f"--kubelet-client-key={kubelet_client.key}",
         f"--kubelet-certificate-authority={layout.pki.ca(CLUSTER)}",
         "--kubelet-preferred-address-types=InternalIP",
-        # For whom it asks an API of others, such as the metrics of pods on a real node.
+        # As what it asks an API of others, such as the metrics of pods on a real node.
         f"--proxy-client-cert-file={front_proxy.certificate}",
         f"--proxy-client-key-file={front_proxy.key}",
         f"--requestheader-client-ca-file={layout.pki.ca(FRONT_PROXY)}",

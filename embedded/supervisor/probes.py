@@ -44,12 +44,12 @@ def http(scheme: str, port: int, path: str) -> Probe:
     return ready
 
 
-def listens(port: int) -> Probe:
+def listens(port: int, address: str = LOOPBACK) -> Probe:
     """Ready when a connection is accepted: for a server that has nothing to read."""
 
     def ready(_started: float) -> bool:
         try:
-            socket.create_connection((LOOPBACK, port), timeout=1.0).close()
+            socket.create_connection((address, port), timeout=1.0).close()
         except OSError:
             return False
         return True
