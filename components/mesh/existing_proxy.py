@@ -8,9 +8,7 @@ https://github.com/istio/istio/blob/1.31.0/manifests/charts/istio-control/istio-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
-
-import yaml
+from typing import Any
 
 from components.kube.cluster import Cluster
 from components.kube.finding import Line, fails, ok
@@ -18,11 +16,10 @@ from components.kube.manifest import Manifest
 from components.kube.parts import json_object, part, texts, word
 from components.mesh.network import ISTIOD_PORT
 from components.mesh.proxy_config import image_type, is_past_the_proxy, plain_keys, refused_settings
-from components.mesh.revisions import config_map, config_name
+from components.mesh.revisions import config_map, config_name, mapping_in
 from components.mesh.root_namespace import mesh_wide, name_of
 from components.mesh.security import MeshSecurityArgs
 from components.schema.quantity import amount
-from components.schema.yaml_text import YAML_LOADER
 
 INSTALL = "install it in {0}, or name its mesh.namespace and mesh.revision, or mesh.mode: helm"
 _DAEMON_SETS = "/apis/apps/v1/daemonsets"
@@ -214,7 +211,7 @@ def _without_amount(resources: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _istiod(values: Mapping[str, Any], told: Sequence[_Told], namespace: str) -> Line:
-    """Whom a proxy asks for its certificate and its configuration: the network policies lead to istiod alone."""
+    """What a proxy asks for its certificate and its configuration: the network policies lead to istiod alone."""
     about = "istiod of the proxies"
     asked = {"global.caAddress": word(values, "global", "caAddress")}
     for each in told:
@@ -247,10 +244,9 @@ def _domain(values: Mapping[str, Any]) -> Line:
 
 
 def _chosen(text: str) -> Line:
-    """Whom the injector leaves alone, and what it gives to the others."""
+    """Which pods the injector leaves alone, and what it gives to the others."""
     about = "pods that the injector leaves alone"
-    read: object = yaml.load(text, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
-    config = cast("Manifest", read) if isinstance(read, dict) else {}
+    config = mapping_in(text)
     found: list[str] = []
     if config.get("neverInjectSelector"):
         found.append("neverInjectSelector: whoever may label a pod takes it out of the mesh")

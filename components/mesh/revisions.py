@@ -71,7 +71,11 @@ def settings_of(cluster: Cluster, namespace: str, revision: str) -> Manifest:
 
 def settings_in(cluster: Cluster, namespace: str, name: str) -> Manifest:
     """The settings of a mesh in a ConfigMap; empty without any. Raises `UnreadableError`."""
-    text = word(cluster.found(config_map(namespace, name)) or {}, "data", "mesh")
+    return mapping_in(word(cluster.found(config_map(namespace, name)) or {}, "data", "mesh"))
+
+
+def mapping_in(text: str) -> Manifest:
+    """The mapping in a text of YAML; empty for any other value."""
     read: object = yaml.load(text, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
     return cast("Manifest", read) if isinstance(read, dict) else {}
 
