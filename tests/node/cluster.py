@@ -138,16 +138,7 @@ def busy(name: str) -> dict[str, Any]:
     del container["readinessProbe"]
     container["command"] = ["/bin/sh", "-c", "while :; do :; done"]
     container["resources"] = {"requests": {"cpu": "50m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": "team"},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": pod["spec"]},
-        },
-    }
+    return _workload("Deployment", name, 1, pod["spec"])
 
 
 def stateful(name: str) -> dict[str, Any]:
@@ -167,19 +158,20 @@ def stateful(name: str) -> dict[str, Any]:
         "metadata": {"name": "data"},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }
+    pods = spec | {"initContainers": [write], "containers": [container | mounts]}
+    return _workload("StatefulSet", name, 2, pods, serviceName=name, volumeClaimTemplates=[claim])
+
+
+def _workload(kind: str, name: str, replicas: int, pods: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
+        "kind": kind,
         "metadata": {"name": name, "namespace": "team"},
         "spec": {
-            "replicas": 2,
-            "serviceName": name,
+            "replicas": replicas,
             "selector": {"matchLabels": {"app": name}},
-            "template": {
-                "metadata": {"labels": {"app": name}},
-                "spec": spec | {"initContainers": [write], "containers": [container | mounts]},
-            },
-            "volumeClaimTemplates": [claim],
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pods},
+            **more,
         },
     }
 
