@@ -4,11 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import yaml
 
-from components.kube.charts import PUBLISHED
-from components.mesh.existing import MeshUse, existing_mesh
-from components.mesh.security import MeshSecurityArgs, TracingArgs, istiod_values
+from components.mesh.existing import existing_mesh
+from components.mesh.security import TracingArgs, istiod_values
 from tests.support.installed import (
     APPS,
     HOOKS,
@@ -18,32 +16,12 @@ from tests.support.installed import (
     changed,
     hook,
     istio,
-    objecting,
 )
+from tests.unit.mesh.asked import ARGS, ROOT, SELECTED, UNKNOWN, USE, only, proxies, root, said, share
 
 pytestmark = pytest.mark.unit
 
-ARGS = MeshSecurityArgs(PUBLISHED, mtls="STRICT", authorization="enforce", existing=True)
-USE = MeshUse(("docker.io/istio/proxyv2:1.31.0",), ("shop", "istio-ingress"))
-ROOT = "namespaces/istio-system"
 INJECTORS = f"{HOOKS}/mutatingwebhookconfigurations"
-UNKNOWN = "what proxies have that the rules do not know"
-ALL = {"cpu": "100m", "memory": "64Mi"}
-
-
-def proxies(**settings: Any) -> dict[str, Any]:
-    """A change of the mesh's settings by which every proxy is configured."""
-    return {"defaultConfig": settings}
-
-
-def said(living: Living, result: str = "fails", args: MeshSecurityArgs = ARGS, use: MeshUse = USE) -> dict[str, str]:
-    return objecting(list(existing_mesh(living.cluster, args, use)), result)
-
-
-def only(living: Living, about: str, args: MeshSecurityArgs = ARGS, use: MeshUse = USE) -> str:
-    lacking = said(living, args=args, use=use)
-    assert list(lacking) == [about], lacking
-    return lacking[about]
 
 
 def with_env(**env: str) -> Living:
@@ -161,32 +139,6 @@ def test_identities_of_other_trust_domains_are_remarked_on() -> None:
     assert "old.example count as those of cluster.local" in said(living, "warns")["meshConfig.trustDomainAliases"]
 
 
-def test_settings_of_the_proxies_are_merged_from_both() -> None:
-    living = changed(istio(), MESH_CONFIG, "mesh", **proxies(concurrency=2))
-    given = [
-        {"name": "SHARED_MESH_CONFIG", "value": "istio-shared"},
-        {"name": "ENABLE_NATIVE_SIDECARS", "value": "true"},
-    ]
-    living.deployment("istiod")["spec"]["template"]["spec"]["containers"][0]["env"] = given
-    shared = "/api/v1/namespaces/istio-system/configmaps/istio-shared"
-    living.at[shared] = {"data": {"mesh": "defaultConfig: {binaryPath: /own}\n"}}
-    assert "binaryPath" in only(living, UNKNOWN)
-
-
-@pytest.mark.parametrize(
-    ("spec", "about"),
-    [
-        ({"environmentVariables": {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"}}, UNKNOWN),
-        ({"image": {"imageType": "debug"}}, "image of the proxy"),
-    ],
-)
-def test_an_object_for_the_proxies_of_the_whole_mesh(spec: dict[str, Any], about: str) -> None:
-    path = f"/apis/networking.istio.io/v1beta1/{ROOT}/proxyconfigs"
-    assert only(istio().with_(path, [root("all", **spec)]), about)
-    assert not said(istio().with_(path, [root("all", **spec, **SELECTED)]))
-    assert not said(istio().with_(path, [root("all", concurrency=1)]))
-
-
 def test_settings_left_out_have_istios_defaults() -> None:
     assert not said(changed(istio(), MESH_CONFIG, "mesh", trustDomain=None, rootNamespace=None))
     args = replace(ARGS, trust_domain="corp.example")
@@ -197,13 +149,7 @@ def test_settings_left_out_have_istios_defaults() -> None:
 
 def test_shared_settings_count_below_those_of_the_revision() -> None:
     living = changed(istio(), MESH_CONFIG, "mesh", outboundTrafficPolicy=None)
-    given = [
-        {"name": "SHARED_MESH_CONFIG", "value": "istio-shared"},
-        {"name": "ENABLE_NATIVE_SIDECARS", "value": "true"},
-    ]
-    living.deployment("istiod")["spec"]["template"]["spec"]["containers"][0]["env"] = given
-    shared = "/api/v1/namespaces/istio-system/configmaps/istio-shared"
-    living.at[shared] = {"data": {"mesh": "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\ntrustDomain: else.where\n"}}
+    share(living, "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\ntrustDomain: else.where\n")
     assert not said(living)
 
 
@@ -217,80 +163,6 @@ def test_a_tracer_needs_its_provider() -> None:
     args = replace(ARGS, tracing=TracingArgs("observability", "tempo"))
     assert "tempo.observability.svc.cluster.local:4317" in only(istio(), "provider of spans", args)
     assert not said(changed(istio(), MESH_CONFIG, "mesh", extensionProviders=[{"name": "collector"}]), args=args)
-
-
-@pytest.mark.parametrize(
-    ("change", "about", "word"),
-    [
-        ({"pilot": {"cni": {"enabled": False}}}, "CNI plugin of the mesh", "NET_ADMIN"),
-        ({"pilot": None}, "CNI plugin of the mesh", "NET_ADMIN"),
-        ({"gateways": None}, "seccomp profile of gateways", "RuntimeDefault"),
-        ({"gateways__seccompProfile__type": "Unconfined"}, "seccomp profile of gateways", "RuntimeDefault"),
-        ({"global__tag": "1.30.2"}, "image of the proxy", "add docker.io/istio/proxyv2:1.30.2 to platformImages"),
-        ({"global__hub": "mirror.example.org"}, "image of the proxy", "mirror.example.org/proxyv2:1.31.0"),
-        ({"global__variant": "distroless"}, "image of the proxy", "proxyv2:1.31.0-distroless"),
-        ({"global__proxy__image": "mirror.example.org/p:1"}, "image of the proxy", "mirror.example.org/p:1"),
-        ({"global__proxy__excludeOutboundPorts": "5432"}, "traffic past the proxies", "excludeOutboundPorts: 5432"),
-        ({"global__proxy__excludeInboundPorts": "9100"}, "traffic past the proxies", "excludeInboundPorts"),
-        ({"global__proxy__excludeIPRanges": "10.0.0.0/8"}, "traffic past the proxies", "excludeIPRanges"),
-        ({"global__proxy__includeIPRanges": "10.0.0.0/8"}, "traffic past the proxies", "includeIPRanges"),
-        ({"global__proxy__privileged": True}, "rights of the proxies", "privileged"),
-        ({"global__proxy__enableCoreDump": True}, "rights of the proxies", "enableCoreDump"),
-        ({"global__proxy__capNetBindService": "true"}, "rights of the proxies", "capNetBindService"),
-        ({"global__proxy__includeInboundPorts": "8080"}, "traffic past the proxies", "includeInboundPorts: 8080"),
-        ({"global__proxy_init": {"image": "mirror.example.org/i:1"}}, "image of the proxy", "mirror.example.org/i:1"),
-        ({"global__mountMtlsCerts": True}, UNKNOWN, "mountMtlsCerts"),
-        ({"global__proxy__tracer": "lightstep"}, UNKNOWN, "lightstep"),
-        ({"global__proxy__lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}}}, UNKNOWN, "lifecycle"),
-        ({"global__proxy__seccompProfile": {"type": "Unconfined"}}, UNKNOWN, "Unconfined is no profile"),
-        ({"global__proxy__resources": {}}, UNKNOWN, "has no requests.cpu, requests.memory, limits.cpu, limits.mem"),
-        ({"global__proxy__resources": {"requests": ALL, "limits": {"memory": "1Gi"}}}, UNKNOWN, "has no limits.cpu"),
-        ({"global__proxy__resources": {"requests": ALL, "limits": {**ALL, "cpu": "no"}}}, UNKNOWN, "no limits.cpu"),
-        ({"global__caAddress": "ca.example.org:443"}, "istiod of the proxies", "ca.example.org:443"),
-        ({"global__proxy__clusterDomain": "corp.local"}, "domain of the cluster", "corp.local, not cluster.local"),
-        ({"gateways__securityContext": {"runAsUser": 5}}, "seccomp profile of gateways", "gateways.securityContext."),
-        ({"sidecarInjectorWebhook__rewriteAppHTTPProbe": False}, "probes of the kubelet", "becomes ready"),
-    ],
-)
-def test_a_value_of_the_injector(change: dict[str, Any], about: str, word: str) -> None:
-    assert word in only(changed(istio(), INJECTOR_CONFIG, "values", **change), about)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"global__proxy__lifecycle": {"postStart": {"exec": {"command": ["pilot-agent", "wait"]}}}},
-        {"global__proxy__lifecycle": {"preStop": {"sleep": {"seconds": 5}}}},
-        {"global__proxy__resources": {"requests": ALL, "limits": {**ALL, "cpu": 2}}},
-        {"global__proxy__seccompProfile": {"type": "RuntimeDefault"}},
-        {"global__proxy_init": {"image": "proxyv2"}},
-        {"gateways__securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}},
-    ],
-)
-def test_a_value_that_changes_nothing_for_the_rules(change: dict[str, Any]) -> None:
-    assert not said(changed(istio(), INJECTOR_CONFIG, "values", **change))
-
-
-@pytest.mark.parametrize(
-    ("config", "word"),
-    [
-        ({"neverInjectSelector": [{"matchLabels": {"mesh": "off"}}]}, "takes it out of the mesh"),
-        ({"policy": "disabled"}, "policy: disabled"),
-        ({"defaultTemplates": ["sidecar", "own"]}, "defaultTemplates: sidecar, own"),
-        ({"defaultTemplates": ["sidecar"], "policy": "enabled", "neverInjectSelector": []}, ""),
-    ],
-)
-def test_a_choice_of_the_injector(config: dict[str, Any], word: str) -> None:
-    living = istio()
-    living.at[INJECTOR_CONFIG]["data"]["config"] = yaml.safe_dump(config)
-    if not word:
-        assert not said(living)
-    else:
-        assert word in only(living, "pods that the injector leaves alone")
-
-
-def test_a_plugin_without_its_agent_leaves_pods_out() -> None:
-    assert "no node agent" in only(istio().with_(f"{APPS}/daemonsets", []), "CNI plugin of the mesh")
 
 
 @pytest.mark.parametrize("path", [MESH_CONFIG, INJECTOR_CONFIG])
@@ -357,11 +229,6 @@ def test_a_webhook_that_fails_open_or_is_not_there(kind: str, about: str) -> Non
     assert "istio.io/rev=default" in only(istio().with_(path, [other]), about)
 
 
-def root(kind: str, **spec: Any) -> dict[str, Any]:
-    return {"metadata": {"name": kind, "namespace": "istio-system"}, "spec": spec}
-
-
-SELECTED = {"selector": {"matchLabels": {"app": "a"}}}
 APPLIED = {"managedFields": [{"manager": "pulumi-kubernetes-1dd8ecac"}]}
 
 
