@@ -14,6 +14,7 @@ from components.kube.charts import ISTIOD, PUBLISHED, ChartSources
 from components.kyverno.image_signatures import KeylessAttestor
 from components.kyverno.library import Library, load_library
 from components.kyverno.policy_set import (
+    IN_FORCE,
     KyvernoPolicySet,
     KyvernoPolicySetArgs,
     action_of,
@@ -214,6 +215,15 @@ class TestRelease:
 
 
 class TestWaiting:
+    @pytest.mark.parametrize("action", [Action.AUDIT, Action.WARN, Action.DENY])
+    def test_every_rule_is_awaited(self, action: Action) -> None:
+        recording = record(lambda: KyvernoPolicySet("policies", args(critical=action)))
+        rules = {policy["metadata"]["name"] for policy in policies(args(critical=action))}
+        made = [each.inputs["metadata"] for each in recording.resources if each.inputs.get("metadata")]
+        named = [each for each in made if each["name"] in rules]
+        assert len(named) == len(rules)
+        assert all(IN_FORCE.items() <= each["annotations"].items() for each in named)
+
     def test_the_annotations_of_the_file_are_kept(self) -> None:
         recording = record(lambda: KyvernoPolicySet("policies", args()))
         made = next(r for r in recording.resources if r.name == "policies-disallow-privileged")

@@ -91,8 +91,8 @@ def test_an_imported_one_is_taken_and_outlives_the_stack() -> None:
 def test_the_fields_of_each_object_are_the_stacks(environment: str) -> None:
     made = run(environment, Living())
     objects = [each for each in made.resources if each.type.startswith("kubernetes:") and each.inputs.get("kind")]
-    marks = {"pulumi.com/patchFieldManager": "pulumi-kubernetes/zero-trust/production", "pulumi.com/patchForce": "true"}
-    marks["pulumi.com/patchFieldManager"] = marks["pulumi.com/patchFieldManager"].replace("production", environment)
+    manager = f"pulumi-kubernetes/zero-trust/{environment}"
+    marks = {"pulumi.com/patchFieldManager": manager, "pulumi.com/patchForce": "true"}
     assert objects
     assert all(each.applied_by == marks for each in objects)
 
