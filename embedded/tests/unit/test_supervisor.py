@@ -76,6 +76,20 @@ def test_a_port_that_another_program_took_is_replaced(tmp_path: Path) -> None:
     assert second["b"] == first["b"]
 
 
+def test_another_supervisor_chooses_none_of_them_though_nobody_listens_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [str(number) for number in range(60)]
+    first = choose_ports(tmp_path / "ports.json", names)
+    (tmp_path / "other.json").write_text(json.dumps(first))
+    with monkeypatch.context() as patched:
+        # What another process has: it holds no lock yet.
+        patched.setattr("embedded.supervisor.ports._HELD", [])
+        other = choose_ports(tmp_path / "other.json", names)
+    assert not {*first.values()} & {*other.values()}
+    assert choose_ports(tmp_path / "ports.json", names) == first
+
+
 def test_a_port_that_is_needed_later_is_none_that_is_taken_and_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     chosen = choose_ports(path, ["a"])
