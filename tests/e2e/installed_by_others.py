@@ -15,12 +15,12 @@ import yaml
 
 from components.ingress.cert_manager import cert_manager_values
 from components.kube.charts import PUBLISHED
+from components.kube.resources import path_of
 from components.kyverno.policy_set import kyverno_values
 from components.mesh.security import MeshSecurityArgs, base_values, cni_values, istiod_values
 from embedded.access import EmbeddedPlane
 from tests.e2e.plane import Plane
 from tests.support.waiting import eventually
-from zt.preflight.kinds import resource_of
 
 MANAGER = "argocd-controller"
 NAMESPACES = ("kyverno", "istio-system", "cert-manager")
@@ -100,25 +100,12 @@ def apply(plane: Plane, manifests: list[Manifest]) -> None:
 
 
 def _applied(plane: Plane, manifest: Manifest) -> bool:
-    group, metadata = manifest["apiVersion"], manifest["metadata"]
-    path = f"/apis/{group}" if "/" in group else f"/api/{group}"
-    if namespace := metadata.get("namespace"):
-        path += f"/namespaces/{namespace}"
-    path += f"/{resource_of(group, manifest['kind']).name}/{metadata['name']}"
-    api: Any = plane.api
-    method, url, headers, body, *_ = api.param_serialize(
-        "PATCH",
-        path,
-        query_params=[("fieldManager", MANAGER), ("force", "true")],
-        header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
-        body=manifest,
-        auth_settings=["BearerToken"],
-    )
-    answer = api.call_api(method, url, headers, body, _request_timeout=60)
-    text = bytes(answer.read() or b"").decode()
+    metadata = manifest["metadata"]
+    path = path_of(manifest["apiVersion"], manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+    status, text = plane.apply(path, MANAGER, manifest)
     # A kind is served a moment after its definition.
-    assert answer.status in (200, 201, 404), f"{path}: {answer.status} {text}"
-    return answer.status != 404
+    assert status in (200, 201, 404), f"{path}: {status} {text}"
+    return status != 404
 
 
 def install(plane: Plane, values: dict[str, Manifest], elsewhere: Mapping[str, str] = MappingProxyType({})) -> None:

@@ -145,6 +145,18 @@ class Plane:
     def objects(self) -> Any:
         return client.CustomObjectsApi(self.api)
 
+    def apply(self, path: str, manager: str, body: dict[str, Any]) -> tuple[int, str]:
+        """Apply an object over whatever is there, as that field manager; the status and the text of the answer."""
+        api: Any = self.api
+        answer = api.call_api(
+            "PATCH",
+            f"{api.configuration.host}{path}?fieldManager={manager}&force=true",
+            header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
+            body=body,
+            _request_timeout=60,
+        )
+        return answer.status, bytes(answer.read() or b"").decode()
+
     def token(self, namespace: str, account: str, audience: str | None = None) -> str:
         """A fresh token of a service account, as a projected volume would hold it."""
         return requested_token(self.core, namespace, account, audience)

@@ -4,7 +4,6 @@ A module's first step is an `up` of its own, and that brings a living stack to w
 module may follow another one when that leaves behind nothing that is not the stack's. What each group relies on:
 
 - The counters of an API server begin with it: the dashboard comes before anything else is refused.
-- What is deleted and made again by hand has other field managers. No `refresh` and no change of those objects follows.
 - A namespace with volumes is protected: no `up` of another module takes it away, so such a module is the last of its
   group.
 - A plane whose supervisor is killed, whose stack is destroyed or which a page ends is the last of its group.
@@ -22,7 +21,6 @@ from tests.e2e.plane import Plane
 # The longest first, so that no worker is left alone with one at the end.
 GROUPS: dict[str, tuple[str, ...]] = {
     "operated": ("vault_operations", "promotion", "attack", "namespace_attack"),
-    # The first makes namespaces, and so changes objects that the attacks have made again by hand.
     "carried": ("gateway_routes", "package_edges", "data_plane"),
     "documented": (
         *(

@@ -118,13 +118,8 @@ def without_the_policy(plane: Plane) -> Iterator[None]:
             "metadata": {key: metadata[key] for key in ("name", "labels", "annotations") if key in metadata},
             "spec": {**spec, "matchResources": resources},
         }
-        answer = api.call_api(
-            "PATCH",
-            f"{api.configuration.host}{path}?fieldManager={metadata['managedFields'][0]['manager']}&force=true",
-            header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
-            body=body,
-        )
-        assert answer.status < 400, answer.read()
+        status, text = plane.apply(path, metadata["managedFields"][0]["manager"], body)
+        assert status < 400, text
 
 
 def refused(account: Admission, claim: dict[str, Any]) -> bool:

@@ -149,15 +149,9 @@ def change_as_somebody_else(plane: Plane, resource: dict[str, Any]) -> None:
         "metadata": {"name": metadata["name"]},
         "spec": {"podSelector": spec["podSelector"], "policyTypes": ["Egress"]},
     }
-    api: Any = plane.api
     path = f"/apis/networking.k8s.io/v1/namespaces/{metadata['namespace']}/networkpolicies/{metadata['name']}"
-    answer = api.call_api(
-        "PATCH",
-        f"{api.configuration.host}{path}?fieldManager=somebody&force=true",
-        header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
-        body=body,
-    )
-    assert answer.status == HTTPStatus.OK, answer.read()
+    status, text = plane.apply(path, "somebody", body)
+    assert status == HTTPStatus.OK, text
 
 
 def stacks_of(made: dict[str, Any]) -> set[str]:
