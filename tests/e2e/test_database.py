@@ -367,7 +367,8 @@ class TestAgent:
     def test_only_the_applications_user_reads_it(self, shop: Shop, api: Agent) -> None:
         api.fields("database")
         assert stat.S_IMODE(api.file("database").stat().st_mode) == 0o400
-        assert sorted(path.name for path in api.file("").iterdir()) == ["cache", "database", "ledger", "stock"]
+        own = ["cache", "database", "ledger", "ledger-password", "ledger-user", "stock"]
+        assert sorted(path.name for path in api.file("").iterdir()) == own
         assert shop.postgres.logs_in(api.fields("stock"), DATABASE)
 
     def test_a_rotated_secret_is_in_its_file_without_a_restart(self, shop: Shop, tmp_path: Path) -> None:

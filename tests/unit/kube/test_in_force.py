@@ -35,7 +35,7 @@ def native(*expressions: str) -> Answer:
 @pytest.fixture
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """The paths that are asked for until the hook ends, when the cluster answers so; the last answer stays."""
-    for name, seconds in (("SETTLE_SECONDS", 0.0), ("_POLL_SECONDS", 0.01), ("_PATIENCE_SECONDS", 0.2)):
+    for name, seconds in (("SETTLE_SECONDS", 0.0), ("_POLL_SECONDS", 0.01), ("_PATIENCE_SECONDS", 60.0)):
         monkeypatch.setattr(in_force, name, seconds)
 
     def waited(*answers: Answer | Exception) -> list[str]:
@@ -70,7 +70,8 @@ def test_without_a_native_policy_or_the_right_to_read_it_nothing_more_is_asked(
     assert wait(answer) == [PATH]
 
 
-def test_it_is_not_waited_for_ever(wait: Callable[..., list[str]]) -> None:
+def test_it_is_not_waited_for_ever(wait: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_force, "_PATIENCE_SECONDS", 0.2)
     assert len(wait(native(OTHER))) > 1
 
 
