@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -185,12 +186,13 @@ def test_what_is_in_the_way(production: Plane, missing: Missing) -> None:
 def test_a_level_that_pods_of_the_stack_do_not_pass(production: Plane, tmp_path: Path) -> None:
     directory = project(tmp_path, **external(production))
     redis = directory / "services" / "redis.yaml"
+    today = datetime.now(UTC).date()
     granted = {
         "rule": "require-run-as-non-root",
         "reason": "Its vendor's image has no other user.",
         "owner": "ann@example.org",
-        "granted": "2026-11-01",
-        "expires": "2027-01-01",
+        "granted": str(today),
+        "expires": str(today + timedelta(30)),
     }
     redis.write_text(yaml.safe_dump({**yaml.safe_load(redis.read_text()), "exceptions": [granted]}))
     with level(SHOP, "restricted")(production):

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.e2e
 
 STACK = "production"
+TODAY = datetime.now(UTC).date()
 VALIDATING = [rule for rule in load_library().rules.values() if rule.tier in VALIDATING_TIERS]
 ENFORCED: dict[str, Any] = {
     "phases": {rule.name: "enforce" for rule in VALIDATING if rule.tier == "important"},
@@ -117,8 +118,8 @@ SEVERAL: File = {
     "patch": {
         "reason": "nothing else says it",
         "owner": "commerce",
-        "granted": date(2026, 11, 1),
-        "expires": date(2026, 12, 1),
+        "granted": TODAY,
+        "expires": TODAY + timedelta(30),
         "pod": {"hostAliases": [{"ip": "10.0.0.9", "hostnames": ["old"]}], "dnsConfig": {"searches": ["example.org"]}},
         "containers": {
             "orders": {"workingDir": "/srv", "lifecycle": {"postStart": {"exec": {"command": ["warm"]}}}},

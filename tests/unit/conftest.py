@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import settings
 from pulumi.runtime import resource
 from pulumi.runtime.proto import source_pb2
 
+from components.config.commit_date import commit_date
 from tests.support.installed import Living
 
 HERE = Path(__file__).parent
+_FAR = date(2100, 1, 1)
 
 # How long one example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("busy-machine", deadline=None)
@@ -44,6 +47,20 @@ def _an_empty_cluster() -> Iterator[None]:
     """The program reads the cluster before it begins: here it finds nothing in it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("components.program.existing.living_cluster", lambda: Living().cluster)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_commit_of_another_day() -> Iterator[None]:
+    """Exceptions end by the day of the commit: what a test writes is in force by a day of its own, or by none."""
+    checkout = HERE.parents[1]
+
+    def day(root: Path) -> date:
+        return _FAR if root.is_relative_to(checkout) else commit_date(root)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for program in ("program.stack", "service.secure_service", "provider.secure_service"):
+            patch.setattr(f"components.{program}.commit_date", day)
         yield
 
 

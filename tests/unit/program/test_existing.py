@@ -131,6 +131,7 @@ def test_kyvernos_controllers_get_rights_of_the_stacks_own() -> None:
 
 
 MOVED: dict[str, Any] = {
+    "asOf": "2026-11-15",
     "kyverno": {
         "mode": "existing",
         "namespace": "policy",
