@@ -21,6 +21,7 @@ from components.kube.manifest import pod_security
 from components.kube.mesh_labels import namespace_label
 from components.kube.names import DEFAULT_NAMESPACE, PROJECT, VAULT_PORT
 from components.kube.ownership import manager_of
+from components.kube.service_ref import ServiceRef
 from components.kyverno.library import load_library
 from components.package.args import RenderedPackage
 from components.package.file.directory import read_packages, shared_hosts, shared_namespaces
@@ -160,6 +161,7 @@ def read_stack(
     problems = [
         *_gateway_problems(settings, [*services, *packaged], source),
         *_dns_problems(settings, [*services, *packaged], source),
+        *_scraper_problems(settings, posture, services, packaged, source),
         *limit_problems(settings, posture, sum(len(each.hosts) for each in (*services, *packaged)), source),
         *exception_problems(settings, services, as_of, source),
         *database_problems(settings, services, source),
@@ -208,6 +210,28 @@ def _gateway_problems(
         yield source.problem("ingress.gatewayNamespace", message, own)
     if own in elsewhere(settings):
         yield source.problem("ingress.gatewayNamespace", f"it is that of team {elsewhere(settings)[own]}", own)
+
+
+def _scraper_problems(
+    settings: Settings,
+    posture: Posture,
+    services: Sequence[ServiceSpec],
+    packages: Sequence[PackageSpec],
+    source: StackSource,
+) -> Iterator[Problem]:
+    """A reader of metrics that no file lets reach what it reads: it connects to each pod, by its address."""
+    scraper = settings.mesh.scraper
+    if scraper is None or not posture.closed:
+        return
+    own = ServiceRef(scraper.namespace, scraper.service_account)
+    message = (
+        "would reach what its file names alone, and no pod whose metrics it is to read: install it beside the "
+        "platform, in a namespace that no service and no package has"
+    )
+    if any(spec.ref == own for spec in services):
+        yield source.problem("mesh.scraper", f"the service {own} {message}", str(own))
+    elif package := next((spec for spec in packages if spec.namespace == own.namespace), None):
+        yield source.problem("mesh.scraper", f"the package {package.ref} {message}", str(own))
 
 
 def _dns_problems(
