@@ -31,7 +31,7 @@ def of(keys: Values, value: Values) -> Values:
     return keys.flatmap(lambda drawn: st.fixed_dictionaries(dict.fromkeys(drawn, value)))
 
 
-PROSE = st.one_of(TEXT, st.just("ä" * 300), st.just("{{ $(POD) }} \\ \" '"))
+PROSE = st.one_of(TEXT, st.just("ä" * 300), st.just("{{ $$(POD) $(pod) }} \\ \" '"))
 VARIABLES = st.lists(
     word(string.ascii_letters + "_", string.ascii_letters + string.digits + "_", LOWER, 80).filter(
         lambda name: (

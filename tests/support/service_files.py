@@ -162,7 +162,7 @@ SHARED_NAMES = st.lists(st.sampled_from(["work", "orders"]), max_size=2)
 CONTAINER: dict[str, Values] = {
     "image": IMAGES,
     "command": WORDS,
-    "env": st.dictionaries(st.sampled_from(["LOG_LEVEL", "_x"]), LINES, max_size=2),
+    "env": st.dictionaries(st.sampled_from(["LOG_LEVEL", "_x", "node.name"]), LINES, max_size=2),
     "podEnv": st.dictionaries(st.sampled_from(["POD_NAME", "_x"]), st.sampled_from(sorted(POD_FIELDS)), max_size=2),
     "config": st.fixed_dictionaries({"files": st.dictionaries(FILES, LINES, min_size=1, max_size=2)}),
     "secrets": SHARED_NAMES,
@@ -324,7 +324,9 @@ OPTIONAL: dict[str, Values] = {
     "placement": st.fixed_dictionaries({"class": mostly(st.just("gpu"), seldom=st.sampled_from(["closed", "x", ""]))}),
     "command": WORDS,
     "args": WORDS,
-    "env": st.dictionaries(mostly(st.sampled_from(["LOG_LEVEL", "_x", "a1"]), seldom=TEXT), LINES, max_size=2),
+    "env": st.dictionaries(
+        mostly(st.sampled_from(["LOG_LEVEL", "_x", "a1", "node.name", "-a"]), seldom=TEXT), LINES, max_size=2
+    ),
     "podEnv": st.dictionaries(
         mostly(st.sampled_from(["POD_NAME", "_x", "LOG_LEVEL"]), seldom=TEXT),
         mostly(st.sampled_from(sorted(POD_FIELDS)), seldom=st.sampled_from(["labels", "metadata.name", ""])),

@@ -87,7 +87,9 @@ SCHEDULES = mostly(
     ),
 )
 DURATIONS = mostly(st.sampled_from(["30s", "5m", "1h", "999999h"]), seldom=st.sampled_from(["0s", "1d", "1h30m"]))
-WORDS = st.lists(mostly(st.sampled_from(["bin/run", "--fast", "$(HOME)", "a b"]), TEXT, seldom=st.just("")), max_size=3)
+WORDS = st.lists(
+    mostly(st.sampled_from(["bin/run", "--fast", "$(hostname)", "a b"]), TEXT, seldom=st.just("")), max_size=3
+)
 FILES = mostly(
     st.sampled_from(["app.yaml", "appsettings.Production.json", "a"]),
     st.text(string.ascii_letters + string.digits + "-._", min_size=1, max_size=253),

@@ -24,16 +24,26 @@ _SECRET_VALUES = MappingProxyType(
     }
 )
 # Applications of this platform need variables that name the file of a secret.
-_FILE_NAME = re.compile(r"_(FILE|PATH|DIR)$", re.IGNORECASE)
+_FILE_NAME = re.compile(r"[._-](FILE|PATH|DIR)$", re.IGNORECASE)
 # As Authentik and others, and Grafana, name the file whose content they take in place of a value.
 _OF_A_FILE = re.compile(r"(file://)?/vault/secrets/[\w.-]+|\$__file\{/vault/secrets/[\w.-]+\}")
 # What a variable says of a secret, with a value that holds none: an address, a number, a time, a switch.
 _ABOUT_SECRETS = re.compile(
-    r"_(ENDPOINT|URL|URI|HOST|PORT|ISSUER|AUDIENCE|ALGORITHM|TYPE|SCOPES?|TTL|TIMEOUT|INTERVAL|LIFETIME|EXPIRY"
+    r"[._-](ENDPOINT|URL|URI|HOST|PORT|ISSUER|AUDIENCE|ALGORITHM|TYPE|SCOPES?|TTL|TIMEOUT|INTERVAL|LIFETIME|EXPIRY"
     r"|(SECONDS|MINUTES|HOURS|DAYS|MS)|LENGTH|ROUNDS|ENABLED|REQUIRED|HEADER|COOKIE|NAME)$",
     re.IGNORECASE,
 )
 _NO_SECRET = re.compile(r"https?://[^\s@]*|\d{1,9}[a-zA-Z]{0,2}|[A-Za-z][A-Za-z0-9._-]{0,15}")
+
+
+# What the program that reads a file puts in itself: ${NAME}, $NAME, $(NAME), {name} of Python, %(name)s, <name>. One
+# with a default, as ${NAME:-hunter2}, is none.
+_PLACEHOLDER = re.compile(r"\$?\{\{?[^{}\s:]*\}?\}|\$\(\w+\)|\$[A-Z_][A-Z0-9_]*|%\(\w+\)s|%s|<[\w-]+>")
+
+
+def problem_with_text(text: str) -> str:
+    """The kind of secret that is in a file of configuration; empty when there is none, or a name in its place."""
+    return problem_with_value(_PLACEHOLDER.sub("", text))
 
 
 def problem_with_value(value: str) -> str:
@@ -41,14 +51,25 @@ def problem_with_value(value: str) -> str:
     return next((f"looks like {what}" for what, shape in _SECRET_VALUES.items() if shape.search(value)), "")
 
 
-_NAME = "[A-Za-z_][A-Za-z0-9_]*"
+# https://github.com/kubernetes/apimachinery/blob/v0.30.0/pkg/util/validation/validation.go, `IsEnvVarName`; newer ones
+# take more.
+_NAME = r"(?!\.$|\.\.)[-._A-Za-z][-._A-Za-z0-9]*"
+_SHELL_NAME = "[A-Za-z_][A-Za-z0-9_]*"
 
 
 def _name(value: str) -> str:
     if not re.fullmatch(_NAME, value):
         raise ValueError(
-            "not the name of a variable such as LOG_LEVEL: letters, digits and underscores, no digit first"
+            "not the name of a variable such as LOG_LEVEL: letters, digits, underscores, dots and hyphens, no digit "
+            "first, nor two dots"
         )
+    return value
+
+
+def shell_name(value: str) -> str:
+    """The name of a variable that a shell has, and hands on to the program that it becomes. Raises `ValueError`."""
+    if not re.fullmatch(_SHELL_NAME, value):
+        raise ValueError("not a variable of a shell such as DB_PASSWORD: letters, digits, underscores, no digit first")
     return value
 
 
@@ -71,6 +92,7 @@ def _plain(values: dict[str, str]) -> dict[str, str]:
 
 
 VariableName = Annotated[StrictStr, AfterValidator(_name), Shape(_NAME)]
+ShellName = Annotated[StrictStr, AfterValidator(shell_name), Shape(_SHELL_NAME)]
 
 Environment = Annotated[dict[VariableName, StrictStr], AfterValidator(_plain)]
 """Names and values of environment variables; those that look like secrets are refused."""

@@ -16,7 +16,7 @@ from components.schema.fields import DNS_LABEL, AbsolutePath, Day
 from components.schema.shape import Shape
 from components.schema.timed_exception import CRITICAL_DAYS, TimedException
 from components.schema.typed_file import misplaced
-from components.service.file.environment import VariableName
+from components.service.file.environment import ShellName, shell_name
 from components.service.file.jobs import JobSpec
 from components.service.file.secrets import SecretSpec
 
@@ -36,7 +36,7 @@ class SecretEnvSpec(TimedException):
     """Secrets as environment variables, for a limited time: of the service's own container, and of its jobs that read
     them. A secret that changes is in them when the pods start again."""
 
-    variables: dict[VariableName, Annotated[StrictStr, AfterValidator(_source), Shape(_SOURCE.pattern)]] = Field(
+    variables: dict[ShellName, Annotated[StrictStr, AfterValidator(_source), Shape(_SOURCE.pattern)]] = Field(
         min_length=1
     )
     """The variables, each with a field of one of `secrets`, as `secret/field`."""
@@ -95,8 +95,19 @@ def check_secret_env(keys: _Keys) -> None:
             )
         if name in keys.env or name in keys.pod_env:
             raise misplaced(place, "env or podEnv has a variable of that name: keep one", name)
+    _check_shell_names(keys)
     if not keys.command:
         raise misplaced(["command"], _WITHOUT_PROGRAM, "none")
     for name, job in keys.jobs.items():
         if not job.command and any(secret in job.secrets for secret, _ in sources.values()):
             raise misplaced(["jobs", name, "command"], _WITHOUT_PROGRAM, "none")
+
+
+def _check_shell_names(keys: _Keys) -> None:
+    for key, names in (("env", keys.env), ("podEnv", keys.pod_env)):
+        for name in names:
+            try:
+                shell_name(name)
+            except ValueError as error:
+                message = f"{error}. The shell of secretEnv hands on no other"
+                raise misplaced([key, name], message, name) from error

@@ -15,6 +15,7 @@ from components.service.file.keys import ServiceKeys
 from components.service.file.network import at_port, check_mixed_hosts, check_repeated, check_tokens, peers_name
 from components.service.file.pod_limits import check_annotations, check_full_name, check_words
 from components.service.file.ports import PROTOCOLS, check_ports, check_probes, check_sticky
+from components.service.file.references import check_references
 from components.service.file.reserved import not_a_service
 from components.service.file.routes import check_paths
 from components.service.file.secret_env import check_secret_env
@@ -134,6 +135,7 @@ class ServiceSpec(ServiceKeys):
         check_annotations(self)
         check_words(self)
         check_full_name(self)
+        check_references(self)
         return self
 
     def _kind(self) -> None:

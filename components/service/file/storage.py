@@ -14,7 +14,7 @@ from components.schema.fields import LABEL, LABEL_SHAPE, ConfigFile, FileName, O
 from components.schema.problem import UNREPEATED, Key
 from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, dotted, misplaced
-from components.service.file.environment import problem_with_value
+from components.service.file.environment import problem_with_text
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]
 SHARED = "ReadWriteMany"
@@ -96,7 +96,7 @@ class ConfigSpec(TypedFile):
     @model_validator(mode="after")
     def _public(self) -> Self:
         for name, text in self.files.items():
-            if problem := problem_with_value(text):
+            if problem := problem_with_text(text):
                 raise misplaced(["files", name], f"{problem}: move it to secrets", UNREPEATED)
         size = sum(len(text.encode()) for text in self.files.values())
         if size > _CONFIG_LIMIT:

@@ -73,6 +73,16 @@ WRONG = [
     ("caBundle: {configMap: ca, file: x}", "legal: configMap, key, path"),
     ("caBundle: {configMap: ca, path: /ca.crt}", "5: caBundle.path: a file of a directory is meant"),
     ("env: {log level: info}", "5: env.log level: not the name of a variable such as LOG_LEVEL"),
+    *(
+        (f"{key}: {{{name}: name}}", f"5: {key}.{name}: not the name of a variable")
+        for key in ("env", "podEnv")
+        for name in ("1a", "..a", ".", "a/b", "a:b")
+    ),
+    (
+        "config: {files: {a.env: 'URL=amqp://api:${PASSWORD:-hunter2}@queue'}}",
+        "5: config.files.a.env: looks like a password in an address",
+    ),
+    ("env: {URL: 'amqp://api:${PASSWORD}@queue'}", "5: env.URL: looks like a password in an address"),
     ("env: {LEVEL: 3}", "5: env.LEVEL: a text is expected: put it in quotes where YAML reads something else, found 3"),
     ("env: {DB_PASSWORD: hunter2}", "5: env.DB_PASSWORD: is called like a secret"),
     ("env: {X_FILE_TOKEN: /vault/x}", "5: env.X_FILE_TOKEN: is called like a secret"),
@@ -139,10 +149,29 @@ def test_what_looks_like_a_secret_is_not_repeated(tail: str) -> None:
         {"TOKEN_TTL_SECONDS": "3600"},
         {"SESSION_TOKEN_ENABLED": "true", "PASSWORD_HASH_ALGORITHM": "argon2id"},
         {"_x": ""},
+        # As Elasticsearch and OpenSearch take their settings.
+        {"discovery.seed_hosts": "search-peers.shop.svc", "node.name": "a", ".a": "", "-": "", "truststore.path": "/a"},
     ],
 )
 def test_plain_values_may_stand_in_the_environment(environment: dict[str, str]) -> None:
     assert spec(env=environment).env == environment
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "amqp://${USER}:${PASSWORD}@queue",
+        "postgresql://{user}:{read('db')}@db/x",
+        "postgresql://{db['user']}:{db['password']}@db/x",
+        "mysql://%(user)s:%(password)s@db/x",
+        "redis://:$REDIS_PASSWORD@cache",
+        "redis://:<password>@cache",
+        "redis://:{{.password}}@cache",
+        "redis://:$(PASSWORD)@cache",
+    ],
+)
+def test_a_file_may_name_what_its_program_puts_in(address: str) -> None:
+    assert spec(config={"files": {"a.conf": f"url = {address}\n"}}).config
 
 
 @pytest.mark.parametrize("schedule", ["0 3 * * *", "*/15 8-18 * * mon-fri", "0 0 1,15 jan,jul *", "5 4 * * 0"])
