@@ -68,7 +68,7 @@ class ServiceKeys(TypedFile):
     """The port that it listens on and that other services call. Without one it is a worker, which nobody calls."""
     protocol: Protocol = "http"
     """The protocol of that port, without TLS of its own. The mesh parses `http`, `http2` (with prior knowledge) and
-    `grpc`, and forwards `tcp` as it is."""
+    `grpc`, and forwards `tcp` as it is. It has to be written where no HTTP usually listens, such as Redis at 6379."""
     ports: Ports = Field(default_factory=dict)
     """Further ports, by name, such as `admin: 9001`; a call names them, as in `calls: [minio:admin]`."""
     sticky: StickySpec | None = None

@@ -36,8 +36,7 @@ _NOT_OUTSIDE = (".svc", ".cluster.local", "metadata.google.internal")
 # Names that no public DNS has: .internal by ICANN's resolution of 29 July 2024, .local by RFC 6762, the others by its
 # appendix G, .home.arpa by RFC 8375.
 _PRIVATE_DOMAINS = (".internal", ".local", ".intranet", ".private", ".corp", ".home", ".lan", ".home.arpa")
-# What usually listens there, and begins with a message of its own before there is any TLS.
-_WITHOUT_TLS_FIRST = {
+USUAL_LISTENERS = {
     21: "FTP",
     22: "SSH",
     25: "SMTP",
@@ -47,6 +46,7 @@ _WITHOUT_TLS_FIRST = {
     587: "SMTP",
     1433: "SQL Server",
     1521: "Oracle",
+    1883: "MQTT",
     2181: "ZooKeeper",
     3306: "MySQL",
     4222: "NATS",
@@ -57,7 +57,10 @@ _WITHOUT_TLS_FIRST = {
     9092: "Kafka",
     11211: "memcached",
     27017: "MongoDB",
+    61613: "STOMP",
+    61616: "ActiveMQ",
 }
+"""What usually listens at a port, speaks no HTTP, and begins with a message of its own before there is any TLS."""
 _HTTP_PORT = 80
 _PRIVATE_KEY_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
@@ -291,7 +294,7 @@ class EgressSpec(TypedFile):
     def _reachable(self) -> Self:
         if self.protocol == "tcp" and not self.cidrs:
             raise ValueError("tcp names no host that the mesh could hold it to: write the host's networks under cidrs")
-        if "protocol" not in self.model_fields_set and (usual := _WITHOUT_TLS_FIRST.get(self.port)):
+        if "protocol" not in self.model_fields_set and (usual := USUAL_LISTENERS.get(self.port)):
             message = (
                 f"at port {self.port} usually listens {usual}, which does not begin with TLS: write tcp and the host's "
                 "cidrs, or tls if this server takes TLS from the first byte"

@@ -14,7 +14,7 @@ from components.schema.problem import UNREPEATED
 from components.schema.public import HeaderName
 from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, misplaced
-from components.service.file.network import AppPort, MetricsSpec
+from components.service.file.network import USUAL_LISTENERS, AppPort, MetricsSpec
 from components.service.file.probes import ProbesSpec, unasked
 from components.service.file.routes import MOST_PATHS, check_prefixes
 
@@ -27,6 +27,23 @@ METRICS_PORT, VAULT_PORT_NAME = "http-metrics", "tcp-vault"
 # A token of HTTP: https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1
 _COOKIE = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
+
+
+# https://github.com/open-telemetry/opentelemetry-proto/blob/v1.7.0/docs/specification.md, and the examples of gRPC.
+_USUALLY_GRPC = frozenset({4317, 50051})
+
+
+def check_usual(port: int) -> None:
+    """Raise `PydanticCustomError` for the port of a file that says no protocol, where it is hardly HTTP.
+
+    The mesh would answer what is no request of HTTP with an error, at every connection.
+    """
+    if usual := USUAL_LISTENERS.get(port):
+        message = f"{usual} usually listens there, which is not HTTP: write its protocol, tcp, or http if this one is"
+        raise misplaced(["port"], message, port)
+    if port in _USUALLY_GRPC:
+        message = "gRPC usually listens there, which needs HTTP/2: write its protocol, grpc, or http if it is none"
+        raise misplaced(["port"], message, port)
 
 
 def port_name(value: str) -> str:
@@ -85,7 +102,8 @@ class PortSpec(TypedFile):
     port: AppPort
     """The number."""
     protocol: Annotated[Protocol, BeforeValidator(_protocol)] = "http"
-    """The protocol, without TLS of its own; by default the one that is the name of the port, else `http`."""
+    """The protocol, without TLS of its own; by default the one that is the name of the port, else `http`. It has to be
+    written where no HTTP usually listens, such as AMQP at 5672."""
     sticky: StickySpec | None = None
     """What sends the requests of one client to one pod; by default any pod gets them."""
     host: PublicHost | None = None
@@ -96,6 +114,8 @@ class PortSpec(TypedFile):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if "protocol" not in self.model_fields_set:
+            check_usual(self.port)
         check_sticky(self.sticky, self.protocol)
         if self.host is None and "paths" in self.model_fields_set:
             raise misplaced(["paths"], "it needs host: nothing else is public", UNREPEATED)

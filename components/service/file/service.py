@@ -14,7 +14,7 @@ from components.service.file.jobs import NAME_LIMIT, check_jobs, job_name
 from components.service.file.keys import ServiceKeys
 from components.service.file.network import at_port, check_mixed_hosts, check_repeated, check_tokens, peers_name
 from components.service.file.pod_limits import check_annotations, check_full_name, check_words
-from components.service.file.ports import PROTOCOLS, check_ports, check_probes, check_sticky
+from components.service.file.ports import PROTOCOLS, check_ports, check_probes, check_sticky, check_usual
 from components.service.file.references import check_references
 from components.service.file.reserved import not_a_service
 from components.service.file.routes import check_paths
@@ -172,6 +172,8 @@ class ServiceSpec(ServiceKeys):
             raise misplaced(["ports", name, "host"], message, host)
 
     def _consistent_network(self) -> None:
+        if self.port is not None and "protocol" not in self.model_fields_set:
+            check_usual(self.port)
         if self.host is not None and self.protocol == "tcp":
             legal = [protocol for protocol in PROTOCOLS if protocol != "tcp"]
             raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)

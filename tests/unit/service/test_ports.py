@@ -9,6 +9,7 @@ from components.program.plan import plan
 from components.program.stack import read_stack
 from components.schema.problem import ConfigError
 from components.service.args.service import SecureServiceArgs
+from components.service.file.directory import parse_service
 from components.service.manifests.authorization import authorization_policy, destination_rule
 from components.service.manifests.job import cron_job_spec, job_spec
 from components.service.manifests.network_policy import network_policy_spec
@@ -228,3 +229,27 @@ class TestProgramsThatEnd:
         (tmp_path / "other").mkdir()
         with pytest.raises(ConfigError, match="name: longer than 52 characters"):
             planned(tmp_path / "other", **{"x" * 53: "run: {}"})
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("port: 6379", "5: port: Redis usually listens there, which is not HTTP: write its protocol, tcp"),
+        ("port: 4317", "5: port: gRPC usually listens there, which needs HTTP/2: write its protocol, grpc"),
+        ("port: 80\nports: {amqp: 5672}", "6: ports.amqp.port: AMQP usually listens there, which is not HTTP"),
+        ("port: 80\nports: {db: {port: 5432}}", "6: ports.db.port: PostgreSQL usually listens there"),
+    ],
+)
+def test_a_port_that_is_hardly_http_says_its_protocol(text: str, error: str) -> None:
+    head = "namespace: shop\nteam: t\nimage: r.example.org/shop/x:v1\nname: x\n"
+    with pytest.raises(ConfigError) as caught:
+        parse_service(f"{head}{text}\n", "x.yaml")
+    (problem,) = caught.value.problems
+    assert f"{problem.line}: {problem.key}: {problem.message}".startswith(error)
+    for said in ("tcp", "http", "grpc"):
+        kept = text.replace("port: 5432", f"port: 5432, protocol: {said}").replace(
+            "amqp: 5672", f"amqp: {{port: 5672, protocol: {said}}}"
+        )
+        kept = f"{kept}\nprotocol: {said}" if "ports" not in kept else kept
+        assert parse_service(f"{head}{kept}\n", "x.yaml")
+    assert parse_service(f"{head}port: 80\nports: {{tcp: 5432, grpc: 50051}}\n", "x.yaml")
