@@ -32,6 +32,7 @@ from components.service.file.limits import limit_findings
 from components.service.file.network import EgressSpec
 from components.service.file.party import PartyFile
 from components.service.file.public_hosts import Claim, host_findings, key_findings, signed_for
+from components.service.file.replicas import replica_findings
 from components.service.file.secret_paths import secret_path_findings
 from components.service.file.service import OF_THE_PLATFORM, ServiceSpec
 from components.service.file.sharing import sharing_findings
@@ -130,6 +131,7 @@ def check_services(files: Sequence[ServiceFile], admission: Admission) -> list[P
         *problems_at(files, limit_findings([file.spec for file in files], admission.limits)),
         *(problems_at(files, ambient_findings([file.spec for file in files])) if admission.ambient else []),
         *problems_at(files, metadata_findings([file.spec for file in files], admission.metadata)),
+        *problems_at(files, replica_findings([file.spec for file in files])),
         *problems_at(files, placement_findings([file.spec for file in files], admission.placements)),
         *(problem for file in files for problem in _not_admitted(file, admission)),
         *(problem for file in files for problem in _not_signed(file, admission.pki_domains)),

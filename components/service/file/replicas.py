@@ -1,0 +1,105 @@
+"""The names of replicas that a program is told of: each is one that `peers` makes, and that it may connect to.
+
+Nothing else answers at such a name, and the program only says so when it runs.
+https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-network-id
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from components.kube.service_ref import ServiceRef
+from components.schema.fields import DNS_LABEL
+from components.schema.problem import Key
+from components.service.file.checks import Finding
+from components.service.file.containers import ContainerSpec
+from components.service.file.keys import ServiceKeys
+from components.service.file.network import peers_name
+from components.service.file.service import ServiceSpec
+
+_NAME = re.compile(
+    r"(?:(?P<pod>[^\s./,:;@\"'=<>\[\]]+)\.)?"
+    rf"\b(?P<service>{DNS_LABEL}){peers_name('')}\.(?P<namespace>{DNS_LABEL})\.svc\b(?:\.cluster\.local)?(?::(?P<port>[0-9]+))?"
+)
+_NUMBERED = re.compile(rf"(?P<name>{DNS_LABEL})-(?P<number>[0-9]+)")
+_ANY = "*"
+
+
+def replica_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
+    """The names that no replica has, or none that the service may connect to; one for each text of a file."""
+    services = {spec.ref: spec for spec in specs}
+    for spec in specs:
+        for key, text in _texts(spec):
+            wrong = (
+                (name, problem) for name in _NAME.finditer(text) if (problem := _problem(spec, name, services, key))
+            )
+            for name, (message, legal) in [*wrong][:1]:
+                yield spec, key, message, repr(name[0]), legal
+
+
+def _texts(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
+    yield from _of_program((), spec)
+    for place, container in spec.containers:
+        yield from _of_program(place, container)
+    for name, job in spec.jobs.items():
+        for key, words in (("command", job.command), ("args", job.args)):
+            yield from ((("jobs", name, key, number), word) for number, word in enumerate(words))
+    for name, secret in spec.secrets.items():
+        yield ("secrets", name, "template"), secret.template or ""
+        yield from ((("secrets", name, "values", field), value) for field, value in secret.values.items())
+    for name, database in spec.all_databases.items():
+        yield from (((*spec.database_key(name), *key), text) for key, text in database.templates.items())
+
+
+def _of_program(place: Key, program: ServiceKeys | ContainerSpec) -> Iterator[tuple[Key, str]]:
+    yield from (((*place, "env", name), value) for name, value in program.env.items())
+    for key, words in (("command", program.command), ("args", program.args)):
+        yield from (((*place, key, number), word) for number, word in enumerate(words))
+    files = program.config.files if program.config else dict[str, str]()
+    yield from (((*place, "config", "files", name), text) for name, text in files.items())
+
+
+def _problem(
+    spec: ServiceSpec, name: re.Match[str], services: Mapping[ServiceRef, ServiceSpec], key: Key
+) -> tuple[str, tuple[str, ...]] | None:
+    namespace, service = name["namespace"], name["service"]
+    if ServiceRef(namespace, peers_name(service)) in services or not any(
+        ref.namespace == namespace for ref in services
+    ):
+        return None
+    callee = services.get(ServiceRef(namespace, service))
+    if callee is None:
+        with_peers = (str(ref) for ref, each in services.items() if each.peers)
+        return f"no service {service} is in {namespace}", tuple(sorted(with_peers))
+    if not callee.peers:
+        return f"no replica of {callee.ref} has a name: the port is not under peers of its file", ()
+    if callee is spec and key[0] == "jobs":
+        return "a job is none of the replicas, which let each other in alone", ()
+    return _no_such_pod(callee, name["pod"] or _ANY) or _no_way(spec, callee, name["port"])
+
+
+def _no_such_pod(callee: ServiceSpec, pod: str) -> tuple[str, tuple[str, ...]] | None:
+    if pod == _ANY:
+        return None
+    if not callee.stateful:
+        return f"the pods of {callee.ref} have no names of their own: each would need a volume of its own", ()
+    numbered = _NUMBERED.fullmatch(pod)
+    if numbered is None:
+        return None
+    if numbered["name"] != callee.name:
+        return f"the pods of {callee.ref} are called otherwise", (f"{callee.name}-0",)
+    most = callee.autoscaling.max if callee.autoscaling else callee.replicas
+    if most is not None and int(numbered["number"]) >= most:
+        return f"{callee.ref} has {most} of them at most", tuple(f"{callee.name}-{number}" for number in range(most))
+    return None
+
+
+def _no_way(spec: ServiceSpec, callee: ServiceSpec, port: str | None) -> tuple[str, tuple[str, ...]] | None:
+    ports = {*callee.peers}
+    if callee is not spec:
+        ports &= {callee.called_ports[call.port][0] for ref, call in spec.called() if ref == callee.ref}
+    legal = tuple(str(number) for number in sorted(ports))
+    if not ports:
+        return f"it calls no port that {callee.ref} has under peers, so it reaches no replica by its name", ()
+    if port is not None and int(port) not in ports:
+        return f"not a port at which it reaches a replica of {callee.ref}", legal
+    return None
