@@ -67,6 +67,8 @@ KNOWS_ITSELF: File = {
     "port": 8080,
     "podEnv": {field: field for field in POD_FIELDS},
     "env": {"ADDRESS": "$(name).orders-peers.files.svc"},
+    "peers": [7946],
+    "volumes": {"data": {"path": "/data", "size": "1Gi"}},
     "stop": {"delay": "5s", "within": "1h"},
 }
 """A service with all that a pod may know of itself."""
