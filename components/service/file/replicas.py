@@ -6,6 +6,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-ne
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from components.kube.service_ref import ServiceRef
 from components.schema.fields import DNS_LABEL
@@ -16,12 +17,32 @@ from components.service.file.keys import ServiceKeys
 from components.service.file.network import peers_name
 from components.service.file.service import ServiceSpec
 
-_NAME = re.compile(
-    r"(?:(?P<pod>[^\s./,:;@\"'=<>\[\]]+)\.)?"
-    rf"\b(?P<service>{DNS_LABEL}){peers_name('')}\.(?P<namespace>{DNS_LABEL})\.svc\b(?:\.cluster\.local)?(?::(?P<port>[0-9]+))?"
+# What stands behind the service of a name, and what before it: apart, since a file may have a million characters.
+_BEHIND = re.compile(
+    rf"{peers_name('')}\.(?P<namespace>{DNS_LABEL})\.svc\b(?:\.cluster\.local)?(?::(?P<port>[0-9]{{1,5}}))?"
 )
+_BEFORE = re.compile(rf"(?:(?P<pod>[^\s./,:;@\"'=<>\[\]]{{1,63}})\.)?(?P<service>{DNS_LABEL})$")
+_LONGEST_BEFORE = 2 * 63 + 1
 _NUMBERED = re.compile(rf"(?P<name>{DNS_LABEL})-(?P<number>[0-9]+)")
 _ANY = "*"
+
+
+class _Name(NamedTuple):
+    """The name of a replica, or of all of them, in a text."""
+
+    written: str
+    pod: str
+    service: str
+    namespace: str
+    port: str
+
+
+def _names(text: str) -> Iterator[_Name]:
+    for behind in _BEHIND.finditer(text):
+        start = max(0, behind.start() - _LONGEST_BEFORE)
+        if before := _BEFORE.search(text[start : behind.start()]):
+            written = before[0] + behind[0]
+            yield _Name(written, before["pod"] or _ANY, before["service"], behind["namespace"], behind["port"] or "")
 
 
 def replica_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
@@ -29,11 +50,11 @@ def replica_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
     services = {spec.ref: spec for spec in specs}
     for spec in specs:
         for key, text in _texts(spec):
-            wrong = (
-                (name, problem) for name in _NAME.finditer(text) if (problem := _problem(spec, name, services, key))
-            )
-            for name, (message, legal) in [*wrong][:1]:
-                yield spec, key, message, repr(name[0]), legal
+            for name in _names(text):
+                if wrong := _problem(spec, name, services, key):
+                    message, legal = wrong
+                    yield spec, key, message, repr(name.written), legal
+                    break
 
 
 def _texts(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
@@ -59,12 +80,11 @@ def _of_program(place: Key, program: ServiceKeys | ContainerSpec) -> Iterator[tu
 
 
 def _problem(
-    spec: ServiceSpec, name: re.Match[str], services: Mapping[ServiceRef, ServiceSpec], key: Key
+    spec: ServiceSpec, name: _Name, services: Mapping[ServiceRef, ServiceSpec], key: Key
 ) -> tuple[str, tuple[str, ...]] | None:
-    namespace, service = name["namespace"], name["service"]
-    if ServiceRef(namespace, peers_name(service)) in services or not any(
-        ref.namespace == namespace for ref in services
-    ):
+    namespace, service = name.namespace, name.service
+    known = any(ref.namespace == namespace for ref in services)
+    if not known or ServiceRef(namespace, peers_name(service)) in services:
         return None
     callee = services.get(ServiceRef(namespace, service))
     if callee is None:
@@ -74,7 +94,7 @@ def _problem(
         return f"no replica of {callee.ref} has a name: the port is not under peers of its file", ()
     if callee is spec and key[0] == "jobs":
         return "a job is none of the replicas, which let each other in alone", ()
-    return _no_such_pod(callee, name["pod"] or _ANY) or _no_way(spec, callee, name["port"])
+    return _no_such_pod(callee, name.pod) or _no_way(spec, callee, name.port)
 
 
 def _no_such_pod(callee: ServiceSpec, pod: str) -> tuple[str, tuple[str, ...]] | None:
@@ -93,13 +113,13 @@ def _no_such_pod(callee: ServiceSpec, pod: str) -> tuple[str, tuple[str, ...]] |
     return None
 
 
-def _no_way(spec: ServiceSpec, callee: ServiceSpec, port: str | None) -> tuple[str, tuple[str, ...]] | None:
+def _no_way(spec: ServiceSpec, callee: ServiceSpec, port: str) -> tuple[str, tuple[str, ...]] | None:
     ports = {*callee.peers}
     if callee is not spec:
         ports &= {callee.called_ports[call.port][0] for ref, call in spec.called() if ref == callee.ref}
     legal = tuple(str(number) for number in sorted(ports))
     if not ports:
         return f"it calls no port that {callee.ref} has under peers, so it reaches no replica by its name", ()
-    if port is not None and int(port) not in ports:
+    if port and int(port) not in ports:
         return f"not a port at which it reaches a replica of {callee.ref}", legal
     return None
