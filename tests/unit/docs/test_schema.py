@@ -59,7 +59,7 @@ ALONE: list[dict[str, Any]] = [
     *({"jobs": {"a": {"schedule": text}}} for text in ("daily", "* * * *", "@never", "@every 1h", "0 3 * * 1#2")),
     *({"jobs": {"a": {"timeout": text}}} for text in ("1d", "0s", "1h30m")),
     {"jobs": {"A": {}}},
-    *({"env": {text: "x"}} for text in ("1A", "A-B", "")),
+    *({"env": {text: "x"}} for text in ("1A", "A B", "A/B", "..a", "")),
     *({"config": {"files": {text: "x"}}} for text in ("..a", ".", "a/b")),
     *({"secrets": {text: {"generate": ["x"]}}} for text in ("A", "file-x", "a.b")),
     {"secrets": {"a": {"generate": ["X"]}}},
