@@ -20,13 +20,12 @@ import yaml
 
 from embedded.passing_errors import passing_error
 from embedded.paths import CHECKOUT, State
-from embedded.pending_creations import adopt
 from embedded.polling import until
 from embedded.supervisor.interrupted_update import (
     forget_unfinished_releases,
     is_interrupted,
     is_locked,
-    pending_operations,
+    operations_in,
     stop_orphaned_plugins,
 )
 from embedded.supervisor.layout import STATE_SERVICE, api_server_url, state_service_url
@@ -34,6 +33,7 @@ from embedded.supervisor.pki import Pki
 from embedded.supervisor.ports import load_ports
 from embedded.supervisor.private_files import write_private_json
 from embedded.supervisor.process import end_with_parent
+from pending_operations.state import settle
 
 _PROVIDERS = CHECKOUT / "embedded" / "providers" / "bin"
 # What the caller's shell may have set for another cluster, another Vault or another backend.
@@ -140,19 +140,20 @@ class PulumiStack:
         if is_interrupted(self.journal, self.state.pulumi_home):
             self._cancel()
             say(f"{self.name}: ended an update that no longer runs")
-        operations = pending_operations(self.checkpoint)
+        operations = operations_in(self.checkpoint)
         if not operations:
             return
         say(f"{self.name}: an update was interrupted with {len(operations)} operations pending; taking stock first")
         forget_unfinished_releases(api_server_url(load_ports(self.state.ports)), Pki(self.state.pki), operations)
-        self._adopt_pending_creations()
+        self._settle()
         self.run("refresh", "--yes", "--skip-preview", "--non-interactive", "--stack", self.name)
 
-    def _adopt_pending_creations(self) -> None:
-        """Let the state have what was being created, for the refresh to see what is there."""
+    def _settle(self) -> None:
+        """Let the state have what Vault makes once only, for the refresh to see what is there."""
         state = json.loads(self.output("stack", "export", "--stack", self.name))
-        adopt(state["deployment"])
-        edited = self.state.run / "adopted.json"
+        # A plugin ends what it was told to do, though the engine is gone: a secret that it began to write is written.
+        settle(state["deployment"], lambda _secret: True)
+        edited = self.state.run / "settled.json"
         try:
             write_private_json(edited, state)
             self.run("stack", "import", "--stack", self.name, "--file", str(edited), quiet=True)

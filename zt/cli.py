@@ -19,6 +19,7 @@ from zt.preflight.cli import preflight
 from zt.project.process import ended_in_order, open_streams
 from zt.promote.cli import promote
 from zt.report.cli import report
+from zt.resume.cli import resume
 from zt.revoke.cli import revoke
 from zt.rotate.cli import rotate
 from zt.secret.cli import secret
@@ -51,6 +52,7 @@ for command in (
     exceptions,
     consent,
     codeowners,
+    resume,
     audit,
     rotate,
     revoke,

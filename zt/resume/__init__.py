@@ -1,0 +1,1 @@
+"""`zt resume`: a stack whose update was killed goes on."""
