@@ -60,13 +60,13 @@ def run(request: Request, connections: Connections | None = None) -> int:
     0: done, or nothing is pending. 1: not confirmed. 2: a wrong argument. 3: a lock, pulumi, the cluster or Vault.
     """
     connected = connections or Connections()
-    _check_can_ask(request)
     pulumi = connected.pulumi(request)
     deployment = deployment_of(pulumi.export())
     planned = _planned(request, connected, deployment)
     if not planned.steps:
         write(request.stack, planned, True, request.output_format)
         return ExitCode.DONE
+    _check_can_ask(request)
     tell_plan(request.stack, planned)
     if not (request.yes or typer.confirm("Go on?", err=True)):
         tell("nothing is changed")

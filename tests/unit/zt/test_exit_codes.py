@@ -19,6 +19,7 @@ from zt.cluster.access import ClusterError
 from zt.cluster.audit_log import AuditLogError
 from zt.cluster.vault import ConflictError, VaultError
 from zt.project.errors import CommandError, ConfigRefusedError, ExitCode, ToolError
+from zt.resume.pulumi import LockedError
 from zt.vault.snapshot import SnapshotError
 
 pytestmark = pytest.mark.unit
@@ -30,6 +31,7 @@ STOPPED: dict[Exception, ExitCode] = {
     ConfigRefusedError("change: services/api.yaml: image: not an image"): ExitCode.WRONG,
     SnapshotError("a.snap: not a snapshot of Vault"): ExitCode.WRONG,
     ToolError("helm: no such file"): ExitCode.NO_ANSWER,
+    LockedError("another run holds the stack"): ExitCode.NO_ANSWER,
     ClusterError("there is no kubeconfig here"): ExitCode.NO_ANSWER,
     VaultError("Vault is sealed"): ExitCode.NO_ANSWER,
     ConflictError("somebody else wrote it"): ExitCode.NO_ANSWER,
@@ -47,6 +49,7 @@ COMMANDS = {
     "audit": ("audit shop/api --file - --format json", "zt.audit.command.accesses"),
     "rotate": ("rotate api --all", "zt.rotate.command.service_spec"),
     "revoke": ("revoke api --yes", "zt.revoke.command.service_name"),
+    "resume": ("resume --stack production --yes --format json", "zt.resume.command.on_path"),
     "attack": ("attack --stack production --format json", "zt.attack.command.chosen"),
     "report": ("report --stack production --format json", "zt.report.command.report"),
     "adopt": ("adopt --stack production --format json", "zt.adopt.command.adopt"),

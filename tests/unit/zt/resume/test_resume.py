@@ -273,6 +273,7 @@ class TestRefused:
 def test_as_json(run: Run) -> None:
     done = run(Backend(state(*creating(AUDIT, SPACE))), "--yes", "--format", "json")
     assert json.loads(done.stdout) == {
+        "version": 1,
         "stack": "production",
         "settled": True,
         "steps": [
