@@ -24,6 +24,8 @@ MADE_ONCE = {
     "vault:index/audit:Audit": "{path}",
     SECRET: "{mount}/data/{name}",
 }
+UNREAD = "an interrupted update was creating it: `pulumi refresh` says whether it is there"
+
 # Where no path is given, these are at that of their type.
 _AT_THEIR_TYPE = frozenset({"vault:index/authBackend:AuthBackend", "vault:index/audit:Audit"})
 
@@ -81,25 +83,22 @@ def settle(deployment: dict[str, Any], is_there: Callable[[str], bool]) -> None:
     """Leave nothing pending in an exported state: what Vault makes once only becomes a resource, the rest is forgotten.
 
     `is_there` says of the id of a secret whether Vault has it, since the stack never reads one. Of everything else a
-    refresh has to say it: `unread` lists those.
+    refresh has to say it: `unread` lists those. Before one has, the engine takes them for unfinished.
     """
     resources = _resources(deployment)
     for operation in operations(deployment):
         object_id = operation.vault_id
         if not object_id or (operation.type == SECRET and not is_there(object_id)):
             continue
-        outputs = _said(operation.inputs) if operation.type == SECRET else {}
-        resources.append({**operation.resource, "id": object_id, "outputs": outputs})
+        # As they were said, since the provider asks the state what it cannot read: Vault says `kv` of a `kv-v2`.
+        made = {**operation.resource, "id": object_id, "outputs": _said(operation.inputs)}
+        resources.append(made if operation.type == SECRET else {**made, "initErrors": [UNREAD]})
     deployment["resources"], deployment["pending_operations"] = resources, []
 
 
 def unread(deployment: dict[str, Any]) -> tuple[str, ...]:
     """The URNs of what `settle` made a resource and no refresh has read: it may not be there."""
-    return tuple(
-        resource["urn"]
-        for resource in _resources(deployment)
-        if resource["type"] in MADE_ONCE and not resource.get("outputs") and not resource.get("delete")
-    )
+    return tuple(resource["urn"] for resource in _resources(deployment) if UNREAD in (resource.get("initErrors") or ()))
 
 
 def objects(deployment: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:

@@ -105,6 +105,19 @@ class TestWhatTheStateLost:
         kept = staging.networking.read_namespaced_network_policy(metadata["name"], metadata["namespace"])
         assert kept.spec.policy_types == changed["inputs"]["spec"]["policyTypes"]
 
+    def test_what_vault_makes_once_is_imported(self, staging: Plane) -> None:
+        """By hand, where nobody resumes an update."""
+        resources = staging.checkpoint(STACK)["deployment"]["resources"]
+        audit = next(each for each in resources if each["type"] == "vault:index/audit:Audit")
+        provider, name = audit["provider"].rpartition("::")[0], audit["urn"].rpartition("::")[2]
+        staging.forget(STACK, {audit["urn"]})
+        refused = staging.run("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, check=False).stdout
+        assert "path already in use" in refused
+        options = ("--yes", "--skip-preview", "--protect=false", "--generate-code=false")
+        names = (f"--parent=vault={audit['parent']}", f"--provider=vault.provider={provider}")
+        staging.run("pulumi", "import", audit["type"], name, audit["id"], "--stack", STACK, *options, *names)
+        staging.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes")
+
 
 def one_of_each_kind(resources: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """An object of each kind, by the kind, that no other resource of the state refers to."""

@@ -67,7 +67,8 @@ def run(request: Request, connections: Connections | None = None) -> int:
         write(request.stack, planned, True, request.output_format)
         return ExitCode.DONE
     _check_can_ask(request)
-    tell_plan(request.stack, planned)
+    if request.output_format == "text" or not request.yes:
+        tell_plan(request.stack, planned)
     if not (request.yes or typer.confirm("Go on?", err=True)):
         tell("nothing is changed")
         write(request.stack, planned, False, request.output_format)

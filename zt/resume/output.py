@@ -9,8 +9,8 @@ from zt.project.console import table_console
 from zt.project.streams import say
 from zt.resume.plan import Action, Plan, Step
 
-VERSION = 1
-"""Of the JSON; rises when a key goes or changes its meaning."""
+JSON_VERSION = 1
+"""Rises when a key goes or changes its meaning."""
 
 _WHAT = {
     Action.TAKE: "becomes the stack's, if Vault has it",
@@ -43,7 +43,7 @@ def write(stack: str, planned: Plan, settled: bool, output_format: str) -> None:
             }
             for step in planned.steps
         ]
-        say(json.dumps({"version": VERSION, "stack": stack, "settled": settled, "steps": rows}, indent=2))
+        say(json.dumps({"version": JSON_VERSION, "stack": stack, "settled": settled, "steps": rows}, indent=2))
     elif not planned.steps:
         say(f"{stack}: nothing is pending")
     elif settled:

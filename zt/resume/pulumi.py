@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from components.kube.parts import json_object, part
+from components.schema.problem import ConfigError, Problem
 from zt.project.errors import ToolError
 
+_PROJECT = "Pulumi.yaml"
 _TAIL = 4000
 # What a backend in a bucket or a directory says, and what a service says.
 _LOCKED = re.compile(r"stack is currently locked|another update is (?:currently )?in progress|\[409\]", re.IGNORECASE)
@@ -87,7 +89,9 @@ class Pulumi:
 
 
 def on_path(project: Path, stack: str) -> Pulumi:
-    """The Pulumi on PATH, with the caller's environment and login. Raises `ToolError`."""
+    """The Pulumi on PATH, with the caller's environment and login. Raises `ConfigError` and `ToolError`."""
+    if not (project / _PROJECT).is_file():
+        raise ConfigError([Problem("zt resume", "--project", f"there is no {_PROJECT} in it", repr(str(project)))])
     executable = shutil.which("pulumi")
     if executable is None:
         raise ToolError("pulumi is not on PATH: install it, or use --embedded")

@@ -19,6 +19,7 @@ from embedded.paths import State
 from embedded.pulumi_stack import PulumiStack, StackError, pulumi_environment, write_project
 from embedded.supervisor import interrupted_update
 from embedded.supervisor.log_view import UnknownLogError, last_lines, show_logs
+from pending_operations.state import UNREAD
 
 pytestmark = pytest.mark.unit
 
@@ -92,7 +93,7 @@ def test_a_stack_that_stands_is_in_the_way_of_another(
 
 
 def test_what_was_cut_off_is_settled_before_the_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its outputs empty for the refresh to read; a secret's as they were said, since nothing reads it."""
+    """For the refresh to say whether it is there, but for a secret, which nothing reads."""
     stack = PulumiStack("dev", State(tmp_path).create(), Path("/tools"))
     stack.state.run.mkdir(parents=True, exist_ok=True)
     mount = {"urn": "urn:mount", "type": "vault:index/mount:Mount", "inputs": {"path": "secret"}}
@@ -112,7 +113,7 @@ def test_what_was_cut_off_is_settled_before_the_refresh(tmp_path: Path, monkeypa
     [state] = imported
     assert state["deployment"] == {
         "resources": [
-            {**mount, "id": "secret", "outputs": {}},
+            {**mount, "id": "secret", "outputs": {"path": "secret"}, "initErrors": [UNREAD]},
             {**secret, "id": "secret/data/a/b", "outputs": secret["inputs"]},
         ],
         "pending_operations": [],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pending_operations.releases import Release, releases
-from pending_operations.state import MADE_ONCE, operations, settle, unread
+from pending_operations.state import MADE_ONCE, UNREAD, operations, settle, unread
 from tests.support.stacks import ROOT
 
 pytestmark = pytest.mark.unit
@@ -71,7 +71,8 @@ def test_what_vault_makes_once_becomes_a_resource_and_the_rest_is_forgotten() ->
     deployment = {"resources": [], "pending_operations": creating(MOUNT, SECRET, POLICY, SPACE)}
     settle(deployment, lambda secret: secret == "secret/data/shop/api/db")
     mount, secret = deployment["resources"]
-    assert mount == {**MOUNT, "id": "secret", "outputs": {}}
+    assert mount == {**MOUNT, "id": "secret", "outputs": {"path": "secret", "type": "kv-v2"}, "initErrors": [UNREAD]}
+    assert "initErrors" not in secret
     assert secret["outputs"] == {"mount": "secret", "name": "shop/api/db", "dataJson": CIPHER}
     assert deployment["pending_operations"] == []
     assert unread(deployment) == (MOUNT["urn"],)

@@ -14,6 +14,8 @@ import trustme
 from typer.testing import CliRunner, Result
 
 from tests.support.hostile_server import HostileServer, Wrong, hostile_server, of_json
+from tests.unit.pending_operations.test_state import creating
+from tests.unit.zt.resume.test_resume import ISTIOD, Backend, state
 from tests.unit.zt.typed import COMMANDS, line, lone_project
 from zt.cli import app
 from zt.preflight.command import Connections
@@ -80,6 +82,7 @@ ASKS = {
     "adopt": {},
     "promote": {},
     "report": {},
+    "resume": {},
     "attack": {},
 }
 BY_KUBERNETES = ("secret set", "secret list", "rotate", "revoke", "vault snapshot")
@@ -105,6 +108,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: trustme.
     api.write_text(api.read_text().replace("secrets:\n", "secrets:\n  word: {external: [key]}\n", 1))
     # Rendered by helm, and no matter here.
     monkeypatch.setattr("zt.preflight.command.created_by", lambda *_: Created((), (), ()))
+    # A killed update that was installing a release.
+    monkeypatch.setattr("zt.resume.command.on_path", lambda *_: Backend(state(*creating(ISTIOD))))
     for place in ("zt.cluster.access", "components.kube.connection", "zt.attack.kubernetes_api"):
         monkeypatch.setattr(f"{place}._SECONDS", (0.5, 0.5))
     for place in ("zt.cluster.vault._SECONDS", "zt.attack.vault_api._SECONDS", "zt.preflight.web.SECONDS"):

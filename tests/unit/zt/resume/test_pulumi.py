@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from components.schema.problem import ConfigError
 from zt.project.errors import ToolError
 from zt.resume.pulumi import LockedError, Pulumi, on_path
 
@@ -105,7 +106,13 @@ with ended_in_order():
     assert not lock.exists()
 
 
+def test_a_directory_that_is_no_project_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--project: there is no Pulumi\.yaml in it"):
+        on_path(tmp_path, "production")
+
+
 def test_without_pulumi_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Pulumi.yaml").touch()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match="pulumi is not on PATH"):
         on_path(tmp_path, "production")

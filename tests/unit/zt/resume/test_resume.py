@@ -66,7 +66,7 @@ class Backend:
         deployment["pending_operations"] = kept
         resources = [each for each in deployment["resources"] if each["urn"] not in {*urns} & self.gone]
         deployment["resources"] = [
-            {**each, "outputs": {"read": True}} if each["urn"] in urns else each for each in resources
+            {**each, "outputs": {"read": True}, "initErrors": []} if each["urn"] in urns else each for each in resources
         ]
 
     def _begin(self, step: str) -> None:
