@@ -114,9 +114,19 @@ class Admission:
         return Outcome()
 
     def request(
-        self, verb: str, manifest: Manifest, namespace: str = "", subresource: str = "", dry_run: bool = False
+        self,
+        verb: str,
+        manifest: Manifest,
+        namespace: str = "",
+        subresource: str = "",
+        dry_run: bool = False,
+        strict: bool = False,
     ) -> Any:
-        """Send an object of any kind, into `namespace` when that is given, or get or delete the one of its name."""
+        """Send an object of any kind, into `namespace` when that is given, or get or delete the one of its name.
+
+        With `strict` a field that the API does not know is an error, as it is for a run of Pulumi, and not left out.
+        https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+        """
         metadata = manifest["metadata"]
         namespace = namespace or metadata.get("namespace", "")
         group = f"/apis/{manifest['apiVersion']}" if "/" in manifest["apiVersion"] else f"/api/{manifest['apiVersion']}"
@@ -127,7 +137,8 @@ class Admission:
         if subresource:
             path += f"/{subresource}"
         body = None if verb in ("GET", "DELETE") else merge(manifest, {"metadata": {"namespace": namespace or None}})
-        return self._call(verb, f"{path}{'?dryRun=All' if dry_run else ''}", body)
+        asked = [*(["dryRun=All"] if dry_run else []), *(["fieldValidation=Strict"] if strict else [])]
+        return self._call(verb, f"{path}{'?' if asked else ''}{'&'.join(asked)}", body)
 
     def answer(self, verb: str, path: str, body: Manifest | None = None) -> str:
         """What the API server says to a request that it refuses; empty when it does not."""

@@ -212,9 +212,8 @@ def followers(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield merge(pod, {"metadata": {"name": own, "namespace": namespace, "labels": labels[kind]}})
 
 
-def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
-    """Each object that is not admitted, and why."""
-    objects = made_of(args)
+def refused(admission: Admission, objects: list[dict[str, Any]]) -> list[str]:
+    """Each of a service's objects that is not admitted, and why."""
     accounts = [each for each in objects if each["kind"] == "ServiceAccount"]
     problems: list[str] = []
     for account in accounts:
@@ -223,7 +222,7 @@ def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
     for each in objects:
         for one in [each, *followers(each)] if each not in accounts else []:
             try:
-                admission.request("POST", one, dry_run=True)
+                admission.request("POST", one, dry_run=True, strict=True)
             except RefusedError as error:
                 if BY_STACK not in error.message:
                     problems.append(f"{one['kind']} {one['metadata']['name']}: {error}")
@@ -246,7 +245,18 @@ def refused(admission: Admission, args: SecureServiceArgs) -> list[str]:
 @example(made=("orders", SEVERAL))
 @given(made=st.one_of(service_files(), combined_files()).filter(accepted))
 def test_what_is_made_of_an_accepted_file_is_admitted(admission: Admission, made: tuple[str, File]) -> None:
-    assert refused(admission, plan_of(*made)) == []
+    assert refused(admission, made_of(plan_of(*made))) == []
+
+
+PUBLIC: File = {**KINDS[0], "host": "orders.example.org", "egress": [{"host": "pay.example.net", "port": 443}]}
+
+
+def test_what_the_api_does_not_know_is_found(admission: Admission) -> None:
+    """In an object of each definition that a chart brings, as in those of Kubernetes."""
+    objects = made_of(plan_of("orders", PUBLIC))
+    unheard = [{**each, "spec": {**each["spec"], "unheardOf": 1}} for each in objects if "spec" in each]
+    found = {problem.partition(" ")[0] for problem in refused(admission, unheard) if "unheardOf" in problem}
+    assert found >= {"Deployment", "HTTPRoute", "AuthorizationPolicy", "ServiceEntry", "Sidecar", "DestinationRule"}
 
 
 @pytest.mark.parametrize("name", BROUGHT_UP)
@@ -263,7 +273,7 @@ def test_an_example_comes_up(admission: Admission, name: str) -> None:
 @pytest.mark.parametrize("name", PLANNED)
 def test_every_other_example_is_admitted(admission: Admission, name: str) -> None:
     for args in plan(example_stack(EXAMPLES / name, STACK, **ENFORCED)).services:
-        assert refused(admission, args) == []
+        assert refused(admission, made_of(args)) == []
 
 
 def test_the_mesh_is_there_before_the_first_container_of_a_service(admission: Admission) -> None:
