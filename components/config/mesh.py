@@ -23,6 +23,10 @@ def _revision(value: str) -> str:
 Revision = Annotated[Label, AfterValidator(_revision)]
 Sampling = Annotated[StrictInt, Field(ge=0, le=100)]
 CpuTarget = Annotated[StrictInt, Field(ge=10, le=100)]
+Platform = Literal["gke", "k3d", "k3s", "microk8s", "minikube"]
+"""The profiles of Istio's charts for clusters that keep network plugins in places of their own, or that have a quota
+for critical pods: manifests/helm-profiles/platform-*.yaml of https://github.com/istio/istio. OpenShift's is not among
+them: its proxies have a user of each namespace's own, and the rules know the one of every other cluster."""
 
 
 class MeshScraper(TypedFile):
@@ -74,6 +78,10 @@ class MeshSettings(TypedFile):
     data_plane: Literal["sidecar", "ambient"] = "sidecar"
     """A proxy in each pod (`sidecar`) or on each node (`ambient`). `ambient` restricts callers only by identity and
     port, and places outside only by networks; a setting that needs more is refused."""
+    platform: Platform | None = None
+    """What the cluster is, where its nodes keep network plugins elsewhere than in `/opt/cni/bin` and
+    `/etc/cni/net.d`: `gke`, or `k3s`, `k3d` and `microk8s` with the network plugin that they bring, or `minikube` with
+    Docker. Without it Istio's agent of the nodes does not start there, or redirects no pod."""
     replicas: Replicas | None = None
     """A fixed number of istiods; 1 by default."""
     autoscaling: MeshAutoscaling | None = None
@@ -95,7 +103,7 @@ class MeshSettings(TypedFile):
 
     @model_validator(mode="after")
     def _fixed_or_autoscaled(self) -> Self:
-        refuse_beside_existing(self, self.mode, "replicas", "autoscaling", "hub")
+        refuse_beside_existing(self, self.mode, "replicas", "autoscaling", "hub", "platform")
         refuse_elsewhere(self.mode, self.namespace, MESH_NAMESPACE)
         refuse_elsewhere(self.mode, self.root_namespace, MESH_NAMESPACE, "rootNamespace")
         if self.other_namespaces and self.mode != "existing":

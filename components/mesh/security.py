@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.config.mesh import CpuTarget, Revision, Sampling
+from components.config.mesh import CpuTarget, Platform, Revision, Sampling
 from components.kube.charts import ISTIO_BASE, ISTIO_CNI, ISTIOD, ZTUNNEL, Chart, ChartSources
 from components.kube.images import MESH_HUB
 from components.kube.layer_place import check_place
@@ -50,7 +50,8 @@ class MeshSecurityArgs:
     """The decisions of a posture for the mesh.
 
     `mtls` is `STRICT` or `PERMISSIVE`; `authorization` is `enforce`, `dry-run` or `off`. `replicas` is the number of
-    istiods, the minimum with `autoscaling`. `hub` is the registry path of the Istio images (`None`: Istio's own).
+    istiods, the minimum with `autoscaling`. `hub` is the registry path of the Istio images (`None`: Istio's own),
+    `platform` the profile of its charts for clusters whose nodes keep network plugins elsewhere than most.
     `revision` names the control plane, so that two can run while services move from one to the other. `ambient`
     replaces the proxy in each pod by one on each node. `network_policies` are those of the mesh's namespace. With
     `existing` others installed Istio: only the mesh-wide rules are created. Raises `FieldError` for what a stack
@@ -63,6 +64,7 @@ class MeshSecurityArgs:
     replicas: Replicas = 2
     trust_domain: HostName = "cluster.local"
     hub: Registry | None = None
+    platform: Platform | None = None
     autoscaling: AutoscalingArgs | None = None
     revision: Revision = ""
     tracing: TracingArgs | None = None
@@ -76,7 +78,8 @@ class MeshSecurityArgs:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_place(self.namespace, MESH_NAMESPACE, self.existing, hub=self.hub, autoscaling=self.autoscaling)
+        own = {"hub": self.hub, "autoscaling": self.autoscaling, "platform": self.platform}
+        check_place(self.namespace, MESH_NAMESPACE, self.existing, **own)
         if self.root != MESH_NAMESPACE and not self.existing:
             raise FieldError("root", f"a mesh that is installed here has {MESH_NAMESPACE}", self.root)
         if self.mtls not in ("STRICT", "PERMISSIVE"):
@@ -108,7 +111,7 @@ def base_values(revision: str = "") -> Manifest:
 
 def cni_values(args: MeshSecurityArgs) -> Manifest:
     """The values of Istio's `cni` chart, which redirects traffic on the node: no application pod needs NET_ADMIN."""
-    values: Manifest = {"global": _images(args), "excludeNamespaces": ["kube-system", MESH_NAMESPACE]}
+    values: Manifest = {"global": _global(args), "excludeNamespaces": ["kube-system", MESH_NAMESPACE]}
     if not args.ambient:
         return values
     return {
@@ -126,7 +129,7 @@ def ztunnel_values(args: MeshSecurityArgs) -> Manifest:
     The chart runs it as root, unprivileged, on a read-only root file system, with the capabilities NET_ADMIN, NET_RAW
     and SYS_ADMIN alone, to enter the network namespaces of pods. https://istio.io/latest/docs/ambient/architecture/data-plane/
     """
-    return {**_images(args), "revision": args.revision, "logAsJson": True}
+    return {**_global(args), "revision": args.revision, "logAsJson": True}
 
 
 def istiod_values(args: MeshSecurityArgs) -> Manifest:
@@ -143,7 +146,7 @@ def istiod_values(args: MeshSecurityArgs) -> Manifest:
         "cni": {"enabled": True},
         "seccompProfile": seccomp,
         "env": _features(args),
-        "global": {**_images(args), "proxy": {"seccompProfile": seccomp}},
+        "global": {**_global(args), "proxy": {"seccompProfile": seccomp}},
         # A Gateway's pods run in a namespace of the restricted Pod Security Standard.
         "gateways": {"seccompProfile": seccomp},
         "meshConfig": {
@@ -201,8 +204,10 @@ def telemetry(tracing: TracingArgs | None, namespace: str = MESH_NAMESPACE) -> M
     }
 
 
-def _images(args: MeshSecurityArgs) -> Manifest:
-    return {"hub": args.hub or MESH_HUB, "tag": ISTIOD.version}
+def _global(args: MeshSecurityArgs) -> Manifest:
+    """What every chart of Istio has to know; ztunnel's has it at the top, the others below `global`."""
+    platform = {"platform": args.platform} if args.platform else {}
+    return {"hub": args.hub or MESH_HUB, "tag": ISTIOD.version, **platform}
 
 
 def peer_authentication(mtls: str, namespace: str = MESH_NAMESPACE) -> Manifest:

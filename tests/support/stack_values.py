@@ -77,6 +77,7 @@ _INSTALLED: Stack = {
     "kyverno": {"hub": "r.example.org/k"},
     "mesh": {
         "hub": "r.example.org/m",
+        "platform": "gke",
         "revision": "1-31-0",
         "scraper": {"namespace": "monitoring", "serviceAccount": "prometheus"},
         "tracing": {"namespace": "observability", "service": "otel", "port": 4317, "sampling": 5},

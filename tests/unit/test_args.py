@@ -155,6 +155,7 @@ OF_A_FIELD: list[tuple[tuple[type, ...], str, tuple[object, ...]]] = [
     ((ChartSources,), "gateway_api", ("http://mirror.example.org/x.yaml",)),
     ((*LAYERS, InjectorArgs), "replicas", (0, -1, 10, True, "2", 1.5)),
     ((*LAYERS, VaultPlatformArgs), "hub", ("*", "", "docker.io", "a.b/c:v1", "http://a.b")),
+    ((MeshSecurityArgs,), "platform", ("", "eks", "openshift", "GKE", 1)),
     # Rules in another namespace than the layer's are no rules.
     (LAYERS, "namespace", ("elsewhere", "*", "", "Istio")),
     ((MeshSecurityArgs,), "trust_domain", ("*", "", "a b", "Cluster.local", "cluster.local/ns")),
@@ -288,6 +289,7 @@ TOGETHER: list[tuple[type, dict[str, Any]]] = [
         for name in ("default", "vault", "istio-ingress")
     ),
     *((kind, {"hub": "a.b/c", "existing": True}) for kind in LAYERS),
+    (MeshSecurityArgs, {"platform": "gke", "existing": True}),
     (MeshSecurityArgs, {"ambient": True, "tracing": TracingArgs("observability", "otel")}),
     (VaultPlatformArgs, {"audit_paths": ["/var/log/a"], "server": ServerArgs()}),
     (VaultPlatformArgs, {"login_jwt_mount": "jwt", "bootstrap": BootstrapArgs(JWT), "server": ServerArgs()}),

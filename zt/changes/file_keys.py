@@ -190,6 +190,7 @@ _STACK: Mapping[str, Direction] = MappingProxyType(
         **_set("databases.*", neutral, "how many connections Vault keeps decides nothing", "maxOpenConnections"),
         **_set("charts", unknown, TRUST, "repositories", "digests", "gatewayApi", "directory"),
         **_set("kyverno", more_is_stronger, "a rule denies once so many keep to it", "promotionThreshold"),
+        **_set("mesh", neutral, "where nodes keep network plugins decides nothing about what holds", "platform"),
         **_set("mesh", neutral, "when one more is started decides nothing about what holds", "autoscaling.cpu"),
         **_set("mesh.scraper", unknown, TRUST, "namespace", "serviceAccount"),
         **_set("ingress", unknown, TRUST, "className", "acmeServer.caBundleFile", "ca.keyPair"),

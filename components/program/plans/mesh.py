@@ -32,6 +32,7 @@ def mesh_args(stack: Stack) -> MeshSecurityArgs | None:
         autoscaling=AutoscalingArgs(autoscaling.max, autoscaling.cpu) if autoscaling else None,
         trust_domain=settings.trust_domain,
         hub=mesh.hub,
+        platform=mesh.platform,
         revision=mesh.revision or "",
         tracing=TracingArgs(tracing.namespace, tracing.service, tracing.port, tracing.sampling) if tracing else None,
         ambient=stack.ambient,

@@ -51,6 +51,7 @@ def test_a_layer_of_others_is_taken(section: str, value: dict[str, Any]) -> None
         ("mesh", "replicas", 2),
         ("mesh", "autoscaling", {"min": 2, "max": 4}),
         ("mesh", "hub", "mirror.example.org/istio"),
+        ("mesh", "platform", "gke"),
         ("kyverno", "hub", "mirror.example.org/kyverno"),
     ],
 )

@@ -152,6 +152,12 @@ class TestReleases:
             assert values["global"]["tag"] not in ("", "latest")
         assert istiod_values(args())["global"]["hub"] == "docker.io/istio"
 
+    def test_every_chart_that_runs_on_nodes_knows_the_platform(self) -> None:
+        made = args(platform="gke", ambient=True)
+        assert [cni_values(made)["global"]["platform"], istiod_values(made)["global"]["platform"]] == ["gke", "gke"]
+        assert ztunnel_values(made)["platform"] == "gke"
+        assert "platform" not in {**cni_values(args())["global"], **istiod_values(args())["global"]}
+
 
 class TestAmbient:
     """https://istio.io/latest/docs/ambient/install/helm/."""

@@ -92,6 +92,7 @@ STACK = [
             "kyverno.imageSignatures": ([_WORKFLOW], STRONGER),
             "mesh.replicas": (1, WEAKER),
             "mesh.dataPlane": ("ambient", WEAKER),
+            "mesh.platform": ("gke", NEUTRAL),
             "mesh.hub": ("registry.example.org/istio", WEAKER),
             "kyverno.hub": ("registry.example.org/kyverno", WEAKER),
             "ingress.certManager.hub": ("registry.example.org/jetstack", WEAKER),

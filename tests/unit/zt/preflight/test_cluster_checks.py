@@ -111,6 +111,11 @@ def test_the_nodes_for_the_replicas_of_vault(present: list[Any], result: str) ->
     assert line.result == result
 
 
+def beside(made: Any, name: str) -> Any:
+    made["spec"]["template"]["spec"]["containers"].append({"name": name})
+    return made
+
+
 def daemon(name: str, **container: Any) -> Any:
     template = {"spec": {"containers": [{"name": name, **container}]}}
     return {**metadata(name, "kube-system"), "spec": {"template": template}}
@@ -131,6 +136,10 @@ def daemon(name: str, **container: Any) -> Any:
         ([daemon("kindnet")], [], "fails", "kindnet"),
         ([daemon("kindnet", image="kindest/kindnetd:v20250512-df8de77b")], [], "warns", "0.24"),
         ([daemon("kube-flannel-ds")], [], "fails", "flannel"),
+        ([daemon("kube-flannel")], [], "fails", "flannel"),
+        ([beside(daemon("kube-flannel"), "kube-network-policies")], [], "ok", "beside flannel"),
+        ([daemon("kube-network-policies")], [], "ok", "kube-network-policies"),
+        ([daemon("rke2-canal")], [], "ok", "RKE2"),
         ([daemon("aws-node")], [], "fails", "without its network policy agent"),
         ([daemon("aws-eks-nodeagent", args=["--enable-network-policy=false"])], [], "fails", "without"),
         ([daemon("aws-eks-nodeagent", args=["--enable-network-policy=true"])], [], "warns", "standard mode"),
