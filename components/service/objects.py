@@ -74,6 +74,7 @@ _OPENING_GROUPS = (
     "generators.external-secrets.io",
     "groupsnapshot.storage.k8s.io",
 )
+_CLAIM = "'PersistentVolumeClaim'"
 # The authorities that every pod of the namespace trusts.
 _AUTHORITIES = ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl")
 
@@ -179,6 +180,15 @@ def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
             f"{pod}.?spec.?containers.orValue([]) + {pod}.?spec.?initContainers.orValue([]) + "
             f"{pod}.?spec.?ephemeralContainers.orValue([])"
         ),
+        # Every place where a claim is made: by itself, for each replica, and for the life of a pod.
+        "claims": (
+            f"(variables.kind == '/persistentvolumeclaims' ? [{spec}.?spec.orValue(dyn({{}}))] : []) + "
+            f"(variables.kind == 'apps/statefulsets' ? {spec}.?spec.?volumeClaimTemplates.orValue([])"
+            ".map(t, t.?spec.orValue(dyn({}))) : []) + "
+            "variables.volumes.map(v, v.?ephemeral.?volumeClaimTemplate.?spec.orValue(dyn({})))"
+        ),
+        "sources": "variables.claims.map(c, c.?dataSource.orValue(dyn({}))) + "
+        "variables.claims.map(c, c.?dataSourceRef.orValue(dyn({})))",
         "references": " + ".join(
             (
                 "variables.both.map(o, request.resource.resource + '/' + o.metadata.?name.orValue(''))",
@@ -198,9 +208,10 @@ def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
                     f"(variables.kind == 'apps/statefulsets' ? {spec}.?spec.?volumeClaimTemplates.orValue([]).map(t, "
                     f"'persistentvolumeclaims/' + t.metadata.name + '-' + {spec}.metadata.name + '-{ORDINAL}') : [])"
                 ),
+                "variables.sources.map(s, 'persistentvolumeclaims/' + s.?name.orValue(''))",
                 (
-                    "(variables.kind == '/persistentvolumeclaims' ? ['dataSource', 'dataSourceRef'].map(k, "
-                    f"'persistentvolumeclaims/' + {spec}.?spec[?k].?name.orValue('')) : [])"
+                    "(variables.kind == '/pods' ? variables.volumes.filter(v, has(v.ephemeral)).map(v, "
+                    f"'persistentvolumeclaims/' + {spec}.metadata.?name.orValue('') + '-' + v.name) : [])"
                 ),
                 (
                     "(variables.kind == 'snapshot.storage.k8s.io/volumesnapshots' ? "
@@ -291,6 +302,8 @@ def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
                     f"{cel_list(_AUTHORITIES)}))"
                 ),
                 "'' in variables.picked",
+                # Whose data a snapshot has, nothing here can see.
+                f"variables.sources.exists(s, s.?kind.orValue({_CLAIM}) != {_CLAIM})",
                 "(variables.owners.size() == 0 && true in variables.stamped)",
             )
         ),

@@ -22,6 +22,10 @@ STORE: SecureServiceArgs = service(
     ca_bundle=CaBundleArgs(AUTHORITIES, "ca.crt", "/etc/ssl/ca.crt"),
 )
 _CLAIM: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+_OF_A_REPLICA: Manifest = {"kind": "PersistentVolumeClaim", "name": "volume-data-store-0"}
+_OF_MINE: Manifest = {"kind": "PersistentVolumeClaim", "name": "mine"}
+_SNAPSHOT: Manifest = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "before-the-upgrade"}
+_LABELS: Manifest = {**cases.BASELINE["labels"], "app": "case", "sidecar.istio.io/inject": "false"}
 _COPY = "store.database"
 
 
@@ -41,6 +45,24 @@ def _make_claim(name: str, **spec: object) -> Attack:
     return make("v1", "PersistentVolumeClaim", name, spec={**_CLAIM, **spec})
 
 
+def _template(**spec: object) -> Manifest:
+    return {"volumeClaimTemplate": {"spec": {**_CLAIM, **spec}}}
+
+
+def _replicas(**spec: object) -> Attack:
+    """Run a StatefulSet whose replicas have claims of their own."""
+    made = cases.wrap("StatefulSet", NAME, {**cases.pod_spec({}), "serviceAccountName": "workload"}, _LABELS)
+    templates = [{"metadata": {"name": "mine"}, "spec": {**_CLAIM, **spec}}]
+    return make("apps/v1", "StatefulSet", spec={**made["spec"], "volumeClaimTemplates": templates})
+
+
+def _pod_named(name: str, volume: str) -> Attack:
+    """Run a pod of that name: the claims for its life are called after it and its volume."""
+    volumes = [{"name": volume, "ephemeral": _template()}]
+    spec = {**cases.pod_spec({}), "serviceAccountName": "workload", "volumes": volumes}
+    return make("v1", "Pod", name, _LABELS, spec=spec)
+
+
 ATTACKS: dict[str, Attack] = {
     "a claim of a replica": _claim("volume-data-store-0"),
     "a claim of a replica to come": _claim("volume-data-store-17"),
@@ -49,7 +71,14 @@ ATTACKS: dict[str, Attack] = {
         "Deployment", volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "volume-data-store-0"}}]
     ),
     "a claim in the place of a replica's": _make_claim("volume-data-store-1"),
-    "a copy of a claim": _make_claim(NAME, dataSource={"kind": "PersistentVolumeClaim", "name": "volume-data-store-0"}),
+    "a copy of a claim": _make_claim(NAME, dataSource=_OF_A_REPLICA),
+    "a copy of a claim by reference": _make_claim(NAME, dataSourceRef=_OF_A_REPLICA),
+    "a copy of a claim for the life of a pod": _mount(ephemeral=_template(dataSource=_OF_A_REPLICA)),
+    "a copy of a claim for the pods of a Deployment": run(
+        "Deployment", volumes=[{"name": "data", "ephemeral": _template(dataSourceRef=_OF_A_REPLICA)}]
+    ),
+    "a copy of a claim for each replica": _replicas(dataSource=_OF_A_REPLICA),
+    "a claim in the place of a replica's, for the life of a pod": _pod_named("volume-data", "store-3"),
     "a copied Secret": _mount(secret={"secretName": _COPY}),
     "a copied Secret among others": _mount(
         projected={"sources": [{"secret": {"name": "mine"}}, {"secret": {"name": _COPY}}]}
@@ -72,8 +101,20 @@ ATTACKS: dict[str, Attack] = {
     ),
 }
 
+# Nobody sees whose data a snapshot has.
+OF_ALL: dict[str, Attack] = {
+    "a copy of a snapshot": _make_claim(NAME, dataSource=_SNAPSHOT),
+    "a copy of a snapshot by reference": _make_claim(NAME, dataSourceRef=_SNAPSHOT),
+    "a copy of a snapshot for the life of a pod": _mount(ephemeral=_template(dataSource=_SNAPSHOT)),
+    "a copy of a snapshot for each replica": _replicas(dataSource=_SNAPSHOT),
+}
+
 ALLOWED: dict[str, Attack] = {
     "a claim of another name": _claim("volume-data-store-x"),
+    "a copy of its own claim": _make_claim(NAME, dataSource=_OF_MINE),
+    "a copy of its own claim for the life of a pod": _mount(ephemeral=_template(dataSource=_OF_MINE)),
+    "a copy of its own claim for each replica": _replicas(dataSource=_OF_MINE),
+    "a claim for the life of a pod": _pod_named("volume-data", "mine-3"),
     "a claim with more in its name": _claim("my-store-files"),
     "a Secret of another name": _mount(secret={"secretName": "store.other"}),
     "a claim like a replica's": _make_claim("volume-other-store-0"),

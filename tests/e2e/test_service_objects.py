@@ -248,6 +248,10 @@ class TestData:
     def test_the_data_of_a_service_is_out_of_reach(self, tenant: Admission, attack: str) -> None:
         assert f"of {DATA}: it touches service store" in data.ATTACKS[attack](tenant, DATA)
 
+    @pytest.mark.parametrize("attack", data.OF_ALL)
+    def test_what_may_be_the_data_of_any_service_is_too(self, tenant: Admission, attack: str) -> None:
+        assert f"of {DATA}: it touches all services" in data.OF_ALL[attack](tenant, DATA)
+
     @pytest.mark.parametrize("request_", data.ALLOWED)
     def test_what_only_looks_like_it_is_not(self, tenant: Admission, request_: str) -> None:
         assert not data.ALLOWED[request_](tenant, DATA)
@@ -256,6 +260,6 @@ class TestData:
         with reporting(production, f"{OBJECTS}-data"):
             probe = data.ATTACKS["a claim of a replica"]
             eventually(lambda: not probe(tenant, DATA), "it only reports")
-            refused = {name: attack(tenant, DATA) for name, attack in data.ATTACKS.items()}
+            refused = {name: attack(tenant, DATA) for name, attack in {**data.ATTACKS, **data.OF_ALL}.items()}
         eventually(lambda: OBJECTS in probe(tenant, DATA), "it denies again")
         assert not {name: refusal for name, refusal in refused.items() if refusal and name != "the keys of its host"}
