@@ -110,7 +110,7 @@ def handed_over(environment: str, written: Stack) -> dict[str, Values]:
     stack = read_stack(ROOT, file, parse_settings(decode_config(config, frozenset(), file), file), lambda: DAY)
     create = runpy.run_path(str(ROOT / "__main__.py"))["create"]
     releases = record(lambda: create(stack, plan(stack)) and None, environment, config).of("helm.sh/v3:Release")
-    handed = {_chart_name(each.inputs["chart"]): dict(each.inputs.get("values", {})) for each in releases}
+    handed: dict[str, Values] = {_chart_name(each.inputs["chart"]): each.inputs.get("values", {}) for each in releases}
     # That chart is in no Go module: with the official one at hand it is asked, too.
     return handed if VAULT else {chart: values for chart, values in handed.items() if chart != "vault"}
 
