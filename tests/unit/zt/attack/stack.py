@@ -30,7 +30,9 @@ def write_project(directory: Path, services: Mapping[str, str]) -> Path:
     (directory / "services").mkdir()
     for name, rest in services.items():
         head = f"namespace: shop\nteam: commerce\nimage: registry.example.org/shop/{name}:v1\nport: {PORTS[name]}\n"
-        (directory / "services" / f"{name}.yaml").write_text(head + rest)
+        # Postgres and redis speak no HTTP.
+        protocol = "" if name == "api" else "protocol: tcp\n"
+        (directory / "services" / f"{name}.yaml").write_text(head + protocol + rest)
     return directory
 
 

@@ -22,15 +22,6 @@ Run = Callable[..., Finished]
 
 
 @pytest.fixture
-def project(project: Path) -> Path:
-    """Postgres and redis speak no HTTP."""
-    for name in ("postgres", "redis"):
-        with (project / "services" / f"{name}.yaml").open("a") as file:
-            file.write("protocol: tcp\n")
-    return project
-
-
-@pytest.fixture
 def packets(stack: Stack) -> Packets:
     """Pods that are in the mesh; those of `api` and `redis` have curl, and `api` reaches what it calls by name."""
     callers = [{"podSelector": {"matchLabels": {"app": name}}} for name in ("postgres", "redis")]
