@@ -333,7 +333,7 @@ class TestJobs:
 
     def test_its_callee_admits_it(self) -> None:
         caller = spec(calls=["pg"], jobs={"migrate": {"calls": ["pg"]}, "night": {}})
-        callee = spec(name="pg", port=5432)
+        callee = spec(name="pg", port=8090)
         made = {args.name: args for args in services_args([caller, callee], platform(), 1)}
         assert [peer.service.name for peer in made["pg"].called_by] == ["api", "api-migrate"]
         policy = authorization_policy(made["pg"])
@@ -343,7 +343,7 @@ class TestJobs:
 
     def test_its_requests_are_those_of_the_services_call(self) -> None:
         call = {"service": "pg", "methods": ["GET"]}
-        caller, callee = spec(calls=[call], jobs={"m": {"calls": ["pg"]}}), spec(name="pg", port=5432)
+        caller, callee = spec(calls=[call], jobs={"m": {"calls": ["pg"]}}), spec(name="pg", port=8090)
         made = {args.name: args for args in services_args([caller, callee], platform(), 1)}
         assert [list(peer.methods) for peer in made["pg"].called_by] == [["GET"], ["GET"]]
 
