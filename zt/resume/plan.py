@@ -110,8 +110,8 @@ def plan(
     pending = operations(deployment)
     secrets = frozenset(filter(has_secret, asked_secrets(pending)))
     steps = [_step(each, secrets, records) for each in pending]
+    settled = [step.urn for step in steps if step.action is Action.READ]
     steps += [Step(urn, "adopted", Action.READ) for urn in unread(deployment)]
-    settled = [each.urn for each in pending if each.known and each.kind != CREATING and each.type != RELEASE]
     roots = [word(each, "urn") for each in parts(deployment, "resources") if each["type"] == _STACK]
     return Plan(tuple(steps), tuple(record for each in records.values() for record in each), secrets, settled or roots)
 
