@@ -30,9 +30,11 @@ def in_order(values: Mapping[str, str]) -> list[str]:
     ordered: dict[str, None] = {}
 
     def put(name: str, within: tuple[str, ...]) -> None:
+        if name in ordered:
+            return
         for part in sorted({*_named(values[name])} & values.keys() - {*within, name}):
             put(part, (*within, name))
-        ordered.setdefault(name)
+        ordered[name] = None
 
     for name in sorted(values):
         put(name, ())

@@ -74,6 +74,13 @@ def test_a_value_comes_behind_what_is_part_of_it() -> None:
     assert [each["name"] for each in environment("x", {"B": "1", "A": "2"}, {})] == ["A", "B"]
 
 
+def test_each_of_many_that_stand_on_two_others_is_looked_at_once() -> None:
+    names = [f"V{number:02}" for number in range(80)]
+    values = {name: f"$({first})$({second})" for name, first, second in zip(names, names[1:], names[2:], strict=False)}
+    values |= dict.fromkeys(names[-2:], "x")
+    assert [each["name"] for each in environment("x", values, {})] == [names[-2], names[-1], *reversed(names[:-2])]
+
+
 @pytest.mark.parametrize(
     ("tail", "error"),
     [
