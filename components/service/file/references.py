@@ -5,13 +5,14 @@ for a dollar: https://kubernetes.io/docs/tasks/inject-data-application/define-in
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 
 from components.schema.problem import Key
 from components.schema.typed_file import misplaced
 from components.service.file.containers import ContainerSpec
 from components.service.file.jobs import JobSpec
 from components.service.file.keys import ServiceKeys
+from components.service.file.texts import words
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 # What is written so in a value is a variable; `$(date +%u)` and `$(hostname)` are a shell's own.
@@ -63,10 +64,8 @@ def _check_program(
             missing = frozenset(order[number:])
             _check((*place, "env", name), variables.env[name], {*variables.pod_env, *order[:number]}, late, missing)
     known = {*variables.env, *variables.pod_env}
-    lists: tuple[tuple[str, Sequence[str]], ...] = (("command", program.command), ("args", program.args))
-    for key, words in lists:
-        for number, word in enumerate(words):
-            _check((*place, key, number), word, known, late, frozenset())
+    for key, word in words(place, program.command, program.args):
+        _check(key, word, known, late, frozenset())
 
 
 def _check(key: Key, text: str, known: Collection[str], late: Collection[str], behind: Collection[str]) -> None:

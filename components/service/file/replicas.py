@@ -12,10 +12,9 @@ from components.kube.service_ref import ServiceRef
 from components.schema.fields import DNS_LABEL
 from components.schema.problem import Key
 from components.service.file.checks import Finding
-from components.service.file.containers import ContainerSpec
-from components.service.file.keys import ServiceKeys
 from components.service.file.network import peers_name
 from components.service.file.service import ServiceSpec
+from components.service.file.texts import texts_of, words
 
 # What stands behind the service of a name, and what before it: apart, since a file may have a million characters.
 _BEHIND = re.compile(
@@ -58,25 +57,16 @@ def replica_findings(specs: Sequence[ServiceSpec]) -> Iterator[Finding]:
 
 
 def _texts(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
-    yield from _of_program((), spec)
+    yield from texts_of((), spec)
     for place, container in spec.containers:
-        yield from _of_program(place, container)
+        yield from texts_of(place, container)
     for name, job in spec.jobs.items():
-        for key, words in (("command", job.command), ("args", job.args)):
-            yield from ((("jobs", name, key, number), word) for number, word in enumerate(words))
+        yield from words(("jobs", name), job.command, job.args)
     for name, secret in spec.secrets.items():
         yield ("secrets", name, "template"), secret.template or ""
         yield from ((("secrets", name, "values", field), value) for field, value in secret.values.items())
     for name, database in spec.all_databases.items():
         yield from (((*spec.database_key(name), *key), text) for key, text in database.templates.items())
-
-
-def _of_program(place: Key, program: ServiceKeys | ContainerSpec) -> Iterator[tuple[Key, str]]:
-    yield from (((*place, "env", name), value) for name, value in program.env.items())
-    for key, words in (("command", program.command), ("args", program.args)):
-        yield from (((*place, key, number), word) for number, word in enumerate(words))
-    files = program.config.files if program.config else dict[str, str]()
-    yield from (((*place, "config", "files", name), text) for name, text in files.items())
 
 
 def _problem(

@@ -1,14 +1,14 @@
 """The files of secrets that a service file names in its texts: each is there, for the container that names it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from components.schema.problem import Key
 from components.service.file.checks import Finding
 from components.service.file.containers import SidecarSpec
 from components.service.file.probes import ProbesSpec
 from components.service.file.service import ServiceSpec
-from components.service.file.storage import ConfigSpec
+from components.service.file.texts import texts_of, words
 
 _DIRECTORY = "/vault/secrets"
 # A name with a variable or a wildcard in it is none that a file could be compared with.
@@ -31,17 +31,17 @@ def _texts(spec: ServiceSpec) -> Iterator[tuple[Key, str, tuple[str, ...]]]:
     named = {name: (secret.file or name,) for name, secret in spec.secrets.items()}
     named |= {name: database.file_names(name) for name, database in spec.all_databases.items()}
     files = _sorted(named.values())
-    for key, text in (*_words((), spec.command, spec.args), *_settings((), spec.env, spec.config, spec.probes)):
+    for key, text in (*texts_of((), spec), *_asked((), spec.probes)):
         yield key, text, files
     for above, each in spec.containers:
         own = _sorted(named[name] for name in each.reads)
         probes = each.probes if isinstance(each, SidecarSpec) else None
-        for key, text in (*_words(above, each.command, each.args), *_settings(above, each.env, each.config, probes)):
+        for key, text in (*texts_of(above, each), *_asked(above, probes)):
             yield key, text, own
     for name, job in spec.jobs.items():
         own = _sorted(named[each] for each in (*job.secrets, *job.accesses))
         # A job has the service's variables and files as they are, and need not heed them.
-        for key, text in _words(("jobs", name), job.command, job.args):
+        for key, text in words(("jobs", name), job.command, job.args):
             yield key, text, own
 
 
@@ -49,21 +49,12 @@ def _sorted(files: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return tuple(sorted(name for names in files for name in names))
 
 
-def _words(above: Key, command: Sequence[str], args: Sequence[str]) -> Iterator[tuple[Key, str]]:
-    for key, words in (("command", command), ("args", args)):
-        yield from (((*above, key, number), word) for number, word in enumerate(words))
-
-
-def _settings(
-    above: Key, env: Mapping[str, str], config: ConfigSpec | None, probes: ProbesSpec | None
-) -> Iterator[tuple[Key, str]]:
-    yield from (((*above, "env", name), text) for name, text in env.items())
-    if config:
-        yield from (((*above, "config", "files", name), text) for name, text in config.files.items())
+def _asked(above: Key, probes: ProbesSpec | None) -> Iterator[tuple[Key, str]]:
+    """The words of the commands of probes."""
     if probes:
         for kind, probe in (
             ("readiness", probes.readiness),
             ("liveness", probes.liveness),
             ("startup", probes.startup),
         ):
-            yield from _words((*above, "probes", kind), probe.command if probe else (), ())
+            yield from words((*above, "probes", kind), probe.command if probe else (), ())
