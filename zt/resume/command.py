@@ -4,7 +4,6 @@ What is pending stays noted in the state until nothing else is left to do, and w
 unread until a refresh has read it.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import Any
 
 import typer
 
-from components.schema.problem import ConfigError, Problem
 from pending_operations.releases import releases
 from pending_operations.state import CREATING, Operation, operations, settle, unread
 from zt.cluster import access as cluster_access
 from zt.cluster import vault as vault_access
 from zt.cluster.access import LiveCluster
 from zt.cluster.vault import Vault, number_in
+from zt.project.confirmation import check_can_ask
 from zt.project.errors import ExitCode, ToolError, tells_errors
 from zt.project.streams import tell
 from zt.resume.output import tell_plan, write
@@ -66,7 +65,7 @@ def run(request: Request, connections: Connections | None = None) -> int:
     if not planned.steps:
         write(request.stack, planned, True, request.output_format)
         return ExitCode.DONE
-    _check_can_ask(request)
+    check_can_ask("zt resume", request.yes)
     if request.output_format == "text" or not request.yes:
         tell_plan(request.stack, planned)
     if not (request.yes or typer.confirm("Go on?", err=True)):
@@ -120,8 +119,3 @@ def _settle(pulumi: Pulumi, planned: Plan, pending: tuple[Operation, ...]) -> No
 
 def _creations(pending: tuple[Operation, ...]) -> set[str]:
     return {each.urn for each in pending if each.kind == CREATING}
-
-
-def _check_can_ask(request: Request) -> None:
-    if not request.yes and not sys.stdin.isatty():
-        raise ConfigError([Problem("zt resume", "--yes", "required where nobody can be asked")])

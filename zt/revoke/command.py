@@ -5,7 +5,6 @@ They are found by their accessors, whose metadata names the service account. Rev
 (https://developer.hashicorp.com/vault/docs/concepts/lease).
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ import typer
 
 from components.kube.names import AUTH_PATH, CREDENTIALS
 from components.kube.parts import part
-from components.schema.problem import ConfigError, Problem
 from zt.cluster.vault import Access, Vault, VaultError, connect
+from zt.project.confirmation import check_can_ask
 from zt.project.errors import ExitCode, tells_errors
 from zt.project.service import ServiceName, service_name
 from zt.project.streams import say, tell
@@ -112,7 +111,7 @@ def run(request: Request, connect_to: Connect | None = None) -> int:
     0: done. 1: not confirmed, or Vault knows no such service. 2: a wrong argument. 3: Vault failed.
     """
     service = service_name(request.project, request.service)
-    _check_can_ask(request)
+    check_can_ask("zt revoke", request.yes)
     with (connect_to or connect)(request.access) as vault:
         if not (request.yes or _confirmed(service, vault.where, request.lock)):
             tell("nothing is revoked")
@@ -120,11 +119,6 @@ def run(request: Request, connect_to: Connect | None = None) -> int:
         done = revoke(vault, service, lock=request.lock)
     say(_sentence(done))
     return ExitCode.DONE if done.known or done.tokens or done.leases else ExitCode.NO
-
-
-def _check_can_ask(request: Request) -> None:
-    if not request.yes and not sys.stdin.isatty():
-        raise ConfigError([Problem("zt revoke", "--yes", "required where nobody can be asked")])
 
 
 def _confirmed(service: ServiceName, where: str, lock: bool) -> bool:

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from components.schema.problem import ConfigError, Problem
 from zt.cluster.vault import Access, connect
+from zt.project.confirmation import check_can_ask
 from zt.project.console import plain_console
 from zt.project.errors import ExitCode, tells_errors
 from zt.vault.snapshot import Snapshot, SnapshotError, check_active, download, read_snapshot, restore, take
@@ -86,7 +87,7 @@ def _snapshot(request: SnapshotRequest, connect_to: Connect, output_format: str)
 
 def _restore(request: RestoreRequest, connect_to: Connect, output_format: str) -> int:
     errors = plain_console(stderr=True)
-    _check_can_ask(request)
+    check_can_ask("zt vault restore", request.yes, request.token_file == _STDIN)
     snapshot = read_snapshot(request.file)
     access = Access(embedded=request.embedded, token=_token(request.token_file))
     with connect_to(access) as vault:
@@ -100,11 +101,6 @@ def _restore(request: RestoreRequest, connect_to: Connect, output_format: str) -
     after = "Tokens and leases made since are gone, the one of this command too."
     _tell(snapshot, where, output_format, f"{where} holds what it held then: {_described(snapshot)}. {after}")
     return ExitCode.DONE
-
-
-def _check_can_ask(request: RestoreRequest) -> None:
-    if not request.yes and (request.token_file == _STDIN or not sys.stdin.isatty()):
-        raise ConfigError([Problem("zt vault restore", "--yes", "required where nobody can be asked")])
 
 
 def _token(file: str) -> str:

@@ -251,7 +251,7 @@ class TestRefused:
     def test_on_a_terminal_it_shows_and_asks(
         self, run: Run, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
     ) -> None:
-        monkeypatch.setattr("zt.resume.command._check_can_ask", lambda _request: None)
+        monkeypatch.setattr("zt.resume.command.check_can_ask", lambda *_: None)
         backend = Backend(state(*creating(AUDIT)))
         done = run(backend, input=answer)
         assert (done.exit_code, bool(backend.done)) == (code, not code)

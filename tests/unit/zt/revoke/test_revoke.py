@@ -150,7 +150,7 @@ class TestRefused:
     def test_on_a_terminal_it_asks(
         self, run: Run, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: int
     ) -> None:
-        monkeypatch.setattr("zt.revoke.command._check_can_ask", lambda _request: None)
+        monkeypatch.setattr("zt.revoke.command.check_can_ask", lambda *_: None)
         vault = server()
         done = run("shop/api", of=vault, stdin=answer)
         assert (done.exit_code, len(vault.tokens)) == (code, left)

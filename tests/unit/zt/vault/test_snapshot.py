@@ -179,7 +179,7 @@ class TestRestore:
     def test_it_asks_at_a_terminal(
         self, monkeypatch: pytest.MonkeyPatch, file: Path, token: Path, answer: str, code: int, times: int
     ) -> None:
-        monkeypatch.setattr("zt.vault.command._check_can_ask", lambda _request: None)
+        monkeypatch.setattr("zt.vault.command.check_can_ask", lambda *_: None)
         server = Server(b"")
         done = zt(server, "restore", str(file), "--token-file", str(token), given=answer)
         assert (done.exit_code, len(server.restored)) == (code, times)
