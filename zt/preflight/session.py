@@ -65,6 +65,11 @@ class Session:
         return self.stack.file
 
     @property
+    def cluster_version(self) -> str:
+        """What the API server calls its version, such as `v1.34.1+k3s1`; empty if it says none."""
+        return str(self.cluster.get("/version").body.get("gitVersion", ""))
+
+    @property
     def in_cluster_vault(self) -> bool:
         """Whether the stack installs Vault's servers."""
         return self.planned.vault is not None and self.planned.vault.server is not None

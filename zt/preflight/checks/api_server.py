@@ -23,7 +23,7 @@ _RUNS_DENYING_RULES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBi
 
 def _version(session: Session) -> Iterable[Line]:
     about = "version of the API server"
-    text = str(session.cluster.get(_VERSION).body.get("gitVersion", ""))
+    text = session.cluster_version
     numbers = re.match(r"v(\d+)\.(\d+)", text)
     if numbers is None:
         yield not_checked(about, f"it says no version: {text or 'nothing'}")

@@ -11,7 +11,7 @@ from zt.preflight.checks.network_plugin import cilium_setting
 from zt.preflight.line import Check, Line, Theme, fails, ok, warns
 from zt.preflight.session import Session
 
-_VERSION, _NODES, _GROUPS = "/version", "/api/v1/nodes", "/apis"
+_NODES, _GROUPS = "/api/v1/nodes", "/apis"
 _DAEMON_SETS = "/apis/apps/v1/daemonsets"
 _FELIX = "/apis/crd.projectcalico.org/v1/felixconfigurations"
 _OPENSHIFT = "security.openshift.io"
@@ -38,7 +38,7 @@ def _openshift(session: Session) -> Iterable[Line]:
 
 def _platform_of(session: Session) -> str:
     """The platform that Istio's charts have to know, by what the cluster says of itself; empty for most."""
-    version = str(session.cluster.get(_VERSION).body.get("gitVersion", ""))
+    version = session.cluster_version
     nodes = session.cluster.objects(_NODES)
     if "-gke" in version:
         return "gke"

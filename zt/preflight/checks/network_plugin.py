@@ -38,7 +38,7 @@ _AWS, _AWS_AGENT = "aws-node", "aws-eks-nodeagent"
 _KINDNET, _FLANNEL = "kindnet", ("kube-flannel", "kube-flannel-ds")
 # Flannel of Talos has it beside its own container: https://docs.siderolabs.com/kubernetes-guides/cni/flannel
 _BESIDE_FLANNEL = "kube-network-policies"
-_VERSION, _NODES = "/version", "/api/v1/nodes"
+_NODES = "/api/v1/nodes"
 _AWS_COMPUTE = "eks.amazonaws.com/compute-type"
 _AWS_SETTINGS = "/api/v1/namespaces/kube-system/configmaps/amazon-vpc-cni"
 _AWS_CLASSES = "/apis/eks.amazonaws.com/v1/nodeclasses"
@@ -77,7 +77,7 @@ def _plugin(session: Session) -> Iterable[Line]:
         yield ok(about, f"{_BESIDE_FLANNEL} beside flannel")
     elif flannel:
         yield fails(about, "flannel alone enforces none", _REPLACE)
-    elif "+k3s" in str(session.cluster.get(_VERSION).body.get("gitVersion", "")):
+    elif "+k3s" in session.cluster_version:
         yield _k3s(session, about)
     else:
         stack = session.file.split(".")[1]
