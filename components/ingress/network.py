@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.kube.manifest import Manifest, pods, tcp_rule
-from components.kube.names import CERT_MANAGER_NAMESPACE, GATEWAY
+from components.kube.names import CERT_MANAGER_NAMESPACE, GATEWAY, GATEWAY_LABEL
 from components.kube.platform_network import ClusterNetwork, default_deny, everybody, opening
 from components.kube.service_ref import ServiceRef
 
 _COMPONENT = "app.kubernetes.io/component"
-_GATEWAY_PODS = {"gateway.networking.k8s.io/gateway-name": GATEWAY}
+_GATEWAY_PODS = {GATEWAY_LABEL: GATEWAY}
 _SOLVER_PODS = {"acme.cert-manager.io/http01-solver": "true"}
 _SOLVER_PORT = 8089
 _WEBHOOK_PORT = 10250
@@ -33,17 +33,17 @@ class PublicBackend:
 def cert_manager_network(
     cluster: ClusterNetwork,
     acme_port: int = 0,
-    front: Manifest | None = None,
+    front: Sequence[Manifest] = (),
     signer: Manifest | None = None,
 ) -> tuple[Manifest, ...]:
     """The policies: the API server calls the webhook, and the controller its issuer.
 
     With an ACME server at `acme_port` the controller looks at each challenge as that server will: at the public port
-    80, and behind it at the gateway itself, by the rule `front`. `signer` is the rule for a Vault that signs.
+    80, and behind it at the gateway itself, by the rules `front`. `signer` is the rule for a Vault that signs.
     """
     acme = [
         tcp_rule("to", cluster.anywhere(), sorted({acme_port, _HTTP})),
-        *([front] if front else []),
+        *front,
     ]
     controllers = opening(
         CERT_MANAGER_NAMESPACE,
@@ -99,8 +99,3 @@ def gateway_network(
         ingress=[tcp_rule("from", [{"podSelector": {"matchLabels": _GATEWAY_PODS}}], [_SOLVER_PORT])],
     )
     return (default_deny(namespace), public, *([challenge] if acme else []))
-
-
-def gateway_front(namespace: str) -> Manifest:
-    """The rule for connections to the gateway's port 80."""
-    return tcp_rule("to", [pods(namespace, _GATEWAY_PODS)], [_HTTP])

@@ -22,6 +22,7 @@ from components.kube.names import (
     CERT_MANAGER_NAMESPACE,
     GATEWAY,
     GATEWAY_API,
+    GATEWAY_LABEL,
     GATEWAY_NAMESPACE,
     SECURITY_API,
     VAULT_ACCOUNT,
@@ -220,7 +221,7 @@ def gateway_allow(args: SecureIngressArgs) -> Manifest:
         "kind": "AuthorizationPolicy",
         "metadata": {"name": "public-gateway", "namespace": args.gateway_namespace},
         "spec": {
-            "selector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": GATEWAY}},
+            "selector": {"matchLabels": {GATEWAY_LABEL: GATEWAY}},
             "action": "ALLOW",
             "rules": [{"to": [{"operation": {"ports": ["80", "443"]}}]}],
         },

@@ -1,9 +1,12 @@
 """The headers and limits of public services, and the annotations that a class of Ingress has for them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from components.kube.manifest import Manifest, namespace_selector, pods, tcp_rule
+from components.kube.names import GATEWAY_LABEL
 from components.kube.service_ref import ServiceRef
+from components.schema.host_pattern import is_covered
 
 HSTS = "Strict-Transport-Security"
 
@@ -50,3 +53,29 @@ class IngressTerms:
     account: str = ""
     """The service account, in that namespace, of the proxy that forwards the requests."""
     public: PublicTerms = field(default_factory=PublicTerms)
+    hosts: Sequence[str] = ()
+    """The public hosts that lead to it, and `*.example.org` for all below a domain."""
+
+    @property
+    def pods(self) -> Manifest:
+        """The gateway's pods, as a peer of a network policy."""
+        if self.route == "gateway-api":
+            return pods(self.gateway.namespace, {GATEWAY_LABEL: self.gateway.name})
+        # The labels of an ingress controller's pods depend on its chart; its namespace is known from the stack file.
+        return namespace_selector(self.gateway.namespace)
+
+    def leads_to(self, host: str) -> bool:
+        """Whether a public host leads to this gateway."""
+        return bool(self.route) and is_covered(host, self.hosts)
+
+    def front(self, ports: Iterable[int]) -> list[Manifest]:
+        """The rule for connections to the gateway at these ports; none without a port.
+
+        Within the cluster the address of a load balancer leads straight to the gateway's pods, which no network outside
+        has in it. At which ports an ingress controller's pods listen, its chart says: the rule names none.
+        https://kubernetes.io/docs/reference/networking/virtual-ips/
+        """
+        numbers = sorted({*ports})
+        if not numbers:
+            return []
+        return [tcp_rule("to", [self.pods], numbers) if self.route == "gateway-api" else {"to": [self.pods]}]

@@ -158,6 +158,8 @@ PUBLIC_HOSTS = "public-hosts"
 GATEWAY = "public"
 GATEWAY_ACCOUNT = f"{GATEWAY}-istio"
 """Istio names the Deployment and the service account of a Gateway after the Gateway and its class."""
+GATEWAY_LABEL = "gateway.networking.k8s.io/gateway-name"
+"""The label that the pods of a Gateway have: https://gateway-api.sigs.k8s.io/geps/gep-1762/"""
 
 # External Secrets.
 EXTERNAL_SECRETS_ACCOUNT = "external-secrets"

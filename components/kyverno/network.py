@@ -13,11 +13,13 @@ _WEBHOOK_PORT = 9443
 _METRICS_PORT = 8000
 
 
-def kyverno_network(cluster: ClusterNetwork, registry_ports: Sequence[int] = ()) -> tuple[Manifest, ...]:
+def kyverno_network(
+    cluster: ClusterNetwork, registry_ports: Sequence[int] = (), further: Sequence[Manifest] = ()
+) -> tuple[Manifest, ...]:
     """The policies: the API server calls the controllers with webhooks, and every pod calls the API server.
 
     `registry_ports` are those of the registries and transparency logs that the check of signatures asks; none without
-    that check.
+    that check. `further` are the rules for those of them that no address outside has.
     """
     registries = [tcp_rule("to", cluster.anywhere(), registry_ports)] if registry_ports else []
     return (
@@ -28,7 +30,7 @@ def kyverno_network(cluster: ClusterNetwork, registry_ports: Sequence[int] = ())
             "controllers",
             {},
             ingress=cluster.metrics(_METRICS_PORT),
-            egress=[cluster.dns.rule(), cluster.api_server(), *registries],
+            egress=[cluster.dns.rule(), cluster.api_server(), *registries, *further],
         ),
         *(
             opening(KYVERNO_NAMESPACE, controller, {_COMPONENT: controller}, ingress=[cluster.webhook(_WEBHOOK_PORT)])

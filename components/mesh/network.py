@@ -20,10 +20,16 @@ def istiod_rule(namespace: str = MESH_NAMESPACE) -> Manifest:
     return tcp_rule("to", [pods(namespace, ISTIOD)], [ISTIOD_PORT])
 
 
-def mesh_network(cluster: ClusterNetwork, key_ports: Sequence[int] = (), ambient: bool = False) -> tuple[Manifest, ...]:
+def mesh_network(
+    cluster: ClusterNetwork,
+    key_ports: Sequence[int] = (),
+    ambient: bool = False,
+    further: Sequence[Manifest] = (),
+) -> tuple[Manifest, ...]:
     """The policies: every pod of the cluster reaches istiod, and the API server its webhooks.
 
-    `key_ports` are those of the issuers whose public keys istiod fetches for services with `jwt`.
+    `key_ports` are those of the issuers whose public keys istiod fetches for services with `jwt`. `further` are the
+    rules for those issuers that no address outside has.
     """
     keys = [tcp_rule("to", cluster.anywhere(), key_ports)] if key_ports else []
     istiod = opening(
@@ -35,7 +41,7 @@ def mesh_network(cluster: ClusterNetwork, key_ports: Sequence[int] = (), ambient
             cluster.webhook(_WEBHOOK_PORT),
             *cluster.metrics(_CONTROL_METRICS),
         ],
-        egress=[cluster.dns.rule(), cluster.api_server(), *keys],
+        egress=[cluster.dns.rule(), cluster.api_server(), *keys, *further],
     )
     cni = opening(
         MESH_NAMESPACE,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from components.package.file.chart import FOLDER
 from components.package.file.keys import PackageSpec
+from components.schema.host_pattern import is_covered
 from components.schema.problem import ConfigError, Problem
 from components.schema.reached import of_own_metadata, own_metadata_message
 from components.schema.typed_file import problems_of
@@ -16,7 +17,6 @@ from components.service.file.directory import Admission
 from components.service.file.exceptions import exceptions_problems
 from components.service.file.folder import layers_in
 from components.service.file.layers import DOMAIN, NO_STACK, LayeredFile, Layers, uses_domain, with_domain
-from components.service.file.public_hosts import signed_for
 from components.service.file.service import OF_THE_PLATFORM, ServiceSpec
 from components.vault.terms import Delivery
 
@@ -126,7 +126,7 @@ def _not_admitted(file: PackageFile, admission: Admission) -> list[Problem]:
         message = "an Ingress speaks HTTP/1.1: ingress.kind gateway-api of the stack file speaks HTTP/2"
         problems.append(file.problem("expose", message, repr(public.protocol), ("http",)))
     for host in file.spec.hosts if admission.pki_domains is not None else ():
-        if not signed_for(host, admission.pki_domains or ()):
+        if not is_covered(host, admission.pki_domains or ()):
             message = "the stack's vault.pki.domains do not name it, so Vault would sign no certificate for it"
             problems.append(file.problem("expose", message, repr(host), admission.pki_domains or ()))
     return problems

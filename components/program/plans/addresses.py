@@ -4,10 +4,20 @@ from urllib.parse import urlsplit
 
 from components.config.database import DatabaseSettings
 from components.config.vault import VaultSettings
+from components.ingress.terms import IngressTerms
 from components.kube.cluster_dns import ClusterDns
-from components.kube.names import VAULT_INBOUND, VAULT_NAMESPACE, VAULT_PORT, VAULT_RELEASE
+from components.kube.names import (
+    GATEWAY,
+    GATEWAY_ACCOUNT,
+    VAULT_INBOUND,
+    VAULT_NAMESPACE,
+    VAULT_PORT,
+    VAULT_RELEASE,
+)
 from components.kube.networks import OpenNetworks
+from components.kube.service_ref import ServiceRef
 from components.program.stack import Stack
+from components.program.stack_teams import team_hosts
 
 
 def cluster_dns(stack: Stack) -> ClusterDns:
@@ -19,6 +29,21 @@ def cluster_dns(stack: Stack) -> ClusterDns:
 def open_networks(stack: Stack) -> OpenNetworks:
     """What network policies leave out of the networks that they open."""
     return OpenNetworks(stack.settings.metadata_cidrs)
+
+
+def gateway_of(stack: Stack) -> IngressTerms:
+    """The gateway or ingress controller, and the public hosts that lead to it: those of a team's stack are known by the
+    team's hosts and by the stack's domain."""
+    settings = stack.settings.ingress
+    domain, controller = settings.domain, settings.controller
+    patterns = [*settings.hosts.values(), *team_hosts(stack.settings).values(), *(spec.hosts for spec in stack.public)]
+    hosts = {pattern for each in patterns for pattern in each if pattern != "*"}
+    return IngressTerms(
+        route=stack.route,
+        gateway=ServiceRef(controller.namespace if controller else settings.gateway_namespace, GATEWAY),
+        account=controller.service_account if controller else GATEWAY_ACCOUNT,
+        hosts=sorted({*hosts, *([domain, f"*.{domain}"] if domain else [])}),
+    )
 
 
 def cluster_address(settings: VaultSettings) -> str:

@@ -17,12 +17,9 @@ from components.ingress.terms import HSTS, IngressTerms, PublicLimits, PublicTer
 from components.kube.names import (
     ACME_SERVERS,
     CA_ISSUER,
-    GATEWAY,
-    GATEWAY_ACCOUNT,
     VAULT_ISSUER,
 )
-from components.kube.service_ref import ServiceRef
-from components.program.plans.addresses import cluster_address
+from components.program.plans.addresses import cluster_address, gateway_of
 from components.program.plans.network import cert_manager_policies, ingress_policies
 from components.program.stack import Stack
 from components.program.stack_exceptions import platform_namespaces
@@ -39,14 +36,11 @@ _FIVE_MINUTES = HstsSettings.model_validate({"maxAge": 300})
 
 def ingress_terms(stack: Stack) -> IngressTerms:
     """The terms of the gateway or ingress controller for the stack's services."""
-    settings, issuer = stack.settings.ingress, stack.posture.issuer
-    controller = settings.controller
-    return IngressTerms(
-        route=stack.route,
+    issuer = stack.posture.issuer
+    return replace(
+        gateway_of(stack),
         issuer="" if issuer == "none" else issuer,
-        class_name=settings.class_name or "",
-        gateway=ServiceRef(controller.namespace if controller else settings.gateway_namespace, GATEWAY),
-        account=controller.service_account if controller else GATEWAY_ACCOUNT,
+        class_name=stack.settings.ingress.class_name or "",
         public=public_terms(stack),
     )
 

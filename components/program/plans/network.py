@@ -11,7 +11,6 @@ from components.external_secrets.network import external_secrets_network
 from components.ingress.network import (
     PublicBackend,
     cert_manager_network,
-    gateway_front,
     gateway_network,
 )
 from components.kube.manifest import Manifest, blocks_without, ip_blocks, namespace_selector, pods, tcp_rule
@@ -22,13 +21,20 @@ from components.kube.service_ref import ServiceRef
 from components.kyverno.image_signatures import PUBLIC_REKOR
 from components.kyverno.network import kyverno_network
 from components.mesh.network import istiod_rule, mesh_network
-from components.program.plans.addresses import cluster_address, cluster_dns, open_networks, port, port_for_vault
+from components.program.plans.addresses import (
+    cluster_address,
+    cluster_dns,
+    gateway_of,
+    open_networks,
+    port,
+    port_for_vault,
+)
 from components.program.stack import Stack
 from components.program.stack_teams import team_hosts
 from components.service.args.service import SecureServiceArgs
 from components.vault.network import SERVERS, vault_network
 
-_HTTPS = 443
+_HTTP, _HTTPS = 80, 443
 _API_SERVER = ServiceRef("default", "kubernetes")
 # Where a pod gets its cloud's identity: the agent of EKS Pod Identity, Workload Identity of GKE, managed identities of
 # Azure. https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html and
@@ -59,18 +65,18 @@ def kyverno_policies(stack: Stack) -> tuple[Manifest, ...]:
         return ()
     signers = stack.settings.kyverno.image_signatures
     logs = [signer.rekor_url or PUBLIC_REKOR for signer in signers if signer.public_key is None]
-    registries = map(_registry_port, stack.settings.approved_images)
-    ports = sorted({*registries, *(port(log) for log in logs), _HTTPS})
-    return kyverno_network(cluster_network(stack), ports if signers else ())
+    asked = [*(f"https://{image}" for image in stack.settings.approved_images), *logs] if signers else []
+    ports = sorted({*map(port, asked), *([_HTTPS] if signers else [])})
+    return kyverno_network(cluster_network(stack), ports, _front(stack, asked))
 
 
 def mesh_policies(stack: Stack) -> tuple[Manifest, ...]:
     """The policies of the mesh's namespace; none where the posture has none."""
     if not stack.posture.network_policies:
         return ()
-    tokens = [token for spec in stack.services for token in spec.tokens]
-    keys = sorted({port(token.jwks_uri) for token in tokens if token.jwks_uri})
-    return mesh_network(cluster_network(stack), keys, stack.ambient)
+    keys = [token.jwks_uri for spec in stack.services for token in spec.tokens if token.jwks_uri]
+    ports = sorted({*map(port, keys)})
+    return mesh_network(cluster_network(stack), ports, stack.ambient, _front(stack, keys))
 
 
 def cert_manager_policies(stack: Stack) -> tuple[Manifest, ...]:
@@ -78,13 +84,9 @@ def cert_manager_policies(stack: Stack) -> tuple[Manifest, ...]:
     issuer, settings = stack.posture.issuer, stack.settings.ingress
     if not stack.posture.network_policies:
         return ()
-    gateway_api = settings.kind == "gateway-api"
-    front = gateway_front(settings.gateway_namespace) if gateway_api else None
-    if settings.controller and not gateway_api:
-        # At which port its pods listen, its chart says.
-        front = {"to": [namespace_selector(settings.controller.namespace)]}
     directory = settings.acme_server.directory if settings.acme_server else ""
     acme_port = port(directory) if issuer in ACME_SERVERS else 0
+    front = gateway_of(stack).front([_HTTP])
     signer = _signer(stack) if issuer == VAULT_ISSUER else None
     return cert_manager_network(cluster_network(stack), acme_port, front, signer)
 
@@ -118,9 +120,10 @@ def vault_policies(stack: Stack) -> tuple[Manifest, ...]:
     outside += _seal(cluster, settings.seal) if settings.seal else []
     tokens = settings.bootstrap.login.jwt if settings.bootstrap else None
     if tokens:
-        outside.append(_address(cluster, tokens.issuer))
+        outside += [_address(cluster, tokens.issuer), *_front(stack, [tokens.issuer])]
     elif settings.login.method == "jwt":
-        outside.append(tcp_rule("to", cluster.anywhere(), [_HTTPS]))
+        # Who issues the tokens is known to Vault alone.
+        outside += [tcp_rule("to", cluster.anywhere(), [_HTTPS]), *gateway_of(stack).front([_HTTPS])]
     if ServiceRef.of_host(urlsplit(settings.kubernetes_host).hostname or "") != _API_SERVER:
         outside.append(_address(cluster, settings.kubernetes_host))
     servers = settings.mode == "helm"
@@ -171,11 +174,14 @@ def _module_registry(stack: Stack) -> list[Manifest]:
         return []
     networks = open_networks(stack)
     places = blocks_without(networks.without(waf.cidrs) or networks.internet())
-    return [tcp_rule("to", places, [_registry_port(waf.image)])]
+    registry = f"https://{waf.image}"
+    return [tcp_rule("to", places, [port(registry)]), *_front(stack, [registry])]
 
 
-def _registry_port(image: str) -> int:
-    return urlsplit(f"https://{image}").port or _HTTPS
+def _front(stack: Stack, urls: Sequence[str]) -> list[Manifest]:
+    """The rule for those of the URLs whose host the stack's own gateway serves."""
+    gateway = gateway_of(stack)
+    return gateway.front(port(url) for url in urls if gateway.leads_to(urlsplit(url).hostname or ""))
 
 
 def _address(cluster: ClusterNetwork, url: str) -> Manifest:

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from components.kube.service_ref import ServiceRef
 from components.kyverno.library import REGISTRY_RULE
+from components.schema.host_pattern import is_covered
 from components.schema.problem import ConfigError, Key, Problem
 from components.schema.public import ROUTE_SETTINGS
 from components.schema.typed_file import problems_of
@@ -31,7 +32,7 @@ from components.service.file.layers import DOMAIN, NO_STACK, LayeredFile, Layers
 from components.service.file.limits import limit_findings
 from components.service.file.network import EgressSpec
 from components.service.file.party import PartyFile
-from components.service.file.public_hosts import Claim, host_findings, key_findings, signed_for
+from components.service.file.public_hosts import Claim, host_findings, key_findings
 from components.service.file.replicas import replica_findings
 from components.service.file.secret_paths import secret_path_findings
 from components.service.file.service import OF_THE_PLATFORM, ServiceSpec
@@ -256,7 +257,7 @@ def _not_signed(file: ServiceFile, domains: Sequence[str] | None) -> list[Proble
     return [
         file.problem(file.spec.key_of_host(host), message, repr(host), domains)
         for host in file.spec.hosts
-        if not signed_for(host, domains)
+        if not is_covered(host, domains)
     ]
 
 

@@ -145,11 +145,6 @@ def _lent(spec: ServiceSpec, by_ref: Mapping[ServiceRef, Claim]) -> Iterator[Fin
             yield spec, ("hostUsers", name), message, repr(name), legal
 
 
-def signed_for(host: str, domains: Sequence[str]) -> bool:
-    """Whether one of the names that an authority signs is a host, or a wildcard for it."""
-    return any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in domains)
-
-
 def tls_name(service: str) -> str:
     """The name of the Secret with the key of a service's hosts, where an Ingress has it."""
     return f"{service}-tls"

@@ -17,12 +17,17 @@ _ENTRY_PROTOCOLS = {"tls": "TLS", "https": "HTTPS", "http": "HTTP", "tcp": "TCP"
 
 
 def egress_rules(args: SecureServiceArgs) -> list[Manifest]:
-    """The NetworkPolicy's rules for hosts outside the cluster: the networks of each, at its port."""
-    networks = args.platform.networks
-    return [
+    """The NetworkPolicy's rules for hosts outside the cluster: the networks of each, at its port.
+
+    A host that the platform's own gateway serves, such as that of an identity provider in the cluster, is behind it.
+    """
+    networks, ingress = args.platform.networks, args.platform.ingress
+    rules = [
         tcp_rule("to", blocks_without(networks.without(outside.networks) or networks.internet()), [outside.port])
         for outside in args.egress
     ]
+    own = [outside for outside in args.egress if ingress.leads_to(outside.host)]
+    return rules + ingress.front(outside.port for outside in own)
 
 
 def service_entries(args: SecureServiceArgs) -> list[Manifest]:

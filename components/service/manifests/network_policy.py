@@ -28,7 +28,7 @@ def network_policy_spec(args: SecureServiceArgs) -> Manifest:
     """
     ingress = [tcp_rule("from", [peer.pods], [_arrival(args, peer.port)]) for peer in args.called_by]
     if public := sorted({_arrival(args, each.port) for each in args.public_ports}):
-        ingress.append(tcp_rule("from", [_gateway_pods(args)], public))
+        ingress.append(tcp_rule("from", [args.platform.ingress.pods], public))
     if args.metrics.port and args.platform.mesh.scraper:
         # A network policy knows no service accounts: the mesh decides which pod of that namespace may scrape.
         metrics_ports = [_arrival(args, args.metrics.port)]
@@ -107,17 +107,6 @@ def challenge_policy(args: SecureServiceArgs) -> Manifest | None:
     spec: Manifest = {
         "podSelector": {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [tcp_rule("from", [_gateway_pods(args)], [_SOLVER_PORT])],
+        "ingress": [tcp_rule("from", [args.platform.ingress.pods], [_SOLVER_PORT])],
     }
     return {"metadata": {**metadata(args), "name": f"{args.name}.acme"}, "spec": spec}
-
-
-def _gateway_pods(args: SecureServiceArgs) -> Manifest:
-    platform = args.platform
-    if platform.ingress.route == "gateway-api":
-        return pods(
-            platform.ingress.gateway.namespace,
-            {"gateway.networking.k8s.io/gateway-name": platform.ingress.gateway.name},
-        )
-    # The labels of an ingress controller's pods depend on its chart; its namespace is known from the stack file.
-    return namespace_selector(platform.ingress.gateway.namespace)

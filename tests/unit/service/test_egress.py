@@ -1,6 +1,7 @@
 """What a service reaches outside the cluster, and what its proxy knows of."""
 
 import ipaddress
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from components.kube.manifest import namespace_selector, pods
+from components.kube.names import GATEWAY_LABEL
 from components.kube.networks import OpenNetworks
 from components.kube.service_ref import ServiceRef
 from components.program.plan import plan
+from components.program.plans.addresses import gateway_of
 from components.program.stack import Stack
 from components.schema.problem import ConfigError
 from components.service.args.network import EgressArgs, Peer
@@ -18,7 +22,7 @@ from components.service.args.service import ApiRuleArgs
 from components.service.file.directory import parse_service
 from components.service.manifests.egress import egress_rules, service_entries, sidecar
 from components.service.manifests.network_policy import network_policy_spec
-from tests.support.stacks import platform, service, settings
+from tests.support.stacks import platform, service, settings, stack
 from tests.unit.service.test_directory import SMALL
 from tests.unit.service.test_secure_service import run
 
@@ -56,6 +60,53 @@ def reached(address: str, args: Any) -> bool:
         and not any(wanted in ipaddress.ip_network(excepted) for excepted in block.get("except", []))
         for block in blocks
     )
+
+
+GATEWAY_PODS = pods("istio-ingress", {GATEWAY_LABEL: "public"})
+
+
+class TestTheOwnGateway:
+    """What it serves is behind it: within the cluster the address of a load balancer leads to its pods."""
+
+    @pytest.mark.parametrize(
+        ("host", "networks", "ports"),
+        [
+            ("login.example.org", [], [443]),
+            ("login.example.org", ["203.0.113.0/24"], [443]),
+            ("api.apps.example.org", [], [443]),
+            ("apps.example.org", [], []),
+            ("pay.example.net", [], []),
+        ],
+    )
+    def test_it_is_open_for_its_hosts_alone(self, host: str, networks: list[str], ports: list[int]) -> None:
+        gateway = replace(platform().ingress, hosts=["login.example.org", "*.apps.example.org"])
+        outside = EgressArgs(host, 443, networks=networks)
+        rules = egress_rules(service(egress=[outside], platform=replace(platform(), ingress=gateway)))
+        found = [port["port"] for rule in rules if GATEWAY_PODS in rule["to"] for port in rule["ports"]]
+        assert found == ports
+
+    def test_at_which_port_a_controller_listens_its_chart_says(self) -> None:
+        controller = ServiceRef("traefik", "public")
+        gateway = replace(platform().ingress, route="ingress", gateway=controller, hosts=["login.example.org"])
+        rules = egress_rules(
+            service(egress=[EgressArgs("login.example.org", 443)], platform=replace(platform(), ingress=gateway))
+        )
+        assert {"to": [namespace_selector("traefik")]} in rules
+
+    def test_a_stack_knows_the_hosts_of_its_services_its_teams_and_its_domain(self) -> None:
+        teams = {"pay": {"namespaces": ["pay"], "hosts": {"pay": ["pay.example.net"]}}}
+        given = {
+            "ingress": {
+                "acmeEmail": "ops@example.org",
+                "domain": "example.com",
+                "hosts": {"shop": ["old.example.net", "*"]},
+            },
+            "teams": teams,
+        }
+        hosts = gateway_of(stack("production", **given)).hosts
+        own = {"api.example.org", "pay.example.net", "old.example.net", "example.com", "*.example.com"}
+        assert own <= {*hosts}
+        assert "*" not in hosts
 
 
 class TestTheNetwork:
