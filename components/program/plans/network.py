@@ -65,9 +65,10 @@ def kyverno_policies(stack: Stack) -> tuple[Manifest, ...]:
         return ()
     signers = stack.settings.kyverno.image_signatures
     logs = [signer.rekor_url or PUBLIC_REKOR for signer in signers if signer.public_key is None]
-    asked = [*(f"https://{image}" for image in stack.settings.approved_images), *logs] if signers else []
-    ports = sorted({*map(port, asked), *([_HTTPS] if signers else [])})
-    return kyverno_network(cluster_network(stack), ports, _front(stack, asked))
+    if not signers:
+        return kyverno_network(cluster_network(stack))
+    asked = [*(f"https://{image}" for image in stack.settings.approved_images), *logs]
+    return kyverno_network(cluster_network(stack), sorted({*map(port, asked), _HTTPS}), _front(stack, asked))
 
 
 def mesh_policies(stack: Stack) -> tuple[Manifest, ...]:

@@ -101,7 +101,9 @@ def common(stack: Stack, terms: PlatformTerms) -> Platform:
     )
     return Platform(
         # The exceptions are made here, so no rule has one that a team's program would make.
-        terms=replace(terms, vault=replace(terms.vault, databases=()), rules=()),
+        terms=replace(
+            terms, vault=replace(terms.vault, databases=()), ingress=replace(terms.ingress, hosts=()), rules=()
+        ),
         conditions=replace(conditions(settings, stack.posture), databases={}, elsewhere=others),
         replicas=settings.services.replicas,
         vault=login if stack.posture.vault else VaultConnection(),
@@ -128,6 +130,10 @@ def _platform(stack: Stack, terms: PlatformTerms, name: str) -> Platform:
             if (own := sorted(account for account in accounts if account.partition("/")[0] in team.namespaces))
         },
     )
+    # Which other hosts lead to the gateway says who else has one.
+    named = {*team.approved.egress, *(host for hosts in team.hosts.values() for host in hosts)}
+    hosts = sorted(host for host in named if terms.ingress.leads_to(host))
+    shared = replace(shared, terms=replace(shared.terms, ingress=replace(terms.ingress, hosts=hosts)))
     if not stack.posture.vault:
         return replace(shared, team=approvals)
     databases = databases_of(settings, name)

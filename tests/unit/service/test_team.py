@@ -116,6 +116,18 @@ class TestTheDocument:
 
 
 class TestAService:
+    def test_a_host_that_the_platforms_gateway_serves_is_behind_it(self, tmp_path: Path) -> None:
+        approved = {"egress": ["login.example.org", "pay.example.net"]}
+        teams = {**TEAMS, "payments": {**TEAMS["payments"], "approved": approved}}
+        ingress = {"acmeEmail": "ops@example.org", "domain": "example.org"}
+        told = plan(stack("production", teams=teams, ingress=ingress, asOf="2026-11-02")).platforms["payments"]
+        assert told.terms.ingress.leads_to("login.example.org")
+        assert not told.terms.ingress.leads_to("pay.example.net")
+        file = SMALL + "egress: [{host: login.example.org, port: 443}]\n"
+        made = service(tmp_path, file, read_document(text(told), "the cluster"))
+        peers = [peer for rule in network_policy_spec(made)["egress"] for peer in rule["to"]]
+        assert told.terms.ingress.pods in peers
+
     def test_it_has_no_role_of_its_own_in_vault(self, tmp_path: Path) -> None:
         made = service(tmp_path, SMALL + "secrets: {stripe: {generate: [key]}}\n")
         assert injector_annotations(made)["vault.hashicorp.com/role"] == "team_payments"
