@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,13 @@ class Operator:
     bao: Bao
     project: Path
     token: str
+
+    def at_once(self, values: Mapping[str, str]) -> list[subprocess.CompletedProcess[str]]:
+        """Set each field by a command of its own, all of them at the same time."""
+        with ThreadPoolExecutor(len(values)) as pool:
+            place = ("set", "shop/api", "stripe", "--field")
+            running = [pool.submit(self.zt, *place, field, given=value) for field, value in values.items()]
+        return [each.result() for each in running]
 
     def zt(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         environment = {"VAULT_ADDR": self.bao.address, "VAULT_CACERT": self.bao.ca_file, "VAULT_TOKEN": self.token}
@@ -86,6 +94,22 @@ def test_from_missing_to_there(operator: Operator) -> None:
     assert operator.zt("list").returncode == 0
     for done in (missing, first, second):
         assert VALUE not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["no version", "a version"])
+def test_of_two_at_once_neither_loses_a_value(operator: Operator, first: bool) -> None:
+    if not first:
+        assert operator.zt("set", "shop/api", "stripe", given='{"api_key": "old", "hook": "old"}').returncode == 0
+    values = {"api_key": VALUE, "hook": "two"}
+    done = operator.at_once(values)
+    for each in done:
+        assert each.returncode == 0 or (each.returncode == 3 and "run the command again" in each.stderr), each.stderr
+    assert any(each.returncode == 0 for each in done)
+    # Who was told so types it again.
+    for (field, value), each in zip(values.items(), done, strict=True):
+        if each.returncode:
+            assert operator.zt("set", "shop/api", "stripe", "--field", field, given=value).returncode == 0
+    assert operator.kept() == values
 
 
 def test_the_operator_reads_no_value_and_writes_over_none(operator: Operator) -> None:

@@ -41,6 +41,7 @@ class Operator(Reader):
 @pytest.fixture(scope="module")
 def operator(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """An operator before the first command: on the cluster there is no stack, and nothing that one left."""
+    plane.run("up", "--no-stack", "--acme")
     plane.run("destroy", "--stack", "dev")
     checkout, home = tmp_path_factory.mktemp("checkout") / "project", tmp_path_factory.mktemp("home")
     shutil.copytree(PROJECT, checkout, ignore=_NOT_COPIED)

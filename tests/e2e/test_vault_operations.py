@@ -157,6 +157,16 @@ class TestRotate:
         production.run("up", "--stack", STACK)
         assert read(production) == rotated
 
+    def test_beside_an_up_both_do_their_work(self, production: Plane) -> None:
+        before = read(production)
+        up = production.start("up", "--stack", STACK)
+        told = [embedded(production, "rotate", "shop/api", "password") for _ in range(2)]
+        assert up.wait(timeout=1200) == 0, told
+        after = read(production)
+        assert after["metadata"]["version"] == before["metadata"]["version"] + len(told)
+        assert {**after["data"], "password": ""} == {**before["data"], "password": ""}
+        production.run("pulumi", "preview", "--stack", STACK, "--expect-no-changes")
+
     def test_a_dry_run_writes_nothing(self, production: Plane) -> None:
         before = read(production)
         assert "would go from version" in embedded(production, "rotate", "api", "--all", "--dry-run")
