@@ -1,5 +1,6 @@
 """The command line of the embedded stack. Imports stay inside the verbs, so that ``--help`` is quick."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,14 +56,25 @@ def up(
         ),
     ] = None,
     no_stack: Annotated[bool, typer.Option("--no-stack", help="Start the control plane only.")] = False,
+    reports: Annotated[
+        bool | None,
+        typer.Option("--reports/--no-reports", help="Have Kyverno write PolicyReports, or none, which saves CPU time."),
+    ] = None,
 ) -> None:
     """Boot the control plane and bring a stack up on it. What runs already is left as it is."""
     from embedded.supervisor.presentation import Reporter
 
     reporter = Reporter()
     with reporter.failures(FAILED):
-        features = {"acme": acme, "external_secrets": external_secrets, "second_node": second_node}
-        plane = _boot(reporter, charts, postgres=postgres, data_plane=data_plane, node=node or second_node, **features)
+        asked = {
+            "acme": acme,
+            "external_secrets": external_secrets,
+            "second_node": second_node,
+            "postgres": postgres,
+            "data_plane": data_plane,
+            "node": node or second_node,
+        }
+        plane = _boot(reporter, charts, asked, reports)
         if no_stack:
             reporter.next_steps(plane.state, stack=None)
             return
@@ -205,35 +217,31 @@ def _plane() -> "ControlPlane":
 def _boot(
     reporter: "Reporter",
     charts: Path | None,
-    *,
-    postgres: bool,
-    data_plane: bool,
-    node: bool,
-    second_node: bool,
-    acme: bool,
-    external_secrets: bool,
+    asked: Mapping[str, bool],
+    reports: bool | None,
 ) -> "ControlPlane":
     from embedded.data_plane.machine import check_machine
     from embedded.node.machine import check_machine as check_machine_for_node
     from embedded.supervisor.overlay import write_overlay
     from embedded.toolchain import ensure, stage_charts
 
+    data_plane = asked["data_plane"]
     if data_plane:
         check_machine()
     plane = _plane()
-    node = node or "node" in plane.features
+    # What runs already goes on.
+    node = asked["node"] or "node" in plane.features
     if node:
         check_machine_for_node(data_plane=data_plane or "dataPlane" in plane.features)
-    # What runs already goes on.
-    acme = acme or "acme" in plane.features
-    external_secrets = external_secrets or "externalSecrets" in plane.features
+    acme = asked["acme"] or "acme" in plane.features
+    external_secrets = asked["external_secrets"] or "externalSecrets" in plane.features
     more = {"data-plane": data_plane or node, "acme": acme, "external-secrets": external_secrets}
     more |= {"node": node, "kubectl": node}
     executables = ensure((*NEEDED_TOOLS, *(group for group, wanted in more.items() if wanted)))
     charts = charts.absolute() if charts else stage_charts()
     with reporter.boot_progress() as on_progress:
-        features = {"acme": acme, "external_secrets": external_secrets, "second_node": second_node}
-        plane.up(executables, postgres=postgres, data_plane=data_plane, node=node, on_progress=on_progress, **features)
+        wanted = {**asked, "node": node, "acme": acme, "external_secrets": external_secrets}
+        plane.up(executables, reports=reports, on_progress=on_progress, **wanted)
     write_overlay(plane.state, charts, acme=acme, node=node)
     return plane
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,10 @@ class ControlPlane:
         second_node: bool = False,
         acme: bool = False,
         external_secrets: bool = False,
+        reports: bool | None = None,
         on_progress: Callable[[Status], None] = lambda _status: None,
     ) -> Status:
-        """Start the control plane unless it runs, and wait until all of it is ready.
+        """Start the control plane unless it runs, and wait until all of it is ready; `reports`: what Kyverno writes.
 
         One that runs with other tools is restarted with these. Raises ``ControlPlaneError``.
         """
@@ -87,6 +88,9 @@ class ControlPlane:
             acme=acme,
             externalSecrets=external_secrets,
         )
+        if reports is not None:
+            self.features.forget("noReports")
+            self.features.add(noReports=not reports)
         status = self.status()
         if status and status["tools"] != str(tools):
             self.down()
@@ -94,7 +98,14 @@ class ControlPlane:
             self.state.status.unlink(missing_ok=True)
             self._spawn(tools)
         further = {"postgres": postgres, "pebble": acme, "kubelet": node, "kubelet-1": second_node}
-        return self._wait_ready(on_progress, [name for name, wanted in further.items() if wanted])
+        names = {name for name, wanted in further.items() if wanted}
+        reported = "noReports" not in self.features
+
+        def is_wanted(status: Status) -> bool:
+            listed = {process["name"] for process in status["processes"]}
+            return status.get("reports", True) is reported and names <= listed
+
+        return self._wait_ready(on_progress, is_wanted)
 
     def down(self) -> bool:
         """Stop everything, in reverse order, and wait until it is gone; False when nothing ran.
@@ -142,7 +153,7 @@ class ControlPlane:
             )
         until(lambda: self.running, _UP_SECONDS, _POLL_SECONDS)
 
-    def _wait_ready(self, on_progress: Callable[[Status], None], further: Sequence[str]) -> Status:
+    def _wait_ready(self, on_progress: Callable[[Status], None], is_wanted: Callable[[Status], bool]) -> Status:
         status: Status | None = None
 
         def ready() -> Status | None:
@@ -152,7 +163,7 @@ class ControlPlane:
                 on_progress(status)
                 if status["message"].startswith("failed"):
                     raise ControlPlaneError(f"{status['message']} (all of it in {self.log})")
-                if status["ready"] and all(_lists(status, name) for name in further):
+                if status["ready"] and is_wanted(status):
                     return status
             elif not self.running:
                 raise ControlPlaneError(f"the supervisor ended while it started: read {self.log}")
@@ -164,10 +175,6 @@ class ControlPlane:
 
     def _wait_stopped(self, seconds: float) -> bool:
         return until(lambda: not self.running, seconds, _POLL_SECONDS)
-
-
-def _lists(status: Status, name: str) -> bool:
-    return any(process["name"] == name for process in status["processes"])
 
 
 def _what_is_missing(status: Status | None) -> str:

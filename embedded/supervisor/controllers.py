@@ -43,7 +43,7 @@ class Controller:
     client configuration of its service account, ``{suffix}`` what the Deployment's name has beyond the row's.
     ``files`` are written to its working directory, ``{directory}``. ``mounted`` names a Secret whose keys are files
     there too: the controller waits for its certificate, as a pod does. ``stock_envoy`` counts only while the data plane
-    runs.
+    runs, and the arguments ``without_reports`` only where nobody wants reports.
     ``serves`` maps a container port, by name or number, to the port of ``ports`` that implements it.
     """
 
@@ -59,6 +59,7 @@ class Controller:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     stock_envoy: StockEnvoy | None = None
+    without_reports: tuple[str, ...] = ()
     mounted: str | None = None
     suffix: str = ""
 
@@ -92,6 +93,10 @@ class Controller:
             environment={**self.environment, **added.environment},
             files={**self.files, **added.files},
         )
+
+    def for_no_reports(self) -> "Controller":
+        """This row where nobody wants reports."""
+        return replace(self, arguments=(*self.arguments, *self.without_reports))
 
     def deploys(self, deployment: Mapping[str, Any]) -> bool:
         """Whether this Deployment is the one that deploys the controller."""
@@ -181,6 +186,7 @@ CONTROLLERS: tuple[Controller, ...] = (
         ),
         health=HealthCheck("https", "https", "/health/readiness", lease="kyverno"),
         serves={"https": "https"},
+        without_reports=("--admissionReports=false",),
     ),
     _kyverno(
         "background-controller",
@@ -190,7 +196,14 @@ CONTROLLERS: tuple[Controller, ...] = (
         ports=("metrics", "runtime-metrics"),
         arguments=(*_KYVERNO_ARGUMENTS, _RUNTIME_METRICS),
     ),
-    _kyverno("reports-controller", "controller", "reports-controller", "kyverno-reports-controller"),
+    _kyverno(
+        "reports-controller",
+        "controller",
+        "reports-controller",
+        "kyverno-reports-controller",
+        # Without the two it watches nothing.
+        without_reports=("--backgroundScan=false", "--admissionReports=false"),
+    ),
     _kyverno(
         "cleanup-controller",
         "controller",

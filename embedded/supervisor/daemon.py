@@ -102,6 +102,7 @@ class Supervisor:
         await self._ready_nodes()
         if "dataPlane" in self._features or "node" in self._features:
             self._reconciler.configure_stock_envoy()
+        self._reconciler.have_reports("noReports" not in self._features)
         await self._reconciler.start()
         self._started, self._message = True, ""
         self.write_status()
@@ -151,6 +152,7 @@ class Supervisor:
                 await self._challenge_gateway.start()
                 await self._start(dns_program(self._layout))
                 self._launch(pebble_program(self._layout))
+            self._reconciler.have_reports("noReports" not in self._features)
             self.write_status()
             await asyncio.sleep(1)
 
@@ -196,6 +198,7 @@ class Supervisor:
             "tools": str(self._layout.tools),
             "ready": self._started and all(process.ready for process in processes),
             "started": self._started,
+            "reports": self._reconciler.reports,
             "message": self._message,
             "api_server": self._layout.api_server_url,
             "vault": self._layout.vault_url,

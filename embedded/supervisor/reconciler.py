@@ -76,6 +76,9 @@ class Reconciler:
         self._pods = Watched(api, "/api/v1/pods", told, _NAMESPACES)
         self._running: dict[str, _Running] = {}
         self._reported: dict[str, str] = {}
+        self.reports = True
+        """Whether Kyverno's controllers, as they run, write reports."""
+        self._wants_reports, self._stock_envoy = True, False
         self._controllers = CONTROLLERS
         self._hooks = HookRunner(layout, api, self._running_namespaces)
 
@@ -86,7 +89,21 @@ class Reconciler:
 
     def configure_stock_envoy(self) -> None:
         """From now on a controller configures proxies that lack Istio's own filters; what runs is restarted for it."""
-        self._controllers = tuple(controller.for_stock_envoy() for controller in CONTROLLERS)
+        self._stock_envoy = True
+        self._configure()
+
+    def have_reports(self, wanted: bool) -> None:
+        """From now on Kyverno reports on what stands there, or on nothing; what runs is restarted where it has to be.
+
+        Reports take a third of the processor while a stack comes up.
+        """
+        if wanted != self._wants_reports:
+            self._wants_reports = wanted
+            self._configure()
+
+    def _configure(self) -> None:
+        rows = CONTROLLERS if self._wants_reports else tuple(row.for_no_reports() for row in CONTROLLERS)
+        self._controllers = tuple(row.for_stock_envoy() for row in rows) if self._stock_envoy else rows
         self._changes.tell()
 
     async def start(self) -> None:
@@ -106,11 +123,12 @@ class Reconciler:
 
     async def _reconcile_all(self) -> bool:
         """Start, restart and stop controllers once, as their Deployments say now. Returns whether nothing is left."""
-        pods = self._pods.items()
+        pods, reports = self._pods.items(), self._wants_reports
         deployed = self._deployed(self._deployments.items(), pods)
         names = deployed.keys() | self._running.keys()
         controllers = (self._reconcile_and_report(name, deployed.get(name)) for name in names)
         waiting, *_ = await asyncio.gather(self._hooks.run_due(pods), *controllers)
+        self.reports = reports
         return not waiting and not self._reported and all(running.process.ready for running in self._running.values())
 
     async def stop(self) -> None:

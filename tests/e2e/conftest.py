@@ -65,6 +65,14 @@ def planes(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="module")
+def reported(plane: Plane) -> Iterator[Plane]:
+    """The control plane while Kyverno reports on what stands there."""
+    plane.run("up", "--no-stack", "--reports")
+    yield plane
+    plane.run("up", "--no-stack", "--no-reports")
+
+
+@pytest.fixture(scope="module")
 def plane(planes: Planes, request: pytest.FixtureRequest) -> Plane:
     """The control plane of the module's group, as the module before this one left it."""
     return planes.of(group_of(request.module.__name__))

@@ -63,8 +63,9 @@ def reported_pod(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def production(plane: Plane) -> Iterator[Plane]:
+def production(reported: Plane) -> Iterator[Plane]:
     """The stack with a pod that every rule admits, one that a rule reports, and one that was refused."""
+    plane = reported
     plane.run("up", "--stack", STACK)
     made = (pods.pod("measured-good"), reported_pod("measured-reported"))
     for pod in made:

@@ -25,9 +25,9 @@ FIXED, LATEST = "registry.example.org/billing/api:v1", "registry.example.org/bil
 
 
 @pytest.fixture(scope="module")
-def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+def production(reported: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """The stack of a checkout of its own, whose stack file the command edits; one good and one bad Deployment."""
-    own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
+    own = Plane(reported.state, copy_program(tmp_path_factory.mktemp("checkout")))
     own.run("up", "--stack", STACK)
     own.core.create_namespace({"metadata": {"name": PLACE, "labels": {"team": TEAM}}})
     own.core.create_namespaced_service_account(PLACE, {"metadata": {"name": "api"}})

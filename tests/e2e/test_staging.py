@@ -176,10 +176,10 @@ def environment_of(file: Path) -> list[bytes]:
 
 
 @pytest.fixture(scope="class")
-def admitted(staging: Plane) -> Iterator[Plane]:
+def admitted(staging: Plane, reported: Plane) -> Iterator[Plane]:
     """The bad pods, all of them at once: one scan reports on them."""
     for rule, bad in pods.BAD.items():
-        staging.core.create_namespaced_pod(SHOP, bad(f"bad-{rule}"))
+        reported.core.create_namespaced_pod(SHOP, bad(f"bad-{rule}"))
     yield staging
     for rule in pods.BAD:
         staging.core.delete_namespaced_pod(f"bad-{rule}", SHOP)

@@ -193,6 +193,15 @@ def test_only_istiod_changes_for_the_stock_envoy_and_only_by_what_it_lacks() -> 
     assert added.files == {"mesh.yaml": "defaultProviders: {metrics: []}\nenablePrometheusMerge: false\n"}
 
 
+def test_where_nobody_wants_reports_two_of_kyvernos_controllers_write_none() -> None:
+    changed = {each.name: each.for_no_reports().arguments for each in CONTROLLERS if each.for_no_reports() != each}
+    assert {name: arguments[-1] for name, arguments in changed.items()} == {
+        "kyverno-admission-controller": "--admissionReports=false",
+        "kyverno-reports-controller": "--admissionReports=false",
+    }
+    assert "--backgroundScan=false" in changed["kyverno-reports-controller"]
+
+
 def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(DataPlaneError, match="needs root"):
