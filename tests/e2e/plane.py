@@ -1,6 +1,7 @@
 """One embedded control plane for the whole suite, driven as a person drives it: by its command line."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ import hvac
 import yaml
 from kubernetes import client, config
 
-from embedded.paths import cache_dir
+from embedded.paths import State, cache_dir
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAM_FILES = ("Pulumi.*", "__main__.py", "requirements.txt", "components", "policies", "services")
@@ -61,6 +62,24 @@ class Plane:
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} exited with {done.returncode}:\n{done.stdout}")
         return done
+
+    def stand(self, stack: str) -> None:
+        """Have a stack up as the checkout says. Where an `up` of the same files was the last to change the state, that
+        is so: it asks the state what is there, and another one would find nothing to do."""
+        if not self._stood.exists() or self._stood.read_text() != self._standing(stack):
+            self.run("up", "--stack", stack)
+            self._stood.write_text(self._standing(stack))
+
+    def _standing(self, stack: str) -> str:
+        """What there was when a stack came up: the files that say how, and the state."""
+        written = sorted(path for pattern in PROGRAM_FILES for path in self.checkout.glob(pattern))
+        files = [each for path in written for each in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+        files += [State(self.state).overlay, *sorted(State(self.state).stacks.rglob(f"{stack}.json"))]
+        digest = hashlib.sha256(stack.encode())
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(file.name.encode() + file.read_bytes())
+        return digest.hexdigest()
 
     @property
     def _stood(self) -> Path:

@@ -153,7 +153,8 @@ def reader(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Reader:
     made = Reader(Plane(plane.state, checkout), home)
     for arguments in (("init", "--quiet", "--initial-branch=main"), ("add", "."), ("commit", "--quiet", "-m", "Copy")):
         made.runs("git", *arguments)
-    made.plane.run("up", "--stack", "production", "--reports")
+    made.plane.run("up", "--no-stack", "--reports")
+    made.plane.stand("production")
     scanned(made.plane, lambda: _measured(made.plane), "a report of require-probes")
     return made
 

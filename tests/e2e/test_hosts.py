@@ -50,7 +50,7 @@ def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     file = yaml.safe_load(path.read_text())
     file["config"]["zero-trust:ingress"] |= {"hosts": {TEAM: [OWN, "*.apps.team.example.org"]}}
     path.write_text(yaml.safe_dump(file))
-    own.run("up", "--stack", STACK)
+    own.stand(STACK)
     return own
 
 

@@ -194,7 +194,7 @@ NO_SWITCH = {
 
 @pytest.fixture(scope="module")
 def production(plane: Plane) -> Plane:
-    plane.run("up", "--stack", STACK)
+    plane.stand(STACK)
     return plane
 
 

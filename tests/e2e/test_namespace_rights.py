@@ -33,7 +33,7 @@ _VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 @pytest.fixture(scope="module")
 def production(plane: Plane) -> Plane:
-    plane.run("up", "--stack", STACK)
+    plane.stand(STACK)
     return plane
 
 

@@ -66,7 +66,7 @@ def reported_pod(name: str) -> dict[str, Any]:
 def production(reported: Plane) -> Iterator[Plane]:
     """The stack with a pod that every rule admits, one that a rule reports, and one that was refused."""
     plane = reported
-    plane.run("up", "--stack", STACK)
+    plane.stand(STACK)
     made = (pods.pod("measured-good"), reported_pod("measured-reported"))
     for pod in made:
         plane.core.create_namespaced_pod(SHOP, pod)

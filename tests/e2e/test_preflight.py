@@ -77,7 +77,7 @@ class Found:
 
 @pytest.fixture(scope="module")
 def production(plane: Plane) -> Plane:
-    plane.run("up", "--stack", STACK)
+    plane.stand(STACK)
     return plane
 
 

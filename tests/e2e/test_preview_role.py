@@ -75,7 +75,7 @@ class Identity:
 def production(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Plane:
     """The stack as the checkout has it, in a checkout that a pull request may change."""
     own = Plane(plane.state, copy_program(tmp_path_factory.mktemp("checkout")))
-    own.run("up", "--stack", STACK)
+    own.stand(STACK)
     return own
 
 

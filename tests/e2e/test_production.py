@@ -27,7 +27,7 @@ RIGHT, WRONG = mesh_objects.right(), mesh_objects.wrong()
 
 @pytest.fixture(scope="module")
 def production(plane: Plane) -> Plane:
-    plane.run("up", "--stack", STACK)
+    plane.stand(STACK)
     return plane
 
 

@@ -28,7 +28,7 @@ FIXED, LATEST = "registry.example.org/billing/api:v1", "registry.example.org/bil
 def production(reported: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """The stack of a checkout of its own, whose stack file the command edits; one good and one bad Deployment."""
     own = Plane(reported.state, copy_program(tmp_path_factory.mktemp("checkout")))
-    own.run("up", "--stack", STACK)
+    own.stand(STACK)
     own.core.create_namespace({"metadata": {"name": PLACE, "labels": {"team": TEAM}}})
     own.core.create_namespaced_service_account(PLACE, {"metadata": {"name": "api"}})
     deploy(own, "good", FIXED)

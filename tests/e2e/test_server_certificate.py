@@ -65,7 +65,7 @@ class Program:
 
 @pytest.fixture(scope="module")
 def program(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    plane.run("up", "--stack", "production")
+    plane.stand("production")
     made = Program(plane, tmp_path_factory.mktemp("certificate"))
     made.run("stack", "init", "--secrets-provider", "passphrase")
     made.run("preview")

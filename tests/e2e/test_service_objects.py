@@ -80,7 +80,7 @@ def unbind(plane: Plane, namespace: str, role: str) -> None:
 
 @pytest.fixture(scope="module")
 def production(plane: Plane) -> Plane:
-    plane.run("up", "--stack", STACK)
+    plane.stand(STACK)
     return plane
 
 
