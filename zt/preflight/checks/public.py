@@ -11,7 +11,11 @@ from zt.preflight.web import Request, UnreachedError, UntrustedError
 
 _AUTOSCALER = "HorizontalPodAutoscaler"
 _SERVICES = "/api/v1/services"
+_DAEMON_SETS = "/apis/apps/v1/daemonsets"
 _METRICS = "metrics.k8s.io/v1beta1"
+# The Service that a DaemonSet of k3s' load balancer is for.
+_K3S_SERVICE, _K3S_NAMESPACE = "svccontroller.k3s.cattle.io/svcname", "svccontroller.k3s.cattle.io/svcnamespace"
+_PUBLIC = {80, 443}
 # Domains that stand for others in documents, and that no issuer takes an address of.
 _PLACEHOLDERS = ("example.com", "example.net", "example.org")
 
@@ -85,6 +89,31 @@ def _load_balancer(session: Session) -> Iterable[Line]:
         yield not_checked(about, "only a Service shows whether it gets an address, and there is none", fix)
 
 
+def _node_ports(session: Session) -> Iterable[Line]:
+    """Whether k3s' own load balancer, by a DaemonSet for each Service, has given the public ports of every node away.
+
+    https://docs.k3s.io/networking/networking-services#service-load-balancer
+    """
+    gateway = session.planned.ingress.gateway_namespace
+    about = "ports 80 and 443 of the nodes, by k3s' load balancer"
+    for each in session.cluster.objects(_DAEMON_SETS):
+        labels = part(each, "metadata", "labels")
+        name, namespace = labels.get(_K3S_SERVICE), labels.get(_K3S_NAMESPACE)
+        if name and namespace != gateway and (taken := _PUBLIC & _host_ports(each)):
+            found = f"{namespace}/{name} has {' and '.join(map(str, sorted(taken)))}: the gateway's Service gets none"
+            fix = (
+                "start the servers of k3s with --disable=traefik" if name == "traefik" else f"delete the Service {name}"
+            )
+            yield fails(about, found, f"{fix}, or with --disable=servicelb and another load balancer")
+            return
+    yield ok(about, "nobody else has them")
+
+
+def _host_ports(daemon_set: Manifest) -> set[int]:
+    containers = parts(daemon_set, "spec", "template", "spec", "containers")
+    return {port["hostPort"] for each in containers for port in parts(each, "ports") if "hostPort" in port}
+
+
 def _place(service: Manifest) -> str:
     return f"{service['metadata']['namespace']}/{service['metadata']['name']}"
 
@@ -123,6 +152,10 @@ def _ca(session: Session) -> Iterable[Line]:
         yield ok(about, "it has tls.crt and tls.key")
 
 
+def _balances_by_k3s(session: Session) -> bool:
+    return bool(session.created.of("Gateway")) and "+k3s" in session.cluster_version
+
+
 THEME = Theme(
     "public hosts",
     (
@@ -131,6 +164,7 @@ THEME = Theme(
         Check("issuer-ca", "authority of the issuer", _ca, lambda s: s.stack.settings.ingress.ca is not None),
         Check("dns", "DNS names of public hosts", _hosts, lambda s: bool(s.stack.public)),
         Check("load-balancer", "an address for the gateway", _load_balancer, lambda s: bool(s.created.of("Gateway"))),
+        Check("node-ports", "public ports of the nodes", _node_ports, _balances_by_k3s),
         Check("metrics", "metrics for autoscaling", _metrics, _scales),
     ),
 )

@@ -163,6 +163,37 @@ def test_an_address_for_the_gateway(services: list[Any], result: str) -> None:
         assert "kubectl describe service public-istio --namespace istio-ingress" in line.fix
 
 
+def by_k3s(service: str, namespace: str, *ports: int) -> Any:
+    """A DaemonSet of k3s' load balancer."""
+    label = "svccontroller.k3s.cattle.io/svc"
+    made: Any = metadata(f"svclb-{service}", "kube-system")
+    made["metadata"]["labels"] = {f"{label}name": service, f"{label}namespace": namespace}
+    containers = [{"name": f"lb-tcp-{port}", "ports": [{"containerPort": port, "hostPort": port}]} for port in ports]
+    return {**made, "spec": {"template": {"spec": {"containers": containers}}}}
+
+
+@pytest.mark.parametrize(
+    ("balanced", "result", "fix"),
+    [
+        ([], "ok", ""),
+        ([by_k3s("traefik", "kube-system", 80, 443)], "fails", "--disable=traefik"),
+        ([by_k3s("web", "apps", 443)], "fails", "delete the Service web"),
+        ([by_k3s("mail", "apps", 25)], "ok", ""),
+        ([by_k3s("public-istio", "istio-ingress", 80, 443)], "ok", ""),
+        ([{**metadata("agent", "apps"), "spec": by_k3s("web", "apps", 80)["spec"]}], "ok", ""),
+    ],
+)
+def test_the_ports_that_k3s_gave_to_another_service(balanced: list[Any], result: str, fix: str) -> None:
+    cluster = FakeCluster({DAEMON_SETS: balanced, "/version": {"gitVersion": "v1.36.0+k3s1"}})
+    line = one(public.THEME, "node-ports", session(cluster=cluster))
+    assert (line.result, fix in line.fix) == (result, True)
+
+
+def test_only_k3s_gives_the_ports_of_nodes() -> None:
+    cluster = FakeCluster({DAEMON_SETS: [by_k3s("traefik", "kube-system", 80)]})
+    assert not lines(public.THEME, session(cluster=cluster), "node-ports")
+
+
 CLIENT = {"azure.workload.identity/client-id": "7b3f6a0e"}
 AZURE = {"tenantId": "t", "vaultName": "v", "keyName": "k"}
 
