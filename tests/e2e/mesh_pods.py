@@ -132,8 +132,7 @@ class Mesh:
         """The first workload whose process name starts so, once all of those are ready."""
 
         def ready() -> Any:
-            processes = json.loads(self.plane.run("status", "--format", "json", check=False).stdout)["processes"]
-            found = [item for item in processes if item["name"].startswith(name)]
+            found = [item for item in self.plane.processes if item["name"].startswith(name)]
             return found if all(item["ready"] for item in found) else None
 
         found = eventually(ready, f"each process of {name} is ready")

@@ -199,6 +199,11 @@ class Plane:
             own.set_default_header("Impersonate-Group", group)
         return own
 
+    @property
+    def processes(self) -> list[dict[str, Any]]:
+        """What runs, as the supervisor writes it for `status`."""
+        return json.loads(State(self.state).status.read_text())["processes"]
+
     @cached_property
     def overlay(self) -> dict[str, Any]:
         return yaml.safe_load((self.state / "overlay.yaml").read_text())

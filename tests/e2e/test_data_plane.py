@@ -5,7 +5,6 @@ import json
 import ssl
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -279,7 +278,7 @@ class TestAnotherRevision:
         assert moved
         plane, new = mesh.plane, f"istiod-{REVISION}"
         assert istiods(plane) == {new: True}
-        assert [item["name"] for item in processes(mesh) if item["name"].startswith("istiod")] == [new]
+        assert [item["name"] for item in mesh.plane.processes if item["name"].startswith("istiod")] == [new]
         listings = (
             plane.admission.list_validating_webhook_configuration,
             plane.admission.list_mutating_webhook_configuration,
@@ -309,10 +308,6 @@ class TestAnotherRevision:
         assert moved
         preview = mesh.plane.run("pulumi", "preview", "--stack", "production", "--expect-no-changes", "--diff")
         assert "unchanged" in preview.stdout
-
-
-def processes(mesh: Mesh) -> list[dict[str, Any]]:
-    return json.loads(mesh.plane.run("status", "--format", "json", check=False).stdout)["processes"]
 
 
 def test_a_killed_supervisor_leaves_no_process_behind(mesh: Mesh) -> None:
