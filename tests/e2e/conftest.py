@@ -59,7 +59,9 @@ def _whole_tracebacks() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def planes(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planes]:
-    made = pytestconfig.stash[_PLANES] = Planes(lambda: tmp_path_factory.mktemp("plane"))
+    made = pytestconfig.stash[_PLANES] = Planes(
+        lambda: tmp_path_factory.mktemp("plane"), hasattr(pytestconfig, "workerinput")
+    )
     yield made
     made.wait()
 

@@ -57,8 +57,8 @@ class Plane:
                 timeout=timeout,
                 check=False,
             )
-        if first_up and done.returncode == 0:
-            self._stood.touch()
+        if arguments[:2] == ("up", "--stack") and done.returncode == 0:
+            self._stood.write_text(self._standing(arguments[2]))
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} exited with {done.returncode}:\n{done.stdout}")
         return done
@@ -68,13 +68,13 @@ class Plane:
         is so: it asks the state what is there, and another one would find nothing to do."""
         if not self._stood.exists() or self._stood.read_text() != self._standing(stack):
             self.run("up", "--stack", stack)
-            self._stood.write_text(self._standing(stack))
 
     def _standing(self, stack: str) -> str:
         """What there was when a stack came up: the files that say how, and the state."""
         written = sorted(path for pattern in PROGRAM_FILES for path in self.checkout.glob(pattern))
         files = [each for path in written for each in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-        files += [State(self.state).overlay, *sorted(State(self.state).stacks.rglob(f"{stack}.json"))]
+        state = State(self.state)
+        files += [state.overlay, state.ports, *sorted(state.stacks.rglob(f"{stack}.json"))]
         digest = hashlib.sha256(stack.encode())
         for file in files:
             if file.is_file() and "__pycache__" not in file.parts:

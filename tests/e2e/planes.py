@@ -10,8 +10,11 @@ module may follow another one when that leaves behind nothing that is not the st
 - A plane whose supervisor is killed, whose stack is destroyed or which a page ends is the last of its group.
 
 Two groups run at a time, on planes of their own: two stacks on one cluster would both own its mounts and releases.
+Most groups begin with production as the checkout has it. Its first `up` takes longer than anything else, so a process
+has it once, and later groups start from what that one saved.
 """
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,6 +54,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     # The second brings up production by hand, in a state of its own.
     "grown": ("dev", "real_cluster"),
 }
+# Those that do not begin with production: on a bare control plane, or with another stack.
+BARE = frozenset({"reported", "delivered", "exemplified", "beside", "elsewhere", "ambient", "grown"})
+_PRODUCTION = "production"
 _DOWN_SECONDS = 180.0
 _ORDER = {module: place for place, module in enumerate(module for group in GROUPS.values() for module in group)}
 
@@ -75,18 +81,33 @@ class Planes:
     """The one control plane of this process: that of the group whose tests run."""
 
     new_directory: Callable[[], Path]
+    saves: bool
+    """Whether later groups begin with what the first one saved, which a run of one module has no use for."""
     _running: dict[str, Plane] = field(default_factory=dict[str, Plane])
+    _saved: "Saved | None" = None
     _ends: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
 
     def of(self, group: str) -> Plane:
-        """The group's plane, booted without a stack when its first module asks."""
+        """The group's plane, booted when its first module asks."""
         if group not in self._running:
             self.end()
-            made = Plane(self.new_directory() / "embedded")
+            standing = group in GROUPS and group not in BARE
+            made = self._place(standing)
             self._running[group] = made
             self._ends.append(_end_of(made))
-            made.run("up", "--no-stack", "--no-reports", timeout=3600)
+            _boot(made)
+            if standing and self.saves and not self._saved:
+                self._saved = Saved.of(made, self.new_directory() / "saved")
+                _boot(made)
         return self._running[group]
+
+    def _place(self, standing: bool) -> Plane:
+        if not (standing and self._saved):
+            return Plane(self.new_directory() / "embedded")
+        # The one before it was in the same place.
+        self.wait()
+        self._saved.bring_back()
+        return Plane(self._saved.place / "embedded")
 
     def end(self) -> None:
         """Stop what runs, while the next group begins: controllers take their time to end in good order."""
@@ -100,6 +121,36 @@ class Planes:
         self.end()
         codes = [end.wait(timeout=_DOWN_SECONDS) for end in self._ends]
         assert not any(codes), f"`down` ended with {codes}"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A stopped control plane with production on it. Its files name their place and its ports, so it returns there."""
+
+    place: Path
+    copy: Path
+
+    @classmethod
+    def of(cls, plane: Plane, copy: Path) -> "Saved":
+        """Bring production up for the first time, stop the plane, and copy it."""
+        plane.stand(_PRODUCTION)
+        plane.run("down")
+        _copy(plane.state.parent, copy)
+        return cls(plane.state.parent, copy)
+
+    def bring_back(self) -> None:
+        """Put the copy in the place of whatever is there."""
+        shutil.rmtree(self.place)
+        _copy(self.copy, self.place)
+
+
+def _boot(plane: Plane) -> None:
+    plane.run("up", "--no-stack", "--no-reports", timeout=3600)
+
+
+def _copy(source: Path, target: Path) -> None:
+    # With owners, times, and sockets.
+    subprocess.run(["cp", "--archive", str(source), str(target)], check=True)
 
 
 def _end_of(plane: Plane) -> subprocess.Popen[bytes]:
