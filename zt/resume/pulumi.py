@@ -73,9 +73,12 @@ class Pulumi:
             try:
                 printed, told = running.communicate(given)
             except BaseException:
-                # So that it lets go of the stack's lock.
+                # So that it lets go of the stack's lock. Leaving the context waits for its end, whenever that is.
                 running.send_signal(signal.SIGINT)
-                running.wait(_END_SECONDS)
+                try:
+                    running.wait(_END_SECONDS)
+                except subprocess.TimeoutExpired:
+                    running.kill()
                 raise
         if running.returncode == 0:
             return printed
