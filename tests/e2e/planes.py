@@ -54,8 +54,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     # The second brings up production by hand, in a state of its own.
     "grown": ("dev", "real_cluster"),
 }
-# Those that do not begin with production: on a bare control plane, or with another stack.
-BARE = frozenset({"reported", "delivered", "exemplified", "beside", "elsewhere", "ambient", "grown"})
+# Those that do not begin with production: on a bare control plane, with another stack, or with what stood before one.
+BARE = frozenset({"judged", "reported", "delivered", "exemplified", "beside", "elsewhere", "ambient", "grown"})
 _PRODUCTION = "production"
 _DOWN_SECONDS = 180.0
 _ORDER = {module: place for place, module in enumerate(module for group in GROUPS.values() for module in group)}
@@ -81,7 +81,7 @@ class Planes:
     """The one control plane of this process: that of the group whose tests run."""
 
     new_directory: Callable[[], Path]
-    saves: bool
+    saves: bool = False
     """Whether later groups begin with what the first one saved, which a run of one module has no use for."""
     _running: dict[str, Plane] = field(default_factory=dict[str, Plane])
     _saved: "Saved | None" = None

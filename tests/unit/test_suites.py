@@ -189,7 +189,7 @@ def test_a_module_with_a_control_plane_is_in_a_group() -> None:
         for name, path in E2E.items()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef)
-        and "plane" in {argument.arg for argument in node.args.args}
+        and {"plane", "reported"} & {argument.arg for argument in node.args.args}
         and any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
     }
     assert using == grouped
@@ -232,6 +232,35 @@ def test_another_group_has_another_control_plane(tmp_path: Path, monkeypatch: py
     made.wait()
     assert booted == [tmp_path / "one" / "embedded", tmp_path / "two" / "embedded"]
     assert all(Path(f"{state}.down").exists() for state in booted)
+
+
+def test_later_groups_begin_with_what_the_first_one_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[tuple[str, str]] = []
+    places = iter(["first", "saved", "bare"])
+
+    def run(plane: planes.Plane, *arguments: str, **_options: Any) -> None:
+        plane.state.mkdir(exist_ok=True)
+        done.append((plane.state.parent.name, arguments[0]))
+
+    def new() -> Path:
+        place = tmp_path / next(places)
+        place.mkdir()
+        return place
+
+    def stand(plane: planes.Plane, stack: str) -> None:
+        (plane.state / "stack").write_text(stack)
+
+    monkeypatch.setattr(planes.Plane, "run", run)
+    monkeypatch.setattr(planes.Plane, "stand", stand)
+    monkeypatch.setattr(planes.Plane, "command", lambda *_arguments: ["true"])
+    made = planes.Planes(new, saves=True)
+    first = made.of("operated")
+    (first.state / "left").touch()
+    assert not (made.of("reported").state / "stack").exists()
+    second = made.of("spared")
+    assert second.state == first.state
+    assert [path.name for path in second.state.iterdir()] == ["stack"]
+    assert done == [("first", "up"), ("first", "down"), ("first", "up"), ("bare", "up"), ("first", "up")]
 
 
 def test_a_control_plane_that_does_not_end_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
