@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from components.config.action import Action
 from components.config.kyverno import ExcludedName
 from components.kube.charts import KYVERNO, ChartSources
-from components.kube.in_force import settle
+from components.kube.in_force import of_kubeconfig, settle, until_rewritten
 from components.kube.layer_place import check_place
 from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.names import KYVERNO_NAMESPACE
@@ -277,6 +277,18 @@ def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory_limit}}
 
 
+def _hooks(name: str) -> dict[str, pulumi.ResourceHookBinding]:
+    """What is waited for after the change of a policy, by its kind.
+
+    What a policy leaves out from now on, it has to leave out before the next namespace or workload is there.
+    """
+    waits = {"GeneratingPolicy": settle, "ValidatingPolicy": until_rewritten(of_kubeconfig)}
+    return {
+        kind: pulumi.ResourceHookBinding(after_update=[pulumi.ResourceHook(f"{name}.{kind}.in-force", wait)])
+        for kind, wait in waits.items()
+    }
+
+
 class KyvernoPolicySet(pulumi.ComponentResource):
     """Kyverno in its own namespace, one policy for each rule that is on, and a Grafana dashboard of their results.
 
@@ -302,7 +314,8 @@ class KyvernoPolicySet(pulumi.ComponentResource):
             after = pulumi.ResourceOptions(parent=self, depends_on=kyverno)
             KubernetesObject(f"{name}-{EXPIRED_EXCEPTIONS}", deleting_policy(args.namespace), after)
             self._dashboard(name, args, after)
-            rules = [self._policy(name, policy, after) for policy in manifests]
+            hooks = _hooks(name)
+            rules = [self._policy(name, policy, after, hooks) for policy in manifests]
             guard = rule_integrity(name, args.critical, args.namespace, pulumi.ResourceOptions(parent=self))
             # One that has ended is gone from the cluster, and what is gone cannot be updated.
             excepted = pulumi.ResourceOptions(
@@ -334,16 +347,19 @@ class KyvernoPolicySet(pulumi.ComponentResource):
             pulumi.ResourceOptions.merge(in_namespace, pulumi.ResourceOptions(depends_on=[*rights, *closed])),
         )
 
-    def _policy(self, name: str, policy: Manifest, after: pulumi.ResourceOptions) -> KubernetesObject:
+    def _policy(
+        self,
+        name: str,
+        policy: Manifest,
+        after: pulumi.ResourceOptions,
+        hooks: Mapping[str, pulumi.ResourceHookBinding],
+    ) -> KubernetesObject:
         metadata = policy["metadata"]
         annotations = {**metadata["annotations"], **IN_FORCE}
         waited_for = {**policy, "metadata": {**metadata, "annotations": annotations}}
-        if policy["kind"] == "GeneratingPolicy":
-            # What it leaves out from now on, it has to leave out before the next namespace is there.
-            hook = pulumi.ResourceHook(f"{name}-{metadata['name']}.settle", settle)
-            settled = pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(after_update=[hook]))
-            after = pulumi.ResourceOptions.merge(after, settled)
-        return KubernetesObject(f"{name}-{metadata['name']}", waited_for, after)
+        settled = pulumi.ResourceOptions(hooks=hooks.get(policy["kind"]))
+        options = pulumi.ResourceOptions.merge(after, settled)
+        return KubernetesObject(f"{name}-{metadata['name']}", waited_for, options)
 
     def _dashboard(self, name: str, args: KyvernoPolicySetArgs, after: pulumi.ResourceOptions) -> KubernetesObject:
         library = load_library()

@@ -5,8 +5,7 @@ from typing import Any, cast
 
 import pulumi
 
-from components.kube.cluster import Cluster
-from components.kube.in_force import until_excepted
+from components.kube.in_force import of_kubeconfig, until_excepted
 from components.kube.manifest import Manifest
 from components.kube.names import ANNOTATION
 from components.kube.objects import KubernetesObject
@@ -18,7 +17,7 @@ def exception_objects(
     """Create PolicyExceptions, each by what tells it from the others of `name`, such as its rule."""
     if not manifests:
         return []
-    hook = pulumi.ResourceHook(f"{name}.in-force", until_excepted(_cluster))
+    hook = pulumi.ResourceHook(f"{name}.in-force", until_excepted(of_kubeconfig))
     anew = pulumi.ResourceOptions(
         hooks=pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook]),
         # One that has ended is gone, and what is gone cannot be updated: the deletion is the step that forgives it.
@@ -29,13 +28,6 @@ def exception_objects(
         KubernetesObject(f"{name}.{key}", manifest, pulumi.ResourceOptions.merge(opts, anew))
         for key, manifest in manifests.items()
     ]
-
-
-def _cluster() -> Cluster:
-    # Most runs make no exception, and the client takes half a second to load.
-    from components.kube.connection import of_kubeconfig
-
-    return of_kubeconfig()
 
 
 def exception_annotations(exceptions: Sequence[pulumi.Resource]) -> dict[str, Any]:

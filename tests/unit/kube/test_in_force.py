@@ -11,7 +11,7 @@ import pytest
 
 from components.kube import in_force
 from components.kube.cluster import Answer, Call, Cluster
-from components.kube.in_force import until_excepted
+from components.kube.in_force import until_excepted, until_rewritten
 
 pytestmark = pytest.mark.unit
 
@@ -38,7 +38,9 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     for name, seconds in (("SETTLE_SECONDS", 0.0), ("_POLL_SECONDS", 0.01), ("_PATIENCE_SECONDS", 60.0)):
         monkeypatch.setattr(in_force, name, seconds)
 
-    def waited(*answers: Answer | Exception) -> list[str]:
+    def waited(
+        *answers: Answer | Exception, inputs: dict[str, Any] = EXCEPTION, hook: Any = until_excepted
+    ) -> list[str]:
         asked: list[str] = []
 
         def send(call: Call) -> Answer:
@@ -48,8 +50,8 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
                 raise answer
             return answer
 
-        args: Any = pulumi.ResourceHookArgs("urn", "", "shop.x", "type", new_inputs=EXCEPTION)
-        asyncio.run(until_excepted(lambda: Cluster(send, "here"))(args))
+        args: Any = pulumi.ResourceHookArgs("urn", "", "shop.x", "type", new_inputs=inputs)
+        asyncio.run(hook(lambda: Cluster(send, "here"))(args))
         return asked
 
     return waited
@@ -73,6 +75,42 @@ def test_without_a_native_policy_or_the_right_to_read_it_nothing_more_is_asked(
 def test_it_is_not_waited_for_ever(wait: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_force, "_PATIENCE_SECONDS", 0.2)
     assert len(wait(native(OTHER))) > 1
+
+
+def selecting(*namespaces: str) -> dict[str, Any]:
+    values = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [*namespaces]}
+    return {"namespaceSelector": {"matchExpressions": [values]}}
+
+
+def rewritten(constraints: dict[str, Any], *expressions: str) -> Answer:
+    """A native policy as Kyverno writes it, with what is the default of a native policy alone."""
+    spec = {**native(*expressions).body["spec"], "matchConstraints": {**constraints, "objectSelector": {}}}
+    return Answer(200, {"spec": spec})
+
+
+OLD, NEW = selecting("kyverno"), selecting("kyverno", "external-secrets")
+CHANGED = {
+    "kind": "ValidatingPolicy",
+    "metadata": {"name": RULE},
+    "spec": {"matchConstraints": NEW, "matchConditions": [{"name": "own", "expression": OTHER}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("answers", "times"),
+    [
+        ([rewritten(OLD, OTHER), rewritten(NEW), rewritten(NEW, OTHER)], 3),
+        ([rewritten(NEW, OTHER, EXCEPTED)], 1),
+        ([Answer(404)], 1),
+        ([Answer(403)], 1),
+        ([ConnectionError("refused")], 1),
+    ],
+    ids=["until it is the rule's", "with an exception", "no native policy", "no right to read it", "no cluster"],
+)
+def test_a_changed_rule_is_in_force_once_its_native_policy_looks_at_the_same(
+    wait: Callable[..., list[str]], answers: list[Answer | Exception], times: int
+) -> None:
+    assert wait(*answers, inputs=CHANGED, hook=until_rewritten) == [PATH] * times
 
 
 @pytest.mark.usefixtures("wait")
