@@ -25,6 +25,7 @@ from components.kube.names import CERT_MANAGER_ACCOUNT, CERT_MANAGER_NAMESPACE, 
 from components.kube.objects import KubernetesObject
 from components.schema.checked import check_fields
 from components.schema.fields import Label, PublicHost, PublicPath
+from components.schema.host_pattern import is_covered
 from components.schema.problem import FieldError
 
 EVERY_HOST = "*"
@@ -91,7 +92,7 @@ class PublicHostsArgs:
 
 def covers(pattern: str, host: str) -> bool:
     """Whether a namespace with this pattern may name the host."""
-    return pattern in (EVERY_HOST, host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+    return pattern == EVERY_HOST or is_covered(host, [pattern])
 
 
 def _cel_list(texts: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from components.schema.host_pattern import is_covered
 from zt.facts.gateway import CrossOrigin, Public, WithoutToken
 from zt.facts.model import (
     ANYTHING,
@@ -124,4 +125,4 @@ def _network(text: str) -> IPv4Network | IPv6Network | None:
 
 def host_covers(host: str, other: str) -> bool:
     """Whether a host, or all below a domain (`*.example.org`), has another one in it."""
-    return host in (ANYTHING, other) or (host.startswith("*.") and other.endswith(host[1:]))
+    return host == ANYTHING or is_covered(other, [host])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from components.kube.mesh_labels import HBONE_PORT
+from components.schema.host_pattern import is_covered
 from zt.attack.authorization import NOBODY, authorized, mtls_mode
 from zt.attack.network import Address, End, Pod, egress, ingress, of_own_node, selects
 from zt.attack.packets.packet import Sender, Verdict, Way
@@ -91,4 +92,4 @@ def _names(pattern: str, target: Pod, pod: Pod) -> bool:
     namespace, _, host = pattern.partition("/")
     wanted = f"{target.name}.{target.namespace}.svc.cluster.local"
     in_namespace = namespace == "*" or target.namespace == (pod.namespace if namespace == "." else namespace)
-    return in_namespace and (host in ("*", wanted) or (host.startswith("*.") and wanted.endswith(host[1:])))
+    return in_namespace and (host == "*" or is_covered(wanted, [host]))
