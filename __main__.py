@@ -14,6 +14,7 @@ from components.external_secrets.operator import ExternalSecrets
 from components.ingress.cert_manager import CertManager
 from components.ingress.issuers import VaultIssuer
 from components.ingress.public_hosts import PublicHosts
+from components.kube.living import living_cluster
 from components.kube.manifest import of_kind
 from components.kube.objects import KubernetesObject
 from components.kube.service_ref import ServiceRef
@@ -21,7 +22,7 @@ from components.kyverno.library import load_library
 from components.program import summary, within_namespaces
 from components.program.core_dns import corefile
 from components.program.debug_messages import leave_out_debug_messages
-from components.program.existing import existing_layers, living_cluster, refuse_unfit
+from components.program.existing import existing_layers, refuse_unfit
 from components.program.objects_of_others import ObjectsOfOthers
 from components.program.plan import Plan, plan
 from components.program.plans.teams import text, told

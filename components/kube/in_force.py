@@ -20,14 +20,6 @@ _POLL_SECONDS, _PATIENCE_SECONDS = 0.5, 120.0
 _NATIVE = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/vpol-"
 
 
-@cache
-def of_kubeconfig() -> Cluster:
-    """The cluster of the kubeconfig, once it is asked for: the client takes half a second to load."""
-    from components.kube import connection
-
-    return connection.of_kubeconfig()
-
-
 async def settle(_: pulumi.ResourceHookArgs) -> None:
     """Wait until what was written is in force."""
     await asyncio.sleep(SETTLE_SECONDS)
@@ -54,12 +46,15 @@ def until_rewritten(connect: Callable[[], Cluster]) -> Callable[[pulumi.Resource
 def _until(
     connect: Callable[[], Cluster], is_due: Callable[[Cluster, Mapping[str, Any]], bool]
 ) -> Callable[[pulumi.ResourceHookArgs], Any]:
+    # One connection for all that wait by this hook.
+    connected = cache(connect)
+
     async def wait(args: pulumi.ResourceHookArgs) -> None:
         inputs: Mapping[str, Any] = args.new_inputs or {}
 
         def due() -> bool:
             try:
-                return is_due(connect(), inputs)
+                return is_due(connected(), inputs)
             except (UnreadableError, ConnectionError):
                 return False
 

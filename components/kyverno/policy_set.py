@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field
 from components.config.action import Action
 from components.config.kyverno import ExcludedName
 from components.kube.charts import KYVERNO, ChartSources
-from components.kube.in_force import of_kubeconfig, settle, until_rewritten
+from components.kube.in_force import settle, until_rewritten
 from components.kube.layer_place import check_place
+from components.kube.living import living_cluster
 from components.kube.manifest import Manifest, of_kind, pod_security
 from components.kube.names import KYVERNO_NAMESPACE
 from components.kube.objects import KubernetesObject, Release
@@ -282,7 +283,7 @@ def _hooks(name: str) -> dict[str, pulumi.ResourceHookBinding]:
 
     What a policy leaves out from now on, it has to leave out before the next namespace or workload is there.
     """
-    waits = {"GeneratingPolicy": settle, "ValidatingPolicy": until_rewritten(of_kubeconfig)}
+    waits = {"GeneratingPolicy": settle, "ValidatingPolicy": until_rewritten(living_cluster)}
     return {
         kind: pulumi.ResourceHookBinding(after_update=[pulumi.ResourceHook(f"{name}.{kind}.in-force", wait)])
         for kind, wait in waits.items()

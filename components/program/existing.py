@@ -95,14 +95,6 @@ def route_fields(services: Sequence[SecureServiceArgs]) -> tuple[tuple[str, ...]
     return tuple(path for path, needed in used.items() if needed)
 
 
-def living_cluster() -> Cluster:
-    """The cluster that Pulumi's provider uses. Raises `UnreachableError`."""
-    # The client takes half a second to load, and most stacks ask nothing.
-    from components.kube.connection import of_kubeconfig
-
-    return of_kubeconfig()
-
-
 def refuse_unfit(
     stack: Stack,
     layers: Iterable[ExistingLayer],

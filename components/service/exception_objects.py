@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import pulumi
 
-from components.kube.in_force import of_kubeconfig, until_excepted
+from components.kube.in_force import until_excepted
+from components.kube.living import living_cluster
 from components.kube.manifest import Manifest
 from components.kube.names import ANNOTATION
 from components.kube.objects import KubernetesObject
@@ -17,7 +18,7 @@ def exception_objects(
     """Create PolicyExceptions, each by what tells it from the others of `name`, such as its rule."""
     if not manifests:
         return []
-    hook = pulumi.ResourceHook(f"{name}.in-force", until_excepted(of_kubeconfig))
+    hook = pulumi.ResourceHook(f"{name}.in-force", until_excepted(living_cluster))
     anew = pulumi.ResourceOptions(
         hooks=pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook]),
         # One that has ended is gone, and what is gone cannot be updated: the deletion is the step that forgives it.

@@ -46,7 +46,7 @@ def _no_stack_traces() -> Iterator[None]:
 def _an_empty_cluster() -> Iterator[None]:
     """The program reads the cluster before it begins: here it finds nothing in it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("components.program.existing.living_cluster", lambda: Living().cluster)
+        patch.setattr("components.kube.living.living_cluster", lambda: Living().cluster)
         yield
 
 

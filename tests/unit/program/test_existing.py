@@ -53,7 +53,7 @@ def run(environment: str, living: Living, recording: Recording | None = None, **
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("components.program.existing.living_cluster", lambda: living.cluster)
+        patched.setattr("components.kube.living.living_cluster", lambda: living.cluster)
         return record(program, environment, pulumi_config({**values(environment), **changes}), recording)
 
 
