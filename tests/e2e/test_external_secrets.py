@@ -11,8 +11,8 @@ from kubernetes.client.exceptions import ApiException
 
 from components.kube.names import EXTERNAL_SECRETS_ACCOUNT, EXTERNAL_SECRETS_NAMESPACE
 from components.service.manifests.external_secrets import RULE
+from tests.e2e.operator_commands import embedded
 from tests.e2e.plane import Plane, copy_program
-from tests.e2e.test_vault_operations import embedded
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e

@@ -2,10 +2,8 @@
 
 import base64
 import json
-import os
 import resource
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +16,8 @@ from components.kube.names import OPERATOR
 from components.vault.bootstrap import JWT_VARIABLE, BootstrapError
 from components.vault.deployer import KubernetesLogin
 from components.vault.operator import operator_policy
-from tests.e2e.plane import PROJECT, Plane
+from tests.e2e.operator_commands import embedded, zt
+from tests.e2e.plane import Plane
 from tests.e2e.sealing import kept_sealed
 from tests.e2e.test_vault_bootstrap import properties
 from tests.support.postgres import Postgres
@@ -37,28 +36,6 @@ REFUSED = (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest)
 def production(plane: Plane) -> Plane:
     plane.run("up", "--stack", STACK, "--postgres")
     return plane
-
-
-def zt(plane: Plane, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m zt` as a person would, with a stack of its own and nothing of the caller's Vault."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("VAULT_")}
-    own = {"ZERO_TRUST_EMBEDDED_DIR": str(plane.state), "NO_COLOR": "1", **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "zt", *arguments],
-        cwd=PROJECT,
-        env={**kept, **own},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-
-def embedded(plane: Plane, *arguments: str) -> str:
-    """What a command on the embedded stack prints; it must succeed."""
-    done = zt(plane, *arguments, "--embedded")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def read(plane: Plane, service: str = "api", path: str = SECRET) -> dict[str, Any]:

@@ -85,19 +85,6 @@ METADATA = Address("169.254.169.254")
 MORE_METADATA = tuple(each.address for each in METADATA_SERVICES if each.address)
 
 
-def without_networks(policy: Manifest) -> Manifest:
-    """A policy as a plugin reads it for a connection between two pods that no network of a rule has in it."""
-    spec = dict(policy["spec"])
-    for direction, peers in (("ingress", "from"), ("egress", "to")):
-        rules = [
-            {**rule, peers: [peer for peer in rule[peers] if "ipBlock" not in peer]} if peers in rule else rule
-            for rule in spec.get(direction, [])
-        ]
-        # A rule without peers is for everybody.
-        spec[direction] = [rule for rule in rules if rule.get(peers) != []]
-    return {**policy, "spec": spec}
-
-
 def is_open(policies: Sequence[Manifest], source: End, target: End, port: int, protocol: str = "TCP") -> bool:
     """Whether the policies of both ends let a connection through."""
     out = not isinstance(source, Pod) or egress(policies, source, target, port, protocol).allowed
@@ -307,28 +294,6 @@ class TestSettings:
         assert is_open(made, GATEWAY, INTERNET, 5000)
         assert not is_open(made, GATEWAY, METADATA, 5000)
         assert not is_open(made, GATEWAY, Address("10.0.0.1"), 5000)
-
-    @pytest.mark.parametrize("ingress_class", [None, "traefik"])
-    def test_what_the_own_gateway_serves_is_reached_behind_it(self, ingress_class: str | None) -> None:
-        """A plugin that knows pods by their identity has none of them in a network (Cilium, in all its versions)."""
-        own = {**values("production")["ingress"], "domain": "example.org"}
-        front, port = GATEWAY, 443
-        if ingress_class:
-            place = {"namespace": "traefik", "serviceAccount": "traefik"}
-            own |= {"kind": "ingress", "className": ingress_class, "controller": place}
-            own |= {"headers": "none", "rateLimit": "none", "maxRequestBytes": "none"}
-            front, port = pod("traefik"), 8443
-        signer = {"name": "ci", "issuer": "https://token.example.org", "subject": "repo:example/app"}
-        vault = {**values("production")["vault"], "login": {"method": "jwt"}}
-        given = {"registries": ["registry.example.org"], "kyverno": {"imageSignatures": [signer]}, "vault": vault}
-        made, elsewhere = (
-            [without_networks(each) for each in production(**given, ingress={**own, "domain": domain})]
-            for domain in ("example.org", "example.net")
-        )
-        for source in (ADMISSION, VAULT):
-            assert is_open(made, source, front, port), source
-        assert not is_open(elsewhere, ADMISSION, front, port)
-        assert not is_open(made, INJECTOR, front, port)
 
     def test_an_acme_server_of_ones_own_is_reached_at_its_port(self) -> None:
         acme = {"acmeServer": {"directory": "https://acme.example.org:14000/dir"}}
