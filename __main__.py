@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pulumi
-from pulumi_kubernetes import Provider
 
 from components import KyvernoPolicySet, MeshSecurity, Package, SecureIngress, SecureService, VaultPlatform
 from components.external_secrets.operator import ExternalSecrets
@@ -16,7 +15,7 @@ from components.ingress.issuers import VaultIssuer
 from components.ingress.public_hosts import PublicHosts
 from components.kube.living import living_cluster
 from components.kube.manifest import of_kind
-from components.kube.objects import KubernetesObject
+from components.kube.objects import KubernetesObject, KubernetesProvider
 from components.kube.service_ref import ServiceRef
 from components.kyverno.library import load_library
 from components.program import summary, within_namespaces
@@ -90,7 +89,7 @@ def with_authority(
 
 def create(stack: Stack, planned: Plan) -> VaultPlatform | None:
     """Create the platform's layers, then the namespaces, then the services in them. Returns Vault, if there is one."""
-    cluster = Provider("cluster")
+    cluster = KubernetesProvider("cluster")
     on_cluster = pulumi.ResourceOptions(providers=[cluster])
     policies = KyvernoPolicySet("policies", planned.policies, on_cluster) if planned.policies else None
     # Under the name that its resources have in the state of older stacks.

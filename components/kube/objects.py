@@ -4,6 +4,7 @@ The SDK has a class for each kind, too. It takes a run half as much time again t
 to their types and back (docs/explanation/speed.md). https://www.pulumi.com/registry/packages/kubernetes/
 """
 
+import os
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +15,17 @@ from components.kube.ownership import applied_by
 
 # Whatever Pulumi's state holds of these is encrypted.
 _OF_SECRET = ("data", "stringData")
+
+
+class KubernetesProvider(pulumi.ProviderResource):
+    """The provider of the cluster that the kubeconfig leads to, in its current context.
+
+    With the SDK's own class each definition of the Gateway API would be asked for and converted again at each run: what
+    a file's objects came to is then an output of typed resources, which nobody reads.
+    """
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("kubernetes", name, {"kubeconfig": os.environ.get("KUBECONFIG")}, _options(opts))
 
 
 class KubernetesObject(pulumi.CustomResource):

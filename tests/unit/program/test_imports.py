@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from zt.project.options import CHECKOUT
+
 pytestmark = pytest.mark.unit
 
 LIGHT = (
@@ -24,7 +26,10 @@ HEAVY = ("hvac", "requests", "pydantic", "kubernetes")
 
 
 def loaded(module: str, names: str) -> str:
-    code = f"import sys, {module}; print(sorted(name for name in sys.modules if {names}))"
+    return said_by(f"import sys, {module}; print(sorted(name for name in sys.modules if {names}))")
+
+
+def said_by(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     return done.stdout.strip()
 
@@ -41,3 +46,11 @@ def test_the_providers_of_the_bootstrap_load_what_they_do_when_they_do_it() -> N
 
 def test_the_program_loads_no_client_of_vault() -> None:
     assert loaded("components.vault.platform", "name == 'hvac'") == "[]"
+
+
+def test_the_program_leaves_the_definitions_of_the_gateway_api_as_they_are() -> None:
+    """With Kubernetes' SDK loaded, Pulumi asks for each of them again and makes a typed resource of it."""
+    program = str(CHECKOUT / "__main__.py")
+    names = "name == 'pulumi_kubernetes'"
+    code = f"import runpy, sys; runpy.run_path({program!r}); print([name for name in sys.modules if {names}])"
+    assert said_by(code) == "[]"
