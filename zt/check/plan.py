@@ -118,7 +118,8 @@ def parse_plan(document: str, file: str) -> Plan:
     states = {text(state, "urn"): state for state in _states(steps, file)}
     _refuse_partial(digest, steps, file)
     parts = _Parts()
-    for urn, state in states.items():
+    # A preview writes what runs side by side in another order each time, and an earlier verdict is for a known order.
+    for urn, state in sorted(states.items()):
         _sort(urn, state, _service_of(urn, states), parts, file)
     stack = next((urn.split(":")[2] for urn in states if urn.startswith("urn:pulumi:")), "")
     return Plan(

@@ -44,6 +44,11 @@ class TestParsing:
         assert [release.name for release in plan.releases] == ["cert-manager"]
         assert len(plan.policies) == 3
 
+    def test_the_order_of_what_runs_side_by_side_changes_nothing(self) -> None:
+        other_way = digest()
+        other_way["steps"].reverse()
+        assert parse(other_way) == parse(digest())
+
     def test_an_object_belongs_to_the_service_above_it(self) -> None:
         services = {found.identity[1]: found.service for found in parse(digest()).objects}
         assert services == {
