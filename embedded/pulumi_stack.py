@@ -39,6 +39,7 @@ _PROVIDERS = CHECKOUT / "embedded" / "providers" / "bin"
 # What the caller's shell may have set for another cluster, another Vault or another backend.
 _FOREIGN_PREFIXES = ("PULUMI_", "VAULT_", "BAO_", "KUBE", "ZERO_TRUST_OVERLAY", "AWS_", "AZURE_", "GOOGLE_")
 _SALT = "encryptionsalt"
+_STACK = "pulumi:pulumi:Stack"
 _RUNNING_UPDATE_SECONDS = 120.0
 # How `pulumi stack init` is told to encrypt: left to itself it would ask the state service, which never has a secret.
 PASSPHRASE = ("--secrets-provider", "passphrase")
@@ -182,8 +183,9 @@ class PulumiStack:
             )
 
     def summary(self) -> dict[str, Any] | None:
-        """The stack's output ``summary``; None when it has none. Raises ``StackError``."""
-        return json.loads(self.output("stack", "output", "--json", "--stack", self.name)).get("summary")
+        """The stack's output ``summary`` after its last update; None when it has none."""
+        stack = (each for each in _resources(self.checkpoint) if each["type"] == _STACK)
+        return next((each.get("outputs", {}).get("summary") for each in stack), None)
 
     def output(self, *arguments: str) -> str:
         """Run the CLI and return what it prints. Raises ``StackError``."""
@@ -262,7 +264,7 @@ def _refresh_stack_file(source: Path, copy: Path) -> None:
     _write(copy, content)
 
 
-def _resources(checkpoint: Path) -> list[Any]:
+def _resources(checkpoint: Path) -> list[dict[str, Any]]:
     return (json.loads(checkpoint.read_text()).get("checkpoint", {}).get("latest") or {}).get("resources") or []
 
 
