@@ -16,6 +16,8 @@ TIMES = --durations=20 --durations-min=2 --junitxml=.test/$@$(if $(AGAIN),.again
 	$(if $(AGAIN),--last-failed --last-failed-no-failures=none)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# With it every process compiles each module again, of the hundreds that a suite starts.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets
