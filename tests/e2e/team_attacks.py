@@ -7,6 +7,7 @@ role lets it write, and no program has to be the project's own to send them.
 from collections.abc import Callable
 from typing import Any
 
+from components.kube.names import TEAMS_NAMESPACE
 from tests.policy import cases
 
 OWN, OTHER = "payments", "ledger"
@@ -215,3 +216,35 @@ GRANTED: dict[str, Manifest] = {
         priorityClassName="high",
     ),
 }
+# What a deployer asks for and does not get: of the cluster, and of Vault.
+OF_OTHERS = [
+    "/api/v1/secrets",
+    "/api/v1/namespaces/kyverno/secrets",
+    "/api/v1/namespaces/payments/secrets",
+    "/api/v1/namespaces/ledger/pods",
+    "/apis/networking.k8s.io/v1/namespaces/ledger/networkpolicies",
+    f"/api/v1/namespaces/{TEAMS_NAMESPACE}/configmaps",
+]
+WRITTEN_IN_VAULT = [
+    "secret/data/ledger/book/key",
+    "secret/data/shop/api/database",
+    "secret/data/payments/checkout",
+    "sys/policies/acl/payments.checkout",
+    "sys/policies/acl/team_services",
+    "sys/policies/acl/team_deployer_payments",
+    "auth/kubernetes/role/payments.checkout",
+    "auth/kubernetes/role/team_payments",
+    "auth/token/create",
+    "database/config/shop",
+    "database/roles/ledger.book",
+    "sys/mounts/mine",
+    "sys/auth/mine",
+]
+READ_IN_VAULT = [
+    "secret/data/payments/checkout/stripe",
+    "secret/data/ledger/book/key",
+    "secret/metadata/payments",
+    "database/creds/payments.checkout",
+    "sys/policies/acl/team_services",
+    "auth/kubernetes/role/team_payments",
+]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import hvac.exceptions
@@ -147,6 +148,24 @@ class TestACallBetweenTwoStacks:
         assert rule["from"][0]["source"]["principals"] == ["cluster.local/ns/payments/sa/checkout"]
 
 
+class TestSeveralAtOnce:
+    def test_two_teams_and_the_platform_bring_their_stacks_up(
+        self, platform: Plane, payments: TeamStack, ledger: TeamStack
+    ) -> None:
+        """Each has a state and rights of its own: none waits for another, or ends its run."""
+        payments.write({"checkout": {**CHECKOUT, "image": CHECKOUT["image"].replace("v1.0.0", "v1.0.1")}})
+        ledger.write({"book": {**BOOK, "image": BOOK["image"].replace("v1.0.0", "v1.0.1")}})
+        with ThreadPoolExecutor() as pool:
+            running = [pool.submit(platform.run, "up", "--stack", PLATFORM_STACK)]
+            running += [pool.submit(each.up) for each in (payments, ledger)]
+            for each in running:
+                each.result()
+        for team, name in ((PAYMENTS, "checkout"), (LEDGER, "book")):
+            [container] = platform.apps.read_namespaced_deployment(name, team).spec.template.spec.containers
+            assert container.image.endswith(":v1.0.1")
+        assert payments.preview("--expect-no-changes").returncode == 0
+
+
 class TestWhatThePlatformTells:
     @pytest.mark.usefixtures("payments")
     def test_a_team_reads_what_it_is_told_and_not_what_another_is(self, platform: Plane) -> None:
@@ -246,17 +265,7 @@ class TestWhatADeployerMayNotDo:
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": ["vault"]}}
         assert "cannot create resource" in deployer.answer("POST", path, request)
 
-    @pytest.mark.parametrize(
-        "path",
-        [
-            "/api/v1/secrets",
-            "/api/v1/namespaces/kyverno/secrets",
-            f"/api/v1/namespaces/{PAYMENTS}/secrets",
-            f"/api/v1/namespaces/{LEDGER}/pods",
-            f"/apis/networking.k8s.io/v1/namespaces/{LEDGER}/networkpolicies",
-            f"/api/v1/namespaces/{TEAMS_NAMESPACE}/configmaps",
-        ],
-    )
+    @pytest.mark.parametrize("path", team_attacks.OF_OTHERS)
     def test_it_reads_nothing_of_others(self, deployer: Admission, path: str) -> None:
         assert "is forbidden" in deployer.answer("GET", path)
 
@@ -269,24 +278,7 @@ class TestWhatADeployerMayNotDoInVault:
         answer = anonymous.auth.kubernetes.login(role="team_deployer_payments", jwt=token)
         return platform.vault(answer["auth"]["client_token"])
 
-    @pytest.mark.parametrize(
-        "path",
-        [
-            "secret/data/ledger/book/key",
-            "secret/data/shop/api/database",
-            "secret/data/payments/checkout",
-            "sys/policies/acl/payments.checkout",
-            "sys/policies/acl/team_services",
-            "sys/policies/acl/team_deployer_payments",
-            "auth/kubernetes/role/payments.checkout",
-            "auth/kubernetes/role/team_payments",
-            "auth/token/create",
-            "database/config/shop",
-            "database/roles/ledger.book",
-            "sys/mounts/mine",
-            "sys/auth/mine",
-        ],
-    )
+    @pytest.mark.parametrize("path", team_attacks.WRITTEN_IN_VAULT)
     def test_it_writes_nothing_but_its_own(self, deployer: hvac.Client, path: str) -> None:
         with pytest.raises(hvac.exceptions.Forbidden):
             deployer.write(path, wrap_ttl=None, db_name="shop", policy='path "*" { capabilities = ["read"] }', data={})
@@ -299,17 +291,7 @@ class TestWhatADeployerMayNotDoInVault:
         ):
             deployer.write("database/roles/payments.new", wrap_ttl=None, creation_statements=["SELECT 1"], **fields)
 
-    @pytest.mark.parametrize(
-        "path",
-        [
-            "secret/data/payments/checkout/stripe",
-            "secret/data/ledger/book/key",
-            "secret/metadata/payments",
-            "database/creds/payments.checkout",
-            "sys/policies/acl/team_services",
-            "auth/kubernetes/role/team_payments",
-        ],
-    )
+    @pytest.mark.parametrize("path", team_attacks.READ_IN_VAULT)
     def test_it_reads_no_secret_and_no_right(self, deployer: hvac.Client, path: str) -> None:
         for read in (deployer.read, deployer.list):
             with pytest.raises(hvac.exceptions.Forbidden):
