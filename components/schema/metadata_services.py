@@ -5,8 +5,9 @@ This module imports no SDK, since the models of files and `zt` read it.
 
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -78,16 +79,18 @@ def _embedded(network: Network) -> list[Network]:
     ]
 
 
-def _merged(networks: Iterable[str]) -> list[Network]:
+# Each host and each network of a stack is held against the same ones.
+@lru_cache(maxsize=128)
+def _merged(networks: tuple[str, ...]) -> Sequence[Network]:
     """Networks, each once, with those by which gateways know them."""
     written = [ipaddress.ip_network(each) for each in networks]
     every = [*written, *(other for network in written for other in _embedded(network))]
     old = [each for each in every if isinstance(each, ipaddress.IPv4Network)]
     new = [each for each in every if isinstance(each, ipaddress.IPv6Network)]
-    return [*ipaddress.collapse_addresses(old), *ipaddress.collapse_addresses(new)]
+    return (*ipaddress.collapse_addresses(old), *ipaddress.collapse_addresses(new))
 
 
-def metadata_networks(own: Sequence[str] = ()) -> list[Network]:
+def metadata_networks(own: Sequence[str] = ()) -> Sequence[Network]:
     """The networks of metadata services, with those of gateways; `own` are those of the cluster beside the table."""
     return _merged((*(each.network for each in METADATA_SERVICES), *own))
 
@@ -103,9 +106,9 @@ def lies_in(network: Network, networks: Sequence[Network]) -> str:
     return next((str(each) for each in networks if _holds(each, network)), "")
 
 
-def own_networks(own: Sequence[str]) -> list[Network]:
+def own_networks(own: Sequence[str]) -> Sequence[Network]:
     """The networks of the cluster's own metadata services, with those of gateways."""
-    return _merged(own)
+    return _merged(tuple(own))
 
 
 def metadata_within(network: str, own: Sequence[str] = ()) -> list[str]:
