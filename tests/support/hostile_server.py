@@ -4,7 +4,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -37,6 +37,8 @@ class HostileServer:
     answers: Mapping[str, Wrong] = field(default_factory=dict[str, Wrong])
     heard: list[str] = field(default_factory=list[str])
     """What it was sent: each request with its path, its headers and its body."""
+    given_up: list[str] = field(default_factory=list[str])
+    """The paths to which it gave no answer, and whoever asked still waited when it gave up."""
     port: int = 0
 
     def answer(self, wrong: Wrong, answers: Mapping[str, Wrong]) -> None:
@@ -68,8 +70,12 @@ def hostile_server(authority: trustme.CA, name: str = "127.0.0.1") -> Iterator[H
             if made.silent:
                 # Until whoever asked goes away.
                 self.connection.settimeout(30)
-                with suppress(OSError):
+                try:
                     self.connection.recv(1)
+                except TimeoutError:
+                    told.given_up.append(self.path)
+                except OSError:
+                    pass
                 return
             self.send_response(made.status)
             for header, value in made.headers.items():

@@ -21,7 +21,8 @@ _REPORTS = "/apis/wgpolicyk8s.io/v1alpha2"
 _CERTIFICATES = "/apis/cert-manager.io/v1/certificates"
 _NETWORK_POLICIES = "/apis/networking.k8s.io/v1/networkpolicies"
 _PAGE = 500
-_SECONDS = (5, 60)
+SECONDS = (5, 60)
+"""How long a connection to the API server may take, and the wait for an answer."""
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _NOT_FOUND, _GONE = 404, 410
@@ -140,7 +141,7 @@ class LiveCluster:
             verb, path, header_params={"Accept": accept}, auth_settings=["BearerToken"], **told
         )
         try:
-            answer = self.api.call_api(method, url, headers, *([body] if body else []), _request_timeout=_SECONDS)
+            answer = self.api.call_api(method, url, headers, *([body] if body else []), _request_timeout=SECONDS)
             read = bytes(answer.read() or b"")
         except (urllib3.exceptions.HTTPError, ApiException) as error:
             raise ClusterError(f"{self.where} cannot be reached: {_reason(error)}") from error

@@ -255,8 +255,8 @@ def kubernetes_login(client: Any, where: str, embedded: bool) -> str:
     import urllib3.exceptions
     from kubernetes.client import ApiException, CoreV1Api
 
+    from zt.cluster.access import SECONDS, ClusterError
     from zt.cluster.access import Access as ClusterAccess
-    from zt.cluster.access import ClusterError
     from zt.cluster.access import connect as connect_to_cluster
 
     account = f"{VAULT_NAMESPACE}/{OPERATOR}"
@@ -267,7 +267,8 @@ def kubernetes_login(client: Any, where: str, embedded: bool) -> str:
         raise VaultError(str(error)) from error
     try:
         core: Any = CoreV1Api(cluster.api)
-        jwt = core.create_namespaced_service_account_token(OPERATOR, VAULT_NAMESPACE, request).status.token
+        asked = (OPERATOR, VAULT_NAMESPACE, request)
+        jwt = core.create_namespaced_service_account_token(*asked, _request_timeout=SECONDS).status.token
     # The last ones are what the library raises for an answer that is no TokenRequest.
     except (
         ApiException,

@@ -110,8 +110,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: trustme.
     monkeypatch.setattr("zt.preflight.command.created_by", lambda *_: Created((), (), ()))
     # A killed update that was installing a release.
     monkeypatch.setattr("zt.resume.command.on_path", lambda *_: Backend(state(*creating(ISTIOD))))
-    for place in ("zt.cluster.access", "components.kube.connection", "zt.attack.kubernetes_api"):
-        monkeypatch.setattr(f"{place}._SECONDS", (0.5, 0.5))
+    for place in (
+        "zt.cluster.access.SECONDS",
+        "components.kube.connection._SECONDS",
+        "zt.attack.kubernetes_api._SECONDS",
+    ):
+        monkeypatch.setattr(place, (0.5, 0.5))
     for place in ("zt.cluster.vault._SECONDS", "zt.attack.vault_api._SECONDS", "zt.preflight.web.SECONDS"):
         monkeypatch.setattr(place, 0.5)
     return made
@@ -188,6 +192,7 @@ def test_a_wrong_answer(
     for first in ({}, {"/v1/sys/health": HEALTHY, "/version": of_json({"major": "1", "minor": "36"})}):
         server.answer(ANSWERS[answer], first)
         check(run(name, project, server.address, monkeypatch), server.address)
+    assert server.given_up == []
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -200,6 +205,7 @@ def test_a_wrong_answer_to_a_login(
         done = run("revoke", project, server.address, monkeypatch, login="kubernetes")
         check(done, server.address)
         assert done.exit_code == ExitCode.NO_ANSWER
+    assert server.given_up == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
