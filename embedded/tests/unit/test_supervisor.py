@@ -67,9 +67,8 @@ def test_a_port_that_another_program_took_is_replaced(tmp_path: Path) -> None:
     import socket
 
     first = choose_ports(tmp_path / "ports.json", ["a", "b"])
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", first["a"]))
-        taken.listen()
+    # As a server does: the port may still have a closed connection of another control plane.
+    with socket.create_server(("127.0.0.1", first["a"])):
         assert not is_free(first["a"])
         second = choose_ports(tmp_path / "ports.json", ["a", "b"], patience_seconds=0)
     assert second["a"] != first["a"]
