@@ -6,13 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pulumi
-import pulumi_vault
 import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from pulumi_kubernetes import Provider
 
 from components.kyverno.library import VALIDATING_TIERS, load_library
 from components.program.plan import plan
@@ -20,15 +17,14 @@ from components.schema.problem import ConfigError
 from components.service.args.service import SecureServiceArgs
 from components.service.file.directory import parse_service
 from components.service.file.lifecycle import POD_FIELDS
-from components.service.secure_service import SecureService
 from tests.e2e.admission import Admission, RefusedError
 from tests.e2e.plane import Plane, copy_program
 from tests.policy.cases import merge
 from tests.support import stacks
 from tests.support.combined_files import combined_files
 from tests.support.examples import example_stack
-from tests.support.monitor import record
 from tests.support.service_files import NAMESPACE, PLACEMENT, File, planned, service_files
+from tests.support.service_objects import made_of
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -173,17 +169,6 @@ def accepted(made: tuple[str, File]) -> bool:
 def plan_of(name: str, file: File) -> SecureServiceArgs:
     with tempfile.TemporaryDirectory() as folder:
         return planned(Path(folder), name, file, stacks.settings(STACK, None, **ENFORCED))
-
-
-def made_of(args: SecureServiceArgs) -> list[dict[str, Any]]:
-    """The service's objects in the cluster."""
-
-    def program() -> None:
-        providers = [Provider("cluster"), pulumi_vault.Provider("vault", address="https://v:8200")]
-        SecureService(args.key, args, pulumi.ResourceOptions(providers=providers))
-
-    found = [dict(each.inputs) for each in record(program).resources if each.type.startswith("kubernetes:")]
-    return [each for each in found if "kind" in each]
 
 
 def followers(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
