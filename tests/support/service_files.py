@@ -234,26 +234,6 @@ RIGHTS = st.fixed_dictionaries(
 RUN = st.fixed_dictionaries({}, optional={"schedule": SCHEDULES, "retries": st.integers(-1, 11), "timeout": DURATIONS})
 HEADER_NAMES = mostly(st.sampled_from(["Authorization", "X-Page", "*"]), seldom=TEXT)
 STICKY = st.fixed_dictionaries({}, optional={"cookie": HEADER_NAMES, "header": HEADER_NAMES})
-FURTHER_PORTS = st.dictionaries(
-    mostly(
-        st.sampled_from(["admin", "grpc", "tcp", "a", "0a"]),
-        st.text(LOWER + "-", min_size=1, max_size=15),
-        seldom=st.sampled_from(["http-metrics", "a--b", "8080", "Admin", "a" * 16, "-a", "a_b"]),
-    ),
-    st.one_of(
-        PORTS,
-        st.fixed_dictionaries(
-            {"port": PORTS},
-            optional={
-                "protocol": st.sampled_from(["http", "http2", "grpc", "tcp", "udp"]),
-                "sticky": STICKY,
-                "host": HOSTS,
-                "paths": st.lists(PATHS, max_size=2),
-            },
-        ),
-    ),
-    max_size=3,
-)
 ORIGINS = mostly(
     st.sampled_from(["https://shop.example.org", "https://a.example.org:8443", "http://localhost:3000", "*"]),
     seldom=st.one_of(
@@ -283,6 +263,26 @@ ROUTES = st.fixed_dictionaries(
         "cors": CORS,
         "token": mostly(st.just("none"), seldom=TEXT),
     },
+)
+FURTHER_PORTS = st.dictionaries(
+    mostly(
+        st.sampled_from(["admin", "grpc", "tcp", "a", "0a"]),
+        st.text(LOWER + "-", min_size=1, max_size=15),
+        seldom=st.sampled_from(["http-metrics", "a--b", "8080", "Admin", "a" * 16, "-a", "a_b"]),
+    ),
+    st.one_of(
+        PORTS,
+        st.fixed_dictionaries(
+            {"port": PORTS},
+            optional={
+                "protocol": st.sampled_from(["http", "http2", "grpc", "tcp", "udp"]),
+                "sticky": STICKY,
+                "host": HOSTS,
+                "paths": st.lists(st.one_of(PATHS, ROUTES), max_size=2),
+            },
+        ),
+    ),
+    max_size=3,
 )
 HEADERS = st.one_of(
     st.just("none"),

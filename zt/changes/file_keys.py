@@ -239,6 +239,8 @@ _SERVICE: Mapping[str, Direction] = MappingProxyType(
         ),
         **_set("paths[]", neutral, _TIMES, "retries.backoff", "cors.maxAge"),
         **_set("paths[].cors", more_of_them, _ANSWERS, "methods", "headers", "exposeHeaders"),
+        **_set("ports.*.paths[]", neutral, _TIMES, "retries.backoff", "cors.maxAge"),
+        **_set("ports.*.paths[].cors", more_of_them, _ANSWERS, "methods", "headers", "exposeHeaders"),
         **_set("", scale("true", "false"), _USERS, "jwt.forwardToken", "jwt[].forwardToken"),
         **_set("", unknown, TRUST, "jwt.jwks", "jwt[].jwks"),
         **_set("secrets.*", neutral, _INSIDE, "values", "generate", "external", "template", "file", "replaces"),

@@ -32,6 +32,11 @@ def _container(section: str) -> Iterator[str]:
     yield from _resources(f"{section}.resources")
 
 
+def _paths(section: str) -> Iterator[str]:
+    yield from _under(section, "path", "rewrite", "timeout", "retries.attempts", "retries.codes", "retries.each")
+    yield from _under(section, "cors.origins", "cors.credentials", "token")
+
+
 def _database(section: str) -> Iterator[str]:
     yield from _under(section, "connection", "channels", "scripts", "owns", "ttl", "maxTtl")
     yield from _under(f"{section}.grants[]", "schema", "privileges", "tables", "sequences")
@@ -68,10 +73,10 @@ _STACK = (
 _SERVICE = (
     *("name", "namespace", "team", "image", "port", "protocol", "host", "aliases"),
     *("hostUsers", "securityHeaders", "rateLimit", "rateLimit.requests", "rateLimit.per", "maxRequestBytes"),
-    *_under("paths[]", "path", "rewrite", "timeout", "retries.attempts", "retries.codes", "retries.each"),
-    *_under("paths[]", "cors.origins", "cors.credentials", "token"),
+    *_paths("paths[]"),
+    *_paths("ports.*.paths[]"),
     *_under("calls[]", "service", "port", "methods", "paths", "rpc"),
-    *("callers", "peers", "metrics.port", "metrics.path", "ports.*.host", "ports.*.paths"),
+    *("callers", "peers", "metrics.port", "metrics.path", "ports.*.host"),
     *_under("egress[]", "host", "port", "protocol", "cidrs"),
     *_under("jwt", "issuer", "jwksUri", "audiences", "requiredClaims"),
     *_under("jwt[]", "issuer", "jwksUri", "audiences", "requiredClaims"),

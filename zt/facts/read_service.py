@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from components.ingress.terms import HSTS
@@ -185,11 +186,18 @@ def _settings(args: SecureServiceArgs, deployment: Manifest) -> Iterator[tuple[s
         yield f"database-max-ttl{which}", str(database.max_ttl)
     if args.public:
         yield from public_settings(args)
-        yield "routes", "; ".join(filter(None, map(_waited, args.public_routes))) or "plain"
+        yield "routes", "; ".join(filter(None, map(_waited, _routes(args)))) or "plain"
         yield from token_settings(args)
     if args.secrets:
         yield "secrets", "Vault" if reaches_vault(args) else "a Kubernetes Secret"
     yield from hardening(deployment["template"]["spec"]["containers"][0].get("securityContext", {}))
+
+
+def _routes(args: SecureServiceArgs) -> Iterator[RouteArgs]:
+    """Every public path, with the host before it where that is one of a further port."""
+    for public in args.public_ports:
+        host = public.hosts[0] if public.name else ""
+        yield from (replace(route, path=f"{host}{route.path}") for route in public.routes)
 
 
 def _waited(route: RouteArgs) -> str:

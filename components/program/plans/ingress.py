@@ -75,7 +75,13 @@ def ingress_args(stack: Stack, services: Sequence[SecureServiceArgs]) -> SecureI
         cipher_suites=settings.tls.ciphers,
         limits=(*_limits(services), *_team_limits(stack)),
         retries=tuple(_retries(services)),
-        tokenless=any(route.without_token for args in services if uses_jwt(args) for route in args.routes),
+        tokenless=any(
+            route.without_token
+            for args in services
+            if uses_jwt(args)
+            for public in args.public_ports
+            for route in public.routes
+        ),
         firewall=FirewallArgs(settings.waf.image, settings.waf.directives)
         if settings.waf and posture.authorization != "off"
         else None,
@@ -108,9 +114,9 @@ def _team_limits(stack: Stack) -> Iterator[HostLimits]:
 
 def _retries(services: Sequence[SecureServiceArgs]) -> Iterator[RouteRetries]:
     for args in services:
-        for route in args.routes if args.public else ():
+        for public, route in ((port, each) for port in args.public_ports for each in port.routes):
             if (retries := route.retries).attempts:
-                name = rule_name(args, route)
+                name = rule_name(args, public, route)
                 yield RouteRetries(name, retries.attempts, retries.codes, retries.each, retries.backoff)
 
 

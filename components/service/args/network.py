@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from components.kube.manifest import Manifest, pods
 from components.kube.names import WORKLOAD_LABEL
 from components.kube.service_ref import ServiceRef
+from components.service.args.routes import RouteArgs
 from components.service.file.network import EgressSpec, JwtSpec, MetricsSpec, PlaintextPortSpec
 from components.service.file.ports import StickySpec
 
@@ -90,6 +91,8 @@ class PortArgs:
     """A public host of its own; empty: it has none."""
     paths: Sequence[str] = ("/",)
     """The path prefixes that are public there."""
+    routes: Sequence[RouteArgs] = ()
+    """What holds for some of them."""
 
 
 @dataclass(frozen=True)

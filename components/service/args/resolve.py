@@ -27,7 +27,7 @@ from components.service.args.patch import patch_args
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import probes_args
 from components.service.args.public import public_limits
-from components.service.args.routes import RouteArgs, route_args
+from components.service.args.routes import routes_args
 from components.service.args.scaling import autoscaling_args
 from components.service.args.secret_env import secret_env_args
 from components.service.args.service import ApiRuleArgs, SecretArgs, SecureServiceArgs
@@ -128,14 +128,17 @@ def _service_args(
         platform=platform,
         protocol=spec.protocol,
         ports=[
-            PortArgs(name, port.port, port.protocol, sticky_args(port.sticky), port.host or "", port.paths)
+            PortArgs(
+                *(name, port.port, port.protocol, sticky_args(port.sticky), port.host or ""),
+                *(port.public_paths, routes_args(port.paths)),
+            )
             for name, port in spec.ports.items()
         ],
         sticky=sticky_args(spec.sticky),
         host=spec.host or "",
         aliases=spec.aliases,
         paths=spec.public_paths,
-        routes=[route for route in map(route_args, spec.paths) if route != RouteArgs(route.path)],
+        routes=routes_args(spec.paths),
         limits=public_limits(spec, platform.ingress.public),
         calls=calls,
         called_by=called_by,

@@ -65,6 +65,17 @@ class PublicPort:
     routes: Sequence[RouteArgs]
 
 
+def all_routes(paths: Sequence[str], routes: Sequence[RouteArgs]) -> tuple[RouteArgs, ...]:
+    """What holds for each of these paths, which is nothing for those that `routes` has not."""
+    known = {route.path: route for route in routes}
+    return tuple(known.get(path, RouteArgs(path)) for path in paths)
+
+
+def routes_args(paths: Sequence[PathSpec]) -> list[RouteArgs]:
+    """The arguments of the public paths in a service file for which something holds."""
+    return [route for route in map(route_args, paths) if route != RouteArgs(route.path)]
+
+
 def route_args(spec: PathSpec) -> RouteArgs:
     """The arguments of a public path in a service file."""
     return RouteArgs(

@@ -33,7 +33,7 @@ from components.service.args.placement import PlacementArgs
 from components.service.args.platform import PlatformTerms
 from components.service.args.probes import ProbesArgs
 from components.service.args.public import check_headers
-from components.service.args.routes import PublicPort, RouteArgs
+from components.service.args.routes import PublicPort, RouteArgs, all_routes
 from components.service.args.scaling import AutoscalingArgs, ResourceArgs
 from components.service.args.secret_env import SecretEnvArgs
 from components.service.args.storage import CaBundleArgs, ConfigArgs, VolumeArgs
@@ -200,17 +200,21 @@ class SecureServiceArgs(ResourceArgs):
             raise FieldError(f"{self.key}.placement", "no class", self.placement, sorted(self.platform.placements))
         if unknown := sorted(set(self.pod_env.values()) - POD_FIELDS.keys()):
             raise FieldError(f"{self.key}.pod_env", "no field of a pod", unknown[0], sorted(POD_FIELDS))
-        if unknown := sorted({route.path for route in self.routes} - {*self.paths}):
-            raise FieldError(f"{self.key}.routes", "not among paths", unknown[0], self.paths)
-        with_token = {route.arrives_at.rstrip("/") for route in self.public_routes if not route.without_token}
-        if same := [
-            each.path for each in self.routes if each.without_token and each.arrives_at.rstrip("/") in with_token
-        ]:
-            raise FieldError(f"{self.key}.routes", "it comes to the service as one that needs a token", same[0])
+        self._routes_are_checked(self.paths, self.routes)
+        for port in self.ports:
+            self._routes_are_checked(port.paths, port.routes)
         self._program_is_checked()
         if not self.job_of:
             # A job has its values from its service.
             check_values(self)
+
+    def _routes_are_checked(self, paths: Sequence[str], routes: Sequence[RouteArgs]) -> None:
+        if unknown := sorted({route.path for route in routes} - {*paths}):
+            raise FieldError(f"{self.key}.routes", "not among paths", unknown[0], paths)
+        every = all_routes(paths, routes)
+        with_token = {route.arrives_at.rstrip("/") for route in every if not route.without_token}
+        if same := [each.path for each in routes if each.without_token and each.arrives_at.rstrip("/") in with_token]:
+            raise FieldError(f"{self.key}.routes", "it comes to the service as one that needs a token", same[0])
 
     def _program_is_checked(self) -> None:
         check_headers(self.limits.headers, self.key)
@@ -353,7 +357,7 @@ class SecureServiceArgs(ResourceArgs):
         """The ports that are reachable from outside the cluster on this stack."""
         main = PublicPort("", self.port, self.protocol, (self.host, *self.aliases), self.public_routes)
         further = [
-            PublicPort(each.name, each.port, each.protocol, (each.host,), [RouteArgs(path) for path in each.paths])
+            PublicPort(each.name, each.port, each.protocol, (each.host,), all_routes(each.paths, each.routes))
             for each in self.ports
             if each.host
         ]
@@ -367,8 +371,7 @@ class SecureServiceArgs(ResourceArgs):
     @property
     def public_routes(self) -> tuple[RouteArgs, ...]:
         """Every path of `port` that is public, with what holds for it."""
-        known = {route.path: route for route in self.routes}
-        return tuple(known.get(path, RouteArgs(path)) for path in self.paths)
+        return all_routes(self.paths, self.routes)
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from components.service.file.network import EgressSpec
 from components.service.file.party import PartyFile
 from components.service.file.public_hosts import Claim, host_findings, key_findings
 from components.service.file.replicas import replica_findings
+from components.service.file.routes import PathSpec
 from components.service.file.secret_paths import secret_path_findings
 from components.service.file.service import OF_THE_PLATFORM, ServiceSpec
 from components.service.file.sharing import sharing_findings
@@ -237,8 +238,13 @@ def _beyond_an_ingress(file: ServiceFile) -> list[Problem]:
     problems += [
         file.problem(key, message, repr(protocol), ("http",)) for key, protocol in spoken if protocol != "http"
     ]
+    public_at: list[tuple[Key, Sequence[PathSpec]]] = [((), spec.paths)]
+    public_at += [(("ports", name), spec.ports[name].paths) for name in spec.port_hosts]
     keys: list[Key] = [
-        ("paths", number, public.settings[0]) for number, public in enumerate(spec.paths) if public.settings
+        (*port, "paths", number, public.settings[0])
+        for port, paths in public_at
+        for number, public in enumerate(paths)
+        if public.settings
     ]
     keys += [("sticky",)] if spec.host and spec.sticky else []
     keys += [("ports", name, "sticky") for name in spec.port_hosts if spec.ports[name].sticky]

@@ -9,14 +9,14 @@ from typing import Annotated, Literal, Self, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, model_validator
 
-from components.schema.fields import PublicHost, PublicPath
+from components.schema.fields import PublicHost
 from components.schema.problem import UNREPEATED
 from components.schema.public import HeaderName
 from components.schema.shape import Shape
 from components.schema.typed_file import TypedFile, misplaced
 from components.service.file.network import USUAL_LISTENERS, AppPort, MetricsSpec
 from components.service.file.probes import ProbesSpec, unasked
-from components.service.file.routes import MOST_PATHS, check_prefixes
+from components.service.file.routes import MOST_PATHS, PathSpec, PublicPathSpec, check_paths
 
 Protocol = Literal["http", "http2", "grpc", "tcp"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
@@ -109,8 +109,13 @@ class PortSpec(TypedFile):
     host: PublicHost | None = None
     """A public host name of its own, which leads to this port; without it the port is not reachable from outside the
     cluster. Headers, limits and `jwt` of the service hold there, too."""
-    paths: tuple[PublicPath, ...] = Field(default=("/",), min_length=1, max_length=MOST_PATHS)
-    """The path prefixes that are public at that host."""
+    paths: tuple[PublicPathSpec, ...] = Field(default=(PathSpec(path="/"),), min_length=1, max_length=MOST_PATHS)
+    """The path prefixes that are public at that host, each by its text or with what holds there."""
+
+    @property
+    def public_paths(self) -> tuple[str, ...]:
+        """The path prefixes that are public."""
+        return tuple(public.path for public in self.paths)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -122,7 +127,8 @@ class PortSpec(TypedFile):
         if self.host is not None and self.protocol == "tcp":
             legal = [protocol for protocol in PROTOCOLS if protocol != "tcp"]
             raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)
-        check_prefixes(self.paths, grpc=self.protocol == "grpc")
+        # Whether the service has tokens is said beside its ports, and looked at there.
+        check_paths(self.paths, grpc=self.protocol == "grpc", jwt=True)
         return self
 
 

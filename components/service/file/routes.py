@@ -175,7 +175,7 @@ LentPaths = Annotated[tuple[PublicPath, ...], Field(min_length=1)]
 PublicPathSpec = Annotated[PathSpec, BeforeValidator(_path, json_schema_input_type=PublicPath | PathSpec)]
 
 
-def check_prefixes(paths: Sequence[str], *, grpc: bool) -> None:
+def _check_prefixes(paths: Sequence[str], *, grpc: bool) -> None:
     """Raise `PydanticCustomError` for public paths of one port that no route takes beside each other."""
     first: dict[str, int] = {}
     for number, path in enumerate(paths):
@@ -187,8 +187,8 @@ def check_prefixes(paths: Sequence[str], *, grpc: bool) -> None:
 
 
 def check_paths(paths: tuple[PathSpec, ...], *, grpc: bool, jwt: bool) -> None:
-    """Raise `PydanticCustomError` for paths of a service that are no good beside each other."""
-    check_prefixes([public.path for public in paths], grpc=grpc)
+    """Raise `PydanticCustomError` for paths of one port of a service that are no good beside each other."""
+    _check_prefixes([public.path for public in paths], grpc=grpc)
     own = [public for public in paths if public.settings]
     if len(own) + (len(own) < len(paths)) > _MOST_RULES:
         message = f"{len(own)} of them have settings of their own, and a route has {_MOST_RULES} rules"
@@ -197,10 +197,17 @@ def check_paths(paths: tuple[PathSpec, ...], *, grpc: bool, jwt: bool) -> None:
         if grpc and public.settings:
             message = "a route of gRPC has none: leave it out, or write protocol: http2"
             raise misplaced(["paths", number, public.settings[0]], message, UNREPEATED)
-        if public.token and not jwt:
-            message = "it needs jwt: without that no request needs a token"
-            raise misplaced(["paths", number, "token"], message, public.token)
+    if not jwt:
+        check_tokenless([], paths)
     _check_tokens(paths)
+
+
+def check_tokenless(port: Sequence[str], paths: Sequence[PathSpec]) -> None:
+    """Raise `PydanticCustomError` for a path without a token where none needs one; `port` is the key before `paths`."""
+    for number, public in enumerate(paths):
+        if public.token:
+            message = "it needs jwt: without that no request needs a token"
+            raise misplaced([*port, "paths", number, "token"], message, public.token)
 
 
 def _check_tokens(paths: tuple[PathSpec, ...]) -> None:

@@ -17,7 +17,7 @@ from components.service.file.pod_limits import check_annotations, check_full_nam
 from components.service.file.ports import PROTOCOLS, check_ports, check_probes, check_sticky, check_usual
 from components.service.file.references import check_references
 from components.service.file.reserved import not_a_service
-from components.service.file.routes import check_paths
+from components.service.file.routes import check_paths, check_tokenless
 from components.service.file.secret_env import check_secret_env
 from components.service.file.storage import SHARED, Place, bundle_places, clash
 
@@ -181,6 +181,8 @@ class ServiceSpec(ServiceKeys):
             self._consistent_grpc()
         check_sticky(self.sticky, self.protocol)
         check_paths(self.paths, grpc=self.protocol == "grpc", jwt=self.jwt is not None)
+        for name, port in self.ports.items() if self.jwt is None else ():
+            check_tokenless(["ports", name], port.paths)
         if self.jwt is not None and not self.hosts:
             raise misplaced(["jwt"], "it needs host: it holds for the requests that come from there", UNREPEATED)
         check_tokens(self.tokens)

@@ -31,9 +31,9 @@ def route_names(args: SecureServiceArgs, public: PublicPort) -> list[str]:
     return [rule.get("name", f"{args.namespace}.{route_name(args, public)}.{number}") for number, rule in rules]
 
 
-def rule_name(args: SecureServiceArgs, route: RouteArgs) -> str:
-    """The name of the rule for one path, which stays when others come or go."""
-    return f"{args.namespace}.{args.name}.{hashlib.sha256(route.path.encode()).hexdigest()[:8]}"
+def rule_name(args: SecureServiceArgs, public: PublicPort, route: RouteArgs) -> str:
+    """The name of the rule for one path of a port, which stays when others come or go."""
+    return f"{args.namespace}.{route_name(args, public)}.{hashlib.sha256(route.path.encode()).hexdigest()[:8]}"
 
 
 def route_spec(args: SecureServiceArgs, public: PublicPort) -> Manifest:
@@ -62,7 +62,7 @@ def _rule(args: SecureServiceArgs, public: PublicPort, route: RouteArgs) -> Mani
     if route.cors.origins:
         filters.append({"type": "CORS", "cors": _cors(route.cors)})
     return {
-        "name": rule_name(args, route),
+        "name": rule_name(args, public, route),
         "matches": [_prefix(route.path)],
         **_answered(args, public, filters),
         **({"timeouts": {"request": f"{route.timeout}s"}} if route.timeout else {}),

@@ -89,6 +89,14 @@ class TestFile:
                 r"x\.yaml:6: jwt\[0\]\.issuer: not an https address",
             ),
             (
+                "ports: {c: {port: 9001, host: c.example.org, paths: [{path: /a, token: none}]}}",
+                r"ports\.c\.paths\[0\]\.token: it needs jwt",
+            ),
+            (
+                "ports: {c: {port: 9001, protocol: grpc, host: c.example.org, paths: [{path: /a.B, timeout: 1s}]}}",
+                r"ports\.c\.paths\[0\]\.timeout: a route of gRPC has none",
+            ),
+            (
                 f"jwt: [{_ONE}, {_ONE.replace('[a]', '[b]')}]",
                 "jwt: two are of one issuer: keep one, with all its audiences",
             ),
@@ -119,6 +127,13 @@ class TestFile:
         with pytest.raises(ConfigError, match=error):
             read_services(folder, Admission((), api_server_reachable=True, gateway_api=False))
 
+    def test_an_ingress_has_no_words_for_it_at_a_further_port(self, tmp_path: Path) -> None:
+        console = "ports: {c: {port: 9001, host: c.example.org, paths: [/, {path: /a, timeout: 5s}]}}"
+        folder = write(tmp_path, a=SMALL + console)
+        error = r"a\.yaml:5: ports\.c\.paths\[1\]\.timeout: an Ingress has no words for it"
+        with pytest.raises(ConfigError, match=error):
+            read_services(folder, Admission((), api_server_reachable=True, gateway_api=False))
+
     def test_an_ingress_needs_no_words_for_a_token(self, tmp_path: Path) -> None:
         folder = write(tmp_path, a=SMALL + HOST + JWT + "paths: [/, {path: /a, token: none}]")
         assert read_services(folder, Admission((), api_server_reachable=True, gateway_api=False))
@@ -139,6 +154,30 @@ class TestRoute:
         assert own["timeouts"] == {"request": "5s"}
         assert own["backendRefs"] == plain["backendRefs"]
         assert route_names(made, made.public_ports[0]) == ["shop.x.0", own["name"]]
+
+    def test_a_further_port_has_the_same_settings_at_its_host(self) -> None:
+        paths = f"[/, {{path: /v2, rewrite: /, retries: {{attempts: 2}}, {PAGES}}}]"
+        console = f"console: {{port: 9001, host: c.example.org, paths: {paths}}}"
+        made = planned(HOST + "paths: [{path: /v2, retries: {attempts: 1}}]\nports: {" + console + "}")
+        main, further = made.services[0].public_ports
+        [own] = route_names(made.services[0], main)
+        _, other = route_names(made.services[0], further)
+        assert own != other
+        assert made.ingress.retries == (RouteRetries(own, 1, (), 0, 0), RouteRetries(other, 2, (), 0, 0))
+        plain, rule = route_spec(made.services[0], further)["rules"]
+        assert plain["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
+        assert [each["type"] for each in rule["filters"]] == ["ResponseHeaderModifier", "URLRewrite", "CORS"]
+        assert rule["backendRefs"] == [{"name": "x", "port": 9001}]
+
+    def test_a_path_of_a_further_port_needs_no_token(self) -> None:
+        console = "console: {port: 9001, host: c.example.org, paths: [/, {path: /up, token: none}]}"
+        made = planned(JWT + "ports: {" + console + "}")
+        policy = authorization_policy(made.services[0])
+        assert policy
+        with_token, without = policy["spec"]["rules"]
+        assert with_token["from"][0]["source"]["requestPrincipals"] == ["https://l.example.org/*"]
+        assert without["to"] == [{"operation": {"ports": ["9001"], "paths": ["/up", "/up/*"]}}]
+        assert made.ingress.tokenless
 
     def test_a_rule_keeps_its_name_when_others_come(self) -> None:
         [before], [after] = (

@@ -143,6 +143,30 @@ SERVICE = [
     Group(
         _STACK,
         {
+            "ports.*admin.host": ("console.example.org", WEAKER),
+            "ports.*admin.paths.0.path": ("/c", WEAKER),
+            "ports.*admin.paths.0.rewrite": ("/z", WEAKER),
+            "ports.*admin.paths.0.timeout": ("9s", NEUTRAL),
+            "ports.*admin.paths.0.retries.attempts": (3, NEUTRAL),
+            "ports.*admin.paths.0.retries.codes": ([504], NEUTRAL),
+            "ports.*admin.paths.0.retries.each": ("2s", NEUTRAL),
+            "ports.*admin.paths.0.retries.backoff": ("2s", NEUTRAL),
+            "ports.*admin.paths.0.cors.origins": (["https://a.example.org", "https://b.example.org"], WEAKER),
+            "ports.*admin.paths.0.cors.credentials": (True, WEAKER),
+            "ports.*admin.paths.0.cors.methods": (["GET", "DELETE"], WEAKER),
+            "ports.*admin.paths.0.cors.headers": (["X-A", "Authorization"], WEAKER),
+            "ports.*admin.paths.0.cors.exposeHeaders": ([], STRONGER),
+            "ports.*admin.paths.0.cors.maxAge": ("900s", NEUTRAL),
+            "ports.*admin.paths.0.token": ("none", WEAKER),
+        },
+        {
+            "ports": {"admin": {"port": 9001, "host": "admin.example.org", "paths": [_ROUTE, {"path": "/d"}]}},
+            "jwt": _JWT,
+        },
+    ),
+    Group(
+        _STACK,
+        {
             "sticky": ({"header": "X-Seat"}, NEUTRAL),
             "sticky.cookie": ("other", NEUTRAL),
             "ports.*admin.sticky": ({"cookie": "seat"}, NEUTRAL),
