@@ -160,8 +160,10 @@ def check_ports(port: int, protocol: str, ports: Mapping[str, PortSpec], metrics
         if spec.port in protocols:
             raise misplaced(["ports", name], "another port of the service has this number: keep one", spec.port)
         protocols[spec.port] = spec.protocol
-    if metrics is not None and (spoken := protocols.get(metrics.port, "http")) != "http":
-        message = f"metrics are read over http, and this port speaks {spoken}: give them a port of their own"
+    if metrics is not None and (spoken := protocols.get(metrics.port, "http")) not in ("http", "http2"):
+        # Of HTTP/2 the proxy of the pod makes what the scraper reads, and a server of gRPC alone answers no GET.
+        answers = ", or write http2 if it answers GET beside gRPC" if spoken == "grpc" else ""
+        message = f"metrics are read over http, and this port speaks {spoken}: give them a port of their own{answers}"
         raise misplaced(["metrics", "port"], message, metrics.port)
 
 

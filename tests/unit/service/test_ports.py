@@ -48,6 +48,29 @@ class TestFurtherPorts:
             name: port for name, (port, _) in ports.items()
         }
 
+    def test_metrics_may_be_read_from_a_port_of_http2(self, tmp_path: Path) -> None:
+        text = "port: 8080\nports: {stats: {port: 9090, protocol: http2}}\nmetrics: {port: 9090}\n"
+        args = planned(tmp_path, api=text)["api"]
+        spoken = {port["name"]: port["appProtocol"] for port in service_spec(args)["ports"]}
+        assert spoken == {"http": "http", "stats": "kubernetes.io/h2c"}
+        policy = authorization_policy(args)
+        assert policy is not None
+        [rule] = policy["spec"]["rules"]
+        assert rule["to"] == [{"operation": {"ports": ["9090"], "methods": ["GET"], "paths": ["/metrics"]}}]
+
+    @pytest.mark.parametrize(
+        ("protocol", "fix"),
+        [
+            ("grpc", "give them a port of their own, or write http2 if it answers GET beside gRPC"),
+            ("tcp", "give them a port of their own,"),
+        ],
+    )
+    def test_metrics_are_read_from_no_other(self, tmp_path: Path, protocol: str, fix: str) -> None:
+        text = f"port: 8080\nports: {{stats: {{port: 9090, protocol: {protocol}}}}}\nmetrics: {{port: 9090}}\n"
+        error = rf"metrics\.port: metrics are read over http, and this port speaks {protocol}: {fix}"
+        with pytest.raises(ConfigError, match=error):
+            planned(tmp_path, api=text)
+
     def test_a_caller_reaches_the_ports_that_it_calls_and_no_other(self, tmp_path: Path) -> None:
         args = planned(tmp_path, **STORE)
         policy = authorization_policy(args["minio"])
