@@ -21,6 +21,13 @@ from components.service.file.routes import MOST_PATHS, PathSpec, PublicPathSpec,
 Protocol = Literal["http", "http2", "grpc", "tcp"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 
+REQUESTS = [protocol for protocol in PROTOCOLS if protocol != "tcp"]
+"""The protocols whose requests the gateway routes."""
+NO_REQUESTS = (
+    "host needs another: the gateway routes requests, and no stream of tcp is public. Leave host out if it is no HTTP"
+)
+"""Why no port that speaks tcp has a host."""
+
 METRICS_PORT, VAULT_PORT_NAME = "http-metrics", "tcp-vault"
 """The names of the port with the metrics, where that is a port of its own, and of the one for Vault in a database."""
 # IANA's grammar of a name, which ports of containers have too: https://www.rfc-editor.org/rfc/rfc6335#section-5.1
@@ -30,7 +37,18 @@ _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 
 
 # https://github.com/open-telemetry/opentelemetry-proto/blob/v1.7.0/docs/specification.md, and the examples of gRPC.
-_USUALLY_GRPC = frozenset({4317, 50051})
+_USUALLY_GRPC = frozenset({2379, 4317, 7233, 10901, 50051})
+# What begins with TLS, or with a message of its own if there is none.
+_USUALLY_OTHERS = {
+    465: "SMTP over TLS",
+    636: "LDAP over TLS",
+    993: "IMAP over TLS",
+    995: "POP3 over TLS",
+    5671: "AMQP over TLS",
+    7687: "Bolt",
+    8883: "MQTT over TLS",
+    25565: "Minecraft",
+}
 
 
 def check_usual(port: int) -> None:
@@ -38,7 +56,7 @@ def check_usual(port: int) -> None:
 
     The mesh would answer what is no request of HTTP with an error, at every connection.
     """
-    if usual := USUAL_LISTENERS.get(port):
+    if usual := USUAL_LISTENERS.get(port) or _USUALLY_OTHERS.get(port):
         message = f"{usual} usually listens there, which is not HTTP: write its protocol, tcp, or http if this one is"
         raise misplaced(["port"], message, port)
     if port in _USUALLY_GRPC:
@@ -125,8 +143,7 @@ class PortSpec(TypedFile):
         if self.host is None and "paths" in self.model_fields_set:
             raise misplaced(["paths"], "it needs host: nothing else is public", UNREPEATED)
         if self.host is not None and self.protocol == "tcp":
-            legal = [protocol for protocol in PROTOCOLS if protocol != "tcp"]
-            raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)
+            raise misplaced(["protocol"], NO_REQUESTS, "tcp", REQUESTS)
         # Whether the service has tokens is said beside its ports, and looked at there.
         check_paths(self.paths, grpc=self.protocol == "grpc", jwt=True)
         return self

@@ -3,6 +3,7 @@
 Probes: https://kubernetes.io/docs/concepts/workloads/pods/probes/
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, StrictStr, model_validator
@@ -53,6 +54,21 @@ class ProbesSpec(TypedFile):
     """Whether the container keeps running; it is restarted when this fails."""
     startup: ProbeSpec | None = None
     """Whether the container has started; the other two probes wait until it has."""
+
+
+def check_requested(probes: ProbesSpec | None, protocols: Mapping[int, str], port: int) -> None:
+    """Raise `PydanticCustomError`, with the key, for a probe that requests a path of a server of gRPC.
+
+    `protocols` are those of the ports of the application, `port` is the one of a probe that names none. The kubelet
+    sends HTTP/1.1, and so does the mesh in its place.
+    """
+    for kind in ("readiness", "liveness", "startup"):
+        probe: ProbeSpec | None = getattr(probes, kind) if probes else None
+        if probe and probe.path is not None and protocols.get(probe.port or port) == "grpc":
+            message = (
+                "probes send HTTP/1.1, and this port speaks grpc: write grpc in its place, or the port that answers"
+            )
+            raise misplaced(["probes", kind, "path"], message, probe.path)
 
 
 def unasked(probes: ProbesSpec | None) -> str:

@@ -14,7 +14,15 @@ from components.service.file.jobs import NAME_LIMIT, check_jobs, job_name
 from components.service.file.keys import ServiceKeys
 from components.service.file.network import at_port, check_mixed_hosts, check_repeated, check_tokens, peers_name
 from components.service.file.pod_limits import check_annotations, check_full_name, check_words
-from components.service.file.ports import PROTOCOLS, check_ports, check_probes, check_sticky, check_usual
+from components.service.file.ports import (
+    NO_REQUESTS,
+    REQUESTS,
+    check_ports,
+    check_probes,
+    check_sticky,
+    check_usual,
+)
+from components.service.file.probes import check_requested
 from components.service.file.references import check_references
 from components.service.file.reserved import not_a_service
 from components.service.file.routes import check_paths, check_tokenless
@@ -149,6 +157,7 @@ class ServiceSpec(ServiceKeys):
                 raise misplaced(["name"], message, self.name)
         if self.port is not None:
             check_ports(self.port, self.protocol, self.ports, self.metrics)
+            check_requested(self.probes, dict(self.called_ports.values()), self.port)
             return
         if unused := next((key for key in _LISTENS if key in written), ""):
             raise misplaced([to_camel(unused)], "it needs port: without one nobody can call it", UNREPEATED)
@@ -175,8 +184,7 @@ class ServiceSpec(ServiceKeys):
         if self.port is not None and "protocol" not in self.model_fields_set:
             check_usual(self.port)
         if self.host is not None and self.protocol == "tcp":
-            legal = [protocol for protocol in PROTOCOLS if protocol != "tcp"]
-            raise misplaced(["protocol"], "host needs another: the gateway routes requests", "tcp", legal)
+            raise misplaced(["protocol"], NO_REQUESTS, "tcp", REQUESTS)
         if self.protocol == "grpc":
             self._consistent_grpc()
         check_sticky(self.sticky, self.protocol)

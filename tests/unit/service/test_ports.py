@@ -48,6 +48,52 @@ class TestFurtherPorts:
             name: port for name, (port, _) in ports.items()
         }
 
+    @pytest.mark.parametrize(
+        ("port", "usual", "protocol"),
+        [
+            (8883, "MQTT over TLS", "tcp"),
+            (25565, "Minecraft", "tcp"),
+            (26257, "CockroachDB", "tcp"),
+            (26379, "Redis", "tcp"),
+            (7233, "gRPC", "grpc"),
+            (2379, "gRPC", "http2"),
+        ],
+    )
+    def test_where_hardly_http_listens_the_protocol_is_written(
+        self, tmp_path: Path, port: int, usual: str, protocol: str
+    ) -> None:
+        for text in (f"port: {port}\n", f"port: 8080\nports: {{other: {port}}}\n"):
+            with pytest.raises(ConfigError, match=f"{usual} usually listens there"):
+                parse_service(FILE + text, "services/x.yaml")
+        assert planned(tmp_path, api=f"port: {port}\nprotocol: {protocol}\n")["api"].protocol == protocol
+
+    def test_a_stream_has_no_host(self) -> None:
+        error = (
+            r"protocol: host needs another: .* Leave host out if it is no HTTP, found 'tcp'; legal: http, http2, grpc"
+        )
+        for text in (
+            "port: 2022\nprotocol: tcp\nhost: sftp.example.org\n",
+            "port: 8080\nports: {sftp: {port: 2022, protocol: tcp, host: sftp.example.org}}\n",
+        ):
+            with pytest.raises(ConfigError, match=error):
+                parse_service(FILE + text, "services/x.yaml")
+
+    @pytest.mark.parametrize(
+        ("text", "kind"),
+        [
+            ("port: 9000\nprotocol: grpc\nprobes: {readiness: {path: /healthz}}\n", "readiness"),
+            ("port: 8080\nports: {grpc: 9000}\nprobes: {liveness: {path: /healthz, port: 9000}}\n", "liveness"),
+        ],
+    )
+    def test_no_probe_requests_a_path_of_grpc(self, text: str, kind: str) -> None:
+        error = rf"probes\.{kind}\.path: probes send HTTP/1\.1, and this port speaks grpc: write grpc in its place"
+        with pytest.raises(ConfigError, match=error):
+            parse_service(FILE + text, "services/x.yaml")
+
+    def test_a_probe_may_request_a_path_at_another_port(self) -> None:
+        text = "port: 9000\nprotocol: grpc\nprobes: {readiness: {path: /healthz, port: 8081}}\n"
+        assert parse_service(FILE + text, "services/x.yaml").spec.probes
+
     def test_metrics_may_be_read_from_a_port_of_http2(self, tmp_path: Path) -> None:
         text = "port: 8080\nports: {stats: {port: 9090, protocol: http2}}\nmetrics: {port: 9090}\n"
         args = planned(tmp_path, api=text)["api"]
