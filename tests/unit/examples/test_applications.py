@@ -69,6 +69,7 @@ def test_each_application_with_replicas_is_among_them() -> None:
         for found in replicas_named(args)
     }
     assert {("broker", "controller"), ("producer", "broker"), ("rabbitmq", "rabbitmq"), ("loki", "loki")} <= named
+    assert {("solr", "zookeeper"), ("web", "redis"), ("rocketchat", "mongodb"), ("etcd", "etcd")} <= named
 
 
 def _pod(args: SecureServiceArgs) -> Any:
@@ -88,3 +89,17 @@ def test_a_server_that_is_not_root_has_a_port_of_root() -> None:
     services = services_of(next(folder for folder in APPLICATIONS if folder.name == "gitea"))
     assert 22 in [port["port"] for port in service_spec(services["gitea"])["ports"]]
     assert '"value": "22"' in json.dumps(_pod(services["gitea"])["securityContext"])
+
+
+def test_what_the_roles_of_temporal_call_by_address_is_handed_on_as_it_is() -> None:
+    """A proxy knows a pod's address for tcp alone: a request of gRPC to one is refused, as to any unknown host."""
+    services = services_of(next(folder for folder in APPLICATIONS if folder.name == "temporal"))
+    for caller, callee in [(a, b) for a in ("frontend", "history", "matching") for b in ("history", "matching")]:
+        made, known = peers_service(services[callee]), sidecar(services[caller])
+        assert made
+        assert known
+        assert {port["appProtocol"] for port in made["spec"]["ports"]} == {"tcp"}
+        assert f"flows/{callee}-peers.flows.svc.cluster.local" in known["spec"]["egress"][0]["hosts"]
+    spoken = {port["port"]: port["appProtocol"] for port in service_spec(services["frontend"])["ports"]}
+    assert (spoken[7233], spoken[7236]) == ("grpc", "tcp")
+    assert [peer.port for peer in services["orders"].calls] == [7233]
