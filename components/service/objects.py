@@ -28,6 +28,8 @@ from components.service.native_policy import (
     create_policy,
     of_namespace,
 )
+from components.service.object_changes import CHANGED, UNBOUNDED
+from components.service.object_references import internal_names, references, words
 
 # What these and the operators write follows from objects that were judged themselves, or holds for every namespace.
 _CLUSTER_USERS = ("system:kube-controller-manager", "system:kube-scheduler")
@@ -74,6 +76,7 @@ _OPENING_GROUPS = (
     "generators.external-secrets.io",
     "groupsnapshot.storage.k8s.io",
 )
+_GATEWAYS = ("Gateway", "ListenerSet", "XListenerSet")
 _CLAIM = "'PersistentVolumeClaim'"
 # The authorities that every pod of the namespace trusts.
 _AUTHORITIES = ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl")
@@ -124,21 +127,6 @@ def objects_args(
     return ServiceObjectsArgs(action, names, held_names(services), whole, _operators(layers))
 
 
-# An update that changes the status alone, finalizers, or what the API server itself keeps is none. Drivers of storage
-# and networks annotate claims and pods that live; only the mesh takes what it does from such an annotation.
-_ANNOTATED = (
-    "[dyn(object), dyn(oldObject)].exists(o, o.metadata.?annotations.orValue({}).exists(k, "
-    "(!(request.resource.resource in ['pods', 'persistentvolumeclaims']) || k.contains('istio.io/')) && "
-    "dyn(object).metadata.?annotations[?k] != dyn(oldObject).metadata.?annotations[?k]))"
-)
-_CHANGED = (
-    f"request.operation != 'UPDATE' || {_ANNOTATED} || "
-    "['labels', 'ownerReferences'].exists(k, dyn(object).metadata[?k] != dyn(oldObject).metadata[?k]) || "
-    "dyn(object).exists(k, !(k in ['metadata', 'status']) && dyn(object)[?k] != dyn(oldObject)[?k]) || "
-    "dyn(oldObject).exists(k, !(k in ['metadata', 'status']) && !(k in dyn(object)))"
-)
-
-
 # The labels together that the program gives its objects. Nobody else can put them on anything, not even for a service
 # that is not there yet: an apply adds to what it finds under its name, and would keep a container that a tenant wrote.
 _STAMPED = (
@@ -146,11 +134,6 @@ _STAMPED = (
     "o.metadata.?labels[?'app.kubernetes.io/part-of'].orValue('') == request.namespace && "
     "o.metadata.?labels[?'app'].hasValue()"
 )
-
-
-def _words(lists: str) -> str:
-    """A list of lists of names as one list: CEL itself has no function for that in every supported version."""
-    return f"{lists}.map(names, names.join(' ')).join(' ').split(' ')"
 
 
 def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
@@ -189,62 +172,10 @@ def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
         ),
         "sources": "variables.claims.map(c, c.?dataSource.orValue(dyn({}))) + "
         "variables.claims.map(c, c.?dataSourceRef.orValue(dyn({})))",
-        "references": " + ".join(
-            (
-                "variables.both.map(o, request.resource.resource + '/' + o.metadata.?name.orValue(''))",
-                "variables.volumes.map(v, 'persistentvolumeclaims/' + v.?persistentVolumeClaim.?claimName.orValue(''))",
-                "variables.volumes.map(v, 'secrets/' + v.?secret.?secretName.orValue(''))",
-                _words(
-                    "variables.volumes.map(v, v.?projected.?sources.orValue([])"
-                    ".map(s, 'secrets/' + s.?secret.?name.orValue('')))"
-                ),
-                _words(
-                    "variables.containers.map(c, "
-                    "c.?env.orValue([]).map(e, 'secrets/' + e.?valueFrom.?secretKeyRef.?name.orValue('')) + "
-                    "c.?envFrom.orValue([]).map(e, 'secrets/' + e.?secretRef.?name.orValue('')))"
-                ),
-                # A claim of each replica, the data that a claim or a snapshot copies, and the keys of a host.
-                (
-                    f"(variables.kind == 'apps/statefulsets' ? {spec}.?spec.?volumeClaimTemplates.orValue([]).map(t, "
-                    f"'persistentvolumeclaims/' + t.metadata.name + '-' + {spec}.metadata.name + '-{ORDINAL}') : [])"
-                ),
-                "variables.sources.map(s, 'persistentvolumeclaims/' + s.?name.orValue(''))",
-                (
-                    "(variables.kind == '/pods' ? variables.volumes.filter(v, has(v.ephemeral)).map(v, "
-                    f"'persistentvolumeclaims/' + {spec}.metadata.?name.orValue('') + '-' + v.name) : [])"
-                ),
-                (
-                    "(variables.kind == 'snapshot.storage.k8s.io/volumesnapshots' ? "
-                    f"['persistentvolumeclaims/' + {spec}.?spec.?source.?persistentVolumeClaimName.orValue('')] : [])"
-                ),
-                (
-                    f"(variables.kind == 'networking.k8s.io/ingresses' ? {spec}.?spec.?tls.orValue([])"
-                    ".map(t, 'secrets/' + t.?secretName.orValue('')) : [])"
-                ),
-                # Whoever answers at a service's host is the service to the world.
-                (
-                    f"(variables.kind == 'networking.k8s.io/ingresses' ? {spec}.?spec.?rules.orValue([])"
-                    ".map(r, 'hosts/' + r.?host.orValue('')) + "
-                    + _words(f"{spec}.?spec.?tls.orValue([]).map(t, t.?hosts.orValue([]).map(h, 'hosts/' + h))")
-                    + " : [])"
-                ),
-                (
-                    "(request.resource.group.startsWith('gateway.networking.') "
-                    f"? {spec}.?spec.?hostnames.orValue([]).map(h, 'hosts/' + h) : [])"
-                ),
-                (
-                    f"(variables.kind == 'cert-manager.io/certificates' ? {spec}.?spec.?dnsNames.orValue([])"
-                    f".map(h, 'hosts/' + h) + ['hosts/' + {spec}.?spec.?commonName.orValue('')] : [])"
-                ),
-                (
-                    "(variables.kind == 'cert-manager.io/certificates' ? "
-                    f"['secrets/' + {spec}.?spec.?secretName.orValue('')] : [])"
-                ),
-            )
-        ),
+        "references": references(spec),
         "holders": (
             "(variables.references + variables.references"
-            ".filter(r, r.matches('^persistentvolumeclaims/.*-[0-9]+$'))"
+            ".filter(r, r.matches('^[a-z-]*claims/.*-[0-9]+$'))"
             f".map(r, r.substring(0, r.lastIndexOf('-') + 1) + '{ORDINAL}'))"
             ".map(r, variables.held[?r].orValue('')).join(' ').split(' ')"
         ),
@@ -258,17 +189,25 @@ def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
         "picked": "variables.selectors.map(s, s[?'app'].or(s[?'app.kubernetes.io/name']).orValue(''))",
         "backends": (
             "request.resource.group.startsWith('gateway.networking.') ? "
-            + _words(
+            + words(
                 f"{spec}.?spec.?rules.orValue([]).map(r, r.?backendRefs.orValue([]).map(b, b.?name.orValue('')) + "
+                "r.?backendRefs.orValue([]).map(b, b.?filters.orValue([])"
+                ".map(f, f.?requestMirror.?backendRef.?name.orValue('')).join(' ')) + "
                 "r.?filters.orValue([]).map(f, f.?requestMirror.?backendRef.?name.orValue('')))"
             )
             + " : variables.kind == 'networking.k8s.io/ingresses' ? "
-            + _words(
+            + words(
                 f"{spec}.?spec.?rules.orValue([]).map(r, "
                 "r.?http.?paths.orValue([]).map(p, p.?backend.?service.?name.orValue('')))"
             )
             + f" + [{spec}.?spec.?defaultBackend.?service.?name.orValue('')] : []"
         ),
+        # A route for the mesh is attached to a Service, and decides where the requests for it go.
+        "parents": (
+            f"request.resource.group.startsWith('gateway.networking.') ? {spec}.?spec.?parentRefs.orValue([]) : []"
+        ),
+        # By a certificate of an authority that others trust, for the name of a Service, somebody is the service.
+        "internal": internal_names(spec),
         "marks": " + ".join(
             (
                 "variables.both.map(o, o.metadata.?labels[?'app'].orValue(''))",
@@ -277,6 +216,8 @@ def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
                 "[variables.labelled]",
                 "variables.picked",
                 "variables.backends",
+                "variables.parents.filter(p, p.?kind.orValue('') == 'Service').map(p, p.name)",
+                "variables.internal",
                 (
                     "(variables.kind == 'autoscaling/horizontalpodautoscalers' ? "
                     f"[{spec}.?spec.?scaleTargetRef.?name.orValue('')] : [])"
@@ -304,6 +245,15 @@ def _variables(args: ServiceObjectsArgs) -> dict[str, str]:
                 "'' in variables.picked",
                 # Whose data a snapshot has, nothing here can see.
                 f"variables.sources.exists(s, s.?kind.orValue({_CLAIM}) != {_CLAIM})",
+                # A route at somebody else's Service is one for the callers in this namespace.
+                (
+                    f"variables.parents.exists(p, !(p.?kind.orValue('Gateway') in {cel_list(_GATEWAYS)}) && "
+                    "!(p.kind == 'Service' && p.?namespace.orValue(request.namespace) == request.namespace))"
+                ),
+                "'*' in variables.internal",
+                f"variables.kind in {cel_list(UNBOUNDED)}",
+                # It names a pod, not what that is of.
+                "variables.kind == '/bindings' || request.?subResource.orValue('') == 'binding'",
                 "(variables.owners.size() == 0 && true in variables.stamped)",
             )
         ),
@@ -324,11 +274,14 @@ def policy_spec(args: ServiceObjectsArgs) -> Manifest:
         "failurePolicy": "Fail",
         "matchConstraints": {
             "resourceRules": [
-                {**every, "apiGroups": groups, "resources": ["*", "*/scale", "pods/ephemeralcontainers"]},
+                {**every, "apiGroups": groups, "resources": ["*/*"]},
                 # Those of another network's plugin.
                 {**every, "apiGroups": ["*"], "resources": policies},
             ],
-            "excludeResourceRules": [{**every, "apiGroups": [""], "resources": ["events"]}],
+            # Of tokens another policy decides, and an eviction is an end of a pod.
+            "excludeResourceRules": [
+                {**every, "apiGroups": [""], "resources": ["events", "serviceaccounts/token", "pods/eviction"]}
+            ],
         },
         "matchConditions": [
             {
@@ -343,7 +296,7 @@ def policy_spec(args: ServiceObjectsArgs) -> Manifest:
                 "name": "not-the-end-of-a-pod",
                 "expression": "!(request.operation == 'DELETE' && request.resource.resource == 'pods')",
             },
-            {"name": "changed", "expression": _CHANGED},
+            {"name": "changed", "expression": CHANGED},
         ],
         "variables": [{"name": name, "expression": expression} for name, expression in _variables(args).items()],
         "validations": [

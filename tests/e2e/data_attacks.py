@@ -21,6 +21,13 @@ STORE: SecureServiceArgs = service(
     config=ConfigArgs("/etc/store", {"store.conf": "a"}),
     ca_bundle=CaBundleArgs(AUTHORITIES, "ca.crt", "/etc/ssl/ca.crt"),
 )
+# A number that is no replica's: at the end of the name of a shared volume, and in that of a service.
+_SECOND: SecureServiceArgs = service(
+    name="store-0",
+    namespace=NAMESPACE,
+    volumes=[VolumeArgs("data", "/data", "1Gi"), VolumeArgs("files-1", "/files", "1Gi", access_mode="ReadWriteMany")],
+)
+SERVICES = [STORE, _SECOND]
 _CLAIM: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 _OF_A_REPLICA: Manifest = {"kind": "PersistentVolumeClaim", "name": "volume-data-store-0"}
 _OF_MINE: Manifest = {"kind": "PersistentVolumeClaim", "name": "mine"}
@@ -51,9 +58,22 @@ def _template(**spec: object) -> Manifest:
 
 def _replicas(**spec: object) -> Attack:
     """Run a StatefulSet whose replicas have claims of their own."""
-    made = cases.wrap("StatefulSet", NAME, {**cases.pod_spec({}), "serviceAccountName": "workload"}, _LABELS)
-    templates = [{"metadata": {"name": "mine"}, "spec": {**_CLAIM, **spec}}]
-    return make("apps/v1", "StatefulSet", spec={**made["spec"], "volumeClaimTemplates": templates})
+    return _replicas_of(NAME, [{"metadata": {"name": "mine"}, "spec": {**_CLAIM, **spec}}])
+
+
+def _replicas_named(name: str, volume: str) -> Attack:
+    return _replicas_of(name, [{"metadata": {"name": volume}, "spec": _CLAIM}])
+
+
+def _replicas_of(name: str, templates: list[Manifest], volumes: tuple[Manifest, ...] = ()) -> Attack:
+    pod = {**cases.pod_spec({}), "serviceAccountName": "workload", "volumes": [*volumes]}
+    made = cases.wrap("StatefulSet", name, pod, _LABELS)
+    return make("apps/v1", "StatefulSet", name, spec={**made["spec"], "volumeClaimTemplates": templates})
+
+
+def _pods_of_replicas(name: str, volume: str) -> Attack:
+    """Run a StatefulSet with a claim for the life of each pod, whose name is known before."""
+    return _replicas_of(name, [], ({"name": volume, "ephemeral": _template()},))
 
 
 def _pod_named(name: str, volume: str) -> Attack:
@@ -101,6 +121,18 @@ ATTACKS: dict[str, Attack] = {
     ),
 }
 
+OF_THE_SECOND: dict[str, Attack] = {
+    "a claim of its replica": _claim("volume-data-store-0-0"),
+    "a claim in the place of its replica's": _make_claim("volume-data-store-0-4"),
+    "a copy of its claim": _make_claim(
+        NAME, dataSource={"kind": "PersistentVolumeClaim", "name": "volume-data-store-0-0"}
+    ),
+    "its claim as a replica's": _replicas_named("files", "store-0"),
+    "its claim for the life of a replica's pod": _pods_of_replicas("store", "files-1"),
+    "the claim of its replica for the life of a replica's pod": _pods_of_replicas("volume-data-store", "0"),
+}
+"""Claims of a service with a number in its name."""
+
 # Nobody sees whose data a snapshot has.
 OF_ALL: dict[str, Attack] = {
     "a copy of a snapshot": _make_claim(NAME, dataSource=_SNAPSHOT),
@@ -115,6 +147,9 @@ ALLOWED: dict[str, Attack] = {
     "a copy of its own claim for the life of a pod": _mount(ephemeral=_template(dataSource=_OF_MINE)),
     "a copy of its own claim for each replica": _replicas(dataSource=_OF_MINE),
     "a claim for the life of a pod": _pod_named("volume-data", "mine-3"),
+    "a claim with a number like a service's": _make_claim("store-0-files-2"),
+    "claims of its own replicas": _replicas_named("files", "mine"),
+    "claims for the life of its own replicas' pods": _pods_of_replicas("mine", "files-1"),
     "a claim with more in its name": _claim("my-store-files"),
     "a Secret of another name": _mount(secret={"secretName": "store.other"}),
     "a claim like a replica's": _make_claim("volume-other-store-0"),

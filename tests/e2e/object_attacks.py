@@ -38,6 +38,17 @@ def change(api_version: str, kind: str, name: str, patch: Manifest) -> Attack:
     return send
 
 
+def report(api_version: str, kind: str, name: str, status: Manifest) -> Attack:
+    """Change what a controller found out about an object."""
+    head = {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
+
+    def send(tenant: Admission, namespace: str) -> str:
+        body = merge(tenant.request("GET", head, namespace), {"status": status})
+        return tenant.dry_run("PUT", body, namespace, "status").message
+
+    return send
+
+
 def delete(api_version: str, kind: str, name: str) -> Attack:
     """Delete an object."""
     head = {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
@@ -72,17 +83,36 @@ def forestall(tenant: Admission, namespace: str) -> str:
     return make("v1", "ConfigMap", "newcomer-config", stamped(namespace), data={})(tenant, namespace)
 
 
+def _a_pod(tenant: Admission, namespace: str, service: str = "redis") -> str:
+    pods = tenant.plane.core.list_namespaced_pod(namespace, label_selector=f"app={service}")
+    return pods.items[0].metadata.name
+
+
 def relabel_a_pod(tenant: Admission, namespace: str) -> str:
     """Take a running pod of redis out of its Service and its policies."""
-    name = tenant.plane.core.list_namespaced_pod(namespace, label_selector="app=redis").items[0].metadata.name
+    name = _a_pod(tenant, namespace)
     return change("v1", "Pod", name, {"metadata": {"labels": {"app": "other"}}})(tenant, namespace)
+
+
+def move_a_pod(tenant: Admission, namespace: str) -> str:
+    """Say that a running pod of redis has another address: its Service sends connections there."""
+    status = {"podIP": "10.244.9.9", "podIPs": [{"ip": "10.244.9.9"}]}
+    return report("v1", "Pod", _a_pod(tenant, namespace), status)(tenant, namespace)
+
+
+def bind_a_pod(tenant: Admission, namespace: str) -> str:
+    """Say on which node a pod of redis runs."""
+    name = _a_pod(tenant, namespace)
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}}
+    body = {**binding, "target": {"apiVersion": "v1", "kind": "Node", "name": "node-a"}}
+    return tenant.answer("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/binding?dryRun=All", body)
 
 
 def annotate_a_pod(key: str) -> Attack:
     """Annotate a running pod of redis."""
 
     def send(tenant: Admission, namespace: str) -> str:
-        name = tenant.plane.core.list_namespaced_pod(namespace, label_selector="app=redis").items[0].metadata.name
+        name = _a_pod(tenant, namespace)
         return change("v1", "Pod", name, {"metadata": {"annotations": {key: "changed"}}})(tenant, namespace)
 
     return send
@@ -110,6 +140,21 @@ _ELSEWHERE = {
     "clusterIPs": None,
 }
 _CLOUD_ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}
+_TO_REACH = [{"backendRefs": [{"name": NAME, "port": 6379}]}]
+
+
+def _at(name: str, **fields: str) -> Manifest:
+    """Where a route for the mesh is attached."""
+    return {"parentRefs": [{"group": "", "kind": "Service", "name": name, **fields}], "rules": _TO_REACH}
+
+
+def certificate(*names: str, issuer: str = "ClusterIssuer") -> Attack:
+    """Request a certificate for names within the cluster."""
+    spec = {"secretName": NAME, "dnsNames": [*names], "issuerRef": {"kind": issuer, "name": "letsencrypt-prod"}}
+    return make("cert-manager.io/v1", "Certificate", spec=spec)
+
+
+_QUOTA = {"hard": {"pods": "0"}}
 _SCALER = {"minReplicas": 1, "maxReplicas": 9}
 
 OF_EDIT: dict[str, Attack] = {
@@ -154,6 +199,7 @@ OF_EDIT: dict[str, Attack] = {
     "the place of a service to come": forestall,
     "a pod out of its Service": relabel_a_pod,
     "a pod out of the mesh": annotate_a_pod("ambient.istio.io/redirection"),
+    "another address of a pod, for the network": annotate_a_pod("cni.projectcalico.org/podIP"),
     "the mesh's authority": change("v1", "ConfigMap", "istio-ca-root-cert", {"data": {"root-cert.pem": "another"}}),
 }
 """What the role `edit` has the rights for."""
@@ -202,6 +248,45 @@ OF_MORE: dict[str, Attack] = {
     "the dry run of a policy": change(
         ISTIO, "AuthorizationPolicy", "redis", {"metadata": {"annotations": {"istio.io/dry-run": "true"}}}
     ),
+    "another address of a pod": move_a_pod,
+    "no pod of api may be moved": report("policy/v1", "PodDisruptionBudget", "api", {"disruptionsAllowed": 0}),
+    "a Deployment that is not there": report("apps/v1", "Deployment", "redis", {"observedGeneration": 0}),
+    "a route that nobody accepted": report(GATEWAY, "HTTPRoute", "api", {"parents": []}),
+    "no pod in the namespace": make("v1", "ResourceQuota", spec=_QUOTA),
+    "no memory for a pod": make("v1", "LimitRange", spec={"limits": [{"type": "Container", "max": {"memory": "1Mi"}}]}),
+    **{
+        f"callers of redis sent elsewhere, by {kind}": make(GATEWAY, kind, spec=_at("redis"))
+        for kind in ("HTTPRoute", "GRPCRoute", "TCPRoute")
+    },
+    "callers of another namespace's Service sent elsewhere": make(
+        GATEWAY, "HTTPRoute", spec=_at("vault", namespace="vault")
+    ),
+    "a copy of requests to redis": make(
+        GATEWAY,
+        "HTTPRoute",
+        spec={
+            **_at(NAME),
+            "rules": [
+                {
+                    "backendRefs": [
+                        {
+                            "name": NAME,
+                            "port": 6379,
+                            "filters": [
+                                {
+                                    "type": "RequestMirror",
+                                    "requestMirror": {"backendRef": {"name": "redis", "port": 6379}},
+                                }
+                            ],
+                        }
+                    ]
+                }
+            ],
+        },
+    ),
+    "a certificate with the name of redis": certificate(f"{NAME}.shop.svc", "redis.shop.svc.cluster.local"),
+    "a certificate with the names of its pods": certificate("*.redis.shop.svc"),
+    "a certificate with every name": certificate("*.shop.svc"),
     "no policy of the mesh": delete(ISTIO, "AuthorizationPolicy", "redis"),
 }
 """What needs rights on the platform's own kinds, which the built-in roles have not."""
@@ -230,7 +315,21 @@ ALLOWED: dict[str, Attack] = {
     "its own disruption budget": make(
         "policy/v1", "PodDisruptionBudget", spec={"maxUnavailable": 1, "selector": {"matchLabels": {"app": "case"}}}
     ),
-    "what a network's driver writes": annotate_a_pod("vpc.amazonaws.com/pod-eni"),
     "a finalizer": change("v1", "Service", "redis", {"metadata": {"finalizers": ["example.org/load-balancer"]}}),
 }
 """What is a tenant's own, or changes nothing that matters."""
+
+ALLOWED_MORE: dict[str, Attack] = {
+    "a route at its own Service": make(GATEWAY, "HTTPRoute", spec=_at(NAME)),
+    "a certificate with its Service's name": certificate(f"{NAME}.shop.svc"),
+    "a certificate of its own authority": certificate("redis.shop.svc", issuer="Issuer"),
+    "a Lease": make("coordination.k8s.io/v1", "Lease", spec={"holderIdentity": NAME}),
+}
+"""The same, with rights on the platform's own kinds."""
+
+OF_A_DRIVER: dict[str, Attack] = {
+    "what a network's driver notes on a pod": annotate_a_pod("vpc.amazonaws.com/pod-eni"),
+    "the address of a pod": move_a_pod,
+    "a quota": make("v1", "ResourceQuota", spec=_QUOTA),
+}
+"""What somebody does who works on the objects of all namespaces."""

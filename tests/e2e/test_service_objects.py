@@ -131,6 +131,14 @@ class TestTenant:
     def test_what_is_its_own_is_not(self, tenants: dict[str, Admission], role: str, request_: str) -> None:
         assert not attacks.ALLOWED[request_](tenants[role], SHOP)
 
+    @pytest.mark.parametrize("request_", attacks.ALLOWED_MORE)
+    def test_nor_is_it_of_the_platforms_kinds(self, tenants: dict[str, Admission], request_: str) -> None:
+        assert not attacks.ALLOWED_MORE[request_](tenants["more"], SHOP)
+
+    def test_a_pod_goes_where_the_scheduler_says(self, tenants: dict[str, Admission]) -> None:
+        """The pod runs already, so that the request would be refused without the policy, too."""
+        assert "touches all services" in attacks.bind_a_pod(tenants["more"], SHOP)
+
     @pytest.mark.parametrize("role", _ROLES)
     def test_a_pod_may_be_ended(self, tenants: dict[str, Admission], production: Plane, role: str) -> None:
         """Its controller makes a new one."""
@@ -208,6 +216,33 @@ class TestTheCluster:
         controller = as_user(production, "system:serviceaccount:kube-system:replicaset-controller")
         assert not run("Pod", {"app": "redis"}, "redis")(controller, SHOP)
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def driver(cls, production: Plane) -> Iterator[Admission]:
+        """A service account of another namespace, with rights in all of them, and none of the verb `use`."""
+        rbac: Any = client.RbacAuthorizationV1Api(production.api)
+        groups = [
+            {"apiGroups": [""], "resources": ["pods", "pods/status", "resourcequotas"], "verbs": _MORE[0]["verbs"]}
+        ]
+        subject = {"kind": "ServiceAccount", "namespace": "default", "name": "driver"}
+        reference = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "driver"}
+        metadata = {"name": "driver"}
+        rbac.create_cluster_role({"metadata": metadata, "rules": groups})
+        rbac.create_cluster_role_binding({"metadata": metadata, "roleRef": reference, "subjects": [subject]})
+        driver = as_user(production, "system:serviceaccount:default:driver")
+        eventually(lambda: not attacks.OF_A_DRIVER["a quota"](driver, SHOP), "the driver has its rights")
+        yield driver
+        rbac.delete_cluster_role_binding("driver")
+        rbac.delete_cluster_role("driver")
+
+    @pytest.mark.parametrize("request_", attacks.OF_A_DRIVER)
+    def test_a_driver_writes_what_it_does(self, driver: Admission, request_: str) -> None:
+        assert not attacks.OF_A_DRIVER[request_](driver, SHOP)
+
+    def test_a_driver_changes_no_service(self, driver: Admission) -> None:
+        assert OBJECTS in attacks.annotate_a_pod("ambient.istio.io/redirection")(driver, SHOP)
+        assert OBJECTS in attacks.relabel_a_pod(driver, SHOP)
+
     def test_kyverno_makes_a_default_again(self, production: Plane) -> None:
         production.networking.delete_namespaced_network_policy("default-deny", SHOP)
 
@@ -236,7 +271,7 @@ class TestData:
         for name in (data.AUTHORITIES, "store-config"):
             production.core.create_namespaced_config_map(DATA, {"metadata": {"name": name}})
         bind(production, DATA, "edit", "ClusterRole", "edit")
-        policy = replace(native_policy(objects_args(Action.DENY, [data.STORE])), name=f"{OBJECTS}-data")
+        policy = replace(native_policy(objects_args(Action.DENY, data.SERVICES)), name=f"{OBJECTS}-data")
         manifest: dict[str, Any] = {"metadata": {"name": policy.name}}
         production.admission.create_validating_admission_policy({**manifest, "spec": policy.spec})
         production.admission.create_validating_admission_policy_binding({**manifest, "spec": binding_spec(policy)})
@@ -249,7 +284,11 @@ class TestData:
 
     @pytest.mark.parametrize("attack", data.ATTACKS)
     def test_the_data_of_a_service_is_out_of_reach(self, tenant: Admission, attack: str) -> None:
-        assert f"of {DATA}: it touches service store" in data.ATTACKS[attack](tenant, DATA)
+        assert f"of {DATA}: it touches service store, so" in data.ATTACKS[attack](tenant, DATA)
+
+    @pytest.mark.parametrize("attack", data.OF_THE_SECOND)
+    def test_a_number_in_a_name_is_not_taken_for_a_replicas(self, tenant: Admission, attack: str) -> None:
+        assert f"of {DATA}: it touches service store-0, so" in data.OF_THE_SECOND[attack](tenant, DATA)
 
     @pytest.mark.parametrize("attack", data.OF_ALL)
     def test_what_may_be_the_data_of_any_service_is_too(self, tenant: Admission, attack: str) -> None:
@@ -263,6 +302,7 @@ class TestData:
         with reporting(production, f"{OBJECTS}-data"):
             probe = data.ATTACKS["a claim of a replica"]
             eventually(lambda: not probe(tenant, DATA), "it only reports")
-            refused = {name: attack(tenant, DATA) for name, attack in {**data.ATTACKS, **data.OF_ALL}.items()}
+            every = {**data.ATTACKS, **data.OF_THE_SECOND, **data.OF_ALL}
+            refused = {name: attack(tenant, DATA) for name, attack in every.items()}
         eventually(lambda: OBJECTS in probe(tenant, DATA), "it denies again")
         assert not {name: refusal for name, refusal in refused.items() if refusal and name != "the keys of its host"}

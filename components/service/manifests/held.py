@@ -13,6 +13,9 @@ from components.service.manifests.vault import copied, uses_vault
 ORDINAL = "#"
 """Stands for the number of a replica at the end of the name of its claim; no name has it."""
 
+NUMBERED = "numbered-claims"
+"""The resource of claims that somebody's StatefulSet would make, one or another of which is a service's."""
+
 
 def accounts(args: SecureServiceArgs) -> list[str]:
     """The service accounts of a service: its own, and one for each job."""
@@ -40,6 +43,7 @@ def _names(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
     claims = [claim_name(args.name, volume.name) for volume in args.claimed_volumes]
     claims += [f"{replica_claim(args.name, volume.name)}{ORDINAL}" for volume in args.replica_volumes]
     yield from ((f"persistentvolumeclaims/{name}", args.name) for name in claims)
+    yield from ((f"{NUMBERED}/{name}", args.name) for claim in claims for name in _numbered(claim))
     if args.config.path:
         yield f"configmaps/{config_name(args.owner)}", args.owner
     for each in args.containers:
@@ -56,3 +60,11 @@ def _names(args: SecureServiceArgs) -> Iterator[tuple[str, str]]:
         yield f"secrets/{args.owner}", args.owner
     if args.public and args.platform.ingress.route == "ingress" and args.platform.ingress.issuer:
         yield f"secrets/{tls_name(args.name)}", args.name
+
+
+def _numbered(claim: str) -> Iterator[str]:
+    """The names with the number of a replica in place of a number in this one, at its end or before it."""
+    parts = claim.split("-")
+    for place, part in enumerate(parts):
+        if part.isdecimal():
+            yield "-".join([*parts[:place], ORDINAL, *parts[place + 1 :]])

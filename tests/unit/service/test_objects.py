@@ -88,7 +88,7 @@ def test_every_object_of_a_service_says_whose_it_is(name: str) -> None:
     (groups,) = (
         rule["apiGroups"]
         for rule in policy_spec(objects_args(Action.DENY, [args]))["matchConstraints"]["resourceRules"]
-        if "*" in rule["resources"]
+        if "*/*" in rule["resources"]
     )
     assert {_group(entry["apiVersion"]) for entry in own} <= {*groups}
     assert not [entry for entry in own if entry["metadata"].get("labels", {}).get("app") not in accounts(args)]
@@ -127,6 +127,17 @@ def test_data_and_configuration_are_known_by_name() -> None:
     assert {name for name in held_names([full("no vault")])["shop"] if "secret" in name} == {"secrets/api"}
 
 
+def test_a_number_in_the_name_of_a_claim_may_be_that_of_somebody_elses_replica() -> None:
+    volumes = [VolumeArgs("data", "/data", "1Gi"), VolumeArgs("files-1", "/files", "1Gi", "", "ReadWriteMany")]
+    assert held_names([service(name="api-0", volumes=volumes)])["shop"] == {
+        "persistentvolumeclaims/volume-data-api-0-#": ["api-0"],
+        "persistentvolumeclaims/api-0-files-1": ["api-0"],
+        "numbered-claims/volume-data-api-#-#": ["api-0"],
+        "numbered-claims/api-#-files-1": ["api-0"],
+        "numbered-claims/api-0-files-#": ["api-0"],
+    }
+
+
 def test_a_copy_is_of_the_account_that_its_writer_may_use() -> None:
     """External Secrets has the verb on one account for each workload."""
     secrets = {name: own for name, own in held_names([full("external secrets")])["shop"].items() if "secret" in name}
@@ -162,7 +173,7 @@ def test_it_holds_in_the_namespaces_of_services_and_fails_closed() -> None:
     assert policy.spec["failurePolicy"] == "Fail"
     rule, policies = policy.spec["matchConstraints"]["resourceRules"]
     assert rule["operations"] == policies["operations"] == ["CREATE", "UPDATE", "DELETE"]
-    assert "*" in rule["resources"]
+    assert rule["resources"] == ["*/*"]
     assert policies["apiGroups"] == ["*"]
 
 
