@@ -29,9 +29,8 @@ def _annotated(condition: str) -> str:
     )
 
 
-# Drivers of storage and networks annotate claims and pods that live, and believe what they read there: until the kubelet
-# has reported the address of a pod, Calico takes it from an annotation. What the mesh takes from one is nobody's to
-# change.
+# Drivers of storage and networks annotate claims and pods that live, and believe what they read there: Calico takes the
+# address of a pod from it until the kubelet has reported one. What the mesh takes from one is nobody's to change.
 _OF_THE_MESH = "(!(request.resource.resource in ['pods', 'persistentvolumeclaims']) || k.contains('istio.io/'))"
 # An update that changes the status alone, finalizers, or what the API server itself keeps is none.
 CHANGED = (

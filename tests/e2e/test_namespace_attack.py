@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 
 STACK = "production"
 ALL = {attempt.name for attempt in attempts_of(Attacker.NAMESPACE_ADMIN)}
-NOT_MEASURED = {"claim-of-service", "borrowed-exception"}
+NOT_MEASURED = {"claim-of-service", "copy-of-claim", "claim-to-come", "borrowed-exception"}
 OBJECTS, INTEGRITY, HOSTS = "service-objects", "rule-integrity", "public-hosts"
 IMAGES = "restrict-image-registries"
 
@@ -63,6 +63,14 @@ OF_KYVERNO = aggregated(
     ("kyverno.io policies.kyverno.io wgpolicyk8s.io reports.kyverno.io", "*", "create delete patch get")
 )
 OF_THE_MESH = aggregated(("security.istio.io networking.istio.io", "*", "create delete patch get"))
+STATUSES = aggregated(
+    (
+        " apps policy gateway.networking.k8s.io",
+        "pods/status deployments/status poddisruptionbudgets/status httproutes/status",
+        "patch",
+    )
+)
+BOUNDS = aggregated(("", "resourcequotas limitranges", "create"))
 ENDPOINTS = aggregated((" discovery.k8s.io", "endpoints endpointslices", "create patch get"))
 ROUTES = aggregated(("gateway.networking.k8s.io", "httproutes", "create"))
 BY_OBJECTS = (
@@ -126,6 +134,24 @@ WEAKENINGS = (
         *(*BY_OBJECTS, "endpoints-of-service"),
     ),
     off(
+        "statuses-and-no-policy-of-objects",
+        together(without_policies(OBJECTS), STATUSES),
+        "9",
+        *(*BY_OBJECTS, "status-of-service"),
+    ),
+    off(
+        "bounds-and-no-policy-of-objects",
+        together(without_policies(OBJECTS), BOUNDS),
+        "9",
+        *(*BY_OBJECTS, "bound-namespace"),
+    ),
+    off(
+        "routes-and-no-policy-of-objects",
+        together(without_policies(OBJECTS), ROUTES),
+        "9",
+        *(*BY_OBJECTS, "route-at-service"),
+    ),
+    off(
         "the-mesh-and-no-policy-of-objects",
         together(without_policies(OBJECTS), OF_THE_MESH),
         "9",
@@ -187,7 +213,9 @@ WEAKENINGS = (
     off("no-critical-rule", without_rule(*FAULTS), "13", *(f"rule-{rule}" for rule in FAULTS)),
 )
 NO_SWITCH = {
-    "claim-of-service": "not measured: no service of this stack has a volume",
+    **dict.fromkeys(
+        ("claim-of-service", "copy-of-claim", "claim-to-come"), "not measured: no service of this stack has a volume"
+    ),
     "borrowed-exception": "not measured: no service of this stack has an exception from a critical rule",
 }
 

@@ -1,9 +1,7 @@
 """Attack 9: take the connections and the data of a service, or what it works by."""
 
-from copy import deepcopy
-
+from components.kube.names import GATEWAY_API
 from components.service.file.service import ServiceSpec
-from components.service.file.storage import SHARED, claim_name
 from zt.attack.attempt import Attempt
 from zt.attack.evidence import Control
 from zt.attack.namespace.requests import (
@@ -28,6 +26,7 @@ ADDRESS = "203.0.113.10"
 ADDRESSES = "disallow-external-ips"
 """The one critical rule that judges Services, not pods."""
 
+_NOTED: Manifest = {"cni.projectcalico.org/podIP": ADDRESS}
 _HOST = "attacker.example.org"
 _AUTHORITIES = ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl")
 _OWNER = "app.kubernetes.io/name"
@@ -54,6 +53,14 @@ CHANGES: dict[tuple[str, str], tuple[Manifest, ...]] = {
     ("policy/v1", "poddisruptionbudgets"): ({"spec": {"minAvailable": None, "maxUnavailable": "100%"}},),
     ("networking.k8s.io/v1", "ingresses"): ({"spec": {"defaultBackend": {"service": _BACKEND}}},),
     ("v1", "persistentvolumeclaims"): ({"metadata": {"annotations": {NAME: "was-here"}}},),
+}
+# What controllers found out of a service's objects, and others act upon.
+_STATUSES: dict[tuple[str, str], Manifest] = {
+    ("apps/v1", "deployments"): {"observedGeneration": 0},
+    ("apps/v1", "statefulsets"): {"observedGeneration": 0},
+    ("policy/v1", "poddisruptionbudgets"): {"disruptionsAllowed": 0},
+    ("networking.k8s.io/v1", "ingresses"): {"loadBalancer": {"ingress": [{"ip": ADDRESS}]}},
+    (GATEWAY_API, "httproutes"): {"parents": []},
 }
 MESH_KINDS = (
     ("gateway.networking.k8s.io/v1", "httproutes"),
@@ -161,39 +168,16 @@ def _labelled_templates(session: Session) -> list[Request]:
 
 
 def _relabelled_pods(session: Session) -> list[Request]:
-    """Each service's running pod given the labels of another service, and none."""
+    """Each service's running pod given the labels of another service, none, and another address for the network."""
     requests: list[Request] = []
     specs = targets(session)
     for number, spec in enumerate(specs):
         other = specs[(number + 1) % len(specs)]
         labels = ({"app": NAME}, _labels(session, other)) if other != spec else ({"app": NAME},)
+        changes: list[Manifest] = [{"labels": changed} for changed in labels]
         for pod in session.pods_of(spec)[:1]:
             path = f"{pods_path(session)}/{pod['metadata']['name']}"
-            requests += [Request("PATCH", path, {"metadata": {"labels": changed}}) for changed in labels]
-    return requests
-
-
-def _claims(session: Session, spec: ServiceSpec) -> list[str]:
-    declared = [
-        claim_name(spec.name, name) if spec.run or volume.access_mode == SHARED else f"volume-{name}-{spec.name}-0"
-        for name, volume in spec.volumes.items()
-    ]
-    collection = path_of("v1", "persistentvolumeclaims", spec.namespace)
-    live = [
-        item["metadata"]["name"]
-        for item in session.admin.listed(collection)
-        if word(item, "metadata", "labels", _OWNER) == spec.name
-    ]
-    return list(dict.fromkeys(declared + live))
-
-
-def _mounting_pods(session: Session) -> list[Request]:
-    requests: list[Request] = []
-    for spec in targets(session):
-        for claim in _claims(session, spec):
-            body = deepcopy(own_pod(session))
-            body["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
-            requests += [Request("POST", pods_path(session), body), *controllers(session, body)]
+            requests += [Request("PATCH", path, {"metadata": one}) for one in [*changes, {"annotations": _NOTED}]]
     return requests
 
 
@@ -242,6 +226,40 @@ def _authorities(session: Session) -> list[Request]:
     ]
 
 
+def _statuses(session: Session) -> list[Request]:
+    """Say of each service's pods that they have another address, and of the rest that all is different."""
+    moved: Manifest = {"status": {"podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]}}
+    requests = [
+        Request("PATCH", f"{pods_path(session)}/{pod['metadata']['name']}/status", moved)
+        for spec in targets(session)
+        for pod in session.pods_of(spec)[:1]
+    ]
+    for kind, status in _STATUSES.items():
+        requests += [Request("PATCH", f"{path}/status", {"status": status}) for path, _ in _of_services(session, *kind)]
+    return requests
+
+
+def _bounds(session: Session) -> list[Request]:
+    """Room for no pod at all in the namespace, and none for what a pod of a service needs."""
+    none: Manifest = {"spec": {"hard": {"pods": "0"}}}
+    little: Manifest = {"spec": {"limits": [{"type": "Container", "max": {"memory": "1Mi"}}]}}
+    namespace = session.service.namespace
+    return [
+        create("v1", "ResourceQuota", "resourcequotas", namespace, none),
+        create("v1", "LimitRange", "limitranges", namespace, little),
+    ]
+
+
+def _routes_at_services(session: Session) -> list[Request]:
+    """A route of the mesh at each service, which has the service's callers sent to a Service of its own."""
+    rules: list[Manifest] = [{"backendRefs": [{"name": NAME, "port": 80}]}]
+    return [
+        create(GATEWAY_API, "HTTPRoute", "httproutes", spec.namespace, {"spec": {"parentRefs": [at], "rules": rules}})
+        for spec in targets(session)
+        for at in [{"group": "", "kind": "Service", "name": spec.name}]
+    ]
+
+
 def _endpoints(session: Session) -> list[Request]:
     namespace = session.service.namespace
     requests: list[Request] = []
@@ -263,6 +281,8 @@ def _endpoints(session: Session) -> list[Request]:
 _OBJECTS = Control("critical", "ServiceObjects: service-objects")
 _RIGHTS = Control("identity", "the built-in roles: no right of the platform's API groups")
 
+_RIGHTS_OF_CONTROLLERS = Control("identity", "the built-in roles")
+
 
 def _attempt(name: str, tried: str, requests: Requests, nothing: str = _NO_SERVICE) -> Attempt:
     return Attempt(name, 9, tried, _OBJECTS, tries(requests, nothing))
@@ -283,13 +303,11 @@ ATTEMPTS = (
         _OBJECTS,
         tries_pods(_labelled_templates),
     ),
-    _attempt("relabelled-pod", "Give a running pod of each service other labels.", _relabelled_pods, "no pod runs"),
-    Attempt(
-        "claim-of-service",
-        9,
-        "Mount the volume of each service in a pod of its own.",
-        _OBJECTS,
-        tries_pods(_mounting_pods, "no service of the namespace has a volume"),
+    _attempt(
+        "relabelled-pod",
+        "Give a running pod of each service other labels and another address.",
+        _relabelled_pods,
+        "no pod runs",
     ),
     _attempt("change-service", "Point the Service of each service elsewhere.", _change_services),
     _attempt("service-for-pods", "Create a Service of its own for the pods of each service.", _own_services),
@@ -304,8 +322,29 @@ ATTEMPTS = (
         "endpoints-of-service",
         9,
         "Add an end of its own to each Service.",
-        Control("identity", "the built-in roles"),
+        _RIGHTS_OF_CONTROLLERS,
         tries(_endpoints, _NO_SERVICE),
+    ),
+    Attempt(
+        "status-of-service",
+        9,
+        "Say that the pods of each service are elsewhere, and that its objects are as they are not.",
+        _RIGHTS_OF_CONTROLLERS,
+        tries(_statuses, _NO_SERVICE),
+    ),
+    Attempt(
+        "route-at-service",
+        9,
+        "Create a route of the mesh that sends the callers of each service elsewhere.",
+        _RIGHTS,
+        tries(_routes_at_services, _NO_SERVICE),
+    ),
+    Attempt(
+        "bound-namespace",
+        9,
+        "Leave no room for a pod of a service in the namespace.",
+        _RIGHTS_OF_CONTROLLERS,
+        tries(_bounds),
     ),
     _attempt("budget-for-service", "Forbid that a pod of a service is ever moved.", _own_budgets),
     _attempt(

@@ -176,7 +176,8 @@ def refusing(asked: Asked) -> Iterator[str]:
     """The policies that refuse what a member asks for, who has no right to `use` any account."""
     if asked.kind in KYVERNO_KINDS:
         yield INTEGRITY
-    if asked.kind in ("ingresses", "certificates", "httproutes"):
+    at_service = "'kind': 'Service'" in str(asked.body)
+    if asked.kind in ("ingresses", "certificates", "httproutes") and asked.method == "POST" and not at_service:
         yield from _by_hosts(asked)
     if asked.kind in ("pods", *CONTROLLERS) and asked.method == "POST" and not asked.name:
         yield from _by_pod(asked)
@@ -197,6 +198,8 @@ def _of_service(asked: Asked) -> bool:
     """Whether an object is a service's, or reaches for one: by its name here, or by what it says."""
     names = {*PORTS, *(f"{name}-1" for name in PORTS), AUTHORITY}
     opening = asked.kind in ("networkpolicies", "endpoints", "endpointslices", "authorizationpolicies")
+    opening |= asked.kind in ("resourcequotas", "limitranges", "persistentvolumeclaims")
+    opening |= asked.kind == "httproutes" and "'kind': 'Service'" in str(asked.body)
     new = asked.kind in ("services", "horizontalpodautoscalers", "poddisruptionbudgets")
     return opening or asked.name in names or (new and asked.method == "POST")
 
@@ -218,7 +221,7 @@ def _by_pod(asked: Asked) -> Iterator[str]:
     yield from broken(pod)
     if pod["serviceAccountName"] not in SHARED_ACCOUNTS:
         yield IDENTITIES
-    if whole["metadata"].get("labels", {}).get("app") in PORTS or "claimName" in str(pod):
+    if whole["metadata"].get("labels", {}).get("app") in PORTS or "claimName" in str(pod) or "dataSource" in str(pod):
         yield OBJECTS
     if "1337" in str(pod):
         yield PROXY

@@ -145,6 +145,7 @@ class TestTheRole:
 
 BY_OBJECTS = {
     *("network-policies", "open-network", "labelled-pod", "labelled-template", "relabelled-pod"),
+    *("copy-of-claim", "claim-to-come"),
     *("claim-of-service", "change-service", "service-for-pods", "budget-for-service", "authorities"),
     *("change-objects", "delete-objects", "disown-objects", "scale-service"),
     *("ingress-of-service", "ingress-to-service"),
@@ -173,6 +174,14 @@ WITHOUT: list[tuple[set[str], set[str], set[str]]] = [
         BY_OBJECTS | {"mesh-objects", "platform-kinds"},
     ),
     (NONE, {"authorizationpolicies.security.istio.io"}, {"platform-kinds"}),
+    ({OBJECTS}, {"pods/status", "deployments/status.apps"}, BY_OBJECTS | {"status-of-service"}),
+    ({OBJECTS}, {"resourcequotas", "limitranges"}, BY_OBJECTS | {"bound-namespace"}),
+    # The host of a service of the namespace is one that the namespace may name.
+    (
+        {OBJECTS},
+        {"httproutes.gateway.networking.k8s.io"},
+        BY_OBJECTS | {"route-at-service", "route-host", "route-listener"},
+    ),
     ({IDENTITIES}, NONE, BY_IDENTITIES),
     ({IDENTITIES}, {"pods/ephemeralcontainers"}, BY_IDENTITIES | {"debug-service"}),
     (NONE, {"escalate"}, {"grant-use", "grant-more"}),
@@ -231,7 +240,7 @@ class TestWhatIsNotMeasured:
             "namespace: shop\nteam: commerce\nimage: registry.example.org/shop/api:v1\nport: 8080\n"
         )
         found = results(run("--format", "json"))
-        missing = {"claim-of-service", "borrowed-exception", "ingress-of-service"}
+        missing = {"claim-of-service", "copy-of-claim", "claim-to-come", "borrowed-exception", "ingress-of-service"}
         assert {name for name, result in found.items() if result == "not measured"} == missing
 
     def test_pods_where_even_a_good_one_is_refused(
@@ -242,7 +251,8 @@ class TestWhatIsNotMeasured:
             stack, "answer", lambda call: gone if call.method == "POST" and "/pods?" in call.path else answer(call)
         )
         found = results(run("--format", "json"))
-        pods = {"pod-as-service", "controller-as-service", "labelled-pod", "labelled-template", "claim-of-service"}
+        pods = {"pod-as-service", "controller-as-service", "labelled-pod", "labelled-template"}
+        pods |= {"claim-of-service", "copy-of-claim"}
         assert {found[name] for name in (*pods, "proxy-user", "platform-image", "borrowed-exception")} == {
             "not measured"
         }
