@@ -21,13 +21,12 @@ STORE: SecureServiceArgs = service(
     config=ConfigArgs("/etc/store", {"store.conf": "a"}),
     ca_bundle=CaBundleArgs(AUTHORITIES, "ca.crt", "/etc/ssl/ca.crt"),
 )
-# A number that is no replica's: at the end of the name of a shared volume, and in that of a service.
-_SECOND: SecureServiceArgs = service(
-    name="store-0",
-    namespace=NAMESPACE,
-    volumes=[VolumeArgs("data", "/data", "1Gi"), VolumeArgs("files-1", "/files", "1Gi", access_mode="ReadWriteMany")],
+# A number that is no replica's: in the name of a service, and at the end of that of a shared volume.
+_SECOND: SecureServiceArgs = service(name="store-0", namespace=NAMESPACE, volumes=[VolumeArgs("data", "/data", "1Gi")])
+_THIRD: SecureServiceArgs = service(
+    name="shelf-0", namespace=NAMESPACE, volumes=[VolumeArgs("files-1", "/files", "1Gi", access_mode="ReadWriteMany")]
 )
-SERVICES = [STORE, _SECOND]
+SERVICES = [STORE, _SECOND, _THIRD]
 _CLAIM: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 _OF_A_REPLICA: Manifest = {"kind": "PersistentVolumeClaim", "name": "volume-data-store-0"}
 _OF_MINE: Manifest = {"kind": "PersistentVolumeClaim", "name": "mine"}
@@ -121,17 +120,18 @@ ATTACKS: dict[str, Attack] = {
     ),
 }
 
-OF_THE_SECOND: dict[str, Attack] = {
-    "a claim of its replica": _claim("volume-data-store-0-0"),
-    "a claim in the place of its replica's": _make_claim("volume-data-store-0-4"),
-    "a copy of its claim": _make_claim(
-        NAME, dataSource={"kind": "PersistentVolumeClaim", "name": "volume-data-store-0-0"}
+NUMBERED: dict[str, tuple[str, Attack]] = {
+    "a claim of its replica": ("store-0", _claim("volume-data-store-0-0")),
+    "a claim in the place of its replica's": ("store-0", _make_claim("volume-data-store-0-4")),
+    "a copy of its claim": (
+        "store-0",
+        _make_claim(NAME, dataSource={"kind": "PersistentVolumeClaim", "name": "volume-data-store-0-0"}),
     ),
-    "its claim as a replica's": _replicas_named("files", "store-0"),
-    "its claim for the life of a replica's pod": _pods_of_replicas("store", "files-1"),
-    "the claim of its replica for the life of a replica's pod": _pods_of_replicas("volume-data-store", "0"),
+    "its claim for the life of a replica's pod": ("store-0", _pods_of_replicas("volume-data-store", "0")),
+    "a shared claim as a replica's": ("shelf-0", _replicas_named("files", "shelf-0")),
+    "a shared claim for the life of a replica's pod": ("shelf-0", _pods_of_replicas("shelf", "files-1")),
 }
-"""Claims of a service with a number in its name."""
+"""Claims with a number in their names, each with its service."""
 
 # Nobody sees whose data a snapshot has.
 OF_ALL: dict[str, Attack] = {
@@ -147,7 +147,7 @@ ALLOWED: dict[str, Attack] = {
     "a copy of its own claim for the life of a pod": _mount(ephemeral=_template(dataSource=_OF_MINE)),
     "a copy of its own claim for each replica": _replicas(dataSource=_OF_MINE),
     "a claim for the life of a pod": _pod_named("volume-data", "mine-3"),
-    "a claim with a number like a service's": _make_claim("store-0-files-2"),
+    "a claim with a number like a service's": _make_claim("shelf-0-files-2"),
     "claims of its own replicas": _replicas_named("files", "mine"),
     "claims for the life of its own replicas' pods": _pods_of_replicas("mine", "files-1"),
     "a claim with more in its name": _claim("my-store-files"),

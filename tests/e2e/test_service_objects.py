@@ -286,9 +286,10 @@ class TestData:
     def test_the_data_of_a_service_is_out_of_reach(self, tenant: Admission, attack: str) -> None:
         assert f"of {DATA}: it touches service store, so" in data.ATTACKS[attack](tenant, DATA)
 
-    @pytest.mark.parametrize("attack", data.OF_THE_SECOND)
+    @pytest.mark.parametrize("attack", data.NUMBERED)
     def test_a_number_in_a_name_is_not_taken_for_a_replicas(self, tenant: Admission, attack: str) -> None:
-        assert f"of {DATA}: it touches service store-0, so" in data.OF_THE_SECOND[attack](tenant, DATA)
+        owner, send = data.NUMBERED[attack]
+        assert f"of {DATA}: it touches service {owner}, so" in send(tenant, DATA)
 
     @pytest.mark.parametrize("attack", data.OF_ALL)
     def test_what_may_be_the_data_of_any_service_is_too(self, tenant: Admission, attack: str) -> None:
@@ -302,7 +303,7 @@ class TestData:
         with reporting(production, f"{OBJECTS}-data"):
             probe = data.ATTACKS["a claim of a replica"]
             eventually(lambda: not probe(tenant, DATA), "it only reports")
-            every = {**data.ATTACKS, **data.OF_THE_SECOND, **data.OF_ALL}
+            every = {**data.ATTACKS, **{name: send for name, (_, send) in data.NUMBERED.items()}, **data.OF_ALL}
             refused = {name: attack(tenant, DATA) for name, attack in every.items()}
         eventually(lambda: OBJECTS in probe(tenant, DATA), "it denies again")
         assert not {name: refusal for name, refusal in refused.items() if refusal and name != "the keys of its host"}
