@@ -24,7 +24,12 @@ SHAPES = (
 )
 NO_ADDRESSES = ("no-address", "no address", "/no/address")
 # Nobody connects to them: browsers compare whose pages may read answers, and the others are names with a domain.
-NOT_CONNECTED_TO = {"paths.cors.origins", "patch.annotations.<name>", "placement.*.resources.<name>"}
+NOT_CONNECTED_TO = {
+    "paths.cors.origins",
+    "ports.*.paths.cors.origins",
+    "patch.annotations.<name>",
+    "placement.*.resources.<name>",
+}
 # What is written there is closed.
 OWN = "metadataCidrs"
 # Port 53 alone leads there: `test_servers_of_names` has them.
