@@ -144,8 +144,7 @@ class PortSpec(TypedFile):
             raise misplaced(["paths"], "it needs host: nothing else is public", UNREPEATED)
         if self.host is not None and self.protocol == "tcp":
             raise misplaced(["protocol"], NO_REQUESTS, "tcp", REQUESTS)
-        # Whether the service has tokens is said beside its ports, and looked at there.
-        check_paths(self.paths, grpc=self.protocol == "grpc", jwt=True)
+        check_paths(self.paths, grpc=self.protocol == "grpc")
         return self
 
 

@@ -186,7 +186,7 @@ def _check_prefixes(paths: Sequence[str], *, grpc: bool) -> None:
             raise misplaced(["paths", number], "it stands there twice: keep one", path)
 
 
-def check_paths(paths: tuple[PathSpec, ...], *, grpc: bool, jwt: bool) -> None:
+def check_paths(paths: tuple[PathSpec, ...], *, grpc: bool) -> None:
     """Raise `PydanticCustomError` for paths of one port of a service that are no good beside each other."""
     _check_prefixes([public.path for public in paths], grpc=grpc)
     own = [public for public in paths if public.settings]
@@ -197,24 +197,20 @@ def check_paths(paths: tuple[PathSpec, ...], *, grpc: bool, jwt: bool) -> None:
         if grpc and public.settings:
             message = "a route of gRPC has none: leave it out, or write protocol: http2"
             raise misplaced(["paths", number, public.settings[0]], message, UNREPEATED)
-    if not jwt:
-        check_tokenless([], paths)
-    _check_tokens(paths)
 
 
-def check_tokenless(port: Sequence[str], paths: Sequence[PathSpec]) -> None:
-    """Raise `PydanticCustomError` for a path without a token where none needs one; `port` is the key before `paths`."""
+def check_tokenless(port: Sequence[str], paths: Sequence[PathSpec], *, jwt: bool) -> None:
+    """Raise `PydanticCustomError` for a path without a token where no path needs one, or that the service cannot tell
+    from one that does: it tells requests apart by the path that it sees. `port` is the key before `paths`.
+    """
     for number, public in enumerate(paths):
-        if public.token:
-            message = "it needs jwt: without that no request needs a token"
-            raise misplaced([*port, "paths", number, "token"], message, public.token)
-
-
-def _check_tokens(paths: tuple[PathSpec, ...]) -> None:
-    """The service tells requests apart by the path that it sees."""
-    for number, public in enumerate(paths):
+        if not public.token:
+            continue
+        key = [*port, "paths", number, "token"]
+        if not jwt:
+            raise misplaced(key, "it needs jwt: without that no request needs a token", public.token)
         arrives = public.arrives_at.rstrip("/")
         same = [other.path for other in paths if not other.token and other.arrives_at.rstrip("/") == arrives]
-        if public.token and same:
+        if same:
             message = f"its requests come to the service as those for {same[0]} do, which need a token"
-            raise misplaced(["paths", number, "token"], message, public.token)
+            raise misplaced(key, message, public.token)

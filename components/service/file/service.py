@@ -188,9 +188,10 @@ class ServiceSpec(ServiceKeys):
         if self.protocol == "grpc":
             self._consistent_grpc()
         check_sticky(self.sticky, self.protocol)
-        check_paths(self.paths, grpc=self.protocol == "grpc", jwt=self.jwt is not None)
-        for name, port in self.ports.items() if self.jwt is None else ():
-            check_tokenless(["ports", name], port.paths)
+        check_paths(self.paths, grpc=self.protocol == "grpc")
+        check_tokenless([], self.paths, jwt=self.jwt is not None)
+        for name, port in self.ports.items():
+            check_tokenless(["ports", name], port.paths, jwt=self.jwt is not None)
         if self.jwt is not None and not self.hosts:
             raise misplaced(["jwt"], "it needs host: it holds for the requests that come from there", UNREPEATED)
         check_tokens(self.tokens)

@@ -93,6 +93,10 @@ class TestFile:
                 r"ports\.c\.paths\[0\]\.token: it needs jwt",
             ),
             (
+                JWT + "ports: {c: {port: 9001, host: c.example.org, paths: [{path: /a, rewrite: /, token: none}, /]}}",
+                r"ports\.c\.paths\[0\]\.token: its requests come to the service as those for / do",
+            ),
+            (
                 "ports: {c: {port: 9001, protocol: grpc, host: c.example.org, paths: [{path: /a.B, timeout: 1s}]}}",
                 r"ports\.c\.paths\[0\]\.timeout: a route of gRPC has none",
             ),
