@@ -114,9 +114,9 @@ def _team_limits(stack: Stack) -> Iterator[HostLimits]:
 
 def _retries(services: Sequence[SecureServiceArgs]) -> Iterator[RouteRetries]:
     for args in services:
-        for public, route in ((port, each) for port in args.public_ports for each in port.routes):
-            if (retries := route.retries).attempts:
-                name = rule_name(args, public, route)
+        for public in args.public_ports:
+            for route in (each for each in public.routes if each.retries.attempts):
+                name, retries = rule_name(args, public, route), route.retries
                 yield RouteRetries(name, retries.attempts, retries.codes, retries.each, retries.backoff)
 
 

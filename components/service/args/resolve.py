@@ -129,8 +129,13 @@ def _service_args(
         protocol=spec.protocol,
         ports=[
             PortArgs(
-                *(name, port.port, port.protocol, sticky_args(port.sticky), port.host or ""),
-                *(port.public_paths, routes_args(port.paths)),
+                name=name,
+                port=port.port,
+                protocol=port.protocol,
+                sticky=sticky_args(port.sticky),
+                host=port.host or "",
+                paths=port.public_paths,
+                routes=routes_args(port.paths),
             )
             for name, port in spec.ports.items()
         ],
